@@ -1,0 +1,1 @@
+"""What the model reads: vocabulary, worlds of facts, statements, datasets. No models here."""

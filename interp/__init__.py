@@ -1,0 +1,1 @@
+"""What happens inside: hooked models, statistics over runs, figures, reports."""

@@ -1,0 +1,1 @@
+"""How the model came to be: configs, recipes, the training loop, the run folder."""
