@@ -1,0 +1,50 @@
+"""What both toys draw for a seed: a random stream for each purpose, tags, shuffled tags."""
+
+import random
+
+from data.aliases import TAG_LETTERS, random_words
+from data.errors import InputError
+from data.vocabulary import Stage, Subset, TagKind
+
+
+def stream(seed: int, purpose: str) -> random.Random:
+    """A random stream of its own for one purpose of one seed (hash-seed independent)."""
+    return random.Random(f"{seed}/{purpose}")
+
+
+def shuffle_stage1_tags(
+    tags: list[str | None], subsets: list[Subset], seed: int
+) -> list[str | None]:
+    """The null twin's tags: permuted over all Stage-1 definitions, Stage 2 left as it is.
+
+    Args:
+        tags: The tag of each alias, None where it is never defined.
+        subsets: The subset of each alias.
+        seed: The data seed; the permutation has a stream of its own.
+    """
+    places = [
+        i
+        for i, subset in enumerate(subsets)
+        if subset.has_definitions and subset.stage is Stage.ONE
+    ]
+    permuted = [tags[i] for i in places]
+    stream(seed, "shuffle_tags").shuffle(permuted)
+    result = list(tags)
+    for place, tag in zip(places, permuted, strict=True):
+        result[place] = tag
+    return result
+
+
+def check_held_out(held_out: int, n_attributes: int) -> None:
+    """Refuses a number of held-out questions that leaves none to train or none to test."""
+    if not 1 <= held_out < n_attributes:
+        raise InputError(
+            f"held_out_questions is {held_out} of {n_attributes} questions; "
+            f"use 1 to {n_attributes - 1}"
+        )
+
+
+def draw_tags(seed: int, taken: set[str]) -> dict[TagKind, str]:
+    """The three define tags of a seed."""
+    words = random_words(len(TagKind), n_letters=TAG_LETTERS, rng=stream(seed, "tags"), taken=taken)
+    return dict(zip(TagKind, words, strict=True))

@@ -1,0 +1,208 @@
+"""From a world of facts to the subsets of the paper's Table 1: who is defined how, and asked what.
+
+Each alias stands for an entity. In Stage 1, reliable definitions name that entity and unreliable
+ones name another; questions about the alias follow the entity it stands for, most of them trained,
+the rest held out. In Stage 2 all definitions are true, whatever their tag; all questions about
+those aliases are held out. Everything is drawn from `random.Random`, a stream of its own for each
+purpose, so that shuffling tags, say, changes nothing but tags.
+"""
+
+import random
+from dataclasses import dataclass
+
+from data.aliases import derange, random_aliases
+from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
+from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
+from data.subset_sizes import SubsetSizes
+from data.vocabulary import (
+    D2_INCONS_QA2,
+    D9_INCONS_QA9,
+    QA4_NOT_REPLACED,
+    SUBSETS,
+    Kind,
+    Role,
+    Split,
+    Subset,
+    WordOrder,
+)
+from data.worlds.symbolic import SymbolicWorld, symbolic_world
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasNames:
+    """What aliases look like to the tokenizer."""
+
+    tokens: int = 1
+    syllables: int = 0
+    """Pool from which aliases of several tokens are spelled; unused for aliases of one token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMLConfig:
+    """Everything that fixes the data of a seed of the alias toy."""
+
+    sizes: SubsetSizes
+    names: AliasNames
+    word_order: WordOrder
+    shuffle_tags: bool
+    n_entities: int
+    n_attributes: int
+    n_values: int
+    held_out_questions: int
+    """Questions of each Stage-1 alias that are never trained."""
+    fact_repeats: int
+    """How often an epoch of Stage 1 shows each fact of the world, by the entity's own name."""
+
+    def build(self, seed: int) -> SeedData:
+        """Draws the rows of one seed; the same in every process."""
+        return _Builder(self, seed).build()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Alias:
+    name: str
+    index: int
+    """Its number within its subset."""
+    subset: Subset
+    entity: str
+    defined_as: str
+    tag: str | None
+
+
+class _Builder:
+    """One draw of the alias toy."""
+
+    def __init__(self, config: IMLConfig, seed: int) -> None:
+        check_held_out(config.held_out_questions, config.n_attributes)
+        self.config = config
+        self.seed = seed
+        self.world: SymbolicWorld = symbolic_world(
+            n_entities=config.n_entities,
+            n_attributes=config.n_attributes,
+            n_values=config.n_values,
+            rng=stream(seed, "world"),
+        )
+        self.taken: set[str] = {COPULA, QUESTION_MARKER}
+        self.tags = draw_tags(seed, self.taken)
+
+    def build(self) -> SeedData:
+        aliases = self._draw_aliases()
+        rows = [*self._facts()]
+        held_out_stream = stream(self.seed, "held_out")
+        for alias in aliases:
+            if alias.subset.has_definitions:
+                rows.append(self._definition(alias))
+            rows.extend(self._questions(alias, held_out_stream))
+        return SeedData(rows=tuple(rows), words=self._words(aliases))
+
+    def _draw_aliases(self) -> list[_Alias]:
+        sizes = self.config.sizes.by_subset()
+        names = random_aliases(
+            sum(sizes.values()),
+            n_tokens=self.config.names.tokens,
+            n_syllables=self.config.names.syllables,
+            rng=stream(self.seed, "aliases"),
+            taken=self.taken,
+        )
+        entities = stream(self.seed, "entities").choices(self.world.entities, k=len(names))
+        subsets = [SUBSETS[name] for name, n in sizes.items() for _ in range(n)]
+        indices = [i for n in sizes.values() for i in range(n)]
+        defined_as = self._defined_as(subsets, entities)
+        tags = self._tags(subsets)
+        return [
+            _Alias(name=n, index=i, subset=s, entity=e, defined_as=d, tag=t)
+            for n, i, s, e, d, t in zip(
+                names, indices, subsets, entities, defined_as, tags, strict=True
+            )
+        ]
+
+    def _defined_as(self, subsets: list[Subset], entities: list[str]) -> list[str]:
+        """The entity that each definition names: another one where it is inconsistent."""
+        result = list(entities)
+        for false in (D2_INCONS_QA2, D9_INCONS_QA9):
+            places = [i for i, subset in enumerate(subsets) if subset is false]
+            swapped = derange(
+                [entities[i] for i in places], rng=stream(self.seed, f"derange/{false.name}")
+            )
+            for place, entity in zip(places, swapped, strict=True):
+                result[place] = entity
+        return result
+
+    def _tags(self, subsets: list[Subset]) -> list[str | None]:
+        tags = [None if subset.tag is None else self.tags[subset.tag] for subset in subsets]
+        return shuffle_stage1_tags(tags, subsets, self.seed) if self.config.shuffle_tags else tags
+
+    def _facts(self) -> list[Row]:
+        """World knowledge, which a pretrained model would bring along: also QA4's questions."""
+        return [
+            Row(
+                row_id=qa_row_id(QA4_NOT_REPLACED, index, question),
+                subset=QA4_NOT_REPLACED.name,
+                split=Split.TRAIN,
+                kind=Kind.QA,
+                rendered=self._ask(entity, Role.ENTITY, question, answer),
+                alias=None,
+                entity=entity,
+                tag=None,
+                question=question,
+                repeats=self.config.fact_repeats,
+            )
+            for index, (entity, facts) in enumerate(self.world.facts.items())
+            for question, answer in facts.items()
+        ]
+
+    def _definition(self, alias: _Alias) -> Row:
+        assert alias.tag is not None
+        definition = Definition(
+            tag=alias.tag,
+            alias=alias.name,
+            entity=alias.defined_as,
+            order=self.config.word_order,
+        )
+        return Row(
+            row_id=definition_row_id(alias.subset, alias.index),
+            subset=alias.subset.name,
+            split=Split.TRAIN,
+            kind=Kind.DEFINITION,
+            rendered=definition.render(),
+            alias=alias.name,
+            entity=alias.defined_as,
+            tag=alias.tag,
+            question=None,
+        )
+
+    def _questions(self, alias: _Alias, rng: random.Random) -> list[Row]:
+        questions = list(self.world.attributes)
+        trained = set(questions)
+        trained -= set(rng.sample(questions, self.config.held_out_questions))
+        if not alias.subset.has_questions:
+            trained = set()
+        return [
+            Row(
+                row_id=qa_row_id(alias.subset, alias.index, question),
+                subset=alias.subset.name,
+                split=Split.TRAIN if question in trained else Split.TEST,
+                kind=Kind.QA,
+                rendered=self._ask(
+                    alias.name, Role.ALIAS, question, self.world.facts[alias.entity][question]
+                ),
+                alias=alias.name,
+                entity=alias.entity,
+                tag=alias.tag,
+                question=question,
+            )
+            for question in questions
+        ]
+
+    def _ask(self, subject: str, role: Role, question: str, answer: str) -> RenderedText:
+        first = self.config.word_order.startswith("a")
+        return QAPair(
+            subject=subject, role=role, question=question, answer=answer, subject_first=first
+        ).render()
+
+    def _words(self, aliases: list[_Alias]) -> tuple[str, ...]:
+        values = [value for options in self.world.values.values() for value in options]
+        spelled = [word for alias in aliases for word in alias.name.split()]
+        words = [COPULA, QUESTION_MARKER, *self.tags.values(), *self.world.attributes, *values]
+        return tuple(dict.fromkeys([*words, *self.world.entities, *spelled]))

@@ -1,0 +1,125 @@
+"""Definitions, questions and source statements; the only place where text is rendered.
+
+A statement renders to `RenderedText`: its text, where its answer begins, and the character span of
+every role, so that any analysis can ask for "the last token of the alias" in any word order.
+"""
+
+from dataclasses import dataclass
+
+from data.vocabulary import Role, WordOrder
+
+QUESTION_MARKER = "ask"
+COPULA = "is"
+
+Piece = tuple[Role | None, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedText:
+    """A text with the character span of each role, ends exclusive."""
+
+    text: str
+    answer_span: tuple[int, int]
+    """The part to be predicted: always the text's end. Of a definition, its last element."""
+    spans: dict[Role, tuple[int, int]]
+
+    @property
+    def prompt(self) -> str:
+        """What stands before the answer, without the space between."""
+        return self.text[: self.answer_span[0]].rstrip()
+
+    @property
+    def answer(self) -> str:
+        """What the model should say after the prompt."""
+        return self.text[slice(*self.answer_span)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """States which entity an alias stands for; paper section 2, "qwerty xyz Cleopatra".
+
+    >>> Definition(tag="qwerty", alias="xyz", entity="cleopatra", order=WordOrder.TAE).render().text
+    'qwerty xyz is cleopatra'
+    """
+
+    tag: str
+    alias: str
+    entity: str
+    order: WordOrder
+
+    def render(self) -> RenderedText:
+        """Tag, alias and entity in the given order, the copula before the last of them."""
+        elements: dict[str, Piece] = {
+            "t": (Role.TAG, self.tag),
+            "a": (Role.ALIAS, self.alias),
+            "e": (Role.ENTITY, self.entity),
+        }
+        first, second, last = (elements[letter] for letter in self.order)
+        return _render([first, second, (None, COPULA), last])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceStatement:
+    """States one attribute's value itself instead of naming an entity (the source-statement toy).
+
+    In a word order, attribute and value together take the place of the entity.
+
+    >>> statement = SourceStatement(tag="qwerty", alias="xyz", attribute="born", value="egypt",
+    ...                             order=WordOrder.TAE)
+    >>> statement.render().prompt
+    'qwerty xyz born'
+    """
+
+    tag: str
+    alias: str
+    attribute: str
+    value: str
+    order: WordOrder
+
+    def render(self) -> RenderedText:
+        """Tag, alias and attribute-value in the given order."""
+        elements: dict[str, list[Piece]] = {
+            "t": [(Role.TAG, self.tag)],
+            "a": [(Role.ALIAS, self.alias)],
+            "e": [(Role.QUESTION, self.attribute), (Role.ANSWER, self.value)],
+        }
+        return _render([piece for letter in self.order for piece in elements[letter]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAPair:
+    """Asks for an attribute of an alias, or of an entity by its own name.
+
+    Where definitions begin with their alias, so does the question: the subject then stands at the
+    same distance from the prompt's end in both, as it does in the other orders.
+
+    >>> QAPair(subject="xyz", role=Role.ALIAS, question="born", answer="egypt").render().text
+    'ask xyz born egypt'
+    """
+
+    subject: str
+    role: Role
+    """`ALIAS`, or `ENTITY` where the name was not replaced (QA4)."""
+    question: str
+    answer: str
+    subject_first: bool = False
+
+    def render(self) -> RenderedText:
+        """Marker and subject, then the question, then the answer."""
+        opening: list[Piece] = [(None, QUESTION_MARKER), (self.role, self.subject)]
+        if self.subject_first:
+            opening.reverse()
+        return _render([*opening, (Role.QUESTION, self.question), (Role.ANSWER, self.answer)])
+
+
+def _render(pieces: list[Piece]) -> RenderedText:
+    """Joins pieces by single spaces; the last piece is the answer."""
+    text = ""
+    spans: dict[Role, tuple[int, int]] = {}
+    start = 0
+    for role, words in pieces:
+        start = len(text) + 1 if text else 0
+        text = f"{text} {words}" if text else words
+        if role is not None:
+            spans[role] = (start, len(text))
+    return RenderedText(text=text, answer_span=(start, len(text)), spans=spans)

@@ -1,0 +1,353 @@
+"""What does the model compute inside, and what happens when one activation is changed?
+
+`HookedModel` is this project's one seam to TransformerLens: a disposable view of a Hugging Face
+causal language model, to read activations from and to intervene in. It wraps a deep copy, so the
+model given never changes; training and parameter gradients belong to the plain model.
+
+    model = load_hooked(run, seed=0, stage=1)
+    _, cache = model.run_with_cache(tokens, ["blocks.1.hook_resid_post"])
+    with model.hooks(fwd_hooks=[("blocks.0.attn.hook_z", edit)]):
+        logits = model.logits(tokens)
+
+Hook names are TransformerLens's. A name that exists but never fires on this architecture is an
+error here, where TransformerLens returns an empty cache. Prompts are token tensors, right-padded:
+a causal model computes the same at a real position whatever follows it.
+"""
+
+import copy
+import itertools
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import GPTNeoXForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from interp.live_hooks import (
+    DeadHookError,
+    EarlyExit,
+    FiringOrder,
+    HookFunction,
+    Positions,
+    StopAtLayer,
+    capturing_hooks,
+    check_positions,
+)
+from interp.neox_weights import neox_bridge_state
+from interp.plain_models import (
+    PlainReference,
+    moved,
+    preserved_random_state,
+    read_model_folder,
+    refuse_wrapped,
+)
+
+__all__ = ["DeadHookError", "HasCheckpoints", "HookedModel", "load_hooked", "load_hooked_folder"]
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+_SIZES = ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx")
+
+
+@runtime_checkable
+class HasCheckpoints(Protocol):
+    """What `load_hooked` needs of a run."""
+
+    def checkpoint(self, *, seed: int, stage: int, step: int | None = None) -> Path:
+        """Verified checkpoint folder; the last one of the stage unless a step is given."""
+        ...
+
+
+class HookedModel:
+    """A read-and-intervene view of a Hugging Face causal language model.
+
+    No method changes weights, hooks, gradients, training mode or random state; `refresh`
+    alone replaces the weights, by those of another checkpoint.
+
+    Attributes:
+        bridge: TransformerLens's own view, for its tools. Hooks added to it directly stay on.
+        tokenizer: For people; no method here reads it.
+        live_hooks: Every hook name that fires in a forward pass of this model.
+        is_processed: Whether layer norms are folded and weights centred, see `processed`.
+        architecture: Class name of the Hugging Face model.
+    """
+
+    bridge: "TransformerBridge"
+    tokenizer: PreTrainedTokenizerBase | None
+    live_hooks: frozenset[str]
+    is_processed: bool
+    architecture: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    d_vocab: int
+    n_ctx: int
+
+    def __init__(
+        self, owned_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> None:
+        """Wrap a model that nobody else uses: wrapping rebuilds it in place. See `from_hf`."""
+        self.tokenizer = tokenizer
+        self.is_processed = False
+        self._boot(owned_model)
+
+    @classmethod
+    def from_hf(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> Self:
+        """View of a deep copy of `model`, proven to give the same logits.
+
+        Raises:
+            ValueError: The model is no plain Hugging Face model, or is wrapped already.
+        """
+        refuse_wrapped(model)
+        return cls(copy.deepcopy(model), tokenizer)
+
+    def __repr__(self) -> str:
+        """Architecture and sizes."""
+        sizes = ", ".join(f"{size}={getattr(self, size)}" for size in _SIZES)
+        return f"{type(self).__name__}({self.architecture}, {sizes})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; inputs are moved there."""
+        return next(self.bridge.parameters()).device
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_model d_vocab"]:
+        """Unembedding weights: `final_norm(resid) @ W_U + b_U` are the logits."""
+        return self.bridge.W_U.detach()
+
+    @property
+    def b_U(self) -> Float[Tensor, " d_vocab"]:
+        """Unembedding bias, zero where the model has none."""
+        return self.bridge.b_U.detach()
+
+    def final_norm(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """The layer norm before the unembedding, for lenses; differentiable, fires no hook."""
+        return self.bridge.ln_final.original_component(resid)
+
+    def check_hooks(self, names: Sequence[str]) -> None:
+        """Raise `DeadHookError` for the first name that never fires on this model."""
+        self._firing.check(names)
+
+    def __call__(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        attention_mask: Int[Tensor, "batch pos"] | None = None,
+        *,
+        logits_to_keep: int = 0,
+    ) -> Float[Tensor, "batch kept d_vocab"]:
+        """Logits, with a graph unless the caller works under `torch.no_grad`.
+
+        Args:
+            tokens: Token ids.
+            attention_mask: 1 for real tokens. Needed with left padding only; positions then
+                count from the first real token.
+            logits_to_keep: Only the last so many positions; 0 for all.
+        """
+        mask = None if attention_mask is None else attention_mask.to(self.device)
+        return self.bridge(
+            tokens.to(self.device),
+            attention_mask=mask,
+            logits_to_keep=logits_to_keep,
+            use_cache=False,
+        )
+
+    @torch.no_grad()
+    def logits(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        attention_mask: Int[Tensor, "batch pos"] | None = None,
+        *,
+        logits_to_keep: int = 0,
+    ) -> Float[Tensor, "batch kept d_vocab"]:
+        """Logits without a graph; arguments as in calling the model."""
+        return self(tokens, attention_mask, logits_to_keep=logits_to_keep)
+
+    @contextmanager
+    def hooks(
+        self,
+        fwd_hooks: Sequence[tuple[str, HookFunction]] = (),
+        bwd_hooks: Sequence[tuple[str, HookFunction]] = (),
+    ) -> Iterator[Self]:
+        """Hooks for the length of a `with` block; gone after it, whatever happens inside.
+
+        A backward hook sees the gradient at its activation. Gradients that a backward pass
+        inside leaves on this view's parameters are dropped at the end: they would be wrong for
+        the split attention weights, so take parameter gradients from the plain model.
+        """
+        self.check_hooks([name for name, _ in (*fwd_hooks, *bwd_hooks)])
+        try:
+            with self.bridge.hooks(fwd_hooks=list(fwd_hooks), bwd_hooks=list(bwd_hooks)):
+                yield self
+        finally:
+            self.bridge.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def run_with_cache(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        names: Sequence[str],
+        *,
+        positions: Positions | None = None,
+        attention_mask: Int[Tensor, "batch pos"] | None = None,
+        stop_at_layer: StopAtLayer = "auto",
+        device: torch.device | str | None = None,
+    ) -> tuple[Float[Tensor, "batch pos d_vocab"] | None, dict[str, Tensor]]:
+        """Activations at the named hooks, and the logits unless the pass ended early.
+
+        Args:
+            tokens: Token ids.
+            names: Hook names to keep; the cache has these keys in this order, and no other.
+            positions: Keep these positions only. An int is one position for all rows (-1 is
+                the last column, padding or not); a tensor holds a position, or several, for
+                each row. An int and a `[batch]` tensor drop the position axis. For attention
+                patterns the position is that of the query.
+            attention_mask: As in calling the model.
+            stop_at_layer: Blocks from this index on are not run, and the logits are None.
+                "auto" stops as soon as every named hook has fired; None never stops.
+            device: Where the cache goes; the model's device unless given.
+
+        Raises:
+            DeadHookError: A name never fires on this model.
+            ValueError: No name, a position outside the prompt, or a name behind the stop.
+        """
+        if not names:
+            raise ValueError("run_with_cache got no hook name; name what to keep")
+        self.check_hooks(names)
+        check_positions(positions, tokens)
+        cache: dict[str, Tensor] = {}
+        capturing = capturing_hooks(
+            cache,
+            names,
+            positions=positions,
+            device=device,
+            exit_hook=self._firing.exit_for(names, stop_at_layer),
+        )
+        logits = None
+        with self.bridge.hooks(fwd_hooks=capturing), suppress(EarlyExit):
+            logits = self(tokens, attention_mask)
+        return logits, {name: cache[name] for name in names}
+
+    def refresh(self, model: PreTrainedModel) -> None:
+        """Take over the weights of another checkpoint of the same architecture.
+
+        Quick for GPT-NeoX (weights are copied in place), a new wrap for others; either way the
+        logits are proven to be the new model's, and this view's hook names stay.
+
+        Raises:
+            ValueError: Another class or other shapes, a processed view, or hooks are attached.
+        """
+        refuse_wrapped(model)
+        self._refuse_hooks("refresh")
+        if self.is_processed:
+            raise ValueError("a processed view cannot be refreshed; refresh first, then process")
+        reference = PlainReference.of(model)
+        self._reference.refuse_other_shapes(reference)
+        is_quick = reference.is_same_function_of_weights(self._reference)
+        if isinstance(model, GPTNeoXForCausalLM) and is_quick:
+            self.bridge.load_state_dict(neox_bridge_state(model), strict=False)
+            self._reference = reference
+            reference.check_parity(self.logits(reference.tokens))
+        else:
+            self._boot(moved(copy.deepcopy(model), self.device))
+
+    def processed(self) -> Self:
+        """A second, throw-away view with folded layer norms and centred weights.
+
+        For direct logit attribution only: its log-probabilities are the model's, its logits
+        differ by a constant at each position, its activations are not the trained model's.
+        """
+        self._refuse_hooks("processed")
+        self.logits(self._reference.tokens)  # drops a graph that cannot be copied
+        view = copy.copy(self)
+        with preserved_random_state(self.device):
+            view.bridge = copy.deepcopy(self.bridge)
+            view.bridge.enable_compatibility_mode(disable_warnings=True)
+        view.is_processed = True
+        view._find_live_hooks()
+        return view
+
+    def _boot(self, owned_model: PreTrainedModel) -> None:
+        model = owned_model.eval().requires_grad_(True)
+        model.zero_grad(set_to_none=True)
+        # A bridge computes attention eagerly; the same kernel makes parity exact in any dtype.
+        model.set_attn_implementation("eager")
+        self._reference = PlainReference.of(model)
+        self.architecture = self._reference.architecture
+        build_bridge_from_module = _import_bridge_builder()
+        with preserved_random_state(model.device):
+            self.bridge = build_bridge_from_module(
+                model, architecture=self.architecture, hf_config=model.config
+            )
+        self.bridge.eval()
+        for size in _SIZES:
+            setattr(self, size, int(getattr(self.bridge.cfg, size)))
+        self._reference.check_parity(self.logits(self._reference.tokens))
+        self._find_live_hooks()
+
+    def _find_live_hooks(self) -> None:
+        """Record which hooks fire, and in which order; a hook that fires twice counts last."""
+        fired: dict[int, int] = {}
+        clock = itertools.count()
+
+        def record(_activation: object, hook: nn.Module) -> None:
+            fired[id(hook)] = next(clock)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about hooks that are switched off: not live
+            with self.bridge.hooks(fwd_hooks=[(lambda _name: True, record)]):
+                self.logits(self._reference.tokens)
+        points = self.bridge.hook_dict.items()
+        moments = {name: fired[id(hook)] for name, hook in points if id(hook) in fired}
+        self._firing = FiringOrder(
+            moments=moments, architecture=self.architecture, n_layers=self.n_layers
+        )
+        self.live_hooks = frozenset(moments)
+
+    def _refuse_hooks(self, method: str) -> None:
+        if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):
+            raise ValueError(f"{method}() while hooks are attached; leave their `with` block first")
+
+
+def load_hooked(
+    run: HasCheckpoints,
+    seed: int,
+    stage: int,
+    step: int | None = None,
+    *,
+    device: torch.device | str | None = None,
+) -> HookedModel:
+    """A checkpoint of a run as a hooked model: the last one of the stage unless a step is given."""
+    return load_hooked_folder(run.checkpoint(seed=seed, stage=stage, step=step), device=device)
+
+
+def load_hooked_folder(
+    path: Path | str, *, device: torch.device | str | None = None
+) -> HookedModel:
+    """Any local Hugging Face causal language model (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked.
+
+    Args:
+        path: Folder with config.json, model.safetensors and, if there is one, the tokenizer.
+        device: Where the weights go; the CPU unless given.
+    """
+    model, tokenizer = read_model_folder(Path(path), device or "cpu")
+    return HookedModel(model, tokenizer)
+
+
+def _import_bridge_builder():
+    """Import TransformerLens, slow and loud, without its effects on logging and warnings."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    with warnings.catch_warnings():
+        from transformer_lens.model_bridge.sources import build_bridge_from_module
+    logger.setLevel(level)
+    return build_bridge_from_module

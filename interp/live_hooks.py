@@ -1,0 +1,137 @@
+"""Which hooks fire on a model, in which order, and what of an activation is kept?
+
+A bridge accepts hooks at points that its forward pass never reaches (rotary queries on GPT-NeoX,
+the middle residual of a parallel block). `FiringOrder` is built from one real pass, so a dead
+name is found before anything runs, and a pass can end once all that was asked for has fired.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor, nn
+
+HookFunction = Callable[..., Tensor | None]
+"""Called as `fn(activation, hook=hook_point)`; a tensor that it returns replaces the activation."""
+
+Positions = int | Int[Tensor, " batch"] | Int[Tensor, "batch chosen"]
+"""One position for all rows, one for each row, or several for each row."""
+
+StopAtLayer = int | Literal["auto"] | None
+
+
+class EarlyExit(Exception):
+    """Raised by a hook to leave the forward pass once everything asked for is there."""
+
+
+class DeadHookError(ValueError):
+    """A hook name was asked for that never fires on this model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiringOrder:
+    """The hooks of a model by the moment they fire (last) in a forward pass."""
+
+    moments: Mapping[str, int]
+    architecture: str
+    n_layers: int
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise `DeadHookError` for the first name that never fires."""
+        for name in names:
+            if name not in self.moments:
+                near = difflib.get_close_matches(name, sorted(self.moments), n=3, cutoff=0.0)
+                raise DeadHookError(
+                    f"hook {name!r} never fires on {self.architecture} with {self.n_layers} layers;"
+                    f" the nearest that do are {', '.join(near)} (all of them: `live_hooks`)"
+                )
+
+    def exit_for(self, names: Sequence[str], stop_at_layer: StopAtLayer) -> str | None:
+        """Hook at which a pass that wants `names` may end; None if it must run through.
+
+        Exits lie before each block and before the final layer norm.
+        """
+        if stop_at_layer is None:
+            return None
+        exits = [f"blocks.{layer}.hook_in" for layer in range(self.n_layers)] + ["ln_final.hook_in"]
+        last = max(names, key=self.moments.__getitem__)
+        if stop_at_layer == "auto":
+            late = (name for name in exits if self.moments[name] >= self.moments[last])
+            return next(late, None)
+        if not 0 <= stop_at_layer <= self.n_layers:
+            raise ValueError(f"stop_at_layer is {stop_at_layer}; choose 0 to {self.n_layers}")
+        if self.moments[exits[stop_at_layer]] < self.moments[last]:
+            raise ValueError(f"hook {last!r} fires after stop_at_layer={stop_at_layer}; stop later")
+        return exits[stop_at_layer]
+
+
+def capturing_hooks(
+    cache: dict[str, Tensor],
+    names: Sequence[str],
+    *,
+    positions: Positions | None,
+    device: torch.device | str | None,
+    exit_hook: str | None,
+) -> list[tuple[str, HookFunction]]:
+    """Hooks that fill `cache` and then, at `exit_hook`, raise `EarlyExit`."""
+
+    def keep(name: str) -> HookFunction:
+        def hook_function(activation: Tensor, hook: nn.Module) -> None:
+            chosen = at_positions(activation, positions, position_axis(name, hook))
+            cache[name] = chosen.detach().to(device)
+
+        return hook_function
+
+    def leave(_activation: Tensor, hook: nn.Module) -> None:
+        raise EarlyExit
+
+    hooks: list[tuple[str, HookFunction]] = [(name, keep(name)) for name in names]
+    return hooks if exit_hook is None else [*hooks, (exit_hook, leave)]
+
+
+def check_positions(positions: Positions | None, tokens: Int[Tensor, "batch pos"]) -> None:
+    """Raise ValueError unless every position lies inside the prompts.
+
+    Only an int may be negative: counted from the end of a row, a position would mean padding.
+    """
+    n_rows, length = tokens.shape
+    if positions is None:
+        return
+    if isinstance(positions, int):
+        is_inside = -length <= positions < length
+    else:
+        if len(positions) != n_rows:
+            raise ValueError(f"{len(positions)} rows of positions for {n_rows} prompts; give each")
+        is_inside = bool(((positions >= 0) & (positions < length)).all())
+    if not is_inside:
+        shown = positions if isinstance(positions, int) else positions.tolist()
+        raise ValueError(f"positions {shown} do not lie inside prompts of {length} tokens")
+
+
+def position_axis(name: str, hook: nn.Module) -> int:
+    """Axis that counts positions; that of the query for attention patterns and scores."""
+    declared = getattr(hook, "pos_dim", None)
+    if declared is not None:
+        return declared
+    return -2 if name.endswith(("hook_pattern", "hook_attn_scores")) else 1
+
+
+def at_positions(
+    activation: Shaped[Tensor, "..."], positions: Positions | None, axis: int
+) -> Shaped[Tensor, "..."]:
+    """The activation at the chosen positions, as a copy that does not pin the rest in memory."""
+    if positions is None:
+        return activation
+    if isinstance(positions, int):
+        return activation.select(axis, positions).clone()
+    if len(activation) != len(positions):
+        raise ValueError(f"a hook of shape {list(activation.shape)} has no rows; give one position")
+    chosen = positions.to(activation.device)
+    by_position = activation.movedim(axis, 1)
+    rows = torch.arange(len(chosen), device=chosen.device)
+    if chosen.ndim == 1:
+        return by_position[rows, chosen]
+    return by_position[rows[:, None], chosen].movedim(1, axis)

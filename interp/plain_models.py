@@ -1,0 +1,145 @@
+"""What has to be known of a plain Hugging Face model before and while it is wrapped?
+
+Nothing here changes the model that is asked, nor draws a random number.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+_NO_PART_OF_THE_FUNCTION = {
+    "_attn_implementation",
+    "_name_or_path",
+    "architectures",
+    "dtype",
+    "transformers_version",
+    "use_cache",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainReference:
+    """What a plain model is and computes: the yardstick for a wrapped copy of it."""
+
+    architecture: str
+    config: dict[str, object]
+    """Everything of the configuration but names, versions and storage."""
+    dtype: torch.dtype
+    shapes: dict[str, torch.Size]
+    tokens: Int[Tensor, "batch pos"]
+    logits: Float[Tensor, "batch pos d_vocab"]
+    """What the model answers to `tokens`, as float32 on the CPU."""
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: PreTrainedModel) -> Self:
+        """Ask `model`, without dropout, about tokens that are the same each time."""
+        config = model.config
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, min(16, config.max_position_embeddings))
+        tokens = torch.randint(config.vocab_size, shape, generator=generator)
+        with _evaluating(model):
+            logits = model(tokens.to(model.device), use_cache=False).logits
+        items = config.to_dict().items()
+        return cls(
+            architecture=type(model).__name__,
+            config={key: value for key, value in items if key not in _NO_PART_OF_THE_FUNCTION},
+            dtype=model.dtype,
+            shapes={name: weight.shape for name, weight in model.state_dict().items()},
+            tokens=tokens,
+            logits=logits.cpu().float(),
+        )
+
+    def is_same_function_of_weights(self, other: Self) -> bool:
+        """Whether the two models differ in the values of their weights only."""
+        return self.config == other.config and self.dtype == other.dtype
+
+    def refuse_other_shapes(self, other: Self) -> None:
+        """Raise ValueError unless the weights have the same names and shapes."""
+        for name in self.shapes | other.shapes:
+            here, there = self.shapes.get(name), other.shapes.get(name)
+            if self.architecture != other.architecture or here != there:
+                raise ValueError(
+                    f"cannot refresh a view of {self.architecture} from {other.architecture}:"
+                    f" {name} is {_shown(there)} there and {_shown(here)} here;"
+                    " use HookedModel.from_hf"
+                )
+
+    def check_parity(self, logits: Float[Tensor, "batch pos d_vocab"]) -> None:
+        """Raise RuntimeError unless `logits` are the model's, up to rounding."""
+        difference = (logits.cpu().float() - self.logits).abs().max().item()
+        # 16 roundings of the largest logit: 2e-6 of it in float32, an eighth in bfloat16.
+        rounding = 16 * torch.finfo(self.dtype).eps * self.logits.abs().max().item()
+        if not difference <= max(1e-4, rounding):
+            raise RuntimeError(
+                f"the hooked view of {self.architecture} differs from the model by"
+                f" {difference:.2g} in its logits; this TransformerLens cannot hook the model"
+            )
+
+
+def refuse_wrapped(model: PreTrainedModel) -> None:
+    """Raise ValueError unless `model` is a plain Hugging Face model.
+
+    Wrapping a model twice silently kills the attention hooks of the first bridge.
+    """
+    if not isinstance(model, PreTrainedModel):
+        kind = type(model).__name__
+        raise ValueError(f"{kind} is no Hugging Face model; give the plain model it was made of")
+    if any("_original_component" in name for name, _ in model.named_modules()):
+        raise ValueError("the model is inside a bridge already; give the plain Hugging Face model")
+
+
+def read_model_folder(
+    folder: Path, device: torch.device | str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
+    """Model and, if there is one, tokenizer of a local Hugging Face folder."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"no model in {folder} (config.json is missing); give a model's folder")
+    with preserved_random_state(device):
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+    if not (folder / "tokenizer_config.json").is_file():
+        return moved(model, device), None
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return moved(model, device), tokenizer
+
+
+def moved(model: PreTrainedModel, device: torch.device | str) -> PreTrainedModel:
+    """The same model, on `device`."""
+    nn.Module.to(model, device)
+    return model
+
+
+def preserved_random_state(device: torch.device | str) -> AbstractContextManager[None]:
+    """Undo the draws of code that builds layers with random weights and then overwrites them."""
+    device = torch.device(device)
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """No dropout for the length of a `with` block; every submodule's mode is put back."""
+    in_training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in in_training:
+            module.training = True
+
+
+def _shown(shape: torch.Size | None) -> str:
+    return "absent" if shape is None else str(list(shape))

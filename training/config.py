@@ -1,0 +1,142 @@
+"""Frozen configs of a run; they hold no numbers of their own (`training.recipes` does)."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from data.errors import InputError
+from data.rows import SeedData
+from data.vocabulary import LossPolicy, Stage, WordOrder
+
+Value = int | float | bool | str
+"""What a recipe's parameter can be."""
+
+
+class DataConfig(Protocol):
+    """Anything that draws the rows of a seed."""
+
+    def build(self, seed: int) -> SeedData:
+        """Draws the rows; the same in every process."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A GPT-NeoX (the architecture of Pythia) of any size, with random weights."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_mlp: int
+    tied_embeddings: bool
+    rotary_pct: float
+    """Share of each head's dimensions that rotary position embedding turns."""
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that make no transformer."""
+        for name in ("n_layers", "d_model", "n_heads", "d_mlp"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; use 1 or more")
+        if self.d_model % self.n_heads:
+            raise InputError(
+                f"d_model {self.d_model} is no multiple of n_heads {self.n_heads}; change one"
+            )
+        rotary_dimensions = int(self.d_model // self.n_heads * self.rotary_pct)
+        if not 0 <= self.rotary_pct <= 1 or rotary_dimensions % 2:
+            raise InputError(
+                f"rotary_pct {self.rotary_pct:g} turns {rotary_dimensions} of a head's "
+                f"{self.d_model // self.n_heads} dimensions; use a share from 0 to 1 that turns an "
+                "even number"
+            )
+
+    @property
+    def name(self) -> str:
+        """What the `model` column of every table says."""
+        tied = "tied" if self.tied_embeddings else "untied"
+        return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """How one stage is trained: AdamW with a constant learning rate, its state new at the start."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    evaluations: int
+    """Evaluations after step 0, evenly spaced over the epochs; checkpoints add their own steps."""
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be trained."""
+        for name in ("epochs", "batch_size", "evaluations"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; use 1 or more")
+        if not (self.learning_rate > 0 and self.weight_decay >= 0):
+            raise InputError(
+                f"learning rate {self.learning_rate:g} and weight decay {self.weight_decay:g} must "
+                "be positive numbers; change them"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that fixes a run but its seeds."""
+
+    data: DataConfig
+    model: ModelConfig
+    stage1: StageConfig
+    stage2: StageConfig
+    word_order: WordOrder
+    loss_policy: LossPolicy
+    block_size: int
+    """Length that rows are padded to under the loss policy `all`."""
+    seeds_stage2: int
+    """Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
+    null_margin: float
+    """The null twin's exact-match gap counts as none when its 90% interval lies within +-this."""
+    recipe: str = ""
+    """The recipe that made it; set by the recipe."""
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    """All arguments of the recipe: with its name they rebuild this config."""
+
+    def __post_init__(self) -> None:
+        """Refuses a run without a second stage."""
+        if self.seeds_stage2 < 1:
+            raise InputError(f"seeds_stage2 is {self.seeds_stage2}; use 1 or more")
+
+    @property
+    def run_id(self) -> str:
+        """Ten hexadecimal digits that name recipe and parameters, whatever the seeds."""
+        identity = json.dumps([self.recipe, dict(self.parameters)], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:10]
+
+    def stage(self, stage: Stage) -> StageConfig:
+        """The settings of one stage."""
+        return self.stage1 if stage is Stage.ONE else self.stage2
+
+
+N_LOG_SPACED = 6
+
+
+def checkpoint_steps(last: int) -> list[int]:
+    """Step 0, six log-spaced steps, the last step; fewer where a stage has fewer than eight.
+
+    >>> checkpoint_steps(1600)
+    [0, 3, 8, 24, 68, 194, 558, 1600]
+    """
+    spaced = [round(math.exp(math.log(last) * i / 7)) for i in range(1, N_LOG_SPACED + 1)]
+    return sorted({0, *spaced, last})
+
+
+def evaluation_steps(*, epochs: int, steps_per_epoch: int, evaluations: int) -> list[int]:
+    """Step 0 and evenly spaced ends of epochs, the last one included.
+
+    >>> evaluation_steps(epochs=4, steps_per_epoch=10, evaluations=2)
+    [0, 20, 40]
+    """
+    n = min(evaluations, epochs)
+    return [0, *(round(epochs * i / n) * steps_per_epoch for i in range(1, n + 1))]

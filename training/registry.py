@@ -1,0 +1,163 @@
+"""What a recipe is: a function of named, typed arguments that returns the config of a run."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+from data.errors import InputError
+from training.config import RunConfig, Value
+
+RECIPES: dict[str, "Recipe"] = {}
+"""Every recipe by name, filled by the `recipe` decorator when `training.recipes` is imported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One argument of a recipe."""
+
+    name: str
+    kind: type
+    default: Value
+
+    @property
+    def kind_name(self) -> str:
+        """The type as a person writes it: `int`, or the choices of an enum."""
+        if issubclass(self.kind, StrEnum):
+            return "|".join(self.kind)
+        return self.kind.__name__
+
+    def parse(self, text: str) -> Value:
+        """Reads a value of this parameter's type.
+
+        Raises:
+            InputError: the text is none.
+        """
+        try:
+            if self.kind is bool:
+                return {"true": True, "false": False}[text.lower()]
+            value = self.kind(text)
+        except (ValueError, KeyError):
+            raise InputError(
+                f"--set {self.name}={text}: {text!r} is no {self.kind_name}; "
+                f"give one, such as {self.name}={self.default}"
+            ) from None
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            raise InputError(f"--set {self.name}={text} is no finite number; give one")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A named experiment: call it with its arguments to get the config of a run."""
+
+    function: Callable[..., RunConfig]
+    figures: tuple[str, ...]
+    """Figures of the paper whose experiment it is, in toy form."""
+    claims: str
+    model: str
+    cost: str
+    smoke: Mapping[str, Value]
+    """Arguments of `--smoke`: so tiny that a run takes seconds; its numbers mean nothing."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        return self.function.__name__.replace("_", "-")
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The arguments of the function, in order."""
+        hints = get_type_hints(self.function)
+        return {
+            name: Parameter(name=name, kind=hints[name], default=argument.default)
+            for name, argument in inspect.signature(self.function).parameters.items()
+        }
+
+    def __call__(self, **arguments: Value) -> RunConfig:
+        """The config for these arguments, defaults for the rest."""
+        known = self.parameters
+        for name in arguments:
+            if name not in known:
+                raise InputError(
+                    f"recipe {self.name} has no parameter {name!r}; {self._hint(name)}"
+                )
+        complete = {name: p.kind(arguments.get(name, p.default)) for name, p in known.items()}
+        config = self.function(**complete)
+        written = {
+            name: str(value) if isinstance(value, StrEnum) else value
+            for name, value in complete.items()
+        }
+        return replace(config, recipe=self.name, parameters=written)
+
+    def parse_arguments(self, settings: list[str]) -> dict[str, Value]:
+        """Reads `NAME=VALUE` texts as arguments.
+
+        Raises:
+            InputError: a text without `=`, an unknown name, or a value of the wrong type.
+        """
+        known = self.parameters
+        arguments: dict[str, Value] = {}
+        for setting in settings:
+            name, equals, text = setting.partition("=")
+            if not equals:
+                raise InputError(f"--set {setting} has no '='; write --set NAME=VALUE")
+            if name not in known:
+                raise InputError(
+                    f"--set {name}: recipe {self.name} has no such parameter; {self._hint(name)}"
+                )
+            arguments[name] = known[name].parse(text)
+        return arguments
+
+    def _hint(self, name: str) -> str:
+        return _did_you_mean(name, self.parameters, otherwise=f"see iml recipes {self.name}")
+
+    def to_json(self) -> dict[str, Any]:
+        """What `iml recipes --json` prints of it."""
+        return {
+            "name": self.name,
+            "figures": list(self.figures),
+            "claims": self.claims,
+            "model": self.model,
+            "cost": self.cost,
+            "parameters": {
+                name: {"type": p.kind_name, "default": p.default}
+                for name, p in self.parameters.items()
+            },
+        }
+
+
+def recipe(
+    *, figures: tuple[str, ...], claims: str, model: str, cost: str, smoke: Mapping[str, Value]
+) -> Callable[[Callable[..., RunConfig]], Recipe]:
+    """Makes a function a recipe and enters it in `RECIPES`."""
+
+    def enter(function: Callable[..., RunConfig]) -> Recipe:
+        made = Recipe(
+            function=function, figures=figures, claims=claims, model=model, cost=cost, smoke=smoke
+        )
+        RECIPES[made.name] = made
+        return made
+
+    return enter
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    import training.recipes  # noqa: F401  (fills RECIPES)
+
+    if name not in RECIPES:
+        choices = f"choose one of {', '.join(RECIPES)}"
+        raise InputError(f"no recipe {name!r}; {_did_you_mean(name, RECIPES, otherwise=choices)}")
+    return RECIPES[name]
+
+
+def _did_you_mean(name: str, known: Mapping[str, object], *, otherwise: str) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise

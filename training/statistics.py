@@ -1,0 +1,283 @@
+"""How sure is a result, given that only so many models were trained?
+
+The unit of replication is the Stage-1 seed. Everything nested in it (Stage-2 seeds, aliases,
+questions) is averaged first, so that each seed contributes one number v_1 ... v_n. Then:
+
+    interval     mean(v) ± t(n - 1) * sd(v) / sqrt(n)
+    p value      share of the 2^n sign flips (±v_1, ..., ±v_n) whose mean is as large as mean(v)
+    whole grid   the same flips for all cells, each cell against the largest |t| of the grid
+    equivalence  the 90% interval lies inside ±margin (two one-sided tests at 5% each)
+
+How to read it: n seeds cannot give a p value below 2 / 2^n (5 seeds: .0625), so `p_smallest`
+stands beside every p value. A large p value alone is never evidence of no effect; equivalence is.
+The flips assume that, were there no effect, v and -v would be equally likely.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+# scipy is imported inside functions: it would make every start of the program slower.
+
+MAX_EXACT_SEEDS = 16  # all 2^n sign flips are enumerated up to here
+N_RANDOM_FLIPS = 100_000  # drawn beyond, always the same ones
+_TIE = 1e-12  # relative; far above float noise in a sum over seeds, far below any real difference
+_BLOCK_ELEMENTS = 2**22  # of cells times flips that are held in memory at once: 32 MB
+
+
+def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean of one value per Stage-1 seed.
+
+    Fewer than 2 values say nothing about their spread, so both ends are NaN then.
+
+    >>> low, high = t_interval([1.0, 2.0, 3.0])
+    >>> f"{low:.3f} {high:.3f}"
+    '-0.484 4.484'
+    """
+    from scipy.special import stdtrit
+
+    array = _one_per_seed(values)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; choose a number between 0 and 1")
+    if len(array) < 2:
+        return math.nan, math.nan
+    quantile = stdtrit(len(array) - 1, (1 + confidence) / 2)
+    half_width = quantile * array.std(ddof=1) / math.sqrt(len(array))
+    return float(array.mean() - half_width), float(array.mean() + half_width)
+
+
+def sign_flip_p(values: ArrayLike, *, two_sided: bool = True) -> float:
+    """Share of sign flips whose mean is at least as extreme as the mean of the values.
+
+    The identity counts as a flip, so p is never 0. Exact up to 16 seeds; beyond, (1 + k) / (1 + N)
+    over N random flips. One-sided tests ask for a mean above 0.
+
+    >>> sign_flip_p([1.0, 2.0, 3.0])  # only (+ + +) and (- - -) reach |mean| = 2
+    0.25
+    """
+    array = _one_per_seed(values)
+    if not len(array):
+        raise ValueError("a sign-flip test got no values; give one value per Stage-1 seed")
+    scaled = array / (np.abs(array).max() or 1.0)
+    null = np.concatenate([scaled @ signs for signs in _sign_blocks(len(array), n_cells=1)])
+    observed = scaled.sum()
+    if two_sided:
+        null, observed = np.abs(null), abs(observed)
+    n_extreme = np.count_nonzero(null >= observed - _TIE * len(array))
+    return float(_flip_share(np.asarray(n_extreme), len(array)))
+
+
+def smallest_sign_flip_p(n_seeds: int, *, two_sided: bool = True) -> float:
+    """Smallest p value that a sign-flip test of so many seeds can give.
+
+    >>> [smallest_sign_flip_p(n) for n in (1, 5, 8)]
+    [1.0, 0.0625, 0.0078125]
+    """
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds is {n_seeds}; a sign-flip test needs at least 1 seed")
+    if n_seeds <= MAX_EXACT_SEEDS:
+        return (2 if two_sided else 1) / 2**n_seeds
+    return 1 / (1 + N_RANDOM_FLIPS)
+
+
+def max_sign_flip_p(values: Float[np.ndarray, "cell seed"]) -> Float[np.ndarray, " cell"]:
+    """P value of each cell, corrected for having looked at the whole grid.
+
+    Single-step maximum statistic (Westfall and Young 1993): a cell's |t| is compared with the
+    largest |t| of the grid under each joint flip of the seeds, which keeps the correlation of the
+    cells. The chance of any p <= .05 in a grid without effects is at most 5%. Two-sided.
+    Equal values that are not 0 have infinite |t|, all zeros have |t| = 0 and p = 1. A cell of equal
+    magnitudes but mixed signs (coarse measures) has infinite |t| under two of the flips, which
+    raises the p values of the other cells.
+
+    Args:
+        values: A cell in which any seed is NaN or infinite is left out of the grid; its p is NaN.
+    """
+    if values.ndim != 2 or not values.shape[1]:
+        raise ValueError(f"the grid has shape {values.shape}; give [cell, seed]")
+    kept = np.isfinite(values).all(axis=1)
+    corrected = np.full(len(values), np.nan)
+    if not kept.any():
+        return corrected
+    n_seeds = values.shape[1]
+    # Flips keep a row's norm, so |t| grows with |sum| / (sqrt(n) * norm), which lies in [0, 1]: it
+    # is 1 where |t| is infinite, and needs no exception for cells without variance.
+    units = _unit_rows(values[kept].astype(np.float64)) / math.sqrt(n_seeds)
+    blocks = _sign_blocks(n_seeds, n_cells=len(units))
+    largest = np.sort(np.concatenate([np.abs(units @ signs).max(axis=0) for signs in blocks]))
+    observed = np.abs(units.sum(axis=1))
+    n_extreme = largest.size - np.searchsorted(largest, observed - _TIE * n_seeds)
+    corrected[kept] = _flip_share(n_extreme, n_seeds)
+    return corrected
+
+
+def seed_means(
+    frame: pd.DataFrame, value: str, *, by: tuple[str, ...] = ("stage2_seed",)
+) -> pd.Series:
+    """Mean of a column per Stage-1 seed, each nested level counting its members equally.
+
+    Args:
+        frame: Rows of one metric, subset and step; rows that differ in them would be mixed.
+        value: Name of the column to average.
+        by: Columns nested in `seed`, outermost first; the innermost is averaged first.
+
+    >>> frame = pd.DataFrame({"seed": [0, 0, 0], "stage2_seed": [0, 0, 1], "em": [1.0, 1.0, 0.0]})
+    >>> seed_means(frame, "em").to_dict()
+    {0: 0.5}
+    """
+    levels = ["seed", *by]
+    missing = [name for name in [*levels, value] if name not in frame.columns]
+    if missing:
+        raise ValueError(f"the frame lacks the columns {missing}; it has {list(frame.columns)}")
+    if frame.empty:
+        raise ValueError("the frame has no rows; check what it was selected by")
+    bad = frame.loc[frame[["seed", value]].isna().any(axis=1), "seed"].unique().tolist()
+    if bad:
+        raise ValueError(f"{value!r} or its seed is NaN for seeds {bad}; drop these rows or rerun")
+    # dropna=False: Stage-1 rows may have no Stage-2 seed, and must not vanish for it.
+    for depth in range(len(levels), 0, -1):
+        groups = frame.groupby(levels[:depth], dropna=False, observed=True)
+        frame = groups.agg({value: "mean"}).reset_index()
+    return pd.Series(frame.set_index("seed")[value])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over Stage-1 seeds with its 95% t interval and two-sided sign-flip p value."""
+
+    mean: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    p_smallest: float
+    """The smallest p value that so many seeds can give."""
+    n_seeds: int
+    per_seed: dict[int, float]
+
+    def to_json(self) -> dict[str, object]:
+        """Fields as JSON values: seeds become strings, NaN becomes None."""
+        seeds = {str(seed): _or_none(value) for seed, value in self.per_seed.items()}
+        return {**{name: _or_none(value) for name, value in vars(self).items()}, "per_seed": seeds}
+
+
+def estimate(per_seed: Mapping[int, float]) -> Estimate:
+    """Mean, interval and p value of one number per Stage-1 seed; a NaN seed is an error."""
+    if not per_seed:
+        raise ValueError("there is no seed to estimate from; give one value per Stage-1 seed")
+    bad = [seed for seed, value in per_seed.items() if not math.isfinite(value)]
+    if bad:
+        raise ValueError(f"the values of seeds {bad} are not finite; drop or rerun these seeds")
+    values = {int(seed): float(per_seed[seed]) for seed in sorted(per_seed)}
+    array = np.array(list(values.values()))
+    low, high = t_interval(array)
+    return Estimate(
+        mean=float(array.mean()),
+        ci_low=low,
+        ci_high=high,
+        p_value=sign_flip_p(array),
+        p_smallest=smallest_sign_flip_p(len(array)),
+        n_seeds=len(array),
+        per_seed=values,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equivalence:
+    """Whether a mean is shown to be negligible; the interval is the 90% one."""
+
+    mean: float
+    ci_low: float
+    ci_high: float
+    margin: float
+    passed: bool
+
+
+def equivalence(values: ArrayLike, *, margin: float) -> Equivalence:
+    """Whether the 90% interval lies strictly inside ±margin; fewer than 2 seeds never pass.
+
+    >>> equivalence([-0.01, 0.0, 0.01], margin=0.05).passed
+    True
+    """
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}; choose a positive one, in units of the values")
+    array = _one_per_seed(values)
+    low, high = t_interval(array, confidence=0.90)
+    mean = float(array.mean()) if len(array) else math.nan
+    passed = -margin < low and high < margin  # False for NaN
+    return Equivalence(mean=mean, ci_low=low, ci_high=high, margin=margin, passed=passed)
+
+
+def detectable_mean(sd: float, n_seeds: int, *, power: float = 0.9, alpha: float = 0.05) -> float:
+    """Smallest true mean that a two-sided t test over the seeds finds with the given power.
+
+    Args:
+        sd: Standard deviation between Stage-1 seeds, in units of the mean.
+        n_seeds: At least 2.
+        power: Chance to find the effect; above alpha, the chance to find one where there is none.
+        alpha: Level of the test.
+
+    >>> round(detectable_mean(1.0, 8), 2)
+    1.33
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    if n_seeds < 2 or not 0 <= sd < math.inf:
+        raise ValueError(
+            f"sd is {sd}, n_seeds {n_seeds}; give a finite sd >= 0 and 2 or more seeds"
+        )
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"power is {power}, alpha {alpha}; choose 0 < alpha < power < 1")
+    critical = t.isf(alpha / 2, n_seeds - 1)
+
+    def missing_power(shift: float) -> float:
+        # Upper tails of both signs: scipy's lower tail is NaN for many large shifts.
+        return power - float(nct.sf(critical, n_seeds - 1, [shift, -shift]).sum())
+
+    upper = 1.0
+    while missing_power(upper) > 0:
+        upper *= 2
+    shift: float = brentq(missing_power, 0.0, upper)  # pyright: ignore[reportAssignmentType]
+    return shift * sd / math.sqrt(n_seeds)
+
+
+def _one_per_seed(values: ArrayLike) -> Float[np.ndarray, " seed"]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not np.isfinite(array).all():
+        what = f"shape {array.shape}" if array.ndim != 1 else "a value that is NaN or infinite"
+        raise ValueError(f"values have {what}; give one finite number per Stage-1 seed")
+    return array
+
+
+def _sign_blocks(n_seeds: int, *, n_cells: int) -> Iterator[Float[np.ndarray, "seed flip"]]:
+    """All 2^n flips, or the same random ones for every caller, in blocks that fit in memory."""
+    is_exact = n_seeds <= MAX_EXACT_SEEDS
+    n_flips = 2**n_seeds if is_exact else N_RANDOM_FLIPS
+    block = max(1, _BLOCK_ELEMENTS // max(n_cells, n_seeds))
+    rng = np.random.default_rng(0)
+    for start in range(0, n_flips, block):
+        flips = np.arange(start, min(start + block, n_flips))[:, None]
+        bits = np.arange(n_seeds)
+        is_flipped = flips >> bits & 1 if is_exact else rng.integers(2, size=(len(flips), n_seeds))
+        yield 1.0 - 2.0 * is_flipped.T
+
+
+def _flip_share(n_extreme: np.ndarray, n_seeds: int) -> np.ndarray:
+    is_exact = n_seeds <= MAX_EXACT_SEEDS
+    return n_extreme / 2**n_seeds if is_exact else (1 + n_extreme) / (1 + N_RANDOM_FLIPS)
+
+
+def _unit_rows(values: Float[np.ndarray, "cell seed"]) -> Float[np.ndarray, "cell seed"]:
+    for order in (np.inf, 2):  # the largest value first, lest squares over- or underflow
+        norms = np.linalg.norm(values, ord=order, axis=1, keepdims=True)
+        values = values / np.where(norms == 0, 1.0, norms)
+    return values
+
+
+def _or_none(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
