@@ -9,50 +9,44 @@ model given never changes; training and parameter gradients belong to the plain 
     with model.hooks(fwd_hooks=[("blocks.0.attn.hook_z", edit)]):
         logits = model.logits(tokens)
 
-Hook names are TransformerLens's. A name that exists but never fires on this architecture is an
-error here, where TransformerLens returns an empty cache. Prompts are token tensors, right-padded:
-a causal model computes the same at a real position whatever follows it.
+Hook names are TransformerLens's. Prompts are token tensors, right-padded: a causal model computes
+the same at a real position whatever follows it.
 """
 
 import copy
-import itertools
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GPTNeoXForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.live_hooks import (
-    DeadHookError,
     EarlyExit,
-    FiringOrder,
     HookFunction,
     Positions,
     StopAtLayer,
     capturing_hooks,
     check_positions,
+    find_live_hooks,
 )
 from interp.neox_weights import neox_bridge_state
 from interp.plain_models import (
     PlainReference,
     moved,
+    prepared,
     preserved_random_state,
     read_model_folder,
     refuse_wrapped,
 )
 
-__all__ = ["DeadHookError", "HasCheckpoints", "HookedModel", "load_hooked", "load_hooked_folder"]
-
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
-
-_SIZES = ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx")
 
 
 @runtime_checkable
@@ -73,22 +67,11 @@ class HookedModel:
     Attributes:
         bridge: TransformerLens's own view, for its tools. Hooks added to it directly stay on.
         tokenizer: For people; no method here reads it.
-        live_hooks: Every hook name that fires in a forward pass of this model.
         is_processed: Whether layer norms are folded and weights centred, see `processed`.
         architecture: Class name of the Hugging Face model.
     """
 
     bridge: "TransformerBridge"
-    tokenizer: PreTrainedTokenizerBase | None
-    live_hooks: frozenset[str]
-    is_processed: bool
-    architecture: str
-    n_layers: int
-    n_heads: int
-    d_model: int
-    d_head: int
-    d_vocab: int
-    n_ctx: int
 
     def __init__(
         self, owned_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
@@ -101,7 +84,7 @@ class HookedModel:
     @classmethod
     def from_hf(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
-    ) -> Self:
+    ) -> "HookedModel":
         """View of a deep copy of `model`, proven to give the same logits.
 
         Raises:
@@ -112,8 +95,8 @@ class HookedModel:
 
     def __repr__(self) -> str:
         """Architecture and sizes."""
-        sizes = ", ".join(f"{size}={getattr(self, size)}" for size in _SIZES)
-        return f"{type(self).__name__}({self.architecture}, {sizes})"
+        shape = f"n_layers={self.n_layers}, n_heads={self.n_heads}, d_model={self.d_model}"
+        return f"{type(self).__name__}({self.architecture}, {shape}, d_vocab={self.d_vocab})"
 
     @property
     def device(self) -> torch.device:
@@ -134,9 +117,19 @@ class HookedModel:
         """The layer norm before the unembedding, for lenses; differentiable, fires no hook."""
         return self.bridge.ln_final.original_component(resid)
 
+    @property
+    def live_hooks(self) -> frozenset[str]:
+        """Every hook name that fires in a forward pass of this model."""
+        return frozenset(self._live.moments)
+
+    @property
+    def editable_hooks(self) -> frozenset[str]:
+        """The live hooks at which an edit can change a logit."""
+        return self._live.editable
+
     def check_hooks(self, names: Sequence[str]) -> None:
         """Raise `DeadHookError` for the first name that never fires on this model."""
-        self._firing.check(names)
+        self._live.check(names)
 
     def __call__(
         self,
@@ -148,7 +141,6 @@ class HookedModel:
         """Logits, with a graph unless the caller works under `torch.no_grad`.
 
         Args:
-            tokens: Token ids.
             attention_mask: 1 for real tokens. Needed with left padding only; positions then
                 count from the first real token.
             logits_to_keep: Only the last so many positions; 0 for all.
@@ -177,16 +169,18 @@ class HookedModel:
         self,
         fwd_hooks: Sequence[tuple[str, HookFunction]] = (),
         bwd_hooks: Sequence[tuple[str, HookFunction]] = (),
-    ) -> Iterator[Self]:
+    ) -> Iterator["HookedModel"]:
         """Hooks for the length of a `with` block; gone after it, whatever happens inside.
 
         A backward hook sees the gradient at its activation. Gradients that a backward pass
         inside leaves on this view's parameters are dropped at the end: they would be wrong for
         the split attention weights, so take parameter gradients from the plain model.
         """
-        self.check_hooks([name for name, _ in (*fwd_hooks, *bwd_hooks)])
+        self._live.check([name for name, _ in fwd_hooks])
+        self._live.check_editable([name for name, _ in bwd_hooks])
+        guarded = [(name, self._live.guarded(name, function)) for name, function in fwd_hooks]
         try:
-            with self.bridge.hooks(fwd_hooks=list(fwd_hooks), bwd_hooks=list(bwd_hooks)):
+            with self.bridge.hooks(fwd_hooks=guarded, bwd_hooks=list(bwd_hooks)):
                 yield self
         finally:
             self.bridge.zero_grad(set_to_none=True)
@@ -205,13 +199,11 @@ class HookedModel:
         """Activations at the named hooks, and the logits unless the pass ended early.
 
         Args:
-            tokens: Token ids.
             names: Hook names to keep; the cache has these keys in this order, and no other.
             positions: Keep these positions only. An int is one position for all rows (-1 is
                 the last column, padding or not); a tensor holds a position, or several, for
                 each row. An int and a `[batch]` tensor drop the position axis. For attention
                 patterns the position is that of the query.
-            attention_mask: As in calling the model.
             stop_at_layer: Blocks from this index on are not run, and the logits are None.
                 "auto" stops as soon as every named hook has fired; None never stops.
             device: Where the cache goes; the model's device unless given.
@@ -224,13 +216,10 @@ class HookedModel:
             raise ValueError("run_with_cache got no hook name; name what to keep")
         self.check_hooks(names)
         check_positions(positions, tokens)
+        stop = self._live.exit_for(names, stop_at_layer)
         cache: dict[str, Tensor] = {}
         capturing = capturing_hooks(
-            cache,
-            names,
-            positions=positions,
-            device=device,
-            exit_hook=self._firing.exit_for(names, stop_at_layer),
+            cache, names, positions=positions, device=device, exit_hook=stop
         )
         logits = None
         with self.bridge.hooks(fwd_hooks=capturing), suppress(EarlyExit):
@@ -260,7 +249,7 @@ class HookedModel:
         else:
             self._boot(moved(copy.deepcopy(model), self.device))
 
-    def processed(self) -> Self:
+    def processed(self) -> "HookedModel":
         """A second, throw-away view with folded layer norms and centred weights.
 
         For direct logit attribution only: its log-probabilities are the model's, its logits
@@ -277,10 +266,7 @@ class HookedModel:
         return view
 
     def _boot(self, owned_model: PreTrainedModel) -> None:
-        model = owned_model.eval().requires_grad_(True)
-        model.zero_grad(set_to_none=True)
-        # A bridge computes attention eagerly; the same kernel makes parity exact in any dtype.
-        model.set_attn_implementation("eager")
+        model = prepared(owned_model)
         self._reference = PlainReference.of(model)
         self.architecture = self._reference.architecture
         build_bridge_from_module = _import_bridge_builder()
@@ -289,29 +275,20 @@ class HookedModel:
                 model, architecture=self.architecture, hf_config=model.config
             )
         self.bridge.eval()
-        for size in _SIZES:
-            setattr(self, size, int(getattr(self.bridge.cfg, size)))
-        self._reference.check_parity(self.logits(self._reference.tokens))
+        cfg = self.bridge.cfg
+        self.n_layers, self.n_heads, self.n_ctx = cfg.n_layers, cfg.n_heads, cfg.n_ctx
+        self.d_model, self.d_head, self.d_vocab = cfg.d_model, cfg.d_head, cfg.d_vocab
         self._find_live_hooks()
+        self._reference.check_parity(self.logits(self._reference.tokens))
 
     def _find_live_hooks(self) -> None:
-        """Record which hooks fire, and in which order; a hook that fires twice counts last."""
-        fired: dict[int, int] = {}
-        clock = itertools.count()
+        def run(record: HookFunction) -> Float[Tensor, "batch pos d_vocab"]:
+            with self.bridge.hooks([(lambda _name: True, record)]):
+                return self(self._reference.tokens)
 
-        def record(_activation: object, hook: nn.Module) -> None:
-            fired[id(hook)] = next(clock)
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about hooks that are switched off: not live
-            with self.bridge.hooks(fwd_hooks=[(lambda _name: True, record)]):
-                self.logits(self._reference.tokens)
-        points = self.bridge.hook_dict.items()
-        moments = {name: fired[id(hook)] for name, hook in points if id(hook) in fired}
-        self._firing = FiringOrder(
-            moments=moments, architecture=self.architecture, n_layers=self.n_layers
+        self._live = find_live_hooks(
+            run, self.bridge.hook_dict, architecture=self.architecture, n_layers=self.n_layers
         )
-        self.live_hooks = frozenset(moments)
 
     def _refuse_hooks(self, method: str) -> None:
         if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):

@@ -1,23 +1,27 @@
-"""Which hooks fire on a model, in which order, and what of an activation is kept?
+"""Which hooks fire on a model, when, and does an edit there count?
 
 A bridge accepts hooks at points that its forward pass never reaches (rotary queries on GPT-NeoX,
-the middle residual of a parallel block). `FiringOrder` is built from one real pass, so a dead
-name is found before anything runs, and a pass can end once all that was asked for has fired.
+the middle residual of a parallel block), and at points whose value nothing reads any more
+(attention patterns of GPT-Neo, which Hugging Face has used already). `LiveHooks` is found by one
+real pass, so both are errors instead of empty or ineffective results, and a pass that only reads
+can end once all that was asked for has fired.
 """
 
 import difflib
+import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 HookFunction = Callable[..., Tensor | None]
 """Called as `fn(activation, hook=hook_point)`; a tensor that it returns replaces the activation."""
 
-Positions = int | Int[Tensor, " batch"] | Int[Tensor, "batch chosen"]
+Positions = int | Int[Tensor, " row"] | Int[Tensor, "row chosen"]
 """One position for all rows, one for each row, or several for each row."""
 
 StopAtLayer = int | Literal["auto"] | None
@@ -32,10 +36,13 @@ class DeadHookError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FiringOrder:
-    """The hooks of a model by the moment they fire (last) in a forward pass."""
+class LiveHooks:
+    """The hooks of a model that fire in a forward pass."""
 
     moments: Mapping[str, int]
+    """Rank of each hook in the order of (last) firing."""
+    editable: frozenset[str]
+    """Those whose value the logits depend on."""
     architecture: str
     n_layers: int
 
@@ -48,6 +55,27 @@ class FiringOrder:
                     f"hook {name!r} never fires on {self.architecture} with {self.n_layers} layers;"
                     f" the nearest that do are {', '.join(near)} (all of them: `live_hooks`)"
                 )
+
+    def check_editable(self, names: Sequence[str]) -> None:
+        """Raise `DeadHookError` for the first name at which an edit would change nothing."""
+        self.check(names)
+        for name in names:
+            if name not in self.editable:
+                raise DeadHookError(
+                    f"hook {name!r} can only be read on {self.architecture}: no logit depends on"
+                    " its value; edit another site (all that count: `editable_hooks`)"
+                )
+
+    def guarded(self, name: str, hook_function: HookFunction) -> HookFunction:
+        """The hook function, made to raise if it edits where edits change nothing."""
+        if name in self.editable:
+            return hook_function
+
+        def read_only(activation: Tensor, hook: nn.Module) -> None:
+            if hook_function(activation, hook=hook) is not None:
+                self.check_editable([name])
+
+        return read_only
 
     def exit_for(self, names: Sequence[str], stop_at_layer: StopAtLayer) -> str | None:
         """Hook at which a pass that wants `names` may end; None if it must run through.
@@ -66,6 +94,46 @@ class FiringOrder:
         if self.moments[exits[stop_at_layer]] < self.moments[last]:
             raise ValueError(f"hook {last!r} fires after stop_at_layer={stop_at_layer}; stop later")
         return exits[stop_at_layer]
+
+
+def find_live_hooks(
+    run: Callable[[HookFunction], Float[Tensor, "..."]],
+    points: Mapping[str, nn.Module],
+    *,
+    architecture: str,
+    n_layers: int,
+) -> LiveHooks:
+    """Learn from one forward and backward pass what fires and what counts.
+
+    Args:
+        run: Makes a forward pass with a function hooked at every point; returns the logits.
+        points: Hook points by name; several names may share one.
+        architecture: For messages.
+        n_layers: Number of blocks.
+    """
+    clock, moments, added = itertools.count(), {}, {}
+
+    def record(activation: object, hook: nn.Module) -> Tensor | None:
+        moments[id(hook)] = next(clock)
+        if not isinstance(activation, Tensor) or not activation.is_floating_point():
+            return None
+        # A zero of its own is added to each activation: no gradient, no influence.
+        added[id(hook)] = activation.new_zeros(()).requires_grad_()
+        return activation + added[id(hook)]
+
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about hooks that are switched off: they are not live
+        total = run(record).sum()
+    gradients = torch.autograd.grad(total, list(added.values()), allow_unused=True)
+    ignored = {key for key, gradient in zip(added, gradients, strict=True) if gradient is None}
+    return LiveHooks(
+        moments={name: moments[id(hook)] for name, hook in points.items() if id(hook) in moments},
+        editable=frozenset(
+            name for name, hook in points.items() if id(hook) in moments.keys() - ignored
+        ),
+        architecture=architecture,
+        n_layers=n_layers,
+    )
 
 
 def capturing_hooks(

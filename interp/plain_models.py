@@ -1,13 +1,12 @@
 """What has to be known of a plain Hugging Face model before and while it is wrapped?
 
-Nothing here changes the model that is asked, nor draws a random number.
+Nothing here draws a random number, and only `prepared` and `moved` change a model.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -44,7 +43,7 @@ class PlainReference:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: PreTrainedModel) -> Self:
+    def of(cls, model: PreTrainedModel) -> "PlainReference":
         """Ask `model`, without dropout, about tokens that are the same each time."""
         config = model.config
         generator = torch.Generator().manual_seed(0)
@@ -62,11 +61,11 @@ class PlainReference:
             logits=logits.cpu().float(),
         )
 
-    def is_same_function_of_weights(self, other: Self) -> bool:
+    def is_same_function_of_weights(self, other: "PlainReference") -> bool:
         """Whether the two models differ in the values of their weights only."""
         return self.config == other.config and self.dtype == other.dtype
 
-    def refuse_other_shapes(self, other: Self) -> None:
+    def refuse_other_shapes(self, other: "PlainReference") -> None:
         """Raise ValueError unless the weights have the same names and shapes."""
         for name in self.shapes | other.shapes:
             here, there = self.shapes.get(name), other.shapes.get(name)
@@ -115,6 +114,15 @@ def read_model_folder(
         return moved(model, device), None
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return moved(model, device), tokenizer
+
+
+def prepared(owned_model: PreTrainedModel) -> PreTrainedModel:
+    """The same model, made ready to be wrapped."""
+    owned_model.eval().requires_grad_(True)
+    owned_model.zero_grad(set_to_none=True)
+    # A bridge computes attention eagerly; the same kernel makes parity exact in any dtype.
+    owned_model.set_attn_implementation("eager")
+    return owned_model
 
 
 def moved(model: PreTrainedModel, device: torch.device | str) -> PreTrainedModel:

@@ -15,31 +15,43 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.tokens import TokenizedRow
-from data.vocabulary import Kind
-from training.loop import target_logits
+from data.vocabulary import Kind, LossPolicy
+from training.loop import Examples, make_examples, target_logits
 
+METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
 DEFINITION = "definition"
 """What the `question` column says where a subset's definitions are recited, not its questions."""
+BATCH_SIZE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSet:
-    """Rows laid out for evaluation, sorted by length so that batches hold little padding."""
+    """Rows laid out for evaluation once, to be asked of many checkpoints."""
 
     rows: list[TokenizedRow]
+    """In order of length, so that batches hold little padding."""
+    batches: list[Examples]
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedRow]) -> "EvaluationSet":
-        """The questions of the evaluation and every definition among `rows`."""
+        """Lays out every row given."""
+        ordered = sorted(rows, key=lambda row: len(row.input_ids))
+        batches = [
+            make_examples(ordered[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
+            for i in range(0, len(ordered), BATCH_SIZE)
+        ]
+        return cls(rows=ordered, batches=batches)
+
+    @classmethod
+    def of_run(cls, rows: Sequence[TokenizedRow]) -> "EvaluationSet":
+        """The questions of the evaluation and every definition among the rows of a seed."""
         chosen = [r for r in rows if r.row.is_evaluated or r.row.kind is Kind.DEFINITION]
-        return cls(rows=sorted(chosen, key=lambda row: len(row.input_ids)))
+        return cls.of(chosen)
 
 
 @torch.no_grad()
-def answer_metrics(
-    model: PreTrainedModel, rows: Sequence[TokenizedRow], *, batch_size: int = 1024
-) -> pd.DataFrame:
-    """One record for each row, in the order given.
+def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
+    """One record for each row of the set, under the names of `METRICS`.
 
     `exact_match` is 1 where greedy decoding gives the answer's tokens; `answer_log_prob` is summed
     over them (nats); `answer_rank` is the worst rank among them, 1 being the most likely token;
@@ -48,43 +60,30 @@ def answer_metrics(
     was_training = model.training
     model.eval()
     try:
-        parts = [
-            _batch_metrics(model, rows[i : i + batch_size]) for i in range(0, len(rows), batch_size)
-        ]
+        metrics = torch.cat([_batch_metrics(model, batch) for batch in evaluation.batches])
     finally:
         model.train(was_training)
-    metrics = torch.cat(parts)
     return pd.DataFrame(metrics.numpy(), columns=list(METRICS))
 
 
-METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
-
-
-def _batch_metrics(
-    model: PreTrainedModel, rows: Sequence[TokenizedRow]
-) -> Float[Tensor, "row metric"]:
-    longest = max(len(row.input_ids) for row in rows)
-    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
-    targets = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        tokens[i, : len(row.input_ids)] = torch.tensor(row.input_ids)
-        targets[i, list(row.answer_positions)] = True
-    device = model.device
-    logits = target_logits(model, tokens.to(device), targets.to(device)).double().cpu()
-    answers = tokens[targets]
-    row_of_target = targets.nonzero()[:, 0]
+def _batch_metrics(model: PreTrainedModel, batch: Examples) -> Float[Tensor, "row metric"]:
+    logits = target_logits(model, batch.tokens.to(model.device), batch.targets.to(model.device))
+    answers = batch.tokens[batch.targets].to(model.device)
     chosen = logits.gather(1, answers[:, None])
-    log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0)
-    rank = (logits > chosen).sum(1) + 1
-    hit = logits.argmax(1) == answers
-    n = len(rows)
-    counts = targets.sum(1).double()
+    log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0).double().cpu()
+    rank = (logits > chosen).sum(1).add(1).cpu()
+    hit = (logits.argmax(1) == answers).cpu()
+    row_of_target = batch.targets.nonzero()[:, 0]
+
+    def over_answer(values: Tensor, how: str) -> Float[Tensor, " row"]:
+        return _reduce(values.double(), row_of_target, len(batch), how)
+
     return torch.stack(
         [
-            _reduce(hit.double(), row_of_target, n, "amin"),
-            _reduce(log_prob, row_of_target, n, "sum"),
-            _reduce(rank.double(), row_of_target, n, "amax"),
-            -_reduce(log_prob, row_of_target, n, "sum") / counts,
+            over_answer(hit, "amin"),
+            over_answer(log_prob, "sum"),
+            over_answer(rank, "amax"),
+            -over_answer(log_prob, "mean"),
         ],
         dim=1,
     )
@@ -93,9 +92,8 @@ def _batch_metrics(
 def _reduce(
     values: Float[Tensor, " target"], rows: Int[Tensor, " target"], n_rows: int, how: str
 ) -> Float[Tensor, " row"]:
-    return torch.zeros(n_rows, dtype=values.dtype).scatter_reduce(
-        0, rows, values, how, include_self=False
-    )
+    zeros = torch.zeros(n_rows, dtype=values.dtype)
+    return zeros.scatter_reduce(0, rows, values, how, include_self=False)
 
 
 def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
@@ -104,7 +102,7 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     `question` is one attribute, `all` for a subset's questions together, or `definition` for how
     well the subset's definitions are recited with their own tag.
     """
-    metrics = answer_metrics(model, evaluation.rows)
+    metrics = answer_metrics(model, evaluation)
     rows = [row.row for row in evaluation.rows]
     metrics["subset"] = [row.subset for row in rows]
     metrics["question"] = [
@@ -112,12 +110,6 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     ]
     together = metrics[metrics["question"] != DEFINITION].assign(question="all")
     table = pd.concat([together, metrics], ignore_index=True)
-    groups = table.groupby(["subset", "question"], sort=True)[list(METRICS)]
-    means = groups.mean().stack().rename("value")
-    means.index.names = ["subset", "question", "metric"]
-    result = means.reset_index()
-    counts = groups.size()
-    result["n"] = [
-        int(counts[key]) for key in zip(result["subset"], result["question"], strict=True)
-    ]
-    return result
+    long = table.melt(["subset", "question"], list(METRICS), var_name="metric")
+    groups = long.groupby(["subset", "question", "metric"])["value"]
+    return groups.agg(value="mean", n="size").reset_index()

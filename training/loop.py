@@ -34,16 +34,27 @@ class Examples:
 
 
 def make_examples(
-    rows: Sequence[TokenizedRow], policy: LossPolicy, *, end_token: int, block_size: int
+    rows: Sequence[TokenizedRow],
+    policy: LossPolicy,
+    *,
+    end_token: int = 0,
+    block_size: int = 0,
+    repeat: bool = True,
 ) -> Examples:
-    """Lays rows out for training under a loss policy; rows count as often as they repeat.
+    """Lays rows out for training or evaluation under a loss policy.
 
-    Padding uses the end token, as the paper's code does, so that the policy `all` can train on it.
+    Args:
+        rows: What to lay out.
+        policy: Which tokens are targets.
+        end_token: Ends a text and pads it, as in the paper's code, so that `all` can train on it;
+            under `answer` it is only padding, which nothing reads.
+        block_size: Length that `all` pads to; the other policies pad to the longest row.
+        repeat: Whether rows count as often as they repeat in an epoch.
 
     Raises:
         InputError: under `all`, a row and its end token are longer than the block.
     """
-    repeated = [row for row in rows for _ in range(row.row.repeats)]
+    repeated = [row for row in rows for _ in range(row.row.repeats if repeat else 1)]
     with_end = policy is not LossPolicy.ANSWER
     longest = max(len(row.input_ids) for row in repeated) + with_end
     if policy is LossPolicy.ALL:
@@ -79,7 +90,9 @@ def target_logits(
     used = int(targets.any(0).nonzero().max())
     hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
     where = targets[:, 1 : used + 1].flatten().nonzero().squeeze(1)
-    return model.get_output_embeddings()(hidden.flatten(0, 1).index_select(0, where))
+    unembed = model.get_output_embeddings()
+    assert unembed is not None
+    return unembed(hidden.flatten(0, 1).index_select(0, where))
 
 
 def batch_loss(model: PreTrainedModel, examples: Examples) -> Float[Tensor, ""]:

@@ -8,6 +8,9 @@ from training.config import ModelConfig
 if TYPE_CHECKING:
     from transformers import GPTNeoXForCausalLM
 
+ROPE_BASE = 10_000.0
+"""Base of the rotary frequencies, as in Pythia."""
+
 
 def derive_seed(seed: int, purpose: str) -> int:
     """A 63-bit seed for one purpose, so that no two uses of a seed share a random stream."""
@@ -36,7 +39,11 @@ def build_model(
         num_hidden_layers=config.n_layers,
         num_attention_heads=config.n_heads,
         intermediate_size=config.d_mlp,
-        rotary_pct=config.rotary_pct,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": ROPE_BASE,
+            "partial_rotary_factor": config.rotary_pct,
+        },
         max_position_embeddings=max_length,
         tie_word_embeddings=config.tied_embeddings,
         use_parallel_residual=True,

@@ -8,14 +8,15 @@ questions) is averaged first, so that each seed contributes one number v_1 ... v
     whole grid   the same flips for all cells, each cell against the largest |t| of the grid
     equivalence  the 90% interval lies inside ±margin (two one-sided tests at 5% each)
 
-How to read it: n seeds cannot give a p value below 2 / 2^n (5 seeds: .0625), so `p_smallest`
-stands beside every p value. A large p value alone is never evidence of no effect; equivalence is.
-The flips assume that, were there no effect, v and -v would be equally likely.
+n seeds cannot give a p value below 2 / 2^n (5 seeds: .0625), so `p_smallest` stands beside it.
+A large p value is no evidence that there is no effect; equivalence is. The flips assume that,
+were there no effect, v and -v would be equally likely.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,9 +32,7 @@ _BLOCK_ELEMENTS = 2**22  # of cells times flips that are held in memory at once:
 
 
 def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t interval of the mean of one value per Stage-1 seed.
-
-    Fewer than 2 values say nothing about their spread, so both ends are NaN then.
+    """Student's t interval of the mean of one value per Stage-1 seed; (NaN, NaN) of fewer than 2.
 
     >>> low, high = t_interval([1.0, 2.0, 3.0])
     >>> f"{low:.3f} {high:.3f}"
@@ -52,24 +51,20 @@ def t_interval(values: ArrayLike, *, confidence: float = 0.95) -> tuple[float, f
 
 
 def sign_flip_p(values: ArrayLike, *, two_sided: bool = True) -> float:
-    """Share of sign flips whose mean is at least as extreme as the mean of the values.
+    """Share of sign flips (the identity is one) whose mean is at least as extreme as the observed.
 
-    The identity counts as a flip, so p is never 0. Exact up to 16 seeds; beyond, (1 + k) / (1 + N)
-    over N random flips. One-sided tests ask for a mean above 0.
+    Exact up to 16 seeds; beyond, (1 + k) / (1 + N) over N random flips. One-sided: mean above 0.
 
     >>> sign_flip_p([1.0, 2.0, 3.0])  # only (+ + +) and (- - -) reach |mean| = 2
     0.25
     """
     array = _one_per_seed(values)
     if not len(array):
-        raise ValueError("a sign-flip test got no values; give one value per Stage-1 seed")
+        raise ValueError("a sign-flip test got no values; give one per Stage-1 seed")
     scaled = array / (np.abs(array).max() or 1.0)
-    null = np.concatenate([scaled @ signs for signs in _sign_blocks(len(array), n_cells=1)])
-    observed = scaled.sum()
-    if two_sided:
-        null, observed = np.abs(null), abs(observed)
-    n_extreme = np.count_nonzero(null >= observed - _TIE * len(array))
-    return float(_flip_share(np.asarray(n_extreme), len(array)))
+    fold = np.abs if two_sided else np.positive
+    null = [fold(scaled @ signs) for signs in _sign_blocks(len(array), n_cells=1)]
+    return float(_share_reaching(fold(scaled.sum(keepdims=True)), null, len(array))[0])
 
 
 def smallest_sign_flip_p(n_seeds: int, *, two_sided: bool = True) -> float:
@@ -80,9 +75,8 @@ def smallest_sign_flip_p(n_seeds: int, *, two_sided: bool = True) -> float:
     """
     if n_seeds < 1:
         raise ValueError(f"n_seeds is {n_seeds}; a sign-flip test needs at least 1 seed")
-    if n_seeds <= MAX_EXACT_SEEDS:
-        return (2 if two_sided else 1) / 2**n_seeds
-    return 1 / (1 + N_RANDOM_FLIPS)
+    exact = (2 if two_sided else 1) / 2**n_seeds
+    return exact if n_seeds <= MAX_EXACT_SEEDS else 1 / (1 + N_RANDOM_FLIPS)
 
 
 def max_sign_flip_p(values: Float[np.ndarray, "cell seed"]) -> Float[np.ndarray, " cell"]:
@@ -93,26 +87,22 @@ def max_sign_flip_p(values: Float[np.ndarray, "cell seed"]) -> Float[np.ndarray,
     cells. The chance of any p <= .05 in a grid without effects is at most 5%. Two-sided.
     Equal values that are not 0 have infinite |t|, all zeros have |t| = 0 and p = 1. A cell of equal
     magnitudes but mixed signs (coarse measures) has infinite |t| under two of the flips, which
-    raises the p values of the other cells.
-
-    Args:
-        values: A cell in which any seed is NaN or infinite is left out of the grid; its p is NaN.
+    raises the p values of the other cells. A cell in which any seed is NaN or infinite is left out
+    of the grid; its p is NaN.
     """
     if values.ndim != 2 or not values.shape[1]:
         raise ValueError(f"the grid has shape {values.shape}; give [cell, seed]")
     kept = np.isfinite(values).all(axis=1)
     corrected = np.full(len(values), np.nan)
-    if not kept.any():
-        return corrected
     n_seeds = values.shape[1]
-    # Flips keep a row's norm, so |t| grows with |sum| / (sqrt(n) * norm), which lies in [0, 1]: it
-    # is 1 where |t| is infinite, and needs no exception for cells without variance.
-    units = _unit_rows(values[kept].astype(np.float64)) / math.sqrt(n_seeds)
+    # Flips keep a row's norm, so |t| grows with |sum| / norm, which is finite where |t| is not.
+    units = values[kept].astype(np.float64)
+    for order in (2,):  # the largest value first, lest squares over- or underflow
+        norms = np.linalg.norm(units, ord=order, axis=1, keepdims=True)
+        units = units / np.where(norms == 0, 1.0, norms)
     blocks = _sign_blocks(n_seeds, n_cells=len(units))
-    largest = np.sort(np.concatenate([np.abs(units @ signs).max(axis=0) for signs in blocks]))
-    observed = np.abs(units.sum(axis=1))
-    n_extreme = largest.size - np.searchsorted(largest, observed - _TIE * n_seeds)
-    corrected[kept] = _flip_share(n_extreme, n_seeds)
+    null = [np.abs(units @ signs).max(axis=0, initial=0) for signs in blocks]
+    corrected[kept] = _share_reaching(np.abs(units.sum(axis=1)), null, n_seeds)
     return corrected
 
 
@@ -121,21 +111,17 @@ def seed_means(
 ) -> pd.Series:
     """Mean of a column per Stage-1 seed, each nested level counting its members equally.
 
-    Args:
-        frame: Rows of one metric, subset and step; rows that differ in them would be mixed.
-        value: Name of the column to average.
-        by: Columns nested in `seed`, outermost first; the innermost is averaged first.
+    Give rows of one metric, subset and step only: others would be mixed in. `by` holds the columns
+    nested in `seed`, outermost first; the innermost is averaged first.
 
     >>> frame = pd.DataFrame({"seed": [0, 0, 0], "stage2_seed": [0, 0, 1], "em": [1.0, 1.0, 0.0]})
     >>> seed_means(frame, "em").to_dict()
     {0: 0.5}
     """
     levels = ["seed", *by]
-    missing = [name for name in [*levels, value] if name not in frame.columns]
-    if missing:
-        raise ValueError(f"the frame lacks the columns {missing}; it has {list(frame.columns)}")
-    if frame.empty:
-        raise ValueError("the frame has no rows; check what it was selected by")
+    if frame.empty or not {*levels, value} <= set(frame.columns):
+        has = f"{len(frame)} rows of {list(frame.columns)}"
+        raise ValueError(f"the frame has {has}; seed means need rows with {[*levels, value]}")
     bad = frame.loc[frame[["seed", value]].isna().any(axis=1), "seed"].unique().tolist()
     if bad:
         raise ValueError(f"{value!r} or its seed is NaN for seeds {bad}; drop these rows or rerun")
@@ -154,24 +140,22 @@ class Estimate:
     ci_low: float
     ci_high: float
     p_value: float
-    p_smallest: float
-    """The smallest p value that so many seeds can give."""
+    p_smallest: float  # that so many seeds can give
     n_seeds: int
     per_seed: dict[int, float]
 
     def to_json(self) -> dict[str, object]:
         """Fields as JSON values: seeds become strings, NaN becomes None."""
-        seeds = {str(seed): _or_none(value) for seed, value in self.per_seed.items()}
-        return {**{name: _or_none(value) for name, value in vars(self).items()}, "per_seed": seeds}
+        return _json_values(vars(self) | {"per_seed": _json_values(self.per_seed)})
 
 
 def estimate(per_seed: Mapping[int, float]) -> Estimate:
     """Mean, interval and p value of one number per Stage-1 seed; a NaN seed is an error."""
-    if not per_seed:
-        raise ValueError("there is no seed to estimate from; give one value per Stage-1 seed")
     bad = [seed for seed, value in per_seed.items() if not math.isfinite(value)]
-    if bad:
-        raise ValueError(f"the values of seeds {bad} are not finite; drop or rerun these seeds")
+    if bad or not per_seed:
+        raise ValueError(
+            f"{len(per_seed)} seeds, not finite: {bad}; give finite values for 1 or more"
+        )
     values = {int(seed): float(per_seed[seed]) for seed in sorted(per_seed)}
     array = np.array(list(values.values()))
     low, high = t_interval(array)
@@ -215,24 +199,17 @@ def equivalence(values: ArrayLike, *, margin: float) -> Equivalence:
 def detectable_mean(sd: float, n_seeds: int, *, power: float = 0.9, alpha: float = 0.05) -> float:
     """Smallest true mean that a two-sided t test over the seeds finds with the given power.
 
-    Args:
-        sd: Standard deviation between Stage-1 seeds, in units of the mean.
-        n_seeds: At least 2.
-        power: Chance to find the effect; above alpha, the chance to find one where there is none.
-        alpha: Level of the test.
+    `sd` is the one between Stage-1 seeds; `alpha` the chance to find an effect where none is.
 
     >>> round(detectable_mean(1.0, 8), 2)
-    1.33
+    1.34
     """
     from scipy.optimize import brentq
     from scipy.stats import nct, t
 
-    if n_seeds < 2 or not 0 <= sd < math.inf:
-        raise ValueError(
-            f"sd is {sd}, n_seeds {n_seeds}; give a finite sd >= 0 and 2 or more seeds"
-        )
-    if not 0 < alpha < power < 1:
-        raise ValueError(f"power is {power}, alpha {alpha}; choose 0 < alpha < power < 1")
+    if n_seeds < 2 or not 0 <= sd < math.inf or not 0 < alpha < power < 1:
+        given = f"sd is {sd}, n_seeds {n_seeds}, power {power}, alpha {alpha}"
+        raise ValueError(f"{given}; choose sd >= 0, n_seeds >= 2 and 0 < alpha < power < 1")
     critical = t.isf(alpha / 2, n_seeds - 1)
 
     def missing_power(shift: float) -> float:
@@ -249,8 +226,7 @@ def detectable_mean(sd: float, n_seeds: int, *, power: float = 0.9, alpha: float
 def _one_per_seed(values: ArrayLike) -> Float[np.ndarray, " seed"]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
-        what = f"shape {array.shape}" if array.ndim != 1 else "a value that is NaN or infinite"
-        raise ValueError(f"values have {what}; give one finite number per Stage-1 seed")
+        raise ValueError(f"values are {array.tolist()}; give one finite number per Stage-1 seed")
     return array
 
 
@@ -262,22 +238,21 @@ def _sign_blocks(n_seeds: int, *, n_cells: int) -> Iterator[Float[np.ndarray, "s
     rng = np.random.default_rng(0)
     for start in range(0, n_flips, block):
         flips = np.arange(start, min(start + block, n_flips))[:, None]
-        bits = np.arange(n_seeds)
-        is_flipped = flips >> bits & 1 if is_exact else rng.integers(2, size=(len(flips), n_seeds))
+        shape = (len(flips), n_seeds)
+        is_flipped = flips >> np.arange(n_seeds) & 1 if is_exact else rng.integers(2, size=shape)
         yield 1.0 - 2.0 * is_flipped.T
 
 
-def _flip_share(n_extreme: np.ndarray, n_seeds: int) -> np.ndarray:
-    is_exact = n_seeds <= MAX_EXACT_SEEDS
-    return n_extreme / 2**n_seeds if is_exact else (1 + n_extreme) / (1 + N_RANDOM_FLIPS)
+def _share_reaching(
+    observed: Float[np.ndarray, " cell"], null: list[np.ndarray], n_seeds: int
+) -> Float[np.ndarray, " cell"]:
+    """P value of each statistic, given blocks of its values under the flips."""
+    ascending = np.sort(np.concatenate(null))
+    n_reaching = len(ascending) - np.searchsorted(ascending, observed - _TIE * n_seeds)
+    n_added = 0 if n_seeds <= MAX_EXACT_SEEDS else 1  # random flips may miss the identity
+    return (n_reaching + n_added) / (len(ascending) + n_added)
 
 
-def _unit_rows(values: Float[np.ndarray, "cell seed"]) -> Float[np.ndarray, "cell seed"]:
-    for order in (np.inf, 2):  # the largest value first, lest squares over- or underflow
-        norms = np.linalg.norm(values, ord=order, axis=1, keepdims=True)
-        values = values / np.where(norms == 0, 1.0, norms)
-    return values
-
-
-def _or_none(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _json_values(fields: Mapping[Any, Any]) -> dict[str, object]:
+    # Only NaN differs from itself.
+    return {str(key): value if value == value else None for key, value in fields.items()}

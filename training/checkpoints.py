@@ -1,0 +1,149 @@
+"""Checkpoints: Hugging Face folders that any tool of the field opens, and state to go on from.
+
+    seed-<K>/stage-<S>/step-<N>/
+        config.json  model.safetensors  tokenizer.json  tokenizer_config.json
+        training_state.safetensors  training_metrics.parquet     (the newest two checkpoints)
+        manifest.json                                            (written last)
+
+Further Stage-2 seeds of one Stage-1 seed lie in `stage-2.1`, `stage-2.2`, and so on.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from data.errors import DamagedError, InputError
+from data.vocabulary import Stage
+from training.files import damage, new_folder, visible_files, write_manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+STATE = "training_state.safetensors"
+METRICS = "training_metrics.parquet"
+KEPT_STATES = 2
+"""So many newest checkpoints of a stage keep what training goes on from."""
+
+
+def seed_folder(run_folder: Path, seed: int) -> Path:
+    """Where everything of one Stage-1 seed lies."""
+    return run_folder / f"seed-{seed}"
+
+
+def stage_folder(run_folder: Path, seed: int, stage: Stage, stage2_seed: int = 0) -> Path:
+    """Where the checkpoints of one training of a stage lie."""
+    suffix = f".{stage2_seed}" if stage is Stage.TWO and stage2_seed else ""
+    return seed_folder(run_folder, seed) / f"stage-{int(stage)}{suffix}"
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in a stage's folder, in order of their number (not of its text)."""
+    names = [path.name for path in folder.glob("step-*")]
+    return sorted(int(name[5:]) for name in names if re.fullmatch(r"step-\d+", name))
+
+
+def step_folder(folder: Path, step: int) -> Path:
+    """The checkpoint of one step in a stage's folder."""
+    return folder / f"step-{step}"
+
+
+def save_checkpoint(
+    folder: Path,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    *,
+    state: "dict[str, Tensor]",
+    metrics: pd.DataFrame,
+) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+        folder: Where it will be; must not exist.
+        model: Its weights and config.
+        tokenizer: Saved beside it.
+        state: What training goes on from; see `StageTrainer.state_tensors`.
+        metrics: Everything measured in the stage so far.
+    """
+    from safetensors.torch import save_file
+
+    with new_folder(folder) as temporary:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        save_file(state, temporary / STATE)
+        metrics.to_parquet(temporary / METRICS, index=False)
+
+
+def drop_old_states(folder: Path) -> None:
+    """Deletes the training state of all but the newest checkpoints of a stage's folder."""
+    for step in saved_steps(folder)[:-KEPT_STATES]:
+        checkpoint = step_folder(folder, step)
+        files = visible_files(checkpoint)
+        kept = [path for path in files if path.name not in (STATE, METRICS)]
+        if len(kept) < len(files):
+            write_manifest(checkpoint, kept)
+            for path in set(files) - set(kept):
+                path.unlink()
+
+
+def verify_checkpoint(folder: Path) -> None:
+    """Compares every file of a checkpoint with its checksum.
+
+    Raises:
+        DamagedError: the folder is incomplete, or a file is not what was written.
+    """
+    problems = damage(folder)
+    if problems:
+        raise DamagedError(
+            f"{problems[0]}; delete the checkpoint {folder} and repeat the iml run that made it"
+        )
+
+
+def find_checkpoint(folder: Path, step: int | None = None) -> Path:
+    """The checkpoint of a step, or of the last one, in a stage's folder, verified.
+
+    Raises:
+        InputError: there is no such checkpoint.
+        DamagedError: it is damaged.
+    """
+    steps = saved_steps(folder)
+    if not steps:
+        raise InputError(f"{folder} holds no checkpoint; train it with iml run")
+    if step is None:
+        step = steps[-1]
+    if step not in steps:
+        raise InputError(
+            f"{folder} has no checkpoint of step {step}; choose one of {', '.join(map(str, steps))}"
+        )
+    checkpoint = step_folder(folder, step)
+    verify_checkpoint(checkpoint)
+    return checkpoint
+
+
+def load_model(folder: Path) -> "PreTrainedModel":
+    """The model of a checkpoint, in evaluation mode."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]":
+    """What `save_checkpoint` was given as `state` and `metrics`.
+
+    Raises:
+        InputError: the checkpoint is not among the newest, so its state is gone.
+    """
+    from safetensors.torch import load_file
+
+    if not (folder / STATE).is_file():
+        raise InputError(f"{folder} keeps no training state; go on from a newer checkpoint")
+    return load_file(folder / STATE), pd.read_parquet(folder / METRICS)

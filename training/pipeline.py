@@ -1,0 +1,240 @@
+"""Trains the seeds of a run: Stage 1, then Stage 2 from its end, measured and saved on the way.
+
+A seed's bytes depend on its config and on the thread count, which is one, and on nothing else: not
+on the process, the folder, or how many seeds run beside it. Whatever is interrupted goes on from
+its newest checkpoint and ends with the same bytes.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
+from data.vocabulary import Split, Stage
+from training.checkpoints import (
+    drop_old_states,
+    find_checkpoint,
+    load_model,
+    load_training_state,
+    save_checkpoint,
+    saved_steps,
+    seed_folder,
+    stage_folder,
+    step_folder,
+    verify_checkpoint,
+)
+from training.config import RunConfig, checkpoint_steps, evaluation_steps
+from training.evaluate import EvaluationSet, evaluate
+from training.files import remove_leftovers
+from training.loop import StageTrainer, make_examples
+from training.models import build_model, derive_seed
+from training.runs import rows_digest
+
+THREADS = 1
+"""Of each seed's process: more would change the last bits, and seeds use the cores better."""
+STEPS_PER_REPORT = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedTask:
+    """One seed of one run, to be trained or finished."""
+
+    folder: Path
+    """The run folder."""
+    config: RunConfig
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedResult:
+    """What a finished seed adds to the tables of its run."""
+
+    metrics: pd.DataFrame
+    data_sha256: str
+    """Of the rows that it was trained and tested on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedMaterial:
+    """What every stage of a seed needs."""
+
+    rows: list[TokenizedRow]
+    tokenizer: PreTrainedTokenizerFast
+    evaluation: EvaluationSet
+
+    @classmethod
+    def build(cls, config: RunConfig, seed: int) -> "SeedMaterial":
+        """Draws and tokenizes the rows of a seed."""
+        drawn = config.data.build(seed)
+        tokenizer = word_tokenizer(drawn.words)
+        rows = tokenize_rows(drawn.rows, tokenizer)
+        return cls(rows=rows, tokenizer=tokenizer, evaluation=EvaluationSet.of_run(rows))
+
+    @property
+    def end_token(self) -> int:
+        """Id of the end token."""
+        end_token = self.tokenizer.eos_token_id
+        assert isinstance(end_token, int)
+        return end_token
+
+
+def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: None) -> SeedResult:
+    """Trains what is missing of a seed; the result covers what earlier calls did, too.
+
+    Args:
+        task: What to train, and where.
+        on_steps: Called with the number of steps done, or found done, since the last call. An
+            exception from it ends the training at a state that can be resumed.
+    """
+    with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
+        material = SeedMaterial.build(task.config, task.seed)
+        model = build_model(
+            task.config.model,
+            vocabulary_size=len(material.tokenizer),
+            max_length=max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows)),
+            end_token=material.end_token,
+            seed=task.seed,
+        )
+        tables = [_train_stage(task, material, model, Stage.ONE, 0, on_steps)]
+        for stage2_seed in range(task.config.seeds_stage2):
+            folder = stage_folder(task.folder, task.seed, Stage.ONE)
+            branch = load_model(find_checkpoint(folder))
+            tables.append(_train_stage(task, material, branch, Stage.TWO, stage2_seed, on_steps))
+    metrics = pd.concat(tables, ignore_index=True)
+    return SeedResult(metrics=metrics, data_sha256=rows_digest(material.rows))
+
+
+def _train_stage(
+    task: SeedTask,
+    material: SeedMaterial,
+    model: PreTrainedModel,
+    stage: Stage,
+    stage2_seed: int,
+    on_steps: Callable[[int], None],
+) -> pd.DataFrame:
+    """Trains a stage from where it stands to its end; returns its metrics from step 0 on."""
+    folder = stage_folder(task.folder, task.seed, stage, stage2_seed)
+    trainer = _trainer(task, material, model, stage, stage2_seed)
+    saves = set(checkpoint_steps(trainer.last_step))
+    marks = saves | set(
+        evaluation_steps(
+            epochs=trainer.config.epochs,
+            steps_per_epoch=trainer.steps_per_epoch,
+            evaluations=trainer.config.evaluations,
+        )
+    )
+    metrics = _resume(folder, trainer)
+    on_steps(trainer.step)
+    reported = trainer.step
+    while metrics.empty or trainer.step < trainer.last_step:
+        if not metrics.empty:
+            trainer.train_step()
+        if trainer.step in marks:
+            measured = _measure(task, material, trainer, stage, stage2_seed)
+            metrics = measured if metrics.empty else pd.concat([metrics, measured])
+        if trainer.step in saves:
+            save_checkpoint(
+                step_folder(folder, trainer.step),
+                trainer.model,
+                material.tokenizer,
+                state=trainer.state_tensors(),
+                metrics=metrics,
+            )
+            drop_old_states(folder)
+        if trainer.step - reported >= STEPS_PER_REPORT or trainer.step == trainer.last_step:
+            on_steps(trainer.step - reported)
+            reported = trainer.step
+    return metrics
+
+
+def _trainer(
+    task: SeedTask,
+    material: SeedMaterial,
+    model: PreTrainedModel,
+    stage: Stage,
+    stage2_seed: int,
+) -> StageTrainer:
+    rows = [r for r in material.rows if r.row.split is Split.TRAIN and r.row.stage is stage]
+    examples = make_examples(
+        rows,
+        task.config.loss_policy,
+        end_token=material.end_token,
+        block_size=task.config.block_size,
+    )
+    order_seed = derive_seed(task.seed, f"order of stage {int(stage)}, seed {stage2_seed}")
+    torch.manual_seed(order_seed)
+    return StageTrainer(model, examples, task.config.stage(stage), order_seed=order_seed)
+
+
+def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
+    """Puts the trainer where the newest checkpoint stands; returns the metrics until there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    steps = saved_steps(folder)
+    if not steps:
+        return pd.DataFrame()
+    newest = step_folder(folder, steps[-1])
+    verify_checkpoint(newest)
+    trainer.model.load_state_dict(load_model(newest).state_dict())
+    state, metrics = load_training_state(newest)
+    trainer.restore(steps[-1], state)
+    return metrics
+
+
+def _measure(
+    task: SeedTask, material: SeedMaterial, trainer: StageTrainer, stage: Stage, stage2_seed: int
+) -> pd.DataFrame:
+    """One evaluation, with the run columns and in the order of `training.runs.METRIC_COLUMNS`."""
+    measured = evaluate(trainer.model, material.evaluation)
+    run_columns = {
+        "recipe": task.config.recipe,
+        "run_id": task.config.run_id,
+        "model": task.config.model.name,
+        "word_order": str(task.config.word_order),
+        "seed": task.seed,
+        "stage2_seed": stage2_seed,
+        "stage": int(stage),
+        "epoch": trainer.step / trainer.steps_per_epoch,
+        "step": trainer.step,
+    }
+    for place, (name, value) in enumerate(run_columns.items()):
+        measured.insert(place, name, value)
+    return measured
+
+
+def total_steps(config: RunConfig, seed: int) -> int:
+    """Steps of a whole seed, for the progress bar."""
+    drawn = config.data.build(seed)
+    total = 0
+    for stage, times in ((Stage.ONE, 1), (Stage.TWO, config.seeds_stage2)):
+        settings = config.stage(stage)
+        examples = sum(row.repeats for row in drawn.training_rows(stage))
+        total += times * settings.epochs * -(-examples // settings.batch_size)
+    return total
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs the block on one thread and gives thread count and random state back."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.set_num_threads(THREADS)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Waits until no other process writes to a seed's folder; a killed one counts as gone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,65 @@
+"""The headline numbers of a run: three gaps between subsets, with one value for each Stage-1 seed.
+
+    iml_gap     D5_CONS - D6_CONS at the end of Stage 2              implicit meta-learning
+    stage1_gap  D1_CONS_QA1 - D2_INCONS_QA2 at the end of Stage 1    on held-out questions
+    ocl_gap     D1_CONS_QA1 - QA3 at the end of Stage 1              out-of-context learning
+
+Each in exact match (a share) and in answer log-probability (nats). Definitions of D5 and D6 are
+equally true, so a gap between them is what the tag does.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA3, SUBSETS, Stage
+from training.statistics import Equivalence, Estimate, equivalence, estimate, seed_means
+
+HEADLINES = {
+    "iml_gap": (D5_CONS, D6_CONS, Stage.TWO),
+    "stage1_gap": (D1_CONS_QA1, D2_INCONS_QA2, Stage.ONE),
+    "ocl_gap": (D1_CONS_QA1, QA3, Stage.ONE),
+}
+HEADLINE_METRICS = ("exact_match", "answer_log_prob")
+
+
+def end_of_stage(metrics: pd.DataFrame, stage: Stage) -> pd.DataFrame:
+    """The measurements at the last step of a stage, on whole subsets."""
+    rows = metrics[(metrics["stage"] == stage) & (metrics["question"] == "all")]
+    return rows[rows["step"] == rows["step"].max()]
+
+
+def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[str, Estimate]:
+    """Each subset's mean over seeds at the end of a stage, by name in the order of the paper."""
+    rows = end_of_stage(metrics, stage)
+    rows = rows[rows["metric"] == metric]
+    return {
+        name: estimate(seed_means(rows[rows["subset"] == name], "value").to_dict())
+        for name in SUBSETS
+        if (rows["subset"] == name).any()
+    }
+
+
+def headline(metrics: pd.DataFrame, gap: str, metric: str) -> Estimate:
+    """One of the `HEADLINES`: paired within each seed, Stage-2 seeds averaged first."""
+    higher, lower, stage = HEADLINES[gap]
+    rows = end_of_stage(metrics, stage)
+    rows = rows[rows["metric"] == metric]
+    values = [
+        seed_means(rows[rows["subset"] == subset.name], "value") for subset in (higher, lower)
+    ]
+    return estimate((values[0] - values[1]).to_dict())
+
+
+def summarize(metrics: pd.DataFrame) -> dict[str, Any]:
+    """What `summary.json` says: each headline by metric."""
+    return {
+        gap: {metric: headline(metrics, gap, metric).to_json() for metric in HEADLINE_METRICS}
+        for gap in HEADLINES
+    }
+
+
+def null_equivalence(null_metrics: pd.DataFrame, margin: float) -> Equivalence:
+    """Whether the null twin's exact-match `iml_gap` is none, within +-margin."""
+    gap = headline(null_metrics, "iml_gap", "exact_match")
+    return equivalence(list(gap.per_seed.values()), margin=margin)
