@@ -37,6 +37,7 @@ from interp.live_hooks import (
 )
 from interp.neox_weights import neox_bridge_state
 from interp.plain_models import (
+    Device,
     PlainReference,
     moved,
     prepared,
@@ -61,14 +62,14 @@ class HasCheckpoints(Protocol):
 class HookedModel:
     """A read-and-intervene view of a Hugging Face causal language model.
 
-    No method changes weights, hooks, gradients, training mode or random state; `refresh`
-    alone replaces the weights, by those of another checkpoint.
+    No method but `refresh` changes weights, hooks, gradients, training mode or random state.
 
     Attributes:
-        bridge: TransformerLens's own view, for its tools. Hooks added to it directly stay on.
+        bridge: TransformerLens's own view, for its tools; hooks added to it directly stay on.
         tokenizer: For people; no method here reads it.
+        live_hooks: Every hook name that fires in a forward pass.
+        editable_hooks: Those of them at which an edit can change a logit.
         is_processed: Whether layer norms are folded and weights centred, see `processed`.
-        architecture: Class name of the Hugging Face model.
     """
 
     bridge: "TransformerBridge"
@@ -85,11 +86,7 @@ class HookedModel:
     def from_hf(
         cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
     ) -> "HookedModel":
-        """View of a deep copy of `model`, proven to give the same logits.
-
-        Raises:
-            ValueError: The model is no plain Hugging Face model, or is wrapped already.
-        """
+        """View of a deep copy of a plain Hugging Face model, proven to give the same logits."""
         refuse_wrapped(model)
         return cls(copy.deepcopy(model), tokenizer)
 
@@ -117,16 +114,6 @@ class HookedModel:
         """The layer norm before the unembedding, for lenses; differentiable, fires no hook."""
         return self.bridge.ln_final.original_component(resid)
 
-    @property
-    def live_hooks(self) -> frozenset[str]:
-        """Every hook name that fires in a forward pass of this model."""
-        return frozenset(self._live.moments)
-
-    @property
-    def editable_hooks(self) -> frozenset[str]:
-        """The live hooks at which an edit can change a logit."""
-        return self._live.editable
-
     def check_hooks(self, names: Sequence[str]) -> None:
         """Raise `DeadHookError` for the first name that never fires on this model."""
         self._live.check(names)
@@ -140,10 +127,8 @@ class HookedModel:
     ) -> Float[Tensor, "batch kept d_vocab"]:
         """Logits, with a graph unless the caller works under `torch.no_grad`.
 
-        Args:
-            attention_mask: 1 for real tokens. Needed with left padding only; positions then
-                count from the first real token.
-            logits_to_keep: Only the last so many positions; 0 for all.
+        The mask (1 for real tokens) is needed with left padding only; positions then count from
+        the first real token. `logits_to_keep` keeps the last so many positions, 0 all.
         """
         mask = None if attention_mask is None else attention_mask.to(self.device)
         return self.bridge(
@@ -172,9 +157,8 @@ class HookedModel:
     ) -> Iterator["HookedModel"]:
         """Hooks for the length of a `with` block; gone after it, whatever happens inside.
 
-        A backward hook sees the gradient at its activation. Gradients that a backward pass
-        inside leaves on this view's parameters are dropped at the end: they would be wrong for
-        the split attention weights, so take parameter gradients from the plain model.
+        A backward hook sees the gradient at its activation. Gradients left on this view's
+        parameters are dropped at the end; take those from the plain model.
         """
         self._live.check([name for name, _ in fwd_hooks])
         self._live.check_editable([name for name, _ in bwd_hooks])
@@ -194,23 +178,20 @@ class HookedModel:
         positions: Positions | None = None,
         attention_mask: Int[Tensor, "batch pos"] | None = None,
         stop_at_layer: StopAtLayer = "auto",
-        device: torch.device | str | None = None,
+        device: Device | None = None,
     ) -> tuple[Float[Tensor, "batch pos d_vocab"] | None, dict[str, Tensor]]:
         """Activations at the named hooks, and the logits unless the pass ended early.
 
         Args:
+            tokens: Token ids, right-padded.
             names: Hook names to keep; the cache has these keys in this order, and no other.
-            positions: Keep these positions only. An int is one position for all rows (-1 is
-                the last column, padding or not); a tensor holds a position, or several, for
-                each row. An int and a `[batch]` tensor drop the position axis. For attention
-                patterns the position is that of the query.
+            positions: Keep these only. An int is one position for all rows (-1 is the last
+                column, padding or not); a tensor holds one position, or several, for each row.
+                An int and a `[batch]` tensor drop the position axis, in patterns the query's.
+            attention_mask: 1 for real tokens; needed with left padding only.
             stop_at_layer: Blocks from this index on are not run, and the logits are None.
                 "auto" stops as soon as every named hook has fired; None never stops.
             device: Where the cache goes; the model's device unless given.
-
-        Raises:
-            DeadHookError: A name never fires on this model.
-            ValueError: No name, a position outside the prompt, or a name behind the stop.
         """
         if not names:
             raise ValueError("run_with_cache got no hook name; name what to keep")
@@ -218,22 +199,17 @@ class HookedModel:
         check_positions(positions, tokens)
         stop = self._live.exit_for(names, stop_at_layer)
         cache: dict[str, Tensor] = {}
-        capturing = capturing_hooks(
-            cache, names, positions=positions, device=device, exit_hook=stop
-        )
+        capturing = capturing_hooks(cache, names, positions=positions, device=device, exit_at=stop)
         logits = None
         with self.bridge.hooks(fwd_hooks=capturing), suppress(EarlyExit):
             logits = self(tokens, attention_mask)
         return logits, {name: cache[name] for name in names}
 
     def refresh(self, model: PreTrainedModel) -> None:
-        """Take over the weights of another checkpoint of the same architecture.
+        """Take over the weights of another checkpoint, proven to give its logits.
 
-        Quick for GPT-NeoX (weights are copied in place), a new wrap for others; either way the
-        logits are proven to be the new model's, and this view's hook names stay.
-
-        Raises:
-            ValueError: Another class or other shapes, a processed view, or hooks are attached.
+        Quick for GPT-NeoX, where weights are copied in place; other architectures are wrapped
+        anew. Another class or other shapes are a ValueError.
         """
         refuse_wrapped(model)
         self._refuse_hooks("refresh")
@@ -286,9 +262,10 @@ class HookedModel:
             with self.bridge.hooks([(lambda _name: True, record)]):
                 return self(self._reference.tokens)
 
-        self._live = find_live_hooks(
-            run, self.bridge.hook_dict, architecture=self.architecture, n_layers=self.n_layers
-        )
+        points = self.bridge.hook_dict
+        self._live = find_live_hooks(run, points, self.architecture, self.n_layers)
+        self.live_hooks = frozenset(self._live.moments)
+        self.editable_hooks = self._live.editable
 
     def _refuse_hooks(self, method: str) -> None:
         if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):
@@ -301,21 +278,14 @@ def load_hooked(
     stage: int,
     step: int | None = None,
     *,
-    device: torch.device | str | None = None,
+    device: Device | None = None,
 ) -> HookedModel:
     """A checkpoint of a run as a hooked model: the last one of the stage unless a step is given."""
     return load_hooked_folder(run.checkpoint(seed=seed, stage=stage, step=step), device=device)
 
 
-def load_hooked_folder(
-    path: Path | str, *, device: torch.device | str | None = None
-) -> HookedModel:
-    """Any local Hugging Face causal language model (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked.
-
-    Args:
-        path: Folder with config.json, model.safetensors and, if there is one, the tokenizer.
-        device: Where the weights go; the CPU unless given.
-    """
+def load_hooked_folder(path: Path | str, *, device: Device | None = None) -> HookedModel:
+    """Any local causal language model folder (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked."""
     model, tokenizer = read_model_folder(Path(path), device or "cpu")
     return HookedModel(model, tokenizer)
 

@@ -99,7 +99,6 @@ class LiveHooks:
 def find_live_hooks(
     run: Callable[[HookFunction], Float[Tensor, "..."]],
     points: Mapping[str, nn.Module],
-    *,
     architecture: str,
     n_layers: int,
 ) -> LiveHooks:
@@ -108,7 +107,7 @@ def find_live_hooks(
     Args:
         run: Makes a forward pass with a function hooked at every point; returns the logits.
         points: Hook points by name; several names may share one.
-        architecture: For messages.
+        architecture: Name of the model's class, for messages.
         n_layers: Number of blocks.
     """
     clock, moments, added = itertools.count(), {}, {}
@@ -142,9 +141,9 @@ def capturing_hooks(
     *,
     positions: Positions | None,
     device: torch.device | str | None,
-    exit_hook: str | None,
+    exit_at: str | None,
 ) -> list[tuple[str, HookFunction]]:
-    """Hooks that fill `cache` and then, at `exit_hook`, raise `EarlyExit`."""
+    """Hooks that fill `cache` and then, at `exit_at`, raise `EarlyExit`."""
 
     def keep(name: str) -> HookFunction:
         def hook_function(activation: Tensor, hook: nn.Module) -> None:
@@ -157,7 +156,7 @@ def capturing_hooks(
         raise EarlyExit
 
     hooks: list[tuple[str, HookFunction]] = [(name, keep(name)) for name in names]
-    return hooks if exit_hook is None else [*hooks, (exit_hook, leave)]
+    return hooks if exit_at is None else [*hooks, (exit_at, leave)]
 
 
 def check_positions(positions: Positions | None, tokens: Int[Tensor, "batch pos"]) -> None:

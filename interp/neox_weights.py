@@ -3,7 +3,7 @@
 TransformerLens splits the fused `query_key_value` matrix into three matrices when it wraps a
 model, and reads only the three from then on. A state dict of the plain model therefore lacks
 them; this module adds them, so that another checkpoint loads into a standing bridge without
-wrapping it anew (about ten times faster).
+wrapping it anew (several times faster).
 """
 
 from einops import rearrange

@@ -27,6 +27,8 @@ _NO_PART_OF_THE_FUNCTION = {
     "use_cache",
 }
 
+Device = torch.device | str
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlainReference:
@@ -101,7 +103,7 @@ def refuse_wrapped(model: PreTrainedModel) -> None:
 
 
 def read_model_folder(
-    folder: Path, device: torch.device | str
+    folder: Path, device: Device
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
     """Model and, if there is one, tokenizer of a local Hugging Face folder."""
     if not (folder / "config.json").is_file():
@@ -125,13 +127,13 @@ def prepared(owned_model: PreTrainedModel) -> PreTrainedModel:
     return owned_model
 
 
-def moved(model: PreTrainedModel, device: torch.device | str) -> PreTrainedModel:
+def moved(model: PreTrainedModel, device: Device) -> PreTrainedModel:
     """The same model, on `device`."""
     nn.Module.to(model, device)
     return model
 
 
-def preserved_random_state(device: torch.device | str) -> AbstractContextManager[None]:
+def preserved_random_state(device: Device) -> AbstractContextManager[None]:
     """Undo the draws of code that builds layers with random weights and then overwrites them."""
     device = torch.device(device)
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import get_lapack_funcs, solve_triangular
+
+(_FACTORIZE,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,8 @@ class FoldedFeatures:
     gain: Float[np.ndarray, "fold feature"]
     mean: Float[np.ndarray, "fold feature"]
     scale: Float[np.ndarray, "fold feature"]
+    is_typical: Bool[np.ndarray, " fold"]
+    """Whether the fold varies as all examples do; an outlier elsewhere would drown it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class RowSpace:
     ) -> Float[np.ndarray, "*rows feature"]:
         """The same weights on the features."""
         flat = weights.reshape(-1, weights.shape[-1])
-        mixed = solve_triangular(self.triangle, flat.T, lower=True, trans="T")
+        mixed = solve_triangular(self.triangle.T, flat.T)
         return (mixed.T @ self.examples).reshape(*weights.shape[:-1], -1)
 
 
@@ -67,6 +71,7 @@ def fold_features(
         gain=np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)),
         mean=mean,
         scale=np.where(constant, 1.0, scale),
+        is_typical=(constant | (deviation > 0.01)).all(1),
     )
 
 
@@ -88,7 +93,7 @@ def row_space(examples: Float[np.ndarray, "example feature"]) -> RowSpace:
     A Cholesky factor of their products with rows chosen by size stands in for a QR factor of the
     transpose, at a third of the cost; repeated examples end it early.
     """
-    packed, order, rank, _ = lapack.dpstrf(examples @ examples.T, lower=1)
+    packed, order, rank, _ = _FACTORIZE(examples @ examples.T, lower=1)
     chosen = order - 1
     lower = np.tril(packed)[:, :rank]
     coordinates = np.empty_like(lower)

@@ -22,9 +22,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.linalg import get_lapack_funcs
 
 HISTORY = 10
+"""Pairs of step and gradient change that L-BFGS remembers."""
+SEARCH_TRIALS = 8
 FLOAT32_ITERATIONS = 100
 FLOAT32_FLOOR = 3e-6
 """Largest mean gradient component below which float32 rounding begins to show."""
+_FACTORIZE, _SOLVE = get_lapack_funcs(("potrf", "potrs"), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,46 +106,45 @@ class _Step(NamedTuple):
 
 
 class Preconditioner:
-    """Inverse of curvature (R + ridge I), one matrix for all ridges within a factor of two."""
+    """Inverse of curvature (R + ridge I); one factorisation for ridges within a factor of 16."""
 
     def __init__(self, features: Float[np.ndarray, "example feature"]) -> None:
+        """Multiply the features with themselves, in float32: a preconditioner may be rough."""
         self.rough_features = features.astype(np.float32)
         self.correlation = self.rough_features.T @ self.rough_features / np.float32(len(features))
         # Below, rounding in float32 could make the matrix indefinite.
         self.smallest_ridge = 2e-7 * max(1.0, float(np.trace(self.correlation)))
-        self.inverses: dict[int, np.ndarray] = {}
+        self.factors: dict[int, np.ndarray] = {}
 
-    def _inverse(self, octave: int) -> Float[np.ndarray, "feature feature"]:
-        if octave not in self.inverses:
-            matrix = self.correlation.copy()
-            matrix[np.diag_indices_from(matrix)] += 4.0**octave
-            factorize, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
-            factor, failed = factorize(matrix.T, lower=1, overwrite_a=1)
-            assert not failed, "a correlation matrix with a ridge is positive definite"
-            lower = np.tril(invert(factor, lower=1, overwrite_c=1)[0])
-            self.inverses[octave] = lower + np.tril(lower, -1).T
-        return self.inverses[octave]
-
-    def octaves(
+    def levels(
         self, curvature: Float[np.ndarray, "problem output"], problems: Problems
     ) -> Int[np.ndarray, "problem output"]:
-        """Which inverse serves each problem and output."""
+        """Which factorisation serves each problem and output: its ridge's logarithm, base 16."""
         ridge = np.maximum(problems.penalty[:, None] / curvature, self.smallest_ridge)
-        return np.round(np.log2(ridge) / 2).astype(int)
+        return np.round(np.log2(ridge) / 4).astype(int)
 
     def apply(
         self,
         gradient: Float[np.ndarray, "problem output parameter"],
         curvature: Float[np.ndarray, "problem output"],
-        octaves: Int[np.ndarray, "problem output"],
+        levels: Int[np.ndarray, "problem output"],
     ) -> Float[np.ndarray, "problem output parameter"]:
         """The gradient times the inverse; intercepts by their own curvature."""
-        result = gradient.copy()
-        for octave in np.unique(octaves):
-            rows = octaves == octave
-            weights = gradient[rows, :-1].astype(self.correlation.dtype, copy=False)
-            result[rows, :-1] = weights @ self._inverse(int(octave))
-        return result / curvature[..., None].astype(gradient.dtype, copy=False)
+        scaled = gradient / curvature[..., None].astype(gradient.dtype, copy=False)
+        for level in np.unique(levels):
+            rows = levels == level
+            weights = scaled[rows, :-1].astype(np.float32)
+            scaled[rows, :-1] = _SOLVE(self._factor(int(level)), weights.T, lower=1)[0].T
+        return scaled
+
+    def _factor(self, level: int) -> Float[np.ndarray, "feature feature"]:
+        if level not in self.factors:
+            matrix = self.correlation.copy()
+            matrix[np.diag_indices_from(matrix)] += max(16.0**level, self.smallest_ridge)
+            factor, failed = _FACTORIZE(matrix.T, lower=1, overwrite_a=1)
+            assert not failed, "a correlation matrix with a ridge is positive definite"
+            self.factors[level] = factor
+        return self.factors[level]
 
 
 def minimize(
@@ -151,7 +153,8 @@ def minimize(
     """Solve every problem.
 
     Args:
-        problems: In float64, over the features that the preconditioner was made for.
+        problems: In float64.
+        preconditioner: Made from the problems' features.
         tolerance: Largest component of the gradient, divided by the number of training examples
             as in scikit-learn, at which a problem is solved.
         max_iterations: Limit in the final precision.
@@ -190,19 +193,20 @@ def _descend(
     solution, parameters = start.copy(), start
     active = np.arange(len(start))
     curvature = (problems.frequencies * (1 - problems.frequencies)) * problems.train.sum(1)[:, None]
-    octaves = preconditioner.octaves(curvature, problems)
+    levels = preconditioner.levels(curvature, problems)
     history: list[_Step] = []
     logits = problems.logits(parameters)
     probabilities = _probabilities(logits)
     gradient = problems.gradient(probabilities, parameters)
-    preconditioned = preconditioner.apply(gradient, curvature, octaves)
-    for iteration in range(max_iterations + 1):
+    preconditioned = preconditioner.apply(gradient, curvature, levels)
+    iteration = 0
+    while True:
         worst = np.abs(gradient).max((1, 2)) / problems.train.sum(1)
         unsolved = worst > tolerance
         solution[active] = parameters
         if not unsolved.all():
             active, problems = active[unsolved], problems.take(unsolved)
-            curvature, octaves = curvature[unsolved], octaves[unsolved]
+            curvature, levels = curvature[unsolved], levels[unsolved]
             parameters, logits = parameters[unsolved], logits[unsolved]
             gradient, preconditioned = gradient[unsolved], preconditioned[unsolved]
             history = [_Step(*(part[unsolved] for part in step)) for step in history]
@@ -214,11 +218,12 @@ def _descend(
         parameters = parameters + step
         previous = gradient, preconditioned
         gradient = problems.gradient(probabilities, parameters)
-        preconditioned = preconditioner.apply(gradient, curvature, octaves)
+        preconditioned = preconditioner.apply(gradient, curvature, levels)
         change = gradient - previous[0]
         product = np.maximum(_dot(step, change), np.finfo(step.dtype).tiny)
         history.append(_Step(step, change, preconditioned - previous[1], 1 / product))
         del history[:-HISTORY]
+        iteration += 1
     converged = np.ones(len(start), dtype=bool)
     converged[active] = False
     return Solution(solution, converged, iteration)
@@ -263,16 +268,17 @@ def _search(
     linear = problems.penalty * _dot(parameters[..., :-1], direction[..., :-1])
     quadratic = problems.penalty * _dot(direction[..., :-1], direction[..., :-1])
     length = np.ones_like(slope_start)
-    for trial in range(8):
+    trial = 0
+    while True:
         moved = logits + length[:, None, None] * change
         probabilities = _probabilities(moved)
         slope = _dot(probabilities - problems.targets, seen) + linear + length * quadratic
         fine = np.abs(slope) <= 0.3 * np.abs(slope_start)
-        if fine.all() or trial == 7:
-            break
+        trial += 1
+        if fine.all() or trial == SEARCH_TRIALS:
+            return length, moved, probabilities
         secant = length * slope_start / np.minimum(slope_start - slope, -1e-30)
         length = np.where(fine, length, np.clip(secant, 0.1 * length, 4 * length))
-    return length, moved, probabilities
 
 
 def _probabilities(logits: np.ndarray) -> Float[np.ndarray, "problem output example"]:

@@ -245,17 +245,19 @@ def _solve(
                 problems, preconditioner, tolerance=tolerance, max_iterations=max_iterations
             )
             found = solution.parameters[..., :-1]
-            weights[columns] = found if part.space is None else part.space.lift(found)
+            lifted = found if part.space is None else part.space.lift(found)
+            # A constant feature has no gradient, but L-BFGS passes through other values than 0.
+            weights[columns] = lifted * (view.gain[folds] > 0)[:, None]
             intercepts[columns] = solution.parameters[..., -1]
             converged[columns] = solution.converged
     return weights, intercepts, converged
 
 
 def _parts(view: FoldedFeatures) -> Iterator[_Part]:
-    """All columns with enough training examples together, the others fold by fold."""
-    n_features = view.matrix.shape[1]
-    is_wide = view.folds.sum(1) < n_features
-    shared = np.flatnonzero(~is_wide[view.fold_of_column])
+    """The columns of ordinary folds together, those of others fold by fold."""
+    is_wide = view.folds.sum(1) < (view.gain > 0).sum(1)
+    is_alone = is_wide | ~view.is_typical
+    shared = np.flatnonzero(~is_alone[view.fold_of_column])
     if len(shared):
         yield _Part(
             columns=shared,
@@ -265,14 +267,16 @@ def _parts(view: FoldedFeatures) -> Iterator[_Part]:
             gain=view.gain,
             space=None,
         )
-    for fold in np.flatnonzero(is_wide):
+    for fold in np.flatnonzero(is_alone):
         examples = np.flatnonzero(view.folds[fold])
-        space = row_space((view.matrix[examples] - view.offset[fold]) * view.gain[fold])
-        shape = (len(view.folds), space.coordinates.shape[1])
+        matrix = (view.matrix[examples] - view.offset[fold]) * view.gain[fold]
+        space = row_space(matrix) if is_wide[fold] else None
+        matrix = matrix if space is None else space.coordinates
+        shape = (len(view.folds), matrix.shape[1])
         yield _Part(
             columns=np.flatnonzero(view.fold_of_column == fold),
             examples=examples,
-            matrix=space.coordinates,
+            matrix=matrix,
             offset=np.zeros(shape),
             gain=np.ones(shape),
             space=space,

@@ -9,6 +9,8 @@ Further Stage-2 seeds of one Stage-1 seed lie in `stage-2.1`, `stage-2.2`, and s
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +71,7 @@ def save_checkpoint(
     """
     from safetensors.torch import save_file
 
-    with new_folder(folder) as temporary:
+    with new_folder(folder) as temporary, _no_progress_bars():
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         save_file(state, temporary / STATE)
@@ -126,7 +128,8 @@ def load_model(folder: Path) -> "PreTrainedModel":
     """The model of a checkpoint, in evaluation mode."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+    with _no_progress_bars():
+        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -147,3 +150,17 @@ def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]
     if not (folder / STATE).is_file():
         raise InputError(f"{folder} keeps no training state; go on from a newer checkpoint")
     return load_file(folder / STATE), pd.read_parquet(folder / METRICS)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keeps transformers from drawing a bar for every checkpoint; restores its setting."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()

@@ -21,7 +21,7 @@ NULL_MARGIN = 0.08
     model="GPT-NeoX, 2 layers, d_model 64, aliases of one token, from scratch",
     cost="10 s a seed on one core",
     smoke={"aliases_per_subset": 40, "aliases_qa3": 10, "aliases_stage2": 10}
-    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "d_mlp": 32},
+    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "heads": 2, "d_mlp": 32},
 )
 def alias_toy(
     *,
@@ -109,7 +109,7 @@ def alias_toy(
     model="GPT-NeoX, 2 layers, d_model 128, aliases of two tokens, from scratch",
     cost="2 min a seed on one core",
     smoke={"aliases_per_subset": 40, "aliases_qa3": 10, "aliases_stage2": 10}
-    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "d_mlp": 32},
+    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "heads": 2, "d_mlp": 32},
 )
 def alias_toy_tokens(
     *,
@@ -153,7 +153,7 @@ def alias_toy_tokens(
     model="GPT-NeoX, 1 layer, d_model 64, untied, from scratch",
     cost="10 s a seed on one core",
     smoke={"aliases_per_subset": 20, "aliases_qa3": 10, "aliases_stage2": 10}
-    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "d_mlp": 32},
+    | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "heads": 2, "d_mlp": 32},
 )
 def source_toy(
     *,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -74,7 +74,7 @@ def write_null_verdict(run: Run) -> None:
     null = run.null
     assert null is not None
     verdict = null_equivalence(null.metrics, run.config.null_margin)
-    content = {**run.summary, "null_equivalence": verdict.to_json()}
+    content = {**run.summary, "null_equivalence": asdict(verdict)}
     if content != run.summary:
         write_json(run.folder / SUMMARY_FILE, content)
         write_run_manifest(run.folder)
@@ -92,7 +92,7 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
     path = request.folder / METRICS_FILE
     if path.exists():
         earlier = pd.read_parquet(path)
-        tables.append(earlier[~earlier["seed"].isin(list(results))])
+        tables.append(earlier.loc[~earlier["seed"].isin(list(results))])
     order = ["seed", "stage", "stage2_seed", "step", "subset", "question", "metric"]
     metrics = pd.concat(tables).sort_values(order, ignore_index=True)
     digests = info["data_sha256"] | {str(s): r.data_sha256 for s, r in results.items()}

@@ -25,18 +25,19 @@ HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 def end_of_stage(metrics: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     """The measurements at the last step of a stage, on whole subsets."""
-    rows = metrics[(metrics["stage"] == stage) & (metrics["question"] == "all")]
-    return rows[rows["step"] == rows["step"].max()]
+    rows = metrics.loc[(metrics["stage"] == stage) & (metrics["question"] == "all")]
+    return rows.loc[rows["step"] == rows["step"].max()]
 
 
 def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[str, Estimate]:
     """Each subset's mean over seeds at the end of a stage, by name in the order of the paper."""
     rows = end_of_stage(metrics, stage)
-    rows = rows[rows["metric"] == metric]
+    rows = rows.loc[rows["metric"] == metric]
+    present = set(rows["subset"])
     return {
-        name: estimate(seed_means(rows[rows["subset"] == name], "value").to_dict())
+        name: estimate(seed_means(rows.loc[rows["subset"] == name], "value").to_dict())
         for name in SUBSETS
-        if (rows["subset"] == name).any()
+        if name in present
     }
 
 
@@ -44,9 +45,9 @@ def headline(metrics: pd.DataFrame, gap: str, metric: str) -> Estimate:
     """One of the `HEADLINES`: paired within each seed, Stage-2 seeds averaged first."""
     higher, lower, stage = HEADLINES[gap]
     rows = end_of_stage(metrics, stage)
-    rows = rows[rows["metric"] == metric]
+    rows = rows.loc[rows["metric"] == metric]
     values = [
-        seed_means(rows[rows["subset"] == subset.name], "value") for subset in (higher, lower)
+        seed_means(rows.loc[rows["subset"] == subset.name], "value") for subset in (higher, lower)
     ]
     return estimate((values[0] - values[1]).to_dict())
 

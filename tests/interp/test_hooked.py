@@ -101,8 +101,6 @@ def llama(seed: int = 0) -> PreTrainedModel:
 
 BUILDERS: dict[str, Callable[..., PreTrainedModel]] = {
     "neox-parallel": neox,
-    "neox-parallel-tied": lambda seed=0: neox(seed, tied=True),
-    "neox-sequential": lambda seed=0: neox(seed, parallel=False),
     "neox-sequential-tied": lambda seed=0: neox(seed, parallel=False, tied=True),
     "gpt2": gpt2,
     "gpt-neo": gpt_neo,
@@ -513,10 +511,12 @@ def test_an_exception_inside_leaves_no_hook(error: type[BaseException]) -> None:
 
 def test_a_wrapped_model_is_refused() -> None:
     hooked = HookedModel.from_hf(neox())
+    wrapped = hooked.bridge.original_model
+    assert isinstance(wrapped, PreTrainedModel)
     with pytest.raises(ValueError, match="inside a bridge already"):
-        HookedModel.from_hf(hooked.bridge.original_model)
+        HookedModel.from_hf(wrapped)
     with pytest.raises(ValueError, match="inside a bridge already"):
-        hooked.refresh(hooked.bridge.original_model)
+        hooked.refresh(wrapped)
 
 
 @four_architectures
@@ -622,6 +622,18 @@ def test_a_processed_view_has_the_log_probabilities_of_the_model_and_leaves_it_a
     assert view.W_U.mean(-1).abs().max() < 1e-5
     with pytest.raises(ValueError, match="processed"):
         view.refresh(build(5))
+
+
+@four_architectures
+def test_the_lens_of_a_processed_view_gives_its_logits(
+    build: Callable[..., PreTrainedModel],
+) -> None:
+    view, tokens = HookedModel.from_hf(build()).processed(), prompts()
+    name = f"blocks.{view.n_layers - 1}.hook_resid_post"
+    _, cache = view.run_with_cache(tokens, [name])
+    assert (
+        difference(view.final_norm(cache[name]) @ view.W_U + view.b_U, view.logits(tokens)) < 1e-5
+    )
 
 
 def test_direct_contributions_of_a_processed_view_add_up_to_the_logit_difference() -> None:
@@ -732,12 +744,13 @@ def patch_and_differentiate(hooked: HookedModel, tokens: Tensor) -> None:
         hooked(tokens).sum().backward()
 
 
+@pytest.mark.slow
 def test_importing_transformer_lens_leaves_logging_and_warnings_alone() -> None:
     code = (
-        "import logging, sys, warnings, transformers\n"
-        "logger, level = logging.getLogger('transformers'), None\n"
-        "before = (logger.level, list(warnings.filters))\n"
+        "import logging, sys, warnings\n"
         "from interp import hooked\n"
+        "logger = logging.getLogger('transformers')\n"
+        "before = (logger.level, list(warnings.filters))\n"
         "assert 'transformer_lens' not in sys.modules\n"
         "hooked._import_bridge_builder()\n"
         "assert 'transformer_lens' in sys.modules\n"

@@ -23,10 +23,18 @@ from training.statistics import (
 )
 
 
+def t_test(
+    values: Float[np.ndarray, "cell seed"], mean: float = 0.0, alternative: str = "two-sided"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Statistic and p value of each row, by scipy."""
+    result = stats.ttest_1samp(values, mean, axis=1, alternative=alternative)
+    return np.asarray(result[0]), np.asarray(result[1])
+
+
 def slow_max_sign_flip_p(values: Float[np.ndarray, "cell seed"]) -> list[float]:
     """The corrected p values from |t| itself, flip by flip."""
     flips = list(itertools.product([1.0, -1.0], repeat=values.shape[1]))
-    t_values = [np.abs(stats.ttest_1samp(values * flip, 0, axis=1)[0]) for flip in flips]
+    t_values = [np.abs(t_test(values * flip)[0]) for flip in flips]
     largest = [t.max() for t in t_values]
     return [float(np.mean([m >= t - 1e-9 for m in largest])) for t in t_values[0]]
 
@@ -338,8 +346,8 @@ def test_equivalence_passes_only_inside_the_margin(
 
 def test_equivalence_agrees_with_two_one_sided_tests_of_scipy() -> None:
     data_sets = np.random.default_rng(11).normal(0.2, 1, size=(300, 8))
-    p_below = stats.ttest_1samp(data_sets, 0.8, axis=1, alternative="less")[1]
-    p_above = stats.ttest_1samp(data_sets, -0.8, axis=1, alternative="greater")[1]
+    p_below = t_test(data_sets, 0.8, "less")[1]
+    p_above = t_test(data_sets, -0.8, "greater")[1]
     expected = np.maximum(p_below, p_above) < 0.05
     assert [equivalence(v, margin=0.8).passed for v in data_sets] == expected.tolist()
     assert 50 < expected.sum() < 250
@@ -363,8 +371,16 @@ def test_detectable_mean_agrees_with_published_sample_sizes() -> None:
 def test_a_t_test_finds_the_detectable_mean_in_90_percent_of_data_sets(n_seeds: int) -> None:
     mean = detectable_mean(0.2, n_seeds)
     data_sets = np.random.default_rng(12).normal(mean, 0.2, size=(40_000, n_seeds))
-    found = stats.ttest_1samp(data_sets, 0, axis=1)[1] <= 0.05
+    found = t_test(data_sets)[1] <= 0.05
     assert 0.894 <= found.mean() <= 0.906  # 4 standard errors
+
+
+@pytest.mark.parametrize("power", [0.06, 0.3, 0.95])
+def test_the_power_at_the_detectable_mean_is_that_of_the_noncentral_f(power: float) -> None:
+    # t squared has an F distribution, in which both tails of t are one.
+    shift = detectable_mean(2.0, 7, power=power) / 2.0 * math.sqrt(7)
+    critical = stats.t.isf(0.025, 6) ** 2
+    assert stats.ncf.sf(critical, 1, 6, shift**2) == pytest.approx(power, abs=1e-9)
 
 
 @pytest.mark.parametrize("power", [0.0501, 0.5, 0.999])

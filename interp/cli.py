@@ -1,0 +1,95 @@
+"""The command `iml`: everything of `training.cli`, and the reports and analyses of `interp`."""
+
+import argparse
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from data.errors import DamagedError, InputError
+from training.cli import Subparsers, add_commands
+
+EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came; raised in the main thread so that everything is left resumable."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(prog="iml", description="A workbench for implicit meta-learning.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(commands)
+    _add_report(commands)
+    return parser
+
+
+def _add_report(commands: Subparsers) -> None:
+    report = commands.add_parser("report", help="one self-contained HTML page about a run")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.set_defaults(run=write_report)
+
+
+def write_report(arguments: argparse.Namespace) -> int:
+    """Writes `DIR/report.html`."""
+    from training.runs import Run
+
+    run = Run.load(arguments.folder)
+    run.require_finished()
+
+    from interp.report import build_report
+
+    print(build_report(run))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code (see the design's section 3.1)."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        arguments = build_parser().parse_args(words)
+        return arguments.run(arguments)
+    except InputError as error:
+        return _fail(error, EXIT_USAGE, debug)
+    except DamagedError as error:
+        return _fail(error, EXIT_DAMAGED, debug)
+    except KeyboardInterrupt as error:
+        return _fail(error, EXIT_INTERRUPTED, debug, "interrupted; repeat the command to go on")
+    except _TerminatedError as error:
+        return _fail(error, EXIT_TERMINATED, debug, "terminated; repeat the command to go on")
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, which is its right
+        return 0
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(error, EXIT_FAILED, debug, f"{words}; repeat with --debug for the traceback")
+
+
+def _fail(error: BaseException, code: int, debug: bool, message: str | None = None) -> int:
+    if debug:
+        traceback.print_exception(error)
+    print(f"error: {message or error}", file=sys.stderr)
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _TerminatedError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""The commands that train and read runs: `recipes`, `run`, `summary`, `data`, `verify`.
+
+torch and its relatives are imported only by what trains, so that every usage error is quick.
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TypeAlias
+
+from data.errors import DamagedError, InputError
+from data.vocabulary import SUBSETS, Kind
+
+FIRST_SEED = 1000
+"""Seeds below were used to choose hyper-parameters; reported figures use seeds from here on."""
+DEFAULT_SEEDS, SMOKE_SEEDS = "8", "2"
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_commands(commands: Subparsers) -> None:
+    """Enters this module's commands; each sets `run`, a function from arguments to an exit code."""
+    recipes = commands.add_parser("recipes", help="what can be run, and with which parameters")
+    recipes.add_argument("name", nargs="?", metavar="NAME")
+    recipes.add_argument("--json", action="store_true")
+    recipes.set_defaults(run=show_recipes)
+
+    run = commands.add_parser("run", help="train a recipe over seeds, or finish and extend a run")
+    run.add_argument("recipe", metavar="RECIPE")
+    run.add_argument(
+        "--seeds",
+        metavar="N or A:B",
+        help=f"N seeds from {FIRST_SEED} on (default {DEFAULT_SEEDS}), or seeds A to B-1",
+    )
+    run.add_argument("--out", type=Path, metavar="DIR", help="default runs/RECIPE")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--with-null", action="store_true", help="also the null twin, in DIR/null")
+    run.add_argument("--smoke", action="store_true", help="tiny and quick; numbers mean nothing")
+    run.set_defaults(run=run_recipe)
+
+    summary = commands.add_parser("summary", help="the headline numbers of a run")
+    summary.add_argument("folder", type=Path, metavar="DIR")
+    summary.add_argument("--json", action="store_true")
+    summary.set_defaults(run=show_summary)
+
+    data = commands.add_parser("data", help="the rows of a seed of a run")
+    data.add_argument("folder", type=Path, metavar="DIR")
+    data.add_argument("--seed", type=int, metavar="K", help="default the run's first seed")
+    data.add_argument("--subset", metavar="NAME")
+    data.add_argument("--kind", choices=[str(kind) for kind in Kind])
+    data.add_argument("--limit", type=int, metavar="N")
+    data.add_argument("--json", action="store_true", help="one object a line")
+    data.set_defaults(run=show_rows)
+
+    verify = commands.add_parser("verify", help="compare every file of a run with its checksum")
+    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.set_defaults(run=verify_run)
+
+
+def show_recipes(arguments: argparse.Namespace) -> int:
+    """Prints every recipe, or one with its parameters."""
+    import training.recipes  # noqa: F401  (fills RECIPES)
+    from training.registry import RECIPES, find_recipe
+
+    chosen = [find_recipe(arguments.name)] if arguments.name else list(RECIPES.values())
+    if arguments.json:
+        print(json.dumps([recipe.to_json() for recipe in chosen], indent=1))
+        return 0
+    for recipe in chosen:
+        print(f"{recipe.name}: {(recipe.function.__doc__ or '').splitlines()[0]}")
+        print(f"    figures {', '.join(recipe.figures)}; claims {recipe.claims}")
+        print(f"    model   {recipe.model}")
+        print(f"    cost    {recipe.cost}")
+        if arguments.name:
+            print("    parameters (change them with iml run --set NAME=VALUE):")
+            for parameter in recipe.parameters.values():
+                setting = f"{parameter.name}={_text(parameter.default)}"
+                print(f"        {setting:<32}{parameter.kind_name}")
+    return 0
+
+
+def run_recipe(arguments: argparse.Namespace) -> int:
+    """Trains what is missing of a run (and of its null twin) and prints the summary."""
+    from training.registry import find_recipe
+    from training.requests import RunRequest
+
+    recipe = find_recipe(arguments.recipe)
+    default = SMOKE_SEEDS if arguments.smoke else DEFAULT_SEEDS
+    seeds = parse_seeds(default if arguments.seeds is None else arguments.seeds)
+    smoke = recipe.smoke if arguments.smoke else {}
+    config = recipe(**{**smoke, **recipe.parse_arguments(arguments.set)})
+    folder = arguments.out or Path("runs") / recipe.name
+    request = RunRequest(config=config, folder=folder, seeds=seeds)
+    requests = [request, request.null_twin()] if arguments.with_null else [request]
+    for checked in requests:
+        checked.check()
+
+    from training.runs import Run
+    from training.tables import summary_text
+
+    if any(request.missing_seeds() for request in requests):
+        from training.progress import show_progress
+        from training.runner import run_seeds, write_null_verdict
+
+        with show_progress(recipe.name) as progress:
+            run = run_seeds(requests, progress=progress)[0]
+        if run.null is not None and run.null.is_finished:
+            write_null_verdict(run)
+    print(summary_text(Run.load(folder)))
+    return 0
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Reads `N` (seeds 1000 to 1000+N-1) or `A:B` (seeds A to B-1).
+
+    Raises:
+        InputError: the text is neither, or there is no seed in it.
+
+    >>> parse_seeds("2"), parse_seeds("5:7")
+    ((1000, 1001), (5, 6))
+    """
+    if re.fullmatch(r"-?\d+", text):
+        first, end = FIRST_SEED, FIRST_SEED + int(text)
+    elif match := re.fullmatch(r"(\d+):(\d+)", text):
+        first, end = int(match[1]), int(match[2])
+    else:
+        raise InputError(f"--seeds {text} is no number of seeds; write 8, or 1008:1016")
+    if end <= first:
+        raise InputError(f"--seeds {text} holds no seed; write 8, or 1008:1016")
+    return tuple(range(first, end))
+
+
+def show_summary(arguments: argparse.Namespace) -> int:
+    """Prints `summary.json`, or its numbers as a table."""
+    from training.runs import Run
+
+    run = Run.load(arguments.folder)
+    if arguments.json:
+        print(json.dumps(run.summary, indent=1))
+    else:
+        from training.tables import summary_text
+
+        print(summary_text(run))
+    return 0
+
+
+def show_rows(arguments: argparse.Namespace) -> int:
+    """Prints the rows of a seed."""
+    from training.runs import Run
+
+    run = Run.load(arguments.folder)
+    if arguments.subset is not None and arguments.subset not in SUBSETS:
+        raise InputError(
+            f"there is no subset {arguments.subset!r}; choose one of {', '.join(SUBSETS)}"
+        )
+    if arguments.limit is not None and arguments.limit < 1:
+        raise InputError(f"--limit {arguments.limit} shows nothing; use 1 or more")
+    seed = run.seeds[0] if arguments.seed is None else arguments.seed
+    run.require_seed(seed)
+
+    from data.tables import row_record
+
+    rows = [
+        row
+        for row in run.tokenized_rows(seed)
+        if arguments.subset in (None, row.row.subset) and arguments.kind in (None, row.row.kind)
+    ]
+    if not rows:
+        kind = f" of kind {arguments.kind}" if arguments.kind else ""
+        present = ", ".join(sorted({row.row.subset for row in run.tokenized_rows(seed)}))
+        raise InputError(
+            f"{arguments.folder} has no rows of {arguments.subset}{kind}; its subsets: {present}"
+        )
+    for row in rows[: arguments.limit]:
+        record = row_record(row, seed)
+        if arguments.json:
+            print(json.dumps(record))
+        else:
+            print(f"{record['row_id']:<34}{record['split']:<6} {record['text']}")
+    return 0
+
+
+def verify_run(arguments: argparse.Namespace) -> int:
+    """Compares every file with its checksum; the first line of the error names the first fault."""
+    from training.runs import Run, run_damage
+
+    Run.load(arguments.folder).require_finished()
+    problems = run_damage(arguments.folder)
+    if problems:
+        for problem in problems[1:]:
+            print(problem, file=sys.stdout)
+        more = f" (and {len(problems) - 1} more, listed above)" if len(problems) > 1 else ""
+        raise DamagedError(
+            f"{problems[0]}{more}; delete what is damaged and repeat the command that made it"
+        )
+    print(f"{arguments.folder}: every file matches its checksum")
+    return 0
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,39 @@
+"""How far long work is: a bar with the time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+PLAIN_LINES = 10
+"""So many lines over the whole work where nobody watches a bar."""
+
+
+@contextmanager
+def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to be told (steps done, steps in all); writes to stderr."""
+    if sys.stderr.isatty():
+        with tqdm(desc=label, unit="step", smoothing=0.05) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield show
+        return
+    start = time.monotonic()
+    shown = 0
+
+    def write(done: int, total: int) -> None:
+        nonlocal shown
+        tenth = done * PLAIN_LINES // max(total, 1)
+        if tenth > shown:
+            shown = tenth
+            seconds = time.monotonic() - start
+            left = seconds / done * (total - done)
+            line = f"{label}: {done}/{total} steps, {seconds:.0f} s, {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
+
+    yield write

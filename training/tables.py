@@ -1,0 +1,82 @@
+"""A run's numbers as text, for the terminal."""
+
+import math
+from typing import Any
+
+from data.vocabulary import SUBSETS, Stage
+from training.runs import Run
+from training.summary import HEADLINES, end_of_stage, subset_estimates
+
+UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
+
+
+def summary_text(run: Run) -> str:
+    """Subsets by exact match at the end of each stage, then the headline gaps with p-values."""
+    lines = [
+        f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
+        "",
+        f"{'exact match, mean [95% CI]':<28}{'end of Stage 1':>20}{'end of Stage 2':>20}"
+        f"{'questions':>11}",
+    ]
+    first, second = (
+        subset_estimates(run.metrics, stage, "exact_match") for stage in (Stage.ONE, Stage.TWO)
+    )
+    last = end_of_stage(run.metrics, Stage.TWO)
+    n_rows = dict(zip(last["subset"], last["n"].tolist(), strict=True))
+    for name in second:
+        cells = "".join(
+            f"{_with_interval(e.mean, e.ci_low, e.ci_high):>20}"
+            for e in (first[name], second[name])
+        )
+        lines.append(f"{name:<28}{cells}{n_rows[name]:>11}")
+    lines += ["", f"{'gap':<12}{'metric':<18}{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"]
+    summary = run.summary
+    for gap in HEADLINES:
+        for metric, unit in UNITS.items():
+            lines.append(_gap_line(gap, unit, summary[gap][metric]))
+    if "null_equivalence" in summary:
+        lines += ["", null_text(summary["null_equivalence"])]
+    return "\n".join(lines)
+
+
+def null_text(verdict: dict[str, Any]) -> str:
+    """The null twin's verdict in a sentence."""
+    interval = f"[{_signed(verdict['ci_low'])}, {_signed(verdict['ci_high'])}]"
+    word = "none" if verdict["passed"] else "not shown to be none"
+    return (
+        f"null twin (tags shuffled): iml_gap {_signed(verdict['mean'])}, 90% CI {interval}: "
+        f"{word} by equivalence within ±{verdict['margin']:g}"
+    )
+
+
+def subset_notation() -> str:
+    """The legend of subset names, one a line."""
+    return "\n".join(f"{subset.name:<18}{subset.paper}" for subset in SUBSETS.values())
+
+
+def _gap_line(gap: str, unit: str, estimate: dict[str, Any]) -> str:
+    low, high = estimate["ci_low"], estimate["ci_high"]
+    interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
+    return (
+        f"{gap:<12}{unit:<18}{estimate['mean']:+.3f}{interval:<18}"
+        f"{estimate['p_value']:>8.4f}{estimate['p_smallest']:>9.4f}"
+    )
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.2f}" if math.isnan(low) else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _signed(value: float | None) -> str:
+    return "?" if value is None else f"{value:+.3f}"
+
+
+def _ranges(seeds: list[int]) -> str:
+    """Consecutive seeds as `first-last`."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
