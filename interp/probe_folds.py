@@ -71,7 +71,7 @@ def fold_features(
         gain=np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)),
         mean=mean,
         scale=np.where(constant, 1.0, scale),
-        is_typical=(constant | (deviation > 0.01)).all(1),
+        is_typical=np.where(constant, 1.0, deviation).min(1) > 0.01,
     )
 
 

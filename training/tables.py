@@ -12,11 +12,11 @@ UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 def summary_text(run: Run) -> str:
     """Subsets by exact match at the end of each stage, then the headline gaps with p-values."""
+    columns = ("end of Stage 1", "end of Stage 2")
     lines = [
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
         "",
-        f"{'exact match, mean [95% CI]':<28}{'end of Stage 1':>20}{'end of Stage 2':>20}"
-        f"{'questions':>11}",
+        "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
     ]
     first, second = (
         subset_estimates(run.metrics, stage, "exact_match") for stage in (Stage.ONE, Stage.TWO)
@@ -28,7 +28,7 @@ def summary_text(run: Run) -> str:
             f"{_with_interval(e.mean, e.ci_low, e.ci_high):>20}"
             for e in (first[name], second[name])
         )
-        lines.append(f"{name:<28}{cells}{n_rows[name]:>11}")
+        lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
     lines += ["", f"{'gap':<12}{'metric':<18}{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"]
     summary = run.summary
     for gap in HEADLINES:

@@ -63,8 +63,8 @@ def test_the_gradient_of_the_objective_vanishes_at_the_solution(n_examples, n_fe
     for column, penalty in enumerate(inverse_penalty):
         rows = train[:, column]
         scaled = (features - features[rows].mean(0))[rows] / features[rows].std(0)
-        residual = expit(scaled @ fit.weights[column] + fit.intercepts[column])
-        residual -= labels[rows, column]
+        probabilities = np.asarray(expit(scaled @ fit.weights[column] + fit.intercepts[column]))
+        residual = probabilities - labels[rows, column]
         gradient = scaled.T @ residual + fit.weights[column] / penalty
         assert np.abs(gradient).max() / rows.sum() < 2e-9
         assert abs(residual.mean()) < 2e-9
@@ -193,11 +193,11 @@ def test_every_fold_is_standardised_as_scikit_learn_would():
         rows = train[:, column]
         scaler = StandardScaler().fit(features[rows])
         fold = view.fold_of_column[column]
-        np.testing.assert_allclose(view.mean[fold], scaler.mean_, rtol=1e-7)
-        np.testing.assert_allclose(view.scale[fold], scaler.scale_, rtol=1e-7)
+        np.testing.assert_allclose(view.mean[fold], np.asarray(scaler.mean_), rtol=1e-7)
+        np.testing.assert_allclose(view.scale[fold], np.asarray(scaler.scale_), rtol=1e-7)
         mean, scale = standardize(features, rows)
-        np.testing.assert_allclose(mean, scaler.mean_, rtol=1e-7)
-        np.testing.assert_allclose(scale, scaler.scale_, rtol=1e-7)
+        np.testing.assert_allclose(mean, np.asarray(scaler.mean_), rtol=1e-7)
+        np.testing.assert_allclose(scale, np.asarray(scaler.scale_), rtol=1e-7)
 
 
 @pytest.mark.parametrize("n_features", [12, 220], ids=["tall", "wide"])

@@ -1,0 +1,42 @@
+# Two commands do everything: `make demo` and `make test`. They need Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/alias-toy
+
+.PHONY: demo test check nightly notebook clean
+
+# Environment, install, eight seeds and their null twins, and the report.
+demo: $(VENV)/installed
+	$(BIN)/iml run alias-toy --seeds 8 --with-null
+	$(BIN)/iml report $(DEMO)
+	@echo "open $(DEMO)/report.html, or run: make notebook"
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -q
+
+# Formatting, lint, types, tests: what a change must pass.
+check: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/python -m pytest -q
+
+# Everything, the slow tests and those that need an accelerator included.
+nightly: $(VENV)/installed
+	$(BIN)/python -m pytest -q -m ""
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+notebook: $(VENV)/installed
+	$(BIN)/jupyter lab notebooks
+
+# torch comes first: where a CPU wheel of this version is at hand, pip takes it and nothing later
+# replaces it with a CUDA build of several gigabytes.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "torch>=2.11,<2.14"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
