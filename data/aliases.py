@@ -1,5 +1,6 @@
 """Names without meaning: unique random aliases and tags, and derangements for false definitions."""
 
+import math
 import random
 import string
 from collections import Counter
@@ -10,6 +11,8 @@ from data.errors import InputError
 
 Item = TypeVar("Item", bound=Hashable)
 
+MAX_SEQUENCE_BITS = 62
+"""Python samples from ranges of fewer than 2^63 numbers."""
 TAG_LETTERS = 6
 """The paper's define tags are random strings of six characters (section 2)."""
 
@@ -49,10 +52,15 @@ def random_aliases(
         raise InputError(f"alias_tokens is {n_tokens}; use 1 or more")
     if n_tokens == 1:
         return random_words(n, n_letters=5, rng=rng, taken=taken)
-    if n > n_syllables**n_tokens:
+    if n_syllables > 1 and n_tokens * math.log2(n_syllables) > MAX_SEQUENCE_BITS:
+        raise InputError(
+            f"alias_tokens={n_tokens} over alias_syllables={n_syllables} allows more aliases than "
+            "can be counted; use fewer tokens"
+        )
+    if n_syllables < 1 or n > n_syllables**n_tokens:
         raise InputError(
             f"{n} aliases of {n_tokens} tokens need more than alias_syllables={n_syllables} "
-            f"syllables ({n_syllables**n_tokens} sequences); raise alias_syllables"
+            "syllables; raise alias_syllables"
         )
     syllables = random_words(n_syllables, n_letters=3, rng=rng, taken=taken)
     codes = rng.sample(range(n_syllables**n_tokens), n)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from data.aliases import derange, random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
+from data.errors import InputError
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
 from data.subset_sizes import SubsetSizes
@@ -75,6 +76,8 @@ class _Builder:
 
     def __init__(self, config: IMLConfig, seed: int) -> None:
         check_held_out(config.held_out_questions, config.n_attributes)
+        if config.fact_repeats < 1:
+            raise InputError(f"fact_repeats is {config.fact_repeats}; use 1 or more")
         self.config = config
         self.seed = seed
         self.world: SymbolicWorld = symbolic_world(

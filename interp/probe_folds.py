@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import get_lapack_funcs, solve_triangular
 
+CHUNK = 256
+"""Examples squared at once, few enough to stay in the processor's cache."""
 (_FACTORIZE,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
 
@@ -120,7 +122,10 @@ def _moments(
     """Mean and deviation of every fold."""
     shares = folds / folds.sum(1, keepdims=True)
     offset = shares @ matrix
-    square = shares @ np.square(matrix)
+    square = np.zeros_like(offset)
+    for start in range(0, len(matrix), CHUNK):
+        rows = slice(start, start + CHUNK)
+        square += shares[:, rows] @ np.square(matrix[rows])
     variance = square - np.square(offset)
     # Where the two nearly cancel (an outlier outside the fold), they are computed in turn.
     cancelled = variance < 1e-6 * square

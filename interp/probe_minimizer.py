@@ -23,6 +23,7 @@ from scipy.linalg import get_lapack_funcs
 
 HISTORY = 10
 """Pairs of step and gradient change that L-BFGS remembers."""
+LEVEL = 4
 SEARCH_TRIALS = 8
 FLOAT32_ITERATIONS = 100
 FLOAT32_FLOOR = 3e-6
@@ -64,12 +65,20 @@ class Problems:
         self, parameters: Float[np.ndarray, "problem output parameter"]
     ) -> Float[np.ndarray, "problem output example"]:
         """Linear in the parameters, of which the last is the intercept."""
+        if not parameters[..., :-1].any():  # the start; spares a product
+            return np.repeat(parameters[..., -1:], len(self.features), axis=-1)
         weights = parameters[..., :-1] * self.gain[:, None]
         shift = parameters[..., -1] - np.einsum("pcd,pd->pc", weights, self.offset)
         flat = weights.reshape(-1, weights.shape[-1]) @ self.features.T
         logits = flat.reshape(*weights.shape[:2], -1)
         logits += shift[..., None]
         return logits
+
+    def curvature(
+        self, probabilities: Float[np.ndarray, "problem output example"]
+    ) -> Float[np.ndarray, "problem output"]:
+        """Summed second derivative of the loss by each logit."""
+        return np.einsum("pce,pe->pc", probabilities * (1 - probabilities), self.train)
 
     def gradient(
         self,
@@ -97,11 +106,10 @@ class Solution(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One pair of L-BFGS, with its change of gradient preconditioned as well."""
+    """One pair of L-BFGS."""
 
     step: np.ndarray
     change: np.ndarray
-    preconditioned: np.ndarray
     inverse_product: np.ndarray
 
 
@@ -116,21 +124,16 @@ class Preconditioner:
         self.smallest_ridge = 2e-7 * max(1.0, float(np.trace(self.correlation)))
         self.factors: dict[int, np.ndarray] = {}
 
-    def levels(
-        self, curvature: Float[np.ndarray, "problem output"], problems: Problems
-    ) -> Int[np.ndarray, "problem output"]:
-        """Which factorisation serves each problem and output: its ridge's logarithm, base 16."""
-        ridge = np.maximum(problems.penalty[:, None] / curvature, self.smallest_ridge)
-        return np.round(np.log2(ridge) / 4).astype(int)
-
     def apply(
         self,
         gradient: Float[np.ndarray, "problem output parameter"],
+        penalty: Float[np.ndarray, " problem"],
         curvature: Float[np.ndarray, "problem output"],
-        levels: Int[np.ndarray, "problem output"],
     ) -> Float[np.ndarray, "problem output parameter"]:
         """The gradient times the inverse; intercepts by their own curvature."""
-        scaled = gradient / curvature[..., None].astype(gradient.dtype, copy=False)
+        ridge = np.maximum(penalty[:, None] / curvature, self.smallest_ridge)
+        levels = np.round(np.log2(ridge) / LEVEL).astype(int)
+        scaled = gradient / curvature[..., None]
         for level in np.unique(levels):
             rows = levels == level
             weights = scaled[rows, :-1].astype(np.float32)
@@ -140,7 +143,7 @@ class Preconditioner:
     def _factor(self, level: int) -> Float[np.ndarray, "feature feature"]:
         if level not in self.factors:
             matrix = self.correlation.copy()
-            matrix[np.diag_indices_from(matrix)] += max(16.0**level, self.smallest_ridge)
+            matrix[np.diag_indices_from(matrix)] += max(2.0**(LEVEL*level), self.smallest_ridge)
             factor, failed = _FACTORIZE(matrix.T, lower=1, overwrite_a=1)
             assert not failed, "a correlation matrix with a ridge is positive definite"
             self.factors[level] = factor
@@ -192,36 +195,30 @@ def _descend(
     """L-BFGS in the precision of the features; solved problems leave the batch at once."""
     solution, parameters = start.copy(), start
     active = np.arange(len(start))
-    curvature = (problems.frequencies * (1 - problems.frequencies)) * problems.train.sum(1)[:, None]
-    levels = preconditioner.levels(curvature, problems)
     history: list[_Step] = []
     logits = problems.logits(parameters)
     probabilities = _probabilities(logits)
     gradient = problems.gradient(probabilities, parameters)
-    preconditioned = preconditioner.apply(gradient, curvature, levels)
     iteration = 0
     while True:
-        worst = np.abs(gradient).max((1, 2)) / problems.train.sum(1)
-        unsolved = worst > tolerance
+        unsolved = np.abs(gradient).max((1, 2)) / problems.train.sum(1) > tolerance
         solution[active] = parameters
         if not unsolved.all():
             active, problems = active[unsolved], problems.take(unsolved)
-            curvature, levels = curvature[unsolved], levels[unsolved]
             parameters, logits = parameters[unsolved], logits[unsolved]
-            gradient, preconditioned = gradient[unsolved], preconditioned[unsolved]
+            gradient, probabilities = gradient[unsolved], probabilities[unsolved]
             history = [_Step(*(part[unsolved] for part in step)) for step in history]
         if len(active) == 0 or iteration == max_iterations:
             break
-        direction = _direction(gradient, preconditioned, history)
+        curvature = problems.curvature(probabilities)
+        direction = _direction(problems, gradient, history, preconditioner, curvature)
         length, logits, probabilities = _search(problems, logits, parameters, direction, gradient)
         step = length[:, None, None] * direction
         parameters = parameters + step
-        previous = gradient, preconditioned
-        gradient = problems.gradient(probabilities, parameters)
-        preconditioned = preconditioner.apply(gradient, curvature, levels)
-        change = gradient - previous[0]
+        previous, gradient = gradient, problems.gradient(probabilities, parameters)
+        change = gradient - previous
         product = np.maximum(_dot(step, change), np.finfo(step.dtype).tiny)
-        history.append(_Step(step, change, preconditioned - previous[1], 1 / product))
+        history.append(_Step(step, change, 1 / product))
         del history[:-HISTORY]
         iteration += 1
     converged = np.ones(len(start), dtype=bool)
@@ -230,20 +227,20 @@ def _descend(
 
 
 def _direction(
-    gradient: np.ndarray, preconditioned: np.ndarray, history: list[_Step]
+    problems: Problems,
+    gradient: Float[np.ndarray, "problem output parameter"],
+    history: list[_Step],
+    preconditioner: Preconditioner,
+    curvature: Float[np.ndarray, "problem output"],
 ) -> Float[np.ndarray, "problem output parameter"]:
-    """The two loops of L-BFGS, carried out on the preconditioned gradient alongside."""
-    remaining, result = gradient.copy(), preconditioned.copy()
+    """The two loops of L-BFGS around the preconditioner."""
+    remaining = gradient.copy()
     factors = []
     for step in reversed(history):
         factor = (step.inverse_product * _dot(step.step, remaining))[:, None, None]
         remaining -= factor * step.change
-        result -= factor * step.preconditioned
         factors.append(factor)
-    if history:
-        last = history[-1]
-        size = last.inverse_product * _dot(last.change, last.preconditioned)
-        result /= size[:, None, None]
+    result = preconditioner.apply(remaining, problems.penalty, curvature)
     for step, factor in zip(history, reversed(factors), strict=True):
         back = (step.inverse_product * _dot(step.change, result))[:, None, None]
         result += (factor - back) * step.step

@@ -63,7 +63,7 @@ def fit_logistic(
     *,
     train: Bool[np.ndarray, "example column"],
     inverse_penalty: Float[np.ndarray, " column"],
-    tolerance: float = 1e-5,
+    tolerance: float = 3e-5,
     max_iterations: int = 1000,
 ) -> BinaryFit:
     """Logistic regression with an L2 penalty, one per column.
@@ -97,7 +97,7 @@ def fit_multinomial(
     train: Bool[np.ndarray, "example column"],
     inverse_penalty: Float[np.ndarray, " column"],
     n_classes: int,
-    tolerance: float = 1e-5,
+    tolerance: float = 3e-5,
     max_iterations: int = 1000,
 ) -> MulticlassFit:
     """Softmax regression with an L2 penalty, one per column.

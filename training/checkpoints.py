@@ -18,7 +18,13 @@ import pandas as pd
 
 from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
-from training.files import damage, new_folder, visible_files, write_manifest
+from training.files import (
+    damage,
+    new_folder,
+    remove_leftovers,
+    visible_files,
+    write_manifest,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,15 +85,37 @@ def save_checkpoint(
 
 
 def drop_old_states(folder: Path) -> None:
-    """Deletes the training state of all but the newest checkpoints of a stage's folder."""
+    """Deletes the training state of all but the newest checkpoints of a stage's folder.
+
+    A crash between manifest and deletion leaves states that no manifest lists; the next call, with
+    which every training begins, deletes them.
+    """
     for step in saved_steps(folder)[:-KEPT_STATES]:
         checkpoint = step_folder(folder, step)
+        remove_leftovers(checkpoint)
         files = visible_files(checkpoint)
         kept = [path for path in files if path.name not in (STATE, METRICS)]
         if len(kept) < len(files):
             write_manifest(checkpoint, kept)
             for path in set(files) - set(kept):
                 path.unlink()
+
+
+def checkpoint_damage(folder: Path, *, interrupted: bool = False) -> list[str]:
+    """What is damaged in the checkpoints of a run folder, one line each.
+
+    Args:
+        folder: The run folder.
+        interrupted: Whether training may have been killed while it deleted old states.
+    """
+    stages = sorted(folder.glob("seed-*/stage-*"))
+    steps = [step_folder(stage, step) for stage in stages for step in saved_steps(stage)]
+    ignored = (STATE, METRICS) if interrupted else ()
+    problems: list[str] = []
+    for step in steps:
+        present = visible_files(step) if step.is_dir() else []
+        problems += damage(step, present=[path for path in present if path.name not in ignored])
+    return problems
 
 
 def verify_checkpoint(folder: Path) -> None:
@@ -99,7 +127,7 @@ def verify_checkpoint(folder: Path) -> None:
     problems = damage(folder)
     if problems:
         raise DamagedError(
-            f"{problems[0]}; delete the checkpoint {folder} and repeat the iml run that made it"
+            f"{problems[0]}; delete {folder.parents[1]} and repeat the iml run that made it"
         )
 
 

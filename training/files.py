@@ -87,6 +87,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Deletes what an interrupted write left in a folder; only its one writer may call this."""
     for path in folder.glob(".*.*"):
+        if not path.suffix[1:].isdecimal():
+            continue  # no process number, so not written here
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -135,6 +137,15 @@ def damage(folder: Path, *, present: list[Path] | None = None) -> list[str]:
         if path not in listed:
             problems.append(f"{path} is not in the manifest")
     return problems
+
+
+def differs_from_manifest(path: Path) -> bool:
+    """Whether a file's content is not what the manifest beside it lists.
+
+    Raises:
+        DamagedError: the manifest is unreadable.
+    """
+    return read_json(path.parent / MANIFEST).get(path.name) != sha256(path)
 
 
 def require_writable(folder: Path) -> None:

@@ -137,7 +137,7 @@ class StageTrainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        loss = batch_loss(self.model, self._next_batch())
+        loss = batch_loss(self.model, self.next_batch())
         value = loss.item()
         if not value < float("inf"):
             raise FloatingPointError(
@@ -149,7 +149,8 @@ class StageTrainer:
         self.step += 1
         return value
 
-    def _next_batch(self) -> Examples:
+    def next_batch(self) -> Examples:
+        """The batch that the next step trains on."""
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(

@@ -176,6 +176,7 @@ def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
     """Puts the trainer where the newest checkpoint stands; returns the metrics until there."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
+    drop_old_states(folder)
     steps = saved_steps(folder)
     if not steps:
         return pd.DataFrame()

@@ -48,6 +48,23 @@ class Parameter:
             raise InputError(f"--set {self.name}={text} is no finite number; give one")
         return value
 
+    def accept(self, value: Value) -> Value:
+        """A value given in Python or read from `run.json`; whole numbers pass as floats.
+
+        Raises:
+            InputError: it is of another type.
+        """
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if issubclass(self.kind, StrEnum) and value in list(self.kind):
+            return self.kind(value)
+        if type(value) is not self.kind:
+            raise InputError(
+                f"{self.name} is {value!r}, which is no {self.kind_name}; "
+                f"give one, such as {self.default}"
+            )
+        return value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -84,7 +101,7 @@ class Recipe:
                 raise InputError(
                     f"recipe {self.name} has no parameter {name!r}; {self._hint(name)}"
                 )
-        complete = {name: p.kind(arguments.get(name, p.default)) for name, p in known.items()}
+        complete = {name: p.accept(arguments.get(name, p.default)) for name, p in known.items()}
         config = self.function(**complete)
         written = {
             name: str(value) if isinstance(value, StrEnum) else value

@@ -81,7 +81,9 @@ def test_weights_and_predictions_are_those_of_scikit_learn(n_examples, n_feature
     for column, (model, scaled) in enumerate(models):
         error = np.linalg.norm(fit.weights[column] - model.coef_[0])
         assert error < 1e-4 * np.linalg.norm(model.coef_)
-        assert fit.intercepts[column] == pytest.approx(model.intercept_[0], rel=1e-4, abs=1e-5)
+        assert fit.intercepts[column] == pytest.approx(
+            float(np.ravel(model.intercept_)[0]), rel=1e-4, abs=1e-5
+        )
         np.testing.assert_array_equal(predicted[:, column], model.predict(scaled))
 
 
