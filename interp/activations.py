@@ -27,16 +27,14 @@ class Activations:
     roles: tuple[TokenRole, ...]
 
     def at(self, site: Site, role: TokenRole) -> Float[np.ndarray, "row width"]:
-        """The vectors of one site at one role; of one head, if the site names one.
+        """The vectors of one site at one role.
 
         Raises:
             InputError: they were not collected.
         """
-        whole = Site(site.name, site.layer)
-        if (site not in self.values and whole not in self.values) or role not in self.roles:
+        if site not in self.values or role not in self.roles:
             raise InputError(f"{site} at {role} was not collected; collect it first")
-        values = self.values[site if site in self.values else whole]
-        return values[:, self.roles.index(role)]
+        return self.values[site][:, self.roles.index(role)]
 
 
 def collect_activations(

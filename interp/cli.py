@@ -30,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(prog="iml", description="A workbench for implicit meta-learning.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: Subparsers = parser.add_subparsers(
+        required=True, metavar="COMMAND", parser_class=_Parser
+    )
     add_commands(commands)
     _add_report(commands)
     return parser

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from data.vocabulary import SUBSETS, Role, TagKind
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
-INK, FAINT, NULL_COLOR = "#1f2430", "#737988", "#868b98"
+INK, FAINT, NULL_COLOR = "#1f2430", "#6b7180", "#7d828f"
 ROLE_COLORS = {
     Role.TAG: "#ffdf9e",
     Role.ALIAS: "#c9dcff",

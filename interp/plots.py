@@ -22,9 +22,10 @@ METRIC_LABELS = {
     "answer_rank": "rank of the answer (1 = most likely)",
     "loss": "loss (nats a token)",
 }
+METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
 GAP_LABELS = {
-    "exact_match": "gap in exact match (share of questions)",
-    "answer_log_prob": "gap in answer log-probability (nats)",
+    "exact_match": "gap (share of questions)",
+    "answer_log_prob": "gap (nats)",
 }
 
 
@@ -73,23 +74,23 @@ def plot_curves(
         if not of_subset.empty:
             _add_curve(figure, name, of_subset)
     boundary = _end_of_stage1(metrics)
-    figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5})
+    figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
     for text, anchor in (("Stage 1 &#160;", "right"), ("&#160; Stage 2", "left")):
         place: dict[str, Any] = {"x": boundary, "y": 1.0, "yref": "paper", "yanchor": "bottom"}
         figure.add_annotation(text=text, xanchor=anchor, showarrow=False, **place)
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1})
         figure.add_annotation(
-            text="guessing",
-            x=0,
+            text=f"guessing: {chance:.2f}",
+            x=1,
             xref="paper",
-            xanchor="left",
+            xanchor="right",
             y=chance,
             yanchor="top",
             showarrow=False,
             font={"color": FAINT, "size": 12},
         )
-    n_seeds = int(curves["n_seeds"].max())
+    n_seeds = int(curves["n_seeds"].to_numpy().max())
     about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
     _style(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs; Stage 2 after Stage 1)", rangemode="nonnegative")
@@ -110,14 +111,12 @@ def plot_gaps(
         null_summary: The null twin's.
     """
     figure = make_subplots(
-        cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, rows=1, shared_xaxes=True
+        cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, subplot_titles=list(METRIC_NAMES)
     )
-    runs = [(summary, "run", INK, "circle", -0.2)]
+    runs = [(summary, "run", INK, "circle", -0.27)]
     if null_summary is not None:
-        name = "null twin (shuffled tags)"
-        runs.append((null_summary, name, NULL_COLOR, "circle-open", 0.2))
+        runs.append((null_summary, "null twin", NULL_COLOR, "circle-open", 0.13))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
-        figure.add_hline(0, line={"color": FAINT, "width": 1}, row=1, col=col)  # pyright: ignore[reportArgumentType]
         if metric == "exact_match" and null_summary is not None and "null_equivalence" in summary:
             _add_margin(figure, summary["null_equivalence"])
         for gaps, name, color, symbol, shift in runs:
@@ -125,13 +124,16 @@ def plot_gaps(
             for trace in _gap_traces(estimates, name, color, symbol, shift):
                 trace.showlegend = col == 1
                 figure.add_trace(trace, row=1, col=col)
-        figure.update_yaxes(title=GAP_LABELS[metric], row=1, col=col)
+        figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
     n_seeds = summary["iml_gap"]["exact_match"]["n_seeds"]
     _style(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
-    labels = [f"{gap}<br><sup>{_difference(gap)}</sup>" for gap in HEADLINES]
     figure.update_xaxes(
-        tickvals=list(range(len(labels))), ticktext=labels, range=[-0.5, 2.5], showgrid=False
+        tickvals=list(range(len(HEADLINES))),
+        ticktext=[_difference(gap) for gap in HEADLINES],
+        tickangle=0,
+        range=[-0.5, len(HEADLINES) - 0.5],
     )
+    figure.update_layout(legend={"y": -0.3})
     return figure
 
 
@@ -175,7 +177,7 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
 
 def _end_of_stage1(metrics: pd.DataFrame) -> float:
     """Epochs of Stage 1, which is where Stage 2 begins."""
-    return metrics.loc[metrics["stage"] == Stage.ONE, "epoch"].to_numpy(dtype=float).max()
+    return float(metrics["epoch"].to_numpy()[metrics["stage"] == Stage.ONE].max())
 
 
 def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
@@ -216,7 +218,7 @@ def _gap_traces(
         (place + shift + sideways, value, seed)
         for place, estimate in enumerate(estimates)
         for sideways, (seed, value) in zip(
-            np.linspace(-0.07, 0.07, len(estimate["per_seed"])),
+            np.linspace(-0.06, 0.06, len(estimate["per_seed"])),
             estimate["per_seed"].items(),
             strict=True,
         )
@@ -226,7 +228,7 @@ def _gap_traces(
         y=[y for _, y, _ in dots],
         text=[f"seed {seed}" for _, _, seed in dots],
         hovertemplate="%{text}: %{y:+.3f}",
-        name=f"{name}: seeds",
+        name=f"{name}: one seed",
         mode="markers",
         marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
     )
@@ -234,11 +236,11 @@ def _gap_traces(
     # Of one seed there is no interval.
     high = [0.0 if e["ci_high"] is None else e["ci_high"] - e["mean"] for e in estimates]
     yield go.Scatter(
-        x=[place + shift + 0.13 for place in range(len(estimates))],
+        x=[place + shift + 0.15 for place in range(len(estimates))],
         y=means,
         error_y={"array": high, "thickness": 1.8, "width": 5, "color": color},
         hovertemplate="mean %{y:+.3f} ± %{error_y.array:.3f}",
-        name=f"{name}: mean, 95% t interval",
+        name=f"{name}: mean, 95% interval",
         mode="markers",
         marker={"color": color, "symbol": "diamond", "size": 10},
     )
@@ -246,7 +248,7 @@ def _gap_traces(
 
 def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
     """The null twin's margin around its `iml_gap`, and the 90% interval that is to lie inside."""
-    left, right, margin = 0.08, 0.48, verdict["margin"]
+    left, right, margin = 0.03, 0.43, verdict["margin"]
     figure.add_scatter(
         x=[left, right, right, left],
         y=[-margin, -margin, margin, margin],
@@ -260,7 +262,7 @@ def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
         col=1,
     )
     figure.add_scatter(
-        x=[0.4, 0.4],
+        x=[0.37, 0.37],
         y=[verdict["ci_low"], verdict["ci_high"]],
         mode="lines",
         line={"color": NULL_COLOR, "width": 6},
@@ -271,10 +273,10 @@ def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
 
 
 def _difference(gap: str) -> str:
-    """Which subsets a headline compares, by the first part of their names."""
+    """Under a headline's name the subsets that it compares, by the first part of their names."""
     higher, lower, stage = HEADLINES[gap]
     short = [subset.name.partition("_")[0] for subset in (higher, lower)]
-    return f"{short[0]} − {short[1]}, end of Stage {int(stage)}"
+    return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
 
 
 def _style(figure: go.Figure, *, title: str, height: int) -> None:
@@ -288,4 +290,4 @@ def _style(figure: go.Figure, *, title: str, height: int) -> None:
         height=height,
         hoverlabel={"namelength": -1},
     )
-    figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0")
+    figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

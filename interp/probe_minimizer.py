@@ -8,9 +8,9 @@ with the logistic loss for one output and the softmax loss for several. The prob
 product with the feature matrix, which is nearly all of the work; everything else is per problem,
 so that no solution depends on the problems solved beside it.
 
-The method is L-BFGS, started from the inverse of curvature (R + penalty / curvature I): R is the
-correlation matrix of the features, shared by all problems, and the curvature is that at the class
-frequencies. Steps are taken in float32 until the gradient is small, then in float64, and only a
+The method is L-BFGS around the inverse of curvature (R + penalty / curvature I), where R is the
+features' correlation matrix, shared by all problems, and curvature that of the loss, summed over
+examples. Steps are taken in float32 until the gradient is small, then in float64, and only a
 float64 gradient decides that a problem is solved.
 """
 
@@ -18,16 +18,20 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.linalg import get_lapack_funcs
 
 HISTORY = 10
 """Pairs of step and gradient change that L-BFGS remembers."""
 LEVEL = 4
+"""Ridges within a factor of 2**LEVEL share one factorisation."""
+LEAST_RIDGE = 0.03
+LEAST_CURVATURE = 0.03
+"""As a share of the curvature at the start."""
 SEARCH_TRIALS = 8
 FLOAT32_ITERATIONS = 100
 FLOAT32_FLOOR = 3e-6
-"""Largest mean gradient component below which float32 rounding begins to show."""
+"""Mean gradient below which float32 rounding begins to show."""
 _FACTORIZE, _SOLVE = get_lapack_funcs(("potrf", "potrs"), dtype=np.float32)
 
 
@@ -77,8 +81,12 @@ class Problems:
     def curvature(
         self, probabilities: Float[np.ndarray, "problem output example"]
     ) -> Float[np.ndarray, "problem output"]:
-        """Summed second derivative of the loss by each logit."""
-        return np.einsum("pce,pe->pc", probabilities * (1 - probabilities), self.train)
+        """Summed second derivative of the loss by each logit, kept from vanishing."""
+        # Where all probabilities are near 0 or 1, a step by the derivative alone would leap.
+        now = np.einsum("pce,pe->pc", probabilities * (1 - probabilities), self.train)
+        frequencies = self.frequencies
+        start = frequencies * (1 - frequencies) * self.train.sum(1)[:, None]
+        return np.maximum(now, LEAST_CURVATURE * start)
 
     def gradient(
         self,
@@ -114,14 +122,14 @@ class _Step(NamedTuple):
 
 
 class Preconditioner:
-    """Inverse of curvature (R + ridge I); one factorisation for ridges within a factor of 16."""
+    """Inverse of curvature (R + ridge I), with one factorisation for all ridges of a level."""
 
     def __init__(self, features: Float[np.ndarray, "example feature"]) -> None:
         """Multiply the features with themselves, in float32: a preconditioner may be rough."""
         self.rough_features = features.astype(np.float32)
         self.correlation = self.rough_features.T @ self.rough_features / np.float32(len(features))
         # Below, rounding in float32 could make the matrix indefinite.
-        self.smallest_ridge = 2e-7 * max(1.0, float(np.trace(self.correlation)))
+        self.smallest_ridge = 2e-7 * float(np.trace(self.correlation))
         self.factors: dict[int, np.ndarray] = {}
 
     def apply(
@@ -131,7 +139,9 @@ class Preconditioner:
         curvature: Float[np.ndarray, "problem output"],
     ) -> Float[np.ndarray, "problem output parameter"]:
         """The gradient times the inverse; intercepts by their own curvature."""
-        ridge = np.maximum(penalty[:, None] / curvature, self.smallest_ridge)
+        # Labels that are easily told apart are solved sooner where less is whitened.
+        least = max(self.smallest_ridge, LEAST_RIDGE if curvature.shape[1] == 1 else 1.0)
+        ridge = np.maximum(penalty[:, None] / curvature, least)
         levels = np.round(np.log2(ridge) / LEVEL).astype(int)
         scaled = gradient / curvature[..., None]
         for level in np.unique(levels):
@@ -143,7 +153,7 @@ class Preconditioner:
     def _factor(self, level: int) -> Float[np.ndarray, "feature feature"]:
         if level not in self.factors:
             matrix = self.correlation.copy()
-            matrix[np.diag_indices_from(matrix)] += max(2.0**(LEVEL*level), self.smallest_ridge)
+            matrix[np.diag_indices_from(matrix)] += max(2.0 ** (LEVEL * level), self.smallest_ridge)
             factor, failed = _FACTORIZE(matrix.T, lower=1, overwrite_a=1)
             assert not failed, "a correlation matrix with a ridge is positive definite"
             self.factors[level] = factor

@@ -19,11 +19,13 @@ import pandas as pd
 from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
 from training.files import (
+    MANIFEST,
     damage,
     new_folder,
+    read_json,
     remove_leftovers,
     visible_files,
-    write_manifest,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 STATE = "training_state.safetensors"
 METRICS = "training_metrics.parquet"
+STATE_FILES = (STATE, METRICS)
 KEPT_STATES = 2
 """So many newest checkpoints of a stage keep what training goes on from."""
 
@@ -93,24 +96,24 @@ def drop_old_states(folder: Path) -> None:
     for step in saved_steps(folder)[:-KEPT_STATES]:
         checkpoint = step_folder(folder, step)
         remove_leftovers(checkpoint)
-        files = visible_files(checkpoint)
-        kept = [path for path in files if path.name not in (STATE, METRICS)]
-        if len(kept) < len(files):
-            write_manifest(checkpoint, kept)
-            for path in set(files) - set(kept):
-                path.unlink()
+        digests = read_json(checkpoint / MANIFEST)
+        kept = {name: digest for name, digest in digests.items() if name not in STATE_FILES}
+        if kept != digests:
+            write_json(checkpoint / MANIFEST, kept)
+        for name in STATE_FILES:
+            (checkpoint / name).unlink(missing_ok=True)
 
 
 def checkpoint_damage(folder: Path, *, interrupted: bool = False) -> list[str]:
-    """What is damaged in the checkpoints of a run folder, one line each.
+    """What is damaged in the checkpoints of a seed's folder, one line each.
 
     Args:
-        folder: The run folder.
+        folder: The seed's folder.
         interrupted: Whether training may have been killed while it deleted old states.
     """
-    stages = sorted(folder.glob("seed-*/stage-*"))
+    stages = sorted(folder.glob("stage-*"))
     steps = [step_folder(stage, step) for stage in stages for step in saved_steps(stage)]
-    ignored = (STATE, METRICS) if interrupted else ()
+    ignored = STATE_FILES if interrupted else ()
     problems: list[str] = []
     for step in steps:
         present = visible_files(step) if step.is_dir() else []

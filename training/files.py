@@ -51,10 +51,12 @@ def read_json(path: Path) -> Any:
     """Reads JSON.
 
     Raises:
-        DamagedError: the file is no JSON.
+        DamagedError: the file is missing or no JSON.
     """
     try:
         return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing; restore it from a copy") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise DamagedError(f"{path} is not readable as JSON; restore it from a copy") from None
 

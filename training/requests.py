@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
+from data.vocabulary import LossPolicy
+from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig
-from training.files import read_json, require_writable
+from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
 from training.registry import find_recipe
-from training.runs import NULL_FOLDER, RUN_FILE, Run, checkpoint_damage, new_info, save_info
+from training.run_info import RUN_FILE, new_info, save_info
+from training.runs import (
+    METRICS_FILE,
+    NULL_FOLDER,
+    SUMMARY_FILE,
+    Run,
+    withdraw_run_manifest,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +45,42 @@ class RunRequest:
                     f"{self.folder} holds another run ({_difference(run.config, self.config)}); "
                     "choose another folder with --out"
                 )
-            problems = checkpoint_damage(self.folder)
-            if problems:
-                raise DamagedError(
-                    f"{problems[0]}; delete that checkpoint's folder and run this again"
-                )
-        elif self.folder.is_dir() and any(self.folder.iterdir()):
+            self._check_files()
+        elif self.folder.is_dir() and any(
+            not path.name.startswith(".") for path in self.folder.iterdir()
+        ):
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
-        self.config.data.build(self.seeds[0])
+        self._check_length()
+
+    def _check_files(self) -> None:
+        for seed in sorted(self.folder.glob("seed-*")):
+            problems = checkpoint_damage(seed, interrupted=True)
+            if problems:
+                raise DamagedError(f"{problems[0]}; delete {seed} and run this again")
+        for path in self._tables():
+            if path.is_file() and self._has_manifest and differs_from_manifest(path):
+                raise DamagedError(
+                    f"{path} does not match its checksum; delete it and run this again"
+                )
+
+    def _check_length(self) -> None:
+        """Refuses rows that do not fit a block; one word is one token."""
+        rows = self.config.data.build(self.seeds[0]).rows
+        needed = max(len(row.rendered.text.split()) for row in rows) + 1
+        if self.config.loss_policy is LossPolicy.ALL and needed > self.config.block_size:
+            raise InputError(
+                f"a row and its end token are {needed} tokens long, block_size is "
+                f"{self.config.block_size}; use block_size={needed} or more"
+            )
+
+    def _tables(self) -> list[Path]:
+        return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]
+
+    @property
+    def _has_manifest(self) -> bool:
+        return (self.folder / MANIFEST).is_file()
 
     def null_twin(self) -> "RunRequest":
         """The same seeds with tags shuffled in Stage 1, in the folder's `null`.
@@ -65,9 +100,19 @@ class RunRequest:
         return read_json(path) if path.exists() else new_info(self.config)
 
     def missing_seeds(self) -> list[int]:
-        """Seeds asked for now or before that are not in the run's tables."""
+        """Seeds asked for now or before that are not in the run's tables, or not on disk.
+
+        Without its manifest or a table a run was not written to its end: all seeds are missing.
+        What their checkpoints hold is not trained again.
+        """
         info = self.info()
-        in_tables = {int(seed) for seed in info["data_sha256"]}
+        in_tables = {
+            int(seed)
+            for seed in info["data_sha256"]
+            if seed_folder(self.folder, int(seed)).is_dir()
+        }
+        if not self._has_manifest or not all(path.is_file() for path in self._tables()):
+            in_tables = set()
         return sorted({*self.seeds, *info["seeds"]} - in_tables)
 
     def begin(self) -> None:
@@ -77,6 +122,7 @@ class RunRequest:
         info["started"] = info["started"] or now()
         info["finished"] = None
         self.folder.mkdir(parents=True, exist_ok=True)
+        withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
 
 

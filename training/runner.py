@@ -9,9 +9,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import Any
 import pandas as pd
 
 from data.errors import InputError
-from training.files import write_json, write_table
+from training.files import remove_leftovers, write_json, write_table
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
 from training.requests import RunRequest, now
-from training.runs import METRICS_FILE, SUMMARY_FILE, Run, save_info, write_run_manifest
-from training.summary import null_equivalence, summarize
+from training.run_info import save_info
+from training.runs import METRICS_FILE, SUMMARY_FILE, Run, write_run_manifest
+from training.summary import summarize
 
 Progress = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -69,17 +70,6 @@ def run_seeds(
     return [Run.load(request.folder) for request in requests]
 
 
-def write_null_verdict(run: Run) -> None:
-    """Writes into `summary.json` whether the gap of the null twin beside the run is none."""
-    null = run.null
-    assert null is not None
-    verdict = null_equivalence(null.metrics, run.config.null_margin)
-    content = {**run.summary, "null_equivalence": asdict(verdict)}
-    if content != run.summary:
-        write_json(run.folder / SUMMARY_FILE, content)
-        write_run_manifest(run.folder)
-
-
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -120,7 +110,8 @@ def _train_all(tasks: list[SeedTask], workers: int, progress: Progress) -> list[
     listener = threading.Thread(target=_pass_on, args=(reports, counter.add), daemon=True)
     listener.start()
     try:
-        futures: list[Future[SeedResult]] = [pool.submit(_train_in_worker, t) for t in tasks]
+        with _sigint_blocked():
+            futures = [pool.submit(_train_in_worker, task) for task in tasks]
         for future in as_completed(futures):
             future.result()
         return [future.result() for future in futures]
@@ -152,6 +143,19 @@ def _pass_on(reports: "SimpleQueue[int | None]", add: Callable[[int], None]) -> 
         add(steps)
 
 
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Processes started in the block never see SIGINT, not even while they import torch.
+
+    Ctrl-C reaches the whole process group; only the parent answers it, through `stop`.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass(frozen=True)
 class _Worker:
     """What a worker process was started with."""
@@ -170,8 +174,6 @@ class _StoppedError(Exception):
 
 def _start_worker(reports: "SimpleQueue[int | None]", stop: Event, parent: int) -> None:
     global _worker
-    # Ctrl-C reaches the whole process group; only the parent answers it, through `stop`.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = _Worker(reports, stop, parent)
 
 
@@ -192,12 +194,18 @@ def _sole_runner(folders: list[Path]) -> Iterator[None]:
     """Keeps a second `iml run` out of the folders; a killed one counts as gone."""
     with ExitStack() as stack:
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / ".lock").open("w"))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((folder / ".lock").open("w"))
+            except OSError as error:
+                raise InputError(
+                    f"{folder} cannot be written to ({error.strerror}); choose another folder"
+                ) from None
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
                     f"another iml run is writing to {folder}; wait for it or stop it"
                 ) from None
+            remove_leftovers(folder)
         yield

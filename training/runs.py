@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
-import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,34 +11,21 @@ import pandas as pd
 
 from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
-from training.checkpoints import find_checkpoint, saved_steps, stage_folder, step_folder
+from training.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.config import RunConfig
-from training.files import MANIFEST, damage, read_json, visible_files, write_json, write_manifest
+from training.files import MANIFEST, read_json, visible_files, write_json, write_manifest
 from training.registry import find_recipe
+from training.run_info import RUN_FILE, read_info
+from training.summary import null_equivalence
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
     from data.tokens import TokenizedRow
 
-FORMAT_VERSION = 1
-RUN_FILE = "run.json"
 METRICS_FILE = "metrics.parquet"
 SUMMARY_FILE = "summary.json"
 NULL_FOLDER = "null"
-RECORDED_PACKAGES = (
-    "iml-workbench",
-    "torch",
-    "transformers",
-    "transformer-lens",
-    "datasets",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "safetensors",
-    "scikit-learn",
-    "tokenizers",
-)
 
 
 @dataclass(frozen=True)
@@ -62,21 +46,9 @@ class Run:
             DamagedError: `run.json` is unreadable.
         """
         folder = Path(folder)
-        path = folder / RUN_FILE
-        if not path.is_file():
-            raise InputError(f"{folder} is no run folder (it has no {RUN_FILE}); make one: iml run")
-        info = read_json(path)
-        try:
-            format_version = int(info["format_version"])
-            name, parameters = info["recipe"], dict(info["parameters"])
-        except (KeyError, TypeError, ValueError):
-            raise DamagedError(f"{path} lacks what a run needs; restore it from a copy") from None
-        if format_version > FORMAT_VERSION:
-            raise InputError(
-                f"{folder} has format {format_version}, this program reads up to "
-                f"{FORMAT_VERSION}; install a newer iml-workbench"
-            )
-        return cls(folder=folder, info=info, config=find_recipe(name)(**parameters))
+        info = read_info(folder)
+        config = find_recipe(info["recipe"])(**info["parameters"])
+        return cls(folder=folder, info=info, config=config)
 
     @property
     def seeds(self) -> list[int]:
@@ -211,55 +183,6 @@ def read_table(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def new_info(config: RunConfig) -> dict[str, Any]:
-    """What `run.json` says of a run without seeds yet."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "recipe": config.recipe,
-        "run_id": config.run_id,
-        "parameters": dict(config.parameters),
-        "seeds": [],
-        "versions": installed_versions(),
-        "git_commit": git_commit(),
-        "threads": 1,
-        "device": "cpu",
-        "data_sha256": {},
-        "started": None,
-        "finished": None,
-    }
-
-
-def installed_versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that the numbers depend on."""
-    import platform
-
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return versions
-
-
-def git_commit() -> str | None:
-    """The commit that this program was run from, `-dirty` if files differ; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
 def analysis_files(folder: Path) -> list[Path]:
     """Every file that a run folder's own manifest lists: all outside checkpoints and null twin."""
     files = visible_files(folder)
@@ -270,26 +193,27 @@ def analysis_files(folder: Path) -> list[Path]:
     return files
 
 
+def withdraw_run_manifest(folder: Path) -> None:
+    """Deletes the manifest before files that `iml run` makes change: a crash must not look whole.
+
+    Without a manifest a run is not complete, so that its next `iml run` writes all tables anew.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
 def write_run_manifest(folder: Path) -> None:
     """Rewrites the manifest of a run folder; the last act of every command that writes there."""
     write_manifest(folder, analysis_files(folder))
 
 
-def run_damage(folder: Path) -> list[str]:
-    """What is damaged in a run folder, its checkpoints and its null twin, one line each."""
-    problems = damage(folder, present=analysis_files(folder)) + checkpoint_damage(folder)
-    if (folder / NULL_FOLDER / MANIFEST).is_file() or (folder / NULL_FOLDER / RUN_FILE).is_file():
-        problems += run_damage(folder / NULL_FOLDER)
-    return problems
-
-
-def checkpoint_damage(folder: Path) -> list[str]:
-    """What is damaged in the checkpoints of a run folder, one line each."""
-    stages = sorted(folder.glob("seed-*/stage-*"))
-    steps = [step_folder(stage, step) for stage in stages for step in saved_steps(stage)]
-    return [problem for step in steps for problem in damage(step)]
-
-
-def save_info(folder: Path, info: dict[str, Any]) -> None:
-    """Writes `run.json`."""
-    write_json(folder / RUN_FILE, info)
+def write_null_verdict(run: Run) -> None:
+    """Writes into `summary.json` whether the gap of the null twin beside the run is none."""
+    null = run.null
+    if null is None or not null.is_finished:
+        return
+    verdict = null_equivalence(null.metrics, run.config.null_margin)
+    content = {**run.summary, "null_equivalence": asdict(verdict)}
+    if content != run.summary:
+        withdraw_run_manifest(run.folder)
+        write_json(run.folder / SUMMARY_FILE, content)
+        write_run_manifest(run.folder)

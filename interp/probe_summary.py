@@ -1,0 +1,134 @@
+"""Over seeds: is a cell of the grid readable, and what would have been seen had it been?
+
+The statistic of a seed is its accuracy minus the mean accuracy of its own label permutations. Over
+Stage-1 seeds its sign flips give p, and the largest |t| over the whole grid (all targets, sites,
+roles, probes and runs together) the corrected p. `min_detectable` says what a null result means:
+the Bayes accuracy that this design would have found, corrected at .05, nine times in ten.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interp.cross_validation import N_FOLDS, QUICK_INVERSE_PENALTY, held_out_accuracy
+from interp.probe_targets import Target
+from interp.probes import CELL
+from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
+
+RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
+MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
+ALPHA, POWER = 0.05, 0.9
+_TRUE_ACCURACIES = np.array([0.52, 0.54, 0.56, 0.58, 0.6, 0.63, 0.66, 0.7, 0.75, 0.8, 0.9])
+_DATASETS, _GRIDS = 40, 400
+
+
+def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
+    """One row for each cell and checkpoint, over seeds; see the module's docstring.
+
+    The planted control is corrected with the grid but does not count in the others' correction.
+    """
+    above = probes.assign(above=probes["accuracy"] - probes["null_accuracy"])
+    cells = [(key, group) for key, group in above.groupby([*RUN, *CELL], sort=True)]
+    seeds = sorted(set(above["seed"]))
+    values = np.full((len(cells), len(seeds)), np.nan)
+    for row, (_, group) in zip(values, cells, strict=True):
+        row[[seeds.index(seed) for seed in group["seed"]]] = group["above"]
+    planted = np.array([group["target"].iloc[0] == Target.PLANTED_TAG for _, group in cells])
+    corrected = np.full(len(cells), np.nan)
+    corrected[~planted] = max_sign_flip_p(values[~planted])
+    corrected[planted] = max_sign_flip_p(values)[planted]
+    records = []
+    for (_, group), row, p_corrected in zip(cells, values, corrected, strict=True):
+        low, high = t_interval(group["accuracy"])
+        records.append(
+            {name: group[name].iloc[0] for name in (*RUN, *CELL)}
+            | group[MEANS].mean().to_dict()
+            | {
+                "ci_low": low,
+                "ci_high": high,
+                "p_value": sign_flip_p(row[~np.isnan(row)]),
+                "p_corrected": p_corrected,
+                "p_smallest": smallest_sign_flip_p(len(group)),
+                "min_detectable": _min_detectable_of(group, int((~planted).sum())),
+                "n_train": group["n_train"].iloc[0],
+                "n_test": group["n_test"].iloc[0],
+                "n_seeds": len(group),
+            }
+        )
+    return pd.DataFrame(records)
+
+
+def _min_detectable_of(group: pd.DataFrame, n_cells: int) -> float:
+    """Of one cell's design; NaN for targets of more than two classes."""
+    first = group.iloc[0]
+    if abs(first["chance"] - 0.5) > 1e-9:
+        return float("nan")
+    return min_detectable(
+        n_aliases=int(first["n_train"] + first["n_test"]),
+        width=int(first["width"]),
+        n_seeds=len(group),
+        n_cells=n_cells,
+    )
+
+
+@cache
+def min_detectable(*, n_aliases: int, width: int, n_seeds: int, n_cells: int) -> float:
+    """Smallest Bayes accuracy that is found, corrected at .05, with 90% power; NaN if none is.
+
+    Simulated for a balanced binary target: in each data set one direction of isotropic normal
+    features carries the label; it is read by the logistic probe of `--quick` in five folds. The
+    grid's other cells are null and independent.
+    """
+    if smallest_sign_flip_p(n_seeds) > ALPHA:
+        return float("nan")
+    rng = np.random.default_rng(0)
+    null_mean, null_sd = _read_accuracies(0.5, n_aliases, width, rng)
+    power = []
+    for truth in _TRUE_ACCURACIES:
+        mean, sd = _read_accuracies(truth, n_aliases, width, rng)
+        power.append(_power(mean - null_mean, sd, null_sd, n_seeds, n_cells, rng))
+    power = np.maximum.accumulate(power)
+    if power[-1] < POWER:
+        return float("nan")
+    first = int(np.argmax(power >= POWER))
+    if first == 0:
+        return float(_TRUE_ACCURACIES[0])
+    return float(
+        np.interp(POWER, power[first - 1 : first + 1], _TRUE_ACCURACIES[first - 1 : first + 1])
+    )
+
+
+def _read_accuracies(
+    truth: float, n_aliases: int, width: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Mean and standard deviation of the probe's accuracy at a Bayes accuracy."""
+    labels = np.arange(n_aliases) % 2
+    read = []
+    for _ in range(_DATASETS):
+        features = rng.normal(size=(n_aliases, width))
+        features[:, 0] += (2 * labels - 1) * ndtri(truth)
+        folds = rng.permutation(n_aliases) % N_FOLDS
+        accuracy = held_out_accuracy(
+            features,
+            labels[:, None],
+            folds,
+            probe="logistic",
+            n_classes=2,
+            inverse_penalties=(QUICK_INVERSE_PENALTY,),
+        )
+        read.append(accuracy[0])
+    return float(np.mean(read)), float(np.std(read, ddof=1))
+
+
+def _power(
+    mean: float, sd: float, null_sd: float, n_seeds: int, n_cells: int, rng: np.random.Generator
+) -> float:
+    """Share of simulated grids in which the one real cell is found after correction."""
+    found = 0
+    for _ in range(_GRIDS):
+        grid = rng.normal(0, null_sd, size=(n_cells, n_seeds))
+        grid[0] = rng.normal(mean, sd, size=n_seeds)
+        found += max_sign_flip_p(grid)[0] <= ALPHA and grid[0].mean() > 0
+    return found / _GRIDS

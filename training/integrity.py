@@ -1,0 +1,41 @@
+"""Whether a finished run is all that was written, nothing changed, nothing lost, nothing added."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from data.vocabulary import Stage
+from training.checkpoints import checkpoint_damage, stage_folder, step_folder
+from training.config import checkpoint_steps
+from training.files import MANIFEST, damage
+from training.run_info import RUN_FILE
+from training.runs import METRICS_FILE, NULL_FOLDER, analysis_files
+
+
+def run_damage(folder: Path) -> list[str]:
+    """What is damaged in a run folder, its checkpoints and its null twin, one line each."""
+    problems = damage(folder, present=analysis_files(folder))
+    if not problems:  # only an intact table tells which checkpoints there should be
+        problems += _lost_and_added(folder)
+    for seed in sorted(folder.glob("seed-*")):
+        problems += checkpoint_damage(seed)
+    null = folder / NULL_FOLDER
+    if (null / MANIFEST).is_file() or (null / RUN_FILE).is_file():
+        problems += run_damage(null)
+    return problems
+
+
+def _lost_and_added(folder: Path) -> list[str]:
+    """Checkpoints that the metrics tell of but that are gone, and files that belong to none."""
+    metrics = pd.read_parquet(folder / METRICS_FILE)
+    expected: set[Path] = set()
+    last_steps = metrics.groupby(["seed", "stage", "stage2_seed"]).agg({"step": "max"})
+    for seed, stage, stage2_seed, last in last_steps.reset_index().to_numpy().tolist():
+        home = stage_folder(folder, seed, Stage(stage), stage2_seed)
+        expected |= {step_folder(home, step) for step in checkpoint_steps(last)}
+    problems = [f"{path} is missing" for path in sorted(expected) if not path.is_dir()]
+    for path in sorted(folder.glob("seed-*/**/*")):
+        visible = not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if visible and path.is_file() and path.parent not in expected:
+            problems.append(f"{path} is not in the manifest of a checkpoint")
+    return problems

@@ -1,0 +1,111 @@
+"""`run.json`: what was run, with which versions, and how far it got."""
+
+import os
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from data.errors import DamagedError, InputError
+from training.config import RunConfig
+from training.files import read_json, write_json
+
+FORMAT_VERSION = 1
+RUN_FILE = "run.json"
+RUN_KEYS = {"recipe": str, "parameters": dict, "seeds": list, "data_sha256": dict} | {
+    "versions": dict,
+    "started": str | None,
+    "finished": str | None,
+}
+"""What a run cannot be read without, and of which type each is."""
+RECORDED_PACKAGES = (
+    "iml-workbench",
+    "torch",
+    "transformers",
+    "transformer-lens",
+    "datasets",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "scikit-learn",
+    "tokenizers",
+)
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Reads `run.json`.
+
+    Raises:
+        InputError: there is none, or it is of a newer format.
+        DamagedError: it is unreadable.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        raise InputError(f"{folder} is no run folder (it has no {RUN_FILE}); make one: iml run")
+    info = read_json(path)
+    format_version = info.get("format_version") if isinstance(info, dict) else None
+    if isinstance(format_version, int) and format_version > FORMAT_VERSION:
+        raise InputError(
+            f"{folder} has format {format_version}, this program reads up to {FORMAT_VERSION}; "
+            "install a newer iml-workbench"
+        )
+    if not isinstance(format_version, int) or any(
+        not isinstance(info.get(key), kind) for key, kind in RUN_KEYS.items()
+    ):
+        raise DamagedError(f"{path} lacks what a run needs; restore it from a copy")
+    return info
+
+
+def new_info(config: RunConfig) -> dict[str, Any]:
+    """What `run.json` says of a run without seeds yet."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "recipe": config.recipe,
+        "run_id": config.run_id,
+        "parameters": dict(config.parameters),
+        "seeds": [],
+        "versions": installed_versions(),
+        "git_commit": git_commit(),
+        "threads": 1,
+        "device": "cpu",
+        "data_sha256": {},
+        "started": None,
+        "finished": None,
+    }
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that the numbers depend on."""
+    import platform
+
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def git_commit() -> str | None:
+    """The commit that this program was run from, `-dirty` if files differ; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def save_info(folder: Path, info: dict[str, Any]) -> None:
+    """Writes `run.json`."""
+    write_json(folder / RUN_FILE, info)
