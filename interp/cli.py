@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from data.errors import DamagedError, InputError
+from interp.analysis_cli import add_analysis_commands
 from training.cli import Subparsers, add_commands
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True, metavar="COMMAND", parser_class=_Parser
     )
     add_commands(commands)
+    add_analysis_commands(commands)
     _add_report(commands)
     return parser
 

@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from data.errors import InputError
 from interp.live_hooks import (
     EarlyExit,
     HookFunction,
@@ -194,7 +195,7 @@ class HookedModel:
             device: Where the cache goes; the model's device unless given.
         """
         if not names:
-            raise ValueError("run_with_cache got no hook name; name what to keep")
+            raise InputError("run_with_cache got no hook name; name what to keep")
         self.check_hooks(names)
         check_positions(positions, tokens)
         stop = self._live.exit_for(names, stop_at_layer)
@@ -209,12 +210,12 @@ class HookedModel:
         """Take over the weights of another checkpoint, proven to give its logits.
 
         Quick for GPT-NeoX, where weights are copied in place; other architectures are wrapped
-        anew. Another class or other shapes are a ValueError.
+        anew. Another class or other shapes are an InputError.
         """
         refuse_wrapped(model)
         self._refuse_hooks("refresh")
         if self.is_processed:
-            raise ValueError("a processed view cannot be refreshed; refresh first, then process")
+            raise InputError("a processed view cannot be refreshed; refresh first, then process")
         reference = PlainReference.of(model)
         self._reference.refuse_other_shapes(reference)
         is_quick = reference.is_same_function_of_weights(self._reference)
@@ -269,7 +270,7 @@ class HookedModel:
 
     def _refuse_hooks(self, method: str) -> None:
         if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):
-            raise ValueError(f"{method}() while hooks are attached; leave their `with` block first")
+            raise InputError(f"{method}() while hooks are attached; leave their `with` block first")
 
 
 def load_hooked(

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from data.errors import InputError
+
 HookFunction = Callable[..., Tensor | None]
 """Called as `fn(activation, hook=hook_point)`; a tensor that it returns replaces the activation."""
 
@@ -31,7 +33,7 @@ class EarlyExit(Exception):
     """Raised by a hook to leave the forward pass once everything asked for is there."""
 
 
-class DeadHookError(ValueError):
+class DeadHookError(InputError):
     """A hook name was asked for that never fires on this model."""
 
 
@@ -90,9 +92,9 @@ class LiveHooks:
             late = (name for name in exits if self.moments[name] >= self.moments[last])
             return next(late, None)
         if not 0 <= stop_at_layer <= self.n_layers:
-            raise ValueError(f"stop_at_layer is {stop_at_layer}; choose 0 to {self.n_layers}")
+            raise InputError(f"stop_at_layer is {stop_at_layer}; choose 0 to {self.n_layers}")
         if self.moments[exits[stop_at_layer]] < self.moments[last]:
-            raise ValueError(f"hook {last!r} fires after stop_at_layer={stop_at_layer}; stop later")
+            raise InputError(f"hook {last!r} fires after stop_at_layer={stop_at_layer}; stop later")
         return exits[stop_at_layer]
 
 
@@ -171,11 +173,11 @@ def check_positions(positions: Positions | None, tokens: Int[Tensor, "batch pos"
         is_inside = -length <= positions < length
     else:
         if len(positions) != n_rows:
-            raise ValueError(f"{len(positions)} rows of positions for {n_rows} prompts; give each")
+            raise InputError(f"{len(positions)} rows of positions for {n_rows} prompts; give each")
         is_inside = bool(((positions >= 0) & (positions < length)).all())
     if not is_inside:
         shown = positions if isinstance(positions, int) else positions.tolist()
-        raise ValueError(f"positions {shown} do not lie inside prompts of {length} tokens")
+        raise InputError(f"positions {shown} do not lie inside prompts of {length} tokens")
 
 
 def position_axis(name: str, hook: nn.Module) -> int:
@@ -195,7 +197,7 @@ def at_positions(
     if isinstance(positions, int):
         return activation.select(axis, positions).clone()
     if len(activation) != len(positions):
-        raise ValueError(f"a hook of shape {list(activation.shape)} has no rows; give one position")
+        raise InputError(f"a hook of shape {list(activation.shape)} has no rows; give one position")
     chosen = positions.to(activation.device)
     by_position = activation.movedim(axis, 1)
     rows = torch.arange(len(chosen), device=chosen.device)

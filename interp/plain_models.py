@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import (
+
+from data.errors import InputError
+from training.checkpoints import no_progress_bars
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -72,7 +75,7 @@ class PlainReference:
         for name in self.shapes | other.shapes:
             here, there = self.shapes.get(name), other.shapes.get(name)
             if self.architecture != other.architecture or here != there:
-                raise ValueError(
+                raise InputError(
                     f"cannot refresh a view of {self.architecture} from {other.architecture}:"
                     f" {name} is {_shown(there)} there and {_shown(here)} here;"
                     " use HookedModel.from_hf"
@@ -97,9 +100,9 @@ def refuse_wrapped(model: PreTrainedModel) -> None:
     """
     if not isinstance(model, PreTrainedModel):
         kind = type(model).__name__
-        raise ValueError(f"{kind} is no Hugging Face model; give the plain model it was made of")
+        raise InputError(f"{kind} is no Hugging Face model; give the plain model it was made of")
     if any("_original_component" in name for name, _ in model.named_modules()):
-        raise ValueError("the model is inside a bridge already; give the plain Hugging Face model")
+        raise InputError("the model is inside a bridge already; give the plain Hugging Face model")
 
 
 def read_model_folder(
@@ -107,8 +110,8 @@ def read_model_folder(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
     """Model and, if there is one, tokenizer of a local Hugging Face folder."""
     if not (folder / "config.json").is_file():
-        raise ValueError(f"no model in {folder} (config.json is missing); give a model's folder")
-    with preserved_random_state(device):
+        raise InputError(f"no model in {folder} (config.json is missing); give a model's folder")
+    with preserved_random_state(device), no_progress_bars():
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True
         )

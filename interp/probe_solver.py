@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data.errors import InputError
 from interp.probe_folds import FoldedFeatures, RowSpace, fold_features, row_space
 from interp.probe_minimizer import Preconditioner, Problems, minimize
 
@@ -185,9 +186,9 @@ def _prepare(
     """Folded features, and for every class whether a training example belongs to it."""
     if not np.isfinite(features).all():
         example = int(np.flatnonzero(~np.isfinite(features).all(1))[0])
-        raise ValueError(f"features of example {example} hold NaN or infinity; leave it out")
+        raise InputError(f"features of example {example} hold NaN or infinity; leave it out")
     if labels.shape != train.shape or len(labels) != len(features):
-        raise ValueError(
+        raise InputError(
             f"features {features.shape}, labels {labels.shape} and train {train.shape} differ in "
             "examples or columns; labels and train are (examples, columns)"
         )
@@ -196,13 +197,13 @@ def _prepare(
     absent = np.argwhere(~belongs.any(2))
     if len(absent):
         column, label = absent[0]
-        raise ValueError(
+        raise InputError(
             f"column {column} has no training example of class {label}; "
             "stratify the folds or leave the column out"
         )
     strange = np.flatnonzero(belongs.any(1).sum(1) < train.sum(0))
     if len(strange):
-        raise ValueError(
+        raise InputError(
             f"column {strange[0]} has training labels outside 0 to {n_classes - 1}; "
             "renumber its classes or raise n_classes"
         )
@@ -222,7 +223,7 @@ def _solve(
 ]:
     """Weights, intercepts and convergence of every column."""
     if inverse_penalty.shape != belongs.shape[:1] or not (inverse_penalty > 0).all():
-        raise ValueError(
+        raise InputError(
             f"inverse_penalty must hold one positive number for each of {len(belongs)} columns"
         )
     weights = np.empty((*belongs.shape[:2], view.matrix.shape[1]))

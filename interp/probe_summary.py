@@ -14,9 +14,9 @@ from scipy.special import ndtri
 
 from interp.cross_validation import N_FOLDS, QUICK_INVERSE_PENALTY, held_out_accuracy
 from interp.probe_targets import Target
-from interp.probes import CELL
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
+CELL = ["target", "site", "layer", "role", "probe"]
 RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
 MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
 ALPHA, POWER = 0.05, 0.9

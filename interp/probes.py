@@ -16,10 +16,11 @@ tag. The true null is the target `phantom_tag`; the positive control is `planted
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtri
 
 from data.tokens import TokenizedRow
@@ -30,7 +31,10 @@ from interp.cross_validation import (
     grouped_folds,
     held_out_accuracy,
 )
+from interp.grids import Measured
 from interp.hooked import HookedModel
+from interp.probe_solver import fit_logistic, fit_multinomial
+from interp.probe_summary import summarize_probes
 from interp.probe_targets import ProbeTask, Target, make_task
 from interp.sites import Site, TokenRole
 from training.models import derive_seed
@@ -41,18 +45,32 @@ N_CONTROL_LABELS = 5
 """Random labellings that the control accuracy is a mean over."""
 PLANTED_ACCURACY = 0.9
 """Bayes accuracy of the planted label."""
-CELL = ["target", "site", "layer", "role", "probe"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeSettings:
-    """What is probed at every checkpoint of a grid."""
+class ProbeAnalysis:
+    """What is probed at every checkpoint of a grid, and how."""
 
     targets: tuple[Target, ...] = (Target.TAG, Target.DEFINED)
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     quick: bool = False
     """Fix C at `QUICK_INVERSE_PENALTY` instead of choosing it inside the training folds."""
     n_permutations: int = N_PERMUTATIONS
+
+    @property
+    def name(self) -> str:
+        """Stem of the tables' names."""
+        return "probes"
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Probes one checkpoint; see `probe_checkpoint`."""
+        return probe_checkpoint(model, rows, sites, self, seed=seed)
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """See `interp.probe_summary`."""
+        return summarize_probes(table)
 
     @property
     def inverse_penalties(self) -> tuple[float, ...]:
@@ -64,40 +82,65 @@ def probe_checkpoint(
     model: HookedModel,
     rows: Sequence[TokenizedRow],
     sites: Sequence[Site],
-    settings: ProbeSettings,
+    probing: ProbeAnalysis,
     *,
     seed: int,
-) -> pd.DataFrame:
+) -> Measured:
     """Every cell of one checkpoint, and the positive control at the last site and role.
+
+    The vectors are the directions of logistic probes fitted to all aliases, in the space of the raw
+    activations, named `target/site.layer/role/logistic`; of several classes, one row each.
 
     Args:
         model: Read only.
         rows: The rows of the seed.
         sites: Where to read.
-        settings: What to read, and how.
+        probing: What to read, and how.
         seed: Fixes folds, permutations and controls; the same in every process.
     """
-    tasks = [make_task(rows, target, seed=seed) for target in settings.targets]
+    tasks = [make_task(rows, target, seed=seed) for target in probing.targets]
     planted = make_task(rows, Target.PLANTED_TAG, seed=seed)
     needed = {row.row.row_id: row for task in (*tasks, planted) for row in task.all_rows}
     activations = collect_activations(
-        model, list(needed.values()), sites=sites, roles=settings.roles
+        model, list(needed.values()), sites=sites, roles=probing.roles
     )
     index = {row_id: i for i, row_id in enumerate(needed)}
-    records = [
-        {"target": str(task.target), "site": site.name, "layer": site.layer, "role": str(role)}
-        | cell
-        for task in tasks
-        for site in sites
-        for role in settings.roles
-        for cell in probe_cell(task, _views(task, activations, index, site, role), settings, seed)
-    ]
-    site, role = sites[-1], settings.roles[-1]
-    views = _views(planted, activations, index, site, role)
-    where = {"target": str(planted.target), "site": site.name, "layer": site.layer}
-    for cell in probe_cell(planted, _plant(planted, views, seed), settings, seed):
-        records.append(where | {"role": str(role)} | cell)
-    return pd.DataFrame(records)
+    records: list[dict[str, object]] = []
+    directions: dict[str, np.ndarray] = {}
+    for task, site, role in product(tasks, sites, probing.roles):
+        views = _views(task, activations, index, site, role)
+        records += _at(task, site, role, probe_cell(task, views, probing, seed))
+        name = f"{task.target}/{site.name}.{site.layer}/{role}/logistic"
+        directions[name] = probe_direction(views.untrained, task.labels, task.n_classes)
+    site, role = sites[-1], probing.roles[-1]
+    views = _plant(planted, _views(planted, activations, index, site, role), seed)
+    records += _at(planted, site, role, probe_cell(planted, views, probing, seed))
+    return Measured(table=pd.DataFrame(records), vectors=directions)
+
+
+def probe_direction(
+    features: Float[np.ndarray, "example width"],
+    labels: Int[np.ndarray, " example"],
+    n_classes: int,
+) -> Float[np.ndarray, "*class width"]:
+    """The logistic probe's direction in the space of raw activations, fitted to all examples."""
+    train = np.ones((len(labels), 1), dtype=bool)
+    penalty = np.array([QUICK_INVERSE_PENALTY])
+    if n_classes == 2:
+        fit = fit_logistic(features, labels[:, None] == 1, train=train, inverse_penalty=penalty)
+        return fit.weights[0] / fit.scale[0]
+    fit = fit_multinomial(
+        features, labels[:, None], train=train, inverse_penalty=penalty, n_classes=n_classes
+    )
+    return fit.weights[0] / fit.scale[0]
+
+
+def _at(
+    task: ProbeTask, site: Site, role: TokenRole, cells: list[dict[str, object]]
+) -> list[dict[str, object]]:
+    """The cells' records, headed by where they were read."""
+    where = {"target": str(task.target), "site": site.name, "layer": site.layer}
+    return [where | {"role": str(role)} | cell for cell in cells]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +152,12 @@ class CellViews:
 
 
 def probe_cell(
-    task: ProbeTask, views: CellViews, settings: ProbeSettings, seed: int
+    task: ProbeTask, views: CellViews, probing: ProbeAnalysis, seed: int
 ) -> list[dict[str, object]]:
     """One record for each kind of probe; see the module's docstring for what they hold."""
     rng = np.random.default_rng(derive_seed(seed, f"probe {task.target}"))
     folds = grouped_folds(task.groups, task.labels, rng=rng)
-    permuted = [rng.permutation(task.labels) for _ in range(settings.n_permutations)]
+    permuted = [rng.permutation(task.labels) for _ in range(probing.n_permutations)]
     labels = np.stack([task.labels, *permuted], axis=1)
     controls = [rng.permutation(task.labels) for _ in range(N_CONTROL_LABELS)]
     seen = np.stack([task.labels, *controls], axis=1)[task.all_aliases]
@@ -126,7 +169,7 @@ def probe_cell(
             folds,
             probe=probe,
             n_classes=task.n_classes,
-            inverse_penalties=settings.inverse_penalties,
+            inverse_penalties=probing.inverse_penalties,
         )
         by_question = held_out_accuracy(
             views.all,

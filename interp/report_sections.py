@@ -18,6 +18,7 @@ from interp.wording import (
     plain,
     reproduction_commands,
     seed_ranges,
+    unbroken,
 )
 from training.registry import find_recipe
 from training.runs import Run
@@ -47,7 +48,7 @@ def overview_section(run: Run) -> Html:
         words.append(null_sentence(run.summary["null_equivalence"]))
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
-    title = f"<h1>{as_html(config.recipe)}</h1>"
+    title = f"<h1>{as_html(config.recipe)}: does the tag change what is internalized?</h1>"
     return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
 
 
@@ -60,10 +61,10 @@ def gaps_section(run: Run) -> Html:
         for metric in HEADLINE_METRICS:
             estimate = run.summary[gap][metric]
             cells = [gap, f"{higher.name} − {lower.name}, end of Stage {int(stage)}"]
-            cells += [UNITS[metric], gap_text(estimate)]
+            cells += [UNITS[metric], unbroken(gap_text(estimate))]
             cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
             cells += [str(estimate["n_seeds"])]
-            cells += [] if twin is None else [gap_text(twin.summary[gap][metric])]
+            cells += [] if twin is None else [unbroken(gap_text(twin.summary[gap][metric]))]
             body.append(cells)
     head += [] if twin is None else ["null twin"]
     figure = figure_html(plot_gaps(run.summary, twin and twin.summary), "gaps")
@@ -116,7 +117,7 @@ def subsets_section(run: Run) -> Html:
             swatch_html(name),
             SUBSETS[name].paper,
             definition_words(SUBSETS[name]),
-            *(mean_text(estimates[name].to_json()) for estimates in columns.values()),
+            *(unbroken(mean_text(estimates[name].to_json())) for estimates in columns.values()),
             n_questions[name],
         ]
         for name in SUBSETS

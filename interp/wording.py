@@ -67,6 +67,11 @@ def mean_text(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['mean']:.2f} [{estimate['ci_low']:.2f}, {estimate['ci_high']:.2f}]"
 
 
+def unbroken(text: str) -> str:
+    """The same, for a narrow table: a line may end before an interval, but not within."""
+    return text.replace(", ", ",\N{NO-BREAK SPACE}")
+
+
 def definition_words(subset: Subset) -> str:
     """How a subset's aliases are defined."""
     if subset.tag is None:

@@ -80,7 +80,7 @@ def save_checkpoint(
     """
     from safetensors.torch import save_file
 
-    with new_folder(folder) as temporary, _no_progress_bars():
+    with new_folder(folder) as temporary, no_progress_bars():
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         save_file(state, temporary / STATE)
@@ -159,7 +159,7 @@ def load_model(folder: Path) -> "PreTrainedModel":
     """The model of a checkpoint, in evaluation mode."""
     from transformers import AutoModelForCausalLM
 
-    with _no_progress_bars():
+    with no_progress_bars():
         return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
 
 
@@ -184,7 +184,7 @@ def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """Keeps transformers from drawing a bar for every checkpoint; restores its setting."""
     from transformers.utils import logging
 

@@ -203,7 +203,8 @@ def verify_run(arguments: argparse.Namespace) -> int:
             print(problem, file=sys.stdout)
         more = f" (and {len(problems) - 1} more, listed above)" if len(problems) > 1 else ""
         raise DamagedError(
-            f"{problems[0]}{more}; delete what is damaged and repeat the command that made it"
+            f"{problems[0]}{more}; delete what is damaged (of a checkpoint, its seed's folder) "
+            "and repeat the command that made it"
         )
     print(f"{folder}: every file matches its checksum")
     return 0

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from data.errors import InputError
 from data.rows import SeedData
@@ -15,6 +15,7 @@ Value = int | float | bool | str
 """What a recipe's parameter can be."""
 
 
+@runtime_checkable
 class DataConfig(Protocol):
     """Anything that draws the rows of a seed."""
 

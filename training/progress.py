@@ -12,10 +12,10 @@ PLAIN_LINES = 10
 
 
 @contextmanager
-def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function to be told (steps done, steps in all); writes to stderr."""
+def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to be told of units (steps, say) done and in all; writes to stderr."""
     if sys.stderr.isatty():
-        with tqdm(desc=label, unit="step", smoothing=0.05) as bar:
+        with tqdm(desc=label, unit=unit, smoothing=0.05) as bar:
 
             def show(done: int, total: int) -> None:
                 bar.total = total
@@ -33,7 +33,7 @@ def show_progress(label: str) -> Iterator[Callable[[int, int], None]]:
             shown = tenth
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
-            line = f"{label}: {done}/{total} steps, {seconds:.0f} s, {left:.0f} s left"
+            line = f"{label}: {done}/{total} {unit}s, {seconds:.0f} s, {left:.0f} s left"
             print(line, file=sys.stderr, flush=True)
 
     yield write

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class RunRequest:
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
-        self._check_length()
+        self._check_rows()
 
     def _check_files(self) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
@@ -65,15 +66,19 @@ class RunRequest:
                     f"{path} does not match its checksum; delete it and run this again"
                 )
 
-    def _check_length(self) -> None:
-        """Refuses rows that do not fit a block; one word is one token."""
-        rows = self.config.data.build(self.seeds[0]).rows
-        needed = max(len(row.rendered.text.split()) for row in rows) + 1
-        if self.config.loss_policy is LossPolicy.ALL and needed > self.config.block_size:
+    def _check_rows(self) -> None:
+        longest = self._longest
+        if self.config.loss_policy is LossPolicy.ALL and longest > self.config.block_size:
             raise InputError(
-                f"a row and its end token are {needed} tokens long, block_size is "
-                f"{self.config.block_size}; use block_size={needed} or more"
+                f"a row and its end token are {longest} tokens long, block_size is "
+                f"{self.config.block_size}; use block_size={longest} or more"
             )
+
+    @cached_property
+    def _longest(self) -> int:
+        """Tokens (words) of the longest row with its end token; draws every seed to be trained."""
+        rows = [row for s in self.missing_seeds() for row in self.config.data.build(s).rows]
+        return max((len(row.rendered.text.split()) + 1 for row in rows), default=0)
 
     def _tables(self) -> list[Path]:
         return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]

@@ -51,7 +51,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             "install a newer iml-workbench"
         )
     if not isinstance(format_version, int) or any(
-        not isinstance(info.get(key), kind) for key, kind in RUN_KEYS.items()
+        key not in info or not isinstance(info[key], kind) for key, kind in RUN_KEYS.items()
     ):
         raise DamagedError(f"{path} lacks what a run needs; restore it from a copy")
     return info

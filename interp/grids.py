@@ -1,0 +1,228 @@
+"""One analysis over many checkpoints: runs x seeds at a stage and step, one process a core.
+
+Each checkpoint is opened and measured by itself; the summary over seeds is made of the whole grid
+at once, several runs included, so that a correction covers everything that was looked at. Tables
+are written when all of it is done: `NAME.parquet` (a row for each seed and cell),
+`NAME_summary.parquet` (a row for each cell) and, where an analysis keeps vectors,
+`NAME_vectors.safetensors`, in the folder of each run. Rows of other checkpoints stay.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from interp.hooked import HookedModel, load_hooked
+from interp.sites import Site, choose_sites
+from training.files import write_bytes, write_table
+from training.pipeline import THREADS
+from training.runner import available_cores
+from training.runs import Run, read_table, write_run_manifest
+
+RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
+CHECKPOINT = ["stage", "step"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What an analysis says of one checkpoint."""
+
+    table: pd.DataFrame
+    """Coordinates and measurements, without run columns."""
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class Analysis(Protocol):
+    """A way to look at one checkpoint, and at all of them together."""
+
+    @property
+    def name(self) -> str:
+        """Stem of its tables' file names."""
+        ...
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Looks at one checkpoint; changes nothing."""
+        ...
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """One row for each cell, over seeds, from the rows of every run."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSelection:
+    """Which checkpoints and sites make the grid; None stands for all (of steps, for the last)."""
+
+    runs: tuple[Run, ...]
+    stage: int = 1
+    step: int | None = None
+    seeds: tuple[int, ...] | None = None
+    sites: tuple[str, ...] | None = None
+    layers: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """Refuses a grid that cannot be filled, before anything is loaded.
+
+        Raises:
+            InputError: a run, seed or checkpoint is missing or there twice, or the runs' models
+                have different layers.
+        """
+        for run in self.runs:
+            run.require_finished()
+            for seed in self.seeds_of(run):
+                steps = run.steps(seed, self.stage)
+                if self.step is not None and self.step not in steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint of step {self.step} in stage "
+                        f"{self.stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
+                    )
+        if len({run.config.run_id for run in self.runs}) < len(self.runs):
+            raise InputError("a run was named twice; name each folder once")
+        layers = {str(run.folder): run.config.model.n_layers for run in self.runs}
+        if len(set(layers.values())) > 1:
+            listed = ", ".join(f"{folder} has {n}" for folder, n in layers.items())
+            raise InputError(f"the runs' layers differ ({listed}); analyse them one by one")
+
+    def seeds_of(self, run: Run) -> list[int]:
+        """The seeds of a run that belong to the grid."""
+        return run.seeds if self.seeds is None else list(self.seeds)
+
+
+def run_grid(
+    analysis: Analysis,
+    selection: GridSelection,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fills a grid, writes its tables into the runs' folders and returns rows and summary.
+
+    Args:
+        analysis: What to do at each checkpoint.
+        selection: Where.
+        workers: Processes; as many as cores unless given. The numbers do not depend on it.
+        progress: Told of checkpoints done, and of all there are.
+
+    Raises:
+        InputError: the grid cannot be filled; no table is touched then.
+    """
+    selection.check()
+    cells = [
+        _Checkpoint(analysis=analysis, selection=selection, folder=run.folder, seed=seed)
+        for run in selection.runs
+        for seed in selection.seeds_of(run)
+    ]
+    measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
+    table = pd.concat([m.table for m in measured], ignore_index=True)
+    summary = analysis.summarize(table)
+    for run in selection.runs:
+        of_run = table.loc[table["run_id"] == run.config.run_id]
+        _merge(run.folder / f"{analysis.name}.parquet", of_run)
+        of_summary = summary.loc[summary["run_id"] == run.config.run_id]
+        _merge(run.folder / f"{analysis.name}_summary.parquet", of_summary)
+        vectors = [
+            m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder
+        ]
+        _merge_vectors(run.folder / f"{analysis.name}_vectors.safetensors", vectors)
+        write_run_manifest(run.folder)
+    return table, summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checkpoint:
+    """One point of the grid, as a worker process gets it."""
+
+    analysis: Analysis
+    selection: GridSelection
+    folder: Path
+    seed: int
+
+
+def _measure_all(
+    cells: list[_Checkpoint], workers: int, progress: Callable[[int, int], None]
+) -> list[Measured]:
+    if workers == 1:
+        return [
+            _report(_measure(cell), i + 1, len(cells), progress) for i, cell in enumerate(cells)
+        ]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as pool:
+        try:
+            futures = [pool.submit(_measure, cell) for cell in cells]
+            for i, future in enumerate(as_completed(futures)):
+                _report(future.result(), i + 1, len(cells), progress)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _report(
+    measured: Measured, done: int, total: int, progress: Callable[[int, int], None]
+) -> Measured:
+    progress(done, total)
+    return measured
+
+
+def _measure(cell: _Checkpoint) -> Measured:
+    """Opens a checkpoint, measures it on one thread, and adds the run columns."""
+    from threadpoolctl import threadpool_limits
+
+    from training.pipeline import one_thread
+
+    run, selection = Run.load(cell.folder), cell.selection
+    step = selection.step
+    if step is None:
+        step = run.steps(cell.seed, selection.stage)[-1]
+    with threadpool_limits(THREADS), one_thread():
+        model = load_hooked(run, cell.seed, selection.stage, step)
+        sites = choose_sites(model, selection.sites, selection.layers)
+        rows = run.tokenized_rows(cell.seed)
+        measured = cell.analysis.measure(model, rows, sites, seed=cell.seed)
+    columns = {
+        "recipe": run.config.recipe,
+        "run_id": run.config.run_id,
+        "model": run.config.model.name,
+        "seed": cell.seed,
+        "word_order": str(run.config.word_order),
+        "stage": selection.stage,
+        "step": step,
+    }
+    table = measured.table.copy()
+    for place, name in enumerate(RUN_COLUMNS):
+        table.insert(place, name, columns[name])
+    prefix = f"seed-{cell.seed}/stage-{selection.stage}/step-{step}"
+    vectors = {f"{prefix}/{name}": vector for name, vector in measured.vectors.items()}
+    return Measured(table=table, vectors=vectors)
+
+
+def _merge(path: Path, table: pd.DataFrame) -> None:
+    """Writes rows in place of those of the same checkpoints, and keeps the others."""
+    if path.exists():
+        old = read_table(path)
+        new = set(zip(table["stage"], table["step"], strict=True))
+        kept = [key not in new for key in zip(old["stage"], old["step"], strict=True)]
+        table = pd.concat([old.loc[kept], table]) if any(kept) else table
+    write_table(path, table.reset_index(drop=True))
+
+
+def _merge_vectors(path: Path, parts: list[dict[str, np.ndarray]]) -> None:
+    from safetensors.numpy import load_file, save
+
+    new = {name: np.ascontiguousarray(v) for part in parts for name, v in part.items()}
+    if not new:
+        return
+    checkpoints = {name.rsplit("/", 5)[0] for name in new}
+    if path.exists():
+        old = load_file(path)
+        new |= {n: v for n, v in old.items() if n.rsplit("/", 5)[0] not in checkpoints}
+    write_bytes(path, save(dict(sorted(new.items()))))

@@ -1,0 +1,52 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from data.iml import AliasNames, IMLConfig
+from data.source_statements import SourceConfig
+from data.subset_sizes import SubsetSizes
+from data.vocabulary import WordOrder
+
+SIZES = SubsetSizes(defined=12, undefined=5, stage2=4)
+
+
+@pytest.fixture
+def iml_config() -> Callable[..., IMLConfig]:
+    """Makes a small alias toy, with changes."""
+    config = IMLConfig(
+        sizes=SIZES,
+        names=AliasNames(),
+        word_order=WordOrder.TAE,
+        shuffle_tags=False,
+        n_entities=6,
+        n_attributes=3,
+        n_values=4,
+        held_out_questions=1,
+        fact_repeats=2,
+    )
+
+    def make(**changes: Any) -> IMLConfig:
+        return replace(config, **changes)
+
+    return make
+
+
+@pytest.fixture
+def source_config() -> Callable[..., SourceConfig]:
+    """Makes a small source toy, with changes."""
+    config = SourceConfig(
+        sizes=SIZES,
+        names=AliasNames(),
+        word_order=WordOrder.TAE,
+        shuffle_tags=False,
+        n_attributes=3,
+        n_values=4,
+        held_out_questions=1,
+    )
+
+    def make(**changes: Any) -> SourceConfig:
+        return replace(config, **changes)
+
+    return make

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pytest
+
+from data.vocabulary import SUBSETS, LossPolicy, Stage, WordOrder
+from training.models import build_model
+from training.registry import RECIPES, Recipe, find_recipe
+
+find_recipe("alias-toy")
+EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+
+
+@EVERY
+def test_smoke_config_draws_every_subset_that_alpha_one_has(recipe: Recipe) -> None:
+    drawn = recipe(**recipe.smoke).data.build(1000)
+    missing = set(SUBSETS) - {row.subset for row in drawn.rows}
+    expected = {"D9_INCONS_QA9", "D10_CONS_QA10"}
+    # In the source toy nothing has a name that an alias could replace.
+    assert missing == (expected | {"QA4_NOT_REPLACED"} if "source" in recipe.name else expected)
+
+
+@EVERY
+def test_smoke_model_is_built_and_small(recipe: Recipe) -> None:
+    config = recipe(**recipe.smoke)
+    n_words = len(config.data.build(1000).words)
+    model = build_model(
+        config.model, vocabulary_size=n_words + 3, max_length=16, end_token=1, seed=0
+    )
+    assert model.config.num_hidden_layers == config.model.n_layers
+    assert sum(parameter.numel() for parameter in model.parameters()) < 100_000
+
+
+@EVERY
+def test_parameters_reach_data_and_model(recipe: Recipe) -> None:
+    small = dict(recipe.smoke)
+    config = recipe(
+        **{**small, "word_order": WordOrder.ETA, "loss_policy": LossPolicy.TEXT, "layers": 3}
+        | {"alias_tokens": 3, "shuffle_tags": True, "seeds_stage2": 2, "alpha": 0.5},
+    )
+    plain = recipe(**small)
+    assert config.model.n_layers == 3
+    assert config.seeds_stage2 == 2
+    assert (config.word_order, config.loss_policy) == ("eta", "text")
+    drawn = config.data.build(0)
+    assert {len(row.alias.split()) for row in drawn.rows if row.alias} == {3}
+    assert {"D9_INCONS_QA9", "D10_CONS_QA10"} <= {row.subset for row in drawn.rows}
+    definition = next(row for row in drawn.rows if row.kind == "definition")
+    assert definition.rendered.answer == definition.alias
+    assert drawn.words != plain.data.build(0).words
+
+
+@EVERY
+def test_every_parameter_but_the_names_of_things_changes_the_config(recipe: Recipe) -> None:
+    plain = recipe(alias_tokens=2)  # so that alias_syllables matters
+    for parameter in recipe.parameters.values():
+        old = plain.parameters[parameter.name]
+        if isinstance(old, bool):
+            changed = recipe(**{"alias_tokens": 2, parameter.name: not old})
+        elif isinstance(old, str):
+            other = next(choice for choice in parameter.kind if choice != old)
+            changed = recipe(**{"alias_tokens": 2, parameter.name: other})
+        elif isinstance(old, int):
+            changed = recipe(**{"alias_tokens": 2, parameter.name: old * 2})
+        else:
+            changed = recipe(**{"alias_tokens": 2, parameter.name: old / 2})
+        # `parameters` differs in any case; without it, something that is used must.
+        assert replace(changed, parameters={}) != replace(plain, parameters={}), parameter.name
+
+
+@EVERY
+def test_recipe_says_what_it_serves(recipe: Recipe) -> None:
+    assert recipe.figures
+    assert recipe.claims
+    assert recipe.function.__doc__
+
+
+def test_alias_toy_trains_as_many_rows_as_the_arithmetic_says() -> None:
+    drawn = find_recipe("alias-toy")().data.build(1000)
+    n_examples = {s: sum(row.repeats for row in drawn.training_rows(s)) for s in Stage}
+    # 2 x 600 definitions, 3 of 4 questions of 1400 aliases, 20 x 4 facts four times.
+    assert n_examples[Stage.ONE] == 1200 + 3 * 1400 + 320
+    assert n_examples[Stage.TWO] == 300
