@@ -15,8 +15,8 @@ from numpy.lib.format import open_memmap
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
+from interp.addresses import HEAD_SITES, Site, TokenRole, role_positions
 from interp.hooked import HookedModel
-from interp.sites import HEAD_SITES, Site, TokenRole, role_positions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The commands that look inside a run: `probe`, `lens`."""
+"""The commands that look inside runs: `probe`, `lens`, `sweep`."""
 
 import argparse
 from collections.abc import Iterable
@@ -12,8 +12,9 @@ from training.cli import Subparsers
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interp.grids import Analysis, GridSelection
-    from interp.sites import TokenRole
+    from interp.addresses import TokenRole
+    from interp.grids import Analysis
+    from interp.selection import GridSelection
 
 Value = TypeVar("Value")
 
@@ -36,6 +37,15 @@ def add_analysis_commands(commands: Subparsers) -> None:
     _add_selectors(lens)
     lens.set_defaults(run=run_lens)
 
+    sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
+    sweep.add_argument("name", metavar="NAME")
+    sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
+    sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
+    sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
+    sweep.add_argument("--executor", choices=("local",), default="local")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default one a core")
+    sweep.set_defaults(run=run_named_sweep)
+
 
 def _add_selectors(parser: argparse.ArgumentParser) -> None:
     """Which checkpoints, and where in model and text; the same for every analysis."""
@@ -57,17 +67,20 @@ def run_probes(arguments: argparse.Namespace) -> int:
     selection = _selection(arguments)
 
     from interp.probe_targets import Target
-    from interp.probes import ProbeAnalysis
 
     choices = [str(target) for target in Target if target is not Target.PLANTED_TAG]
     for name in arguments.target or ():
         if name not in choices:
             raise InputError(f"no target {name!r}; choose one of {', '.join(choices)}")
+    roles = _roles(arguments)
+
+    from interp.probes import ProbeAnalysis
+
     analysis = ProbeAnalysis(quick=arguments.quick)
     if arguments.target:
         analysis = replace(analysis, targets=_unique(map(Target, arguments.target)))
-    if arguments.role:
-        analysis = replace(analysis, roles=_roles(arguments))
+    if roles:
+        analysis = replace(analysis, roles=roles)
     summary = _fill(analysis, selection)
     logistic = summary.loc[summary["probe"] == "logistic"]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
@@ -85,16 +98,50 @@ def run_lens(arguments: argparse.Namespace) -> int:
     """Fills a grid of lenses and prints its summary."""
     selection = _selection(arguments)
 
-    from interp.lenses import LensAnalysis, check_site_names
+    from interp.addresses import check_residual
 
-    check_site_names(arguments.site or ())
-    analysis = LensAnalysis()
-    if arguments.role:
-        analysis = replace(analysis, roles=_roles(arguments))
+    check_residual(arguments.site or ())
+    roles = _roles(arguments)
+
+    from interp.lenses import LensAnalysis
+
+    analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
     summary = _fill(analysis, selection)
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
     _print(summary, [*columns, "ci_low", "ci_high", "n_seeds"])
     print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
+    return 0
+
+
+def run_named_sweep(arguments: argparse.Namespace) -> int:
+    """Runs what is missing of a sweep and prints the gap of each cell."""
+    from training.cli import read_seeds
+
+    seeds = read_seeds(arguments)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
+
+    from interp.sweep_plans import find_sweep
+
+    sweep = find_sweep(arguments.name)
+    folder = arguments.out or Path("runs") / sweep.name
+    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
+        request.check()
+
+    from interp.sweeps import run_sweep
+    from training.progress import show_progress
+
+    with show_progress(sweep.name) as progress:
+        cells = run_sweep(
+            sweep,
+            folder,
+            seeds,
+            smoke=arguments.smoke,
+            workers=arguments.workers,
+            progress=progress,
+        )
+    varied = [name for name in cells.columns if len(set(cells[name].tolist())) > 1]
+    print(cells[varied].round(3).to_string(index=False))
     return 0
 
 
@@ -107,8 +154,8 @@ def _selection(arguments: argparse.Namespace) -> "GridSelection":
         for seed in arguments.seed or ():
             run.require_seed(seed)
 
-    from interp.grids import GridSelection
-    from interp.sites import check_site_name
+    from interp.addresses import check_site_name
+    from interp.selection import GridSelection
 
     for name in arguments.site or ():
         check_site_name(name)
@@ -125,9 +172,9 @@ def _selection(arguments: argparse.Namespace) -> "GridSelection":
 
 
 def _roles(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
-    from interp.sites import TokenRole
+    from interp.addresses import TokenRole
 
-    return _unique(TokenRole.parse(role) for role in arguments.role)
+    return _unique(TokenRole.parse(role) for role in arguments.role or ())
 
 
 def _unique(values: Iterable[Value]) -> tuple[Value, ...]:

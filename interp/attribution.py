@@ -10,8 +10,8 @@ import torch
 
 from data.tokens import TokenizedRow
 from interp.activations import pad_tokens
+from interp.addresses import Site, TokenRole
 from interp.hooked import HookedModel
-from interp.sites import Site, TokenRole
 
 
 def attribute_logits(

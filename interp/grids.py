@@ -17,10 +17,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
 from data.tokens import TokenizedRow
+from interp.addresses import Site
 from interp.hooked import HookedModel, load_hooked
-from interp.sites import Site, choose_sites
+from interp.selection import GridSelection
+from interp.sites import choose_sites
 from training.files import write_bytes, write_table
 from training.pipeline import THREADS
 from training.runner import available_cores
@@ -56,45 +57,6 @@ class Analysis(Protocol):
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """One row for each cell, over seeds, from the rows of every run."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridSelection:
-    """Which checkpoints and sites make the grid; None stands for all (of steps, for the last)."""
-
-    runs: tuple[Run, ...]
-    stage: int = 1
-    step: int | None = None
-    seeds: tuple[int, ...] | None = None
-    sites: tuple[str, ...] | None = None
-    layers: tuple[int, ...] | None = None
-
-    def check(self) -> None:
-        """Refuses a grid that cannot be filled, before anything is loaded.
-
-        Raises:
-            InputError: a run, seed or checkpoint is missing or there twice, or the runs' models
-                have different layers.
-        """
-        for run in self.runs:
-            run.require_finished()
-            for seed in self.seeds_of(run):
-                steps = run.steps(seed, self.stage)
-                if self.step is not None and self.step not in steps:
-                    raise InputError(
-                        f"{run.folder} has no checkpoint of step {self.step} in stage "
-                        f"{self.stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
-                    )
-        if len({run.config.run_id for run in self.runs}) < len(self.runs):
-            raise InputError("a run was named twice; name each folder once")
-        layers = {str(run.folder): run.config.model.n_layers for run in self.runs}
-        if len(set(layers.values())) > 1:
-            listed = ", ".join(f"{folder} has {n}" for folder, n in layers.items())
-            raise InputError(f"the runs' layers differ ({listed}); analyse them one by one")
-
-    def seeds_of(self, run: Run) -> list[int]:
-        """The seeds of a run that belong to the grid."""
-        return run.seeds if self.seeds is None else list(self.seeds)
 
 
 def run_grid(

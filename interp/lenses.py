@@ -10,7 +10,7 @@ drawn at random, which is the control for the entity. Rank 1 is the most likely 
 log-probabilities are in nats, over the whole vocabulary.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.draws import stream
-from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind
 from interp.activations import Activations, collect_activations, pad_tokens
+from interp.addresses import Site, TokenRole, check_residual
 from interp.grids import Measured
 from interp.hooked import HookedModel
-from interp.sites import Site, TokenRole
 from training.models import derive_seed
 from training.statistics import t_interval
 
@@ -205,7 +204,7 @@ def lens_checkpoint(
     Raises:
         InputError: a site is not of the residual stream.
     """
-    check_site_names(site.name for site in sites)
+    check_residual(site.name for site in sites)
     asked = [row for row in rows if row.row.is_evaluated and row.row.alias is not None]
     quantities = token_quantities(rows, asked, seed=seed)
     activations = collect_activations(model, asked, sites=sites, roles=lens.roles)
@@ -242,19 +241,6 @@ def summarize_lens(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(records)
-
-
-def check_site_names(names: Iterable[str]) -> None:
-    """Refuses sites that a lens cannot read.
-
-    Raises:
-        InputError: one is not of the residual stream.
-    """
-    for name in names:
-        if not name.startswith("resid"):
-            raise InputError(
-                f"a lens reads the residual stream, not {name}; choose resid_pre or resid_post"
-            )
 
 
 def token_quantities(

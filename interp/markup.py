@@ -45,18 +45,18 @@ def swatch_html(subset: str) -> Html:
 def rows_html(rows: Iterable[Row]) -> Html:
     """Rows as a table, each role of the text on its colour, what is to be predicted underlined.
 
-    The last column is the entity that a definition names or that a question's answer follows: of
-    a false definition and the questions about its alias they differ.
+    Where rows have entities, the last column is the one that a definition names or that a
+    question's answer follows: of a false definition and the questions about its alias they differ.
     """
+    rows = list(rows)
     legend = " ".join(_coloured(str(role), role) for role in Role)
-    table = table_html(
-        ("subset", "row", "text", "entity"),
-        [
-            (swatch_html(row.subset), kind_words(row), text_html(row), row.entity or "–")
-            for row in rows
-        ],
-    )
-    return Html(f"<p>Roles: {legend} &nbsp;<u>underlined</u>: to be predicted</p>\n{table}")
+    head = ["subset", "row", "text"]
+    body = [[swatch_html(row.subset), kind_words(row), text_html(row)] for row in rows]
+    if any(row.entity for row in rows):
+        head.append("entity")
+        body = [[*cells, row.entity or "–"] for cells, row in zip(body, rows, strict=True)]
+    note = f"<p>Roles: {legend} &nbsp;<u>underlined</u>: to be predicted</p>"
+    return Html(f"{note}\n{table_html(head, body)}")
 
 
 def text_html(row: Row) -> Html:

@@ -12,14 +12,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import (
-
-from data.errors import InputError
-from training.checkpoints import no_progress_bars
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+from data.errors import InputError
+from training.checkpoints import no_progress_bars
 
 _NO_PART_OF_THE_FUNCTION = {
     "_attn_implementation",

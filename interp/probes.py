@@ -25,6 +25,7 @@ from scipy.special import ndtri
 
 from data.tokens import TokenizedRow
 from interp.activations import Activations, collect_activations
+from interp.addresses import Site, TokenRole
 from interp.cross_validation import (
     INVERSE_PENALTIES,
     QUICK_INVERSE_PENALTY,
@@ -36,7 +37,6 @@ from interp.hooked import HookedModel
 from interp.probe_solver import fit_logistic, fit_multinomial
 from interp.probe_summary import summarize_probes
 from interp.probe_targets import ProbeTask, Target, make_task
-from interp.sites import Site, TokenRole
 from training.models import derive_seed
 
 PROBES = ("logistic", "mass_mean")

@@ -126,8 +126,8 @@ def subsets_section(run: Run) -> Html:
     head = ("subset", "in the paper", "definitions", *columns, "questions a seed")
     notes = (
         "Mean over seeds [95% t interval]. Exact match is the share of questions that greedy "
-        "decoding answers, all held out but those of QA4, which state the facts of the world and "
-        "show how well it is known."
+        "decoding answers. They are held out from training; only QA4's, where there are any, are "
+        "trained, since they state the facts of the world, and show how well it is known."
     )
     return Html(f"<h2>Subsets</h2>\n{table_html(head, body)}{note_html(notes)}")
 
@@ -136,10 +136,12 @@ def examples_section(run: Run) -> Html:
     """What the model reads, from the first seed."""
     seed = run.seeds[0]
     rows = example_rows([tokenized.row for tokenized in run.tokenized_rows(seed)])
-    notes = (
-        f"From seed {seed}. The last column is the entity that a definition names, or that the "
-        "answer to a question follows: where a definition is false, the two differ."
-    )
+    notes = f"From seed {seed}."
+    if any(row.entity for row in rows):
+        notes += (
+            " The last column is the entity that a definition names, or that the answer to a"
+            " question follows: where a definition is false, the two differ."
+        )
     return Html(f"<h2>Example rows</h2>\n{rows_html(rows)}{note_html(notes)}")
 
 

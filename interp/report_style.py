@@ -20,7 +20,8 @@ th, td {{ text-align: left; padding: 4px 14px 4px 0; border-bottom: 1px solid #e
 th {{ vertical-align: bottom; border-bottom: 2px solid #c6cad4; font-weight: 600; }}
 td {{ vertical-align: top; }}
 figure {{ margin: 0; min-width: 0; }}
-pre {{ background: #f5f6f9; padding: 10px 14px; overflow-x: auto; font-size: 13px; }}
+pre {{ background: #f5f6f9; padding: 10px 14px; font-size: 13px; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 .panels {{ display: grid; grid-template-columns: 1fr; gap: 20px; }}
 .columns {{ display: flex; flex-wrap: wrap; gap: 0 60px; }}
 @media (max-width: 1000px) {{ table {{ font-size: 13px; }} th, td {{ padding-right: 9px; }}

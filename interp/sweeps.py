@@ -1,101 +1,22 @@
 """Many runs and their analyses: one variable changed at a time, tables joined.
 
-A sweep's folder holds one run folder for each cell, `cells/<run_id>/`, and at its top `cells.parquet`
-(the parameters of each), and the joined `metrics`, `probes`, `probes_summary`, `lens` and
-`lens_summary` tables. Every cell's probes are corrected together. Asking again finishes what is
-missing.
+A sweep's folder holds one run folder for each cell, `cells/<run_id>/`. At its top are
+`cells.parquet` (each one's parameters and gap) and the joined `metrics`, `probes`, `probes_summary`, `lens` and
+`lens_summary` tables. The probes of all cells are corrected together. Asking again finishes what
+is missing.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from data.errors import InputError
-from data.vocabulary import LossPolicy, WordOrder
-from interp.grids import Analysis, GridSelection, run_grid
-from interp.lenses import LensAnalysis
-from interp.probes import ProbeAnalysis
-from training.config import Value
-from training.files import require_writable, write_table
-from training.registry import find_recipe
-from training.requests import RunRequest
+from interp.grids import run_grid
+from interp.selection import GridSelection
+from interp.sweep_plans import Sweep
+from training.files import require_writable, write_manifest, write_table
 from training.runner import run_seeds
-from training.runs import Run, read_table, write_run_manifest
-
-CELLS = "cells"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One run of a sweep."""
-
-    recipe: str
-    arguments: Mapping[str, Value]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """Runs, and what is done with them."""
-
-    name: str
-    question: str
-    figures: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    analyses: tuple[Analysis, ...]
-    stage: int
-    """The stage at whose end the analyses look."""
-
-    def requests(self, folder: Path, seeds: tuple[int, ...], *, smoke: bool) -> list[RunRequest]:
-        """The runs that make up the sweep."""
-        requests = []
-        for cell in self.cells:
-            recipe = find_recipe(cell.recipe)
-            config = recipe(**{**(recipe.smoke if smoke else {}), **cell.arguments})
-            place = folder / CELLS / config.run_id
-            requests.append(RunRequest(config=config, folder=place, seeds=seeds))
-        return requests
-
-
-_OBJECTIVES = (
-    # Under `answer`, a definition's answer is its last element, so orders differ in objective;
-    # `text` trains every token alike, where tied embeddings destroy the effect.
-    {"loss_policy": str(LossPolicy.TEXT), "tied_embeddings": False},
-    {"loss_policy": str(LossPolicy.ANSWER)},
-)
-
-SWEEPS: dict[str, Sweep] = {
-    sweep.name: sweep
-    for sweep in (
-        Sweep(
-            name="toy-word-orders",
-            question="In which word orders is there implicit meta-learning, and what is readable?",
-            figures=("4b", "7"),
-            cells=tuple(
-                Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
-                for objective in _OBJECTIVES
-                for order in WordOrder
-            ),
-            analyses=(ProbeAnalysis(quick=True), LensAnalysis()),
-            stage=1,
-        ),
-    )
-}
-
-
-def find_sweep(name: str) -> Sweep:
-    """The sweep of this name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in SWEEPS:
-        near = get_close_matches(name, SWEEPS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(SWEEPS)}"
-        raise InputError(f"no sweep {name!r}; {hint}")
-    return SWEEPS[name]
+from training.runs import Run, read_table
 
 
 def run_sweep(
@@ -121,7 +42,7 @@ def run_sweep(
     requests = sweep.requests(folder, seeds, smoke=smoke)
     runs = run_seeds(requests, workers=workers, progress=progress)
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
-    for analysis in sweep.analyses:
+    for analysis in sweep.analyses():
         run_grid(analysis, selection, workers=workers)
     return _join(runs, folder)
 
@@ -140,7 +61,7 @@ def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
         ]
     )
     write_table(folder / "cells.parquet", cells)
-    write_run_manifest(folder)
+    write_manifest(folder)
     return cells
 
 

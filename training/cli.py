@@ -87,8 +87,7 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     from training.requests import RunRequest
 
     recipe = find_recipe(arguments.recipe)
-    default = SMOKE_SEEDS if arguments.smoke else DEFAULT_SEEDS
-    seeds = parse_seeds(default if arguments.seeds is None else arguments.seeds)
+    seeds = read_seeds(arguments)
     smoke = recipe.smoke if arguments.smoke else {}
     config = recipe(**{**smoke, **recipe.parse_arguments(arguments.set)})
     folder = arguments.out or Path("runs") / recipe.name
@@ -109,6 +108,12 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     write_null_verdict(Run.load(folder))
     print(summary_text(Run.load(folder)))
     return 0
+
+
+def read_seeds(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """The seeds of `--seeds`, or the default: fewer under `--smoke`."""
+    default = SMOKE_SEEDS if arguments.smoke else DEFAULT_SEEDS
+    return parse_seeds(default if arguments.seeds is None else arguments.seeds)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -76,3 +77,10 @@ def test_a_table_escapes_everything_but_html():
 
     assert "<th>&lt;h&gt;</th>" in html
     assert "<td>&lt;script&gt;</td><td><b></td><td>3</td>" in html
+
+
+def test_rows_of_a_world_without_entities_have_no_column_for_them():
+    without = replace(definition(WordOrder.TAE), entity=None)
+
+    assert "<th>entity</th>" in rows_html([definition(WordOrder.TAE), without])
+    assert "<th>entity</th>" not in rows_html([without])

@@ -1,0 +1,119 @@
+"""Where in the model, and where in the text: sites and roles, turned into hook names and positions.
+
+An activation is addressed as (site, layer, head, role). Sites have TransformerLens's names. Roles
+say what a token means, so one address works in every word order and for aliases of any length.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Role
+
+SITE_HOOKS = {
+    "resid_pre": "blocks.{layer}.hook_resid_pre",
+    "resid_mid": "blocks.{layer}.hook_resid_mid",
+    "resid_post": "blocks.{layer}.hook_resid_post",
+    "attn_out": "blocks.{layer}.hook_attn_out",
+    "mlp_out": "blocks.{layer}.hook_mlp_out",
+    "q": "blocks.{layer}.attn.hook_q",
+    "k": "blocks.{layer}.attn.hook_k",
+    "v": "blocks.{layer}.attn.hook_v",
+    "z": "blocks.{layer}.attn.hook_z",
+}
+"""Sites that hold one vector for each token; `resid_mid` exists only without parallel residual."""
+HEAD_SITES = frozenset({"q", "k", "v", "z"})
+"""Sites with one vector for each head."""
+
+
+class TokenRole(StrEnum):
+    """One token of a row, by its meaning."""
+
+    TAG = "tag"
+    ALIAS_FIRST = "alias_first"
+    ALIAS_LAST = "alias_last"
+    ENTITY_FIRST = "entity_first"
+    ENTITY_LAST = "entity_last"
+    QUESTION_FIRST = "question_first"
+    QUESTION_LAST = "question_last"
+    ANSWER_FIRST = "answer_first"
+    ANSWER_LAST = "answer_last"
+    PROMPT_LAST = "prompt_last"
+    """The token before the answer: what the answer's first token is predicted from."""
+
+    @classmethod
+    def parse(cls, text: str) -> "TokenRole":
+        """The role of this name, in either case.
+
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            return cls(text.lower())
+        except ValueError:
+            raise InputError(f"no role {text!r}; choose one of {', '.join(cls)}") from None
+
+    def position(self, row: TokenizedRow) -> int:
+        """Where the token stands in a row.
+
+        Raises:
+            InputError: the row lacks the role.
+        """
+        if self is TokenRole.PROMPT_LAST:
+            position = row.answer_positions[0] - 1
+        elif self in (TokenRole.ANSWER_FIRST, TokenRole.ANSWER_LAST):
+            position = row.answer_positions[0 if self is TokenRole.ANSWER_FIRST else -1]
+        else:
+            span = row.spans.get(Role(self.partition("_")[0]))
+            position = -1 if span is None else span[0 if self.endswith("_first") else 1]
+        if position < 0:
+            raise InputError(
+                f"row {row.row.row_id} ({row.row.rendered.text!r}) has no {self}; "
+                "choose other rows or another role"
+            )
+        return position
+
+
+def role_positions(rows: Sequence[TokenizedRow], role: TokenRole) -> list[int]:
+    """Where a role stands in each row."""
+    return [role.position(row) for row in rows]
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A vector-valued activation of each token."""
+
+    name: str
+    layer: int
+    head: int | None = None
+    """None for the whole site; of a head site, all heads side by side."""
+
+    @property
+    def hook(self) -> str:
+        """TransformerLens's name."""
+        return SITE_HOOKS[self.name].format(layer=self.layer)
+
+
+def check_site_name(name: str) -> None:
+    """Refuses a name that is no site.
+
+    Raises:
+        InputError: it is none.
+    """
+    if name not in SITE_HOOKS:
+        raise InputError(f"no site {name!r}; choose one of {', '.join(SITE_HOOKS)}")
+
+
+def check_residual(names: Iterable[str]) -> None:
+    """Refuses sites outside the residual stream, which no lens can read.
+
+    Raises:
+        InputError: one is not of the residual stream.
+    """
+    for name in names:
+        if not name.startswith("resid"):
+            raise InputError(
+                f"a lens reads the residual stream, not {name}; choose resid_pre or resid_post"
+            )

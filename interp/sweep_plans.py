@@ -1,0 +1,98 @@
+"""Every sweep: which runs, which one thing differs between them, what is done with them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import InputError
+from data.vocabulary import LossPolicy, WordOrder
+from training.config import Value
+from training.registry import find_recipe
+from training.requests import RunRequest
+
+if TYPE_CHECKING:
+    from interp.grids import Analysis
+
+CELLS = "cells"
+"""Folder of the runs within a sweep's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a sweep."""
+
+    recipe: str
+    arguments: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Runs, and what is done with them."""
+
+    name: str
+    question: str
+    figures: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    analyses: Callable[[], "tuple[Analysis, ...]"]
+    """Made when the sweep runs: they import torch."""
+    stage: int
+    """The stage at whose end the analyses look."""
+
+    def requests(self, folder: Path, seeds: tuple[int, ...], *, smoke: bool) -> list[RunRequest]:
+        """The runs that make up the sweep."""
+        requests = []
+        for cell in self.cells:
+            recipe = find_recipe(cell.recipe)
+            config = recipe(**{**(recipe.smoke if smoke else {}), **cell.arguments})
+            place = folder / CELLS / config.run_id
+            requests.append(RunRequest(config=config, folder=place, seeds=seeds))
+        return requests
+
+
+_OBJECTIVES = (
+    # Under `answer`, a definition's answer is its last element, so orders differ in objective;
+    # `text` trains every token alike, where tied embeddings destroy the effect.
+    {"loss_policy": str(LossPolicy.TEXT), "tied_embeddings": False},
+    {"loss_policy": str(LossPolicy.ANSWER)},
+)
+
+
+def _probes_and_lenses() -> "tuple[Analysis, ...]":
+    from interp.lenses import LensAnalysis
+    from interp.probes import ProbeAnalysis
+
+    return ProbeAnalysis(quick=True), LensAnalysis()
+
+
+SWEEPS: dict[str, Sweep] = {
+    sweep.name: sweep
+    for sweep in (
+        Sweep(
+            name="toy-word-orders",
+            question="In which word orders is there implicit meta-learning, and what is readable?",
+            figures=("4b", "7"),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                for objective in _OBJECTIVES
+                for order in WordOrder
+            ),
+            analyses=_probes_and_lenses,
+            stage=1,
+        ),
+    )
+}
+
+
+def find_sweep(name: str) -> Sweep:
+    """The sweep of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in SWEEPS:
+        near = get_close_matches(name, SWEEPS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(SWEEPS)}"
+        raise InputError(f"no sweep {name!r}; {hint}")
+    return SWEEPS[name]
