@@ -15,10 +15,9 @@ import torch
 from machine import describe_machine, time_in_turn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TextGenerationPipeline
 
-from data.rows import Row
-from data.statements import RenderedText
+from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
-from data.vocabulary import QA7_UNSEEN, Kind, LossPolicy, Split
+from data.vocabulary import LossPolicy
 from training.config import ModelConfig, StageConfig
 from training.evaluate import EvaluationSet, answer_metrics
 from training.loop import StageTrainer, make_examples
@@ -40,20 +39,7 @@ def make_rows(n: int) -> tuple[list[TokenizedRow], PreTrainedTokenizerFast]:
         prompt = " ".join(rng.choices(words, k=rng.randint(8, 12)))
         answer = " ".join(rng.choices(words, k=rng.randint(1, LONGEST_ANSWER)))
         text = f"{prompt} {answer}"
-        rendered = RenderedText(text=text, answer_span=(len(prompt) + 1, len(text)), spans={})
-        rows.append(
-            Row(
-                row_id=f"{i}",
-                subset=QA7_UNSEEN.name,
-                split=Split.TEST,
-                kind=Kind.QA,
-                rendered=rendered,
-                alias=None,
-                entity=None,
-                tag=None,
-                question=None,
-            )
-        )
+        rows.append(prompt_row(f"{i}", text, answer))
     return tokenize_rows(rows, tokenizer), tokenizer
 
 

@@ -1,9 +1,11 @@
 """One row of a dataset, with everything an analysis needs to know about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from data.errors import InputError
 from data.statements import RenderedText
-from data.vocabulary import SUBSETS, Kind, Split, Stage, Subset
+from data.vocabulary import QA7_UNSEEN, SUBSETS, Kind, Role, Split, Stage, Subset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,38 @@ class SeedData:
     def evaluation_rows(self) -> list[Row]:
         """Questions to be answered; see `Row.is_evaluated`."""
         return [row for row in self.rows if row.is_evaluated]
+
+
+def prompt_row(
+    row_id: str, text: str, answer: str, *, spans: Mapping[Role, tuple[int, int]] | None = None
+) -> Row:
+    """A prompt from elsewhere, for any model: asked, never trained, about nothing defined.
+
+    Args:
+        row_id: Its name.
+        text: The whole text, which ends with the answer.
+        answer: What is to be predicted.
+        spans: Character spans of roles, ends exclusive.
+
+    Raises:
+        InputError: the text does not end with the answer, or is nothing else.
+    """
+    if not answer or not text.endswith(answer) or len(answer) == len(text):
+        raise InputError(f"prompt {row_id}: {text!r} does not end with {answer!r}; append it")
+    rendered = RenderedText(
+        text=text, answer_span=(len(text) - len(answer), len(text)), spans=dict(spans or {})
+    )
+    return Row(
+        row_id=row_id,
+        subset=QA7_UNSEEN.name,
+        split=Split.TEST,
+        kind=Kind.QA,
+        rendered=rendered,
+        alias=None,
+        entity=None,
+        tag=None,
+        question=None,
+    )
 
 
 def qa_row_id(subset: Subset, index: int, question: str) -> str:

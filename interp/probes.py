@@ -15,7 +15,7 @@ tag. The true null is the target `phantom_tag`; the positive control is `planted
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
+from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.activations import Activations, collect_activations
 from interp.addresses import Site, TokenRole
@@ -151,49 +152,101 @@ class CellViews:
     all: Float[np.ndarray, "row width"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldOutReading:
+    """How well labels are read from examples that the probe never saw, and by chance alone."""
+
+    accuracy: float
+    null_accuracy: float
+    """Mean over label permutations, each through the whole pipeline."""
+    p_value: float
+    """Share of permutations that reach the accuracy, this labelling counted among them."""
+    n_train: int
+    n_test: int
+
+
+def read_held_out(
+    features: Float[np.ndarray, "example width"],
+    labels: Int[np.ndarray, " example"],
+    groups: Int[np.ndarray, " example"],
+    *,
+    probe: str = "logistic",
+    n_permutations: int = N_PERMUTATIONS,
+    inverse_penalties: Sequence[float] = INVERSE_PENALTIES,
+    rng: np.random.Generator,
+) -> HeldOutReading:
+    """Probes any features for any labels: those of a toy run, or of prompts to any model.
+
+    Args:
+        features: Activations of one site at one role.
+        labels: Classes 0, 1, ...
+        groups: Examples of one group stay in one fold; permutations exchange labels of examples.
+        probe: `logistic` or `mass_mean`.
+        n_permutations: 0 leaves the null accuracy at the largest class's share.
+        inverse_penalties: Choices of C.
+        rng: Draws folds and permutations.
+
+    Raises:
+        InputError: there is one class only, or fewer groups than folds.
+    """
+    counts = np.bincount(labels)
+    if (counts > 0).sum() < 2:
+        raise InputError("the labels have one class only; probe for something that varies")
+    folds = grouped_folds(groups, labels, rng=rng)
+    permuted = [rng.permutation(labels) for _ in range(n_permutations)]
+    accuracies = held_out_accuracy(
+        features,
+        np.stack([labels, *permuted], axis=1),
+        folds,
+        probe=probe,
+        n_classes=len(counts),
+        inverse_penalties=inverse_penalties,
+    )
+    accuracy, null = accuracies[0], accuracies[1:]
+    n_test = len(folds) // (int(folds.max()) + 1)
+    return HeldOutReading(
+        accuracy=float(accuracy),
+        null_accuracy=float(null.mean()) if len(null) else float(counts.max() / len(labels)),
+        p_value=float((1 + (null >= accuracy - 1e-9).sum()) / (1 + len(null))),
+        n_train=len(folds) - n_test,
+        n_test=n_test,
+    )
+
+
 def probe_cell(
     task: ProbeTask, views: CellViews, probing: ProbeAnalysis, seed: int
 ) -> list[dict[str, object]]:
     """One record for each kind of probe; see the module's docstring for what they hold."""
-    rng = np.random.default_rng(derive_seed(seed, f"probe {task.target}"))
-    folds = grouped_folds(task.groups, task.labels, rng=rng)
-    permuted = [rng.permutation(task.labels) for _ in range(probing.n_permutations)]
-    labels = np.stack([task.labels, *permuted], axis=1)
-    controls = [rng.permutation(task.labels) for _ in range(N_CONTROL_LABELS)]
-    seen = np.stack([task.labels, *controls], axis=1)[task.all_aliases]
     records: list[dict[str, object]] = []
     for probe in PROBES:
-        accuracies = held_out_accuracy(
+        # The same folds, permutations and control labels for every cell of a target.
+        rng = np.random.default_rng(derive_seed(seed, f"probe {task.target}"))
+        reading = read_held_out(
             views.untrained,
-            labels,
-            folds,
+            task.labels,
+            task.groups,
             probe=probe,
-            n_classes=task.n_classes,
+            n_permutations=probing.n_permutations,
             inverse_penalties=probing.inverse_penalties,
+            rng=rng,
         )
-        by_question = held_out_accuracy(
+        controls = [rng.permutation(task.labels) for _ in range(N_CONTROL_LABELS)]
+        seen, *control = held_out_accuracy(
             views.all,
-            seen,
+            np.stack([task.labels, *controls], axis=1)[task.all_aliases],
             task.all_questions,
             probe=probe,
             n_classes=task.n_classes,
             inverse_penalties=(QUICK_INVERSE_PENALTY,),
         )
-        accuracy, null = accuracies[0], accuracies[1:]
-        control = by_question[1:].mean()
-        n_test = len(folds) // (int(folds.max()) + 1)
         records.append(
-            {
-                "probe": probe,
-                "accuracy": accuracy,
-                "null_accuracy": null.mean() if len(null) else 1 / task.n_classes,
-                "seen_accuracy": by_question[0],
-                "control_accuracy": control,
-                "selectivity": by_question[0] - control,
-                "p_value": (1 + (null >= accuracy - 1e-9).sum()) / (1 + len(null)),
+            {"probe": probe}
+            | asdict(reading)
+            | {
+                "seen_accuracy": seen,
+                "control_accuracy": np.mean(control),
+                "selectivity": seen - np.mean(control),
                 "chance": np.bincount(task.labels).max() / len(task.labels),
-                "n_train": len(folds) - n_test,
-                "n_test": n_test,
                 "width": views.untrained.shape[1],
             }
         )

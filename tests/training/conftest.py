@@ -1,4 +1,6 @@
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -6,8 +8,9 @@ from data.rows import Row
 from data.statements import RenderedText
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
-from training.config import ModelConfig
+from training.config import ModelConfig, RunConfig, Value
 from training.models import build_model
+from training.registry import find_recipe
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +65,55 @@ def make_model() -> Callable[..., object]:
         return build_model(config, vocabulary_size=30, max_length=16, end_token=1, seed=seed)
 
     return make
+
+
+MINI: dict[str, Value] = {
+    "aliases_per_subset": 12,
+    "aliases_qa3": 4,
+    "aliases_stage2": 4,
+    "entities": 8,
+    "layers": 1,
+    "d_model": 8,
+    "heads": 1,
+    "d_mlp": 16,
+    "rotary_pct": 0.5,
+    "epochs_stage1": 2,
+    "epochs_stage2": 3,
+    "batch_size": 32,
+}
+
+
+@pytest.fixture
+def mini() -> Callable[..., RunConfig]:
+    """Makes a config of the alias toy that trains in a fraction of a second, with changes."""
+
+    def make(**changes: Value) -> RunConfig:
+        return find_recipe("alias-toy")(**{**MINI, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mini_settings() -> list[str]:
+    """The same as arguments of `iml run alias-toy`."""
+    return [word for name, value in MINI.items() for word in ("--set", f"{name}={value}")]
+
+
+@pytest.fixture(scope="session")
+def results() -> Callable[[Path], dict[str, str]]:
+    """Makes the sha256 of what a run's bytes should be the same in, by relative path.
+
+    That is all but `run.json` (which tells the time), the manifest that lists it, and hidden files.
+    """
+
+    def of(folder: Path) -> dict[str, str]:
+        found = {}
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder)
+            told = path.name == "run.json" or name.parts[:-1] in ((), ("null",))
+            timed = told and path.name in ("run.json", "manifest.json")
+            if path.is_file() and not timed and not path.name.startswith("."):
+                found[str(name)] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
+
+    return of

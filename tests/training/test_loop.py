@@ -146,7 +146,9 @@ def test_restored_trainer_goes_on_bit_for_bit(stop: int, make_row: MakeRow, make
         assert torch.equal(resumed.state_tensors()[name], tensor), name
 
 
-def test_going_on_without_the_optimizer_state_gives_other_weights(make_row: MakeRow, make_model) -> None:
+def test_going_on_without_the_optimizer_state_gives_other_weights(
+    make_row: MakeRow, make_model
+) -> None:
     trainer, resumed = (trainer_of(make_row, make_model) for _ in range(2))
     for _ in range(5):
         trainer.train_step()
