@@ -16,7 +16,7 @@ from machine import describe_machine, time_in_turn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TextGenerationPipeline
 
 from data.rows import prompt_row
-from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
+from data.tokens import PAD, TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import LossPolicy
 from training.config import ModelConfig, StageConfig
 from training.evaluate import EvaluationSet, answer_metrics
@@ -72,7 +72,7 @@ def generated_match(model: PreTrainedModel, rows: list[TokenizedRow], pad_token:
         tokens = torch.full((len(batch), longest), pad_token)
         for i, prompt in enumerate(prompts):
             tokens[i, longest - len(prompt) :] = torch.tensor(prompt)
-        output = model.generate(
+        output = model.generate(  # pyright: ignore[reportCallIssue]
             input_ids=tokens,
             attention_mask=(tokens != pad_token).long(),
             max_new_tokens=NEW_TOKENS,
@@ -99,7 +99,8 @@ def main() -> None:
     rows = evaluation.rows
     tokenizer.padding_side = "left"
     pipeline = TextGenerationPipeline(model=model, tokenizer=tokenizer)
-    pad_token = tokenizer.convert_tokens_to_ids(tokenizer.pad_token)
+    pad_token = tokenizer.convert_tokens_to_ids(PAD)
+    assert isinstance(pad_token, int)
     prompts = [row.row.rendered.prompt for row in rows]
 
     def teacher_forced() -> list[bool]:

@@ -50,6 +50,7 @@ class InOrder(Trainer):
     """`Trainer` without shuffling."""
 
     def _get_train_sampler(self, *arguments: object, **options: object) -> SequentialSampler:
+        assert isinstance(self.train_dataset, OrderedRows)
         return SequentialSampler(self.train_dataset)
 
 
@@ -78,7 +79,7 @@ def hugging_face_trainer(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay, fused=True
     )
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     losses = Losses()
     arguments = TrainingArguments(
         output_dir=folder,

@@ -71,15 +71,14 @@ def collect_activations(
         _, cache = model.run_with_cache(tokens, hooks, positions=positions[chosen], device="cpu")
         for site in sites:
             kept = _vectors(cache[site.hook], site)
+            if not np.isfinite(kept).all():
+                raise InputError(
+                    f"activations at {site.hook} are not finite; the model is damaged or diverged"
+                )
             if site not in values:
                 shape = (len(rows), len(roles), kept.shape[-1])
                 values[site] = _array(shape, site, store)
             values[site][chosen] = kept
-    for site, array in values.items():
-        if not np.isfinite(array).all():
-            raise InputError(
-                f"activations at {site.hook} are not finite; the model is damaged or diverged"
-            )
     return Activations(values=values, roles=tuple(roles))
 
 

@@ -44,9 +44,9 @@ def attribute_logits(
     if against is not None:
         others = torch.tensor(list(against))
         directions, bias = directions - W_U[:, others].T, bias - b_U[others]
-    # The folded final norm only divides by the stream's deviation, the same for every part.
-    variance = cache[last].var(-1, correction=0)
-    scale = (variance + processed.bridge.cfg.eps).sqrt()
+    # The folded final norm only divides by the stream's root mean square, the same for every part:
+    # layer norm's mean is 0 on centred weights, and RMS norm subtracts none.
+    scale = (cache[last].square().mean(-1) + processed.bridge.cfg.eps).sqrt()
     tables = [
         pd.DataFrame(
             {

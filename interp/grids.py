@@ -4,7 +4,8 @@ Each checkpoint is opened and measured by itself; the summary over seeds is made
 at once, several runs included, so that a correction covers everything that was looked at. Tables
 are written when all of it is done: `NAME.parquet` (a row for each seed and cell),
 `NAME_summary.parquet` (a row for each cell) and, where an analysis keeps vectors,
-`NAME_vectors.safetensors`, in the folder of each run. Rows of other checkpoints stay.
+`NAME_vectors.safetensors`, in the folder of each run, in place of
+those of the same stage and step; those of others stay.
 """
 
 import multiprocessing
@@ -28,7 +29,6 @@ from training.runner import available_cores
 from training.runs import Run, read_table, write_run_manifest
 
 RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
-CHECKPOINT = ["stage", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +86,20 @@ def run_grid(
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)
     summary = analysis.summarize(table)
-    for run in selection.runs:
-        of_run = table.loc[table["run_id"] == run.config.run_id]
-        _merge(run.folder / f"{analysis.name}.parquet", of_run)
-        of_summary = summary.loc[summary["run_id"] == run.config.run_id]
-        _merge(run.folder / f"{analysis.name}_summary.parquet", of_summary)
-        vectors = [
-            m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder
-        ]
-        _merge_vectors(run.folder / f"{analysis.name}_vectors.safetensors", vectors)
+    contents = [
+        _contents(
+            run,
+            analysis.name,
+            (table, summary),
+            [m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder],
+        )
+        for run in selection.runs
+    ]
+    for run, (tables, vectors) in zip(selection.runs, contents, strict=True):
+        for path, rows in tables.items():
+            write_table(path, rows)
+        for path, content in vectors.items():
+            write_bytes(path, content)
         write_run_manifest(run.folder)
     return table, summary
 
@@ -167,24 +172,41 @@ def _measure(cell: _Checkpoint) -> Measured:
     return Measured(table=table, vectors=vectors)
 
 
-def _merge(path: Path, table: pd.DataFrame) -> None:
-    """Writes rows in place of those of the same checkpoints, and keeps the others."""
+def _contents(
+    run: Run,
+    name: str,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    vectors: list[dict[str, np.ndarray]],
+) -> tuple[dict[Path, pd.DataFrame], dict[Path, bytes]]:
+    """What a run's files will hold: made for every run before the first file is written."""
+    paths = (run.folder / f"{name}.parquet", run.folder / f"{name}_summary.parquet")
+    merged = {
+        path: _merged(path, rows.loc[rows["run_id"] == run.config.run_id])
+        for path, rows in zip(paths, tables, strict=True)
+    }
+    new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
+    path = run.folder / f"{name}_vectors.safetensors"
+    return merged, {path: _merged_vectors(path, new)} if new else {}
+
+
+def _merged(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in place of those of the same stage and step, and the others of the file."""
     if path.exists():
         old = read_table(path)
         new = set(zip(table["stage"], table["step"], strict=True))
         kept = [key not in new for key in zip(old["stage"], old["step"], strict=True)]
         table = pd.concat([old.loc[kept], table]) if any(kept) else table
-    write_table(path, table.reset_index(drop=True))
+    return table.reset_index(drop=True)
 
 
-def _merge_vectors(path: Path, parts: list[dict[str, np.ndarray]]) -> None:
+def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
+    """The same for vectors, whose names begin with `seed-<K>/stage-<S>/step-<N>/`."""
     from safetensors.numpy import load_file, save
 
-    new = {name: np.ascontiguousarray(v) for part in parts for name, v in part.items()}
-    if not new:
-        return
-    checkpoints = {name.rsplit("/", 5)[0] for name in new}
-    if path.exists():
-        old = load_file(path)
-        new |= {n: v for n, v in old.items() if n.rsplit("/", 5)[0] not in checkpoints}
-    write_bytes(path, save(dict(sorted(new.items()))))
+    def place(name: str) -> list[str]:
+        return name.split("/")[1:3]
+
+    old = load_file(path) if path.exists() else {}
+    taken = [place(name) for name in new]
+    new = new | {name: vector for name, vector in old.items() if place(name) not in taken}
+    return save(dict(sorted(new.items())))

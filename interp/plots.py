@@ -92,7 +92,7 @@ def plot_curves(
         )
     n_seeds = int(curves["n_seeds"].to_numpy().max())
     about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
-    _style(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
+    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs; Stage 2 after Stage 1)", rangemode="nonnegative")
     figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
     return figure
@@ -126,7 +126,7 @@ def plot_gaps(
                 figure.add_trace(trace, row=1, col=col)
         figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
     n_seeds = summary["iml_gap"]["exact_match"]["n_seeds"]
-    _style(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
+    style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
     figure.update_xaxes(
         tickvals=list(range(len(HEADLINES))),
         ticktext=[_difference(gap) for gap in HEADLINES],
@@ -164,7 +164,7 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
             ),
             row=layers.index(layer) + 1, col=heads.index(head) + 1,
         )  # fmt: skip
-    _style(figure, title=title, height=140 + 210 * len(layers))
+    style_figure(figure, title=title, height=140 + 210 * len(layers))
     ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
     figure.update_xaxes(**ticks, showgrid=False, tickangle=-40)
     figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
@@ -279,7 +279,7 @@ def _difference(gap: str) -> str:
     return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
 
 
-def _style(figure: go.Figure, *, title: str, height: int) -> None:
+def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
     """What all figures share: light, no chart junk, the legend below so that width is free."""
     figure.update_layout(
         template="simple_white",

@@ -51,7 +51,7 @@ class _Part:
     """Columns that are solved over one matrix, and the examples that are its rows."""
 
     columns: Int[np.ndarray, " column"]
-    examples: Int[np.ndarray, " example"]
+    examples: Int[np.ndarray, " example"] | slice
     matrix: Float[np.ndarray, "example dimension"]
     offset: Float[np.ndarray, "fold dimension"]
     gain: Float[np.ndarray, "fold dimension"]
@@ -164,8 +164,10 @@ def decision(
     extra = (slice(None), None) if isinstance(fit, MulticlassFit) else (slice(None),)
     directions = fit.weights / fit.scale[extra]
     shift = fit.intercepts - (directions * fit.mean[extra]).sum(-1)
-    flat = features.astype(np.float64) @ directions.reshape(-1, features.shape[1]).T
-    return flat.reshape(len(features), *shift.shape) + shift
+    flat = features.astype(np.float64, copy=False) @ directions.reshape(-1, features.shape[1]).T
+    logits = flat.reshape(len(features), *shift.shape)
+    logits += shift
+    return logits
 
 
 def predict(
@@ -234,10 +236,13 @@ def _solve(
         n_blocks = -(-part.columns.size * belongs[0].size // BLOCK_SIZE)
         for columns in np.array_split(part.columns, n_blocks):
             folds = view.fold_of_column[columns]
+            targets, size = belongs[columns][..., part.examples], view.folds[folds].sum(1)
             problems = Problems(
                 features=part.matrix,
-                targets=belongs[columns][..., part.examples].astype(np.float64),
-                train=view.folds[folds][:, part.examples].astype(np.float64),
+                targets=targets,
+                train=view.folds[folds][:, part.examples],
+                size=size.astype(np.float64),
+                frequency=targets.sum(-1) / size[:, None],
                 offset=part.offset[folds],
                 gain=part.gain[folds],
                 penalty=1 / inverse_penalty[columns].astype(np.float64),
@@ -262,7 +267,7 @@ def _parts(view: FoldedFeatures) -> Iterator[_Part]:
     if len(shared):
         yield _Part(
             columns=shared,
-            examples=np.arange(len(view.matrix)),
+            examples=slice(None),
             matrix=view.matrix,
             offset=view.offset,
             gain=view.gain,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from interp.cross_validation import N_FOLDS, QUICK_INVERSE_PENALTY, held_out_accuracy
+from interp.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds, held_out_accuracy
 from interp.probe_targets import Target
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
@@ -109,7 +109,7 @@ def _read_accuracies(
     for _ in range(_DATASETS):
         features = rng.normal(size=(n_aliases, width))
         features[:, 0] += (2 * labels - 1) * ndtri(truth)
-        folds = rng.permutation(n_aliases) % N_FOLDS
+        folds = grouped_folds(np.arange(n_aliases), labels, rng=rng)
         accuracy = held_out_accuracy(
             features,
             labels[:, None],

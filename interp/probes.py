@@ -3,8 +3,8 @@
 For every cell (target, site, layer, role, probe) of a seed's checkpoint:
 
     accuracy          on aliases that the probe never saw, on questions that were never trained
-    p_value           share of label permutations over aliases, each through the whole pipeline,
-                      that reach the accuracy; `null_accuracy` is their mean
+    p_value           share of label permutations over the aliases of a fold, each through the
+                      whole pipeline, that reach the accuracy; `null_accuracy` is their mean
     seen_accuracy     folds split by question instead, so that each alias is in training and test
     control_accuracy  the same split with a random label for each alias (Hewitt and Liang's control
                       task): what a probe reaches by telling aliases apart
@@ -180,7 +180,8 @@ def read_held_out(
     Args:
         features: Activations of one site at one role.
         labels: Classes 0, 1, ...
-        groups: Examples of one group stay in one fold; permutations exchange labels of examples.
+        groups: Examples of one group stay in one fold. Where each group has one label,
+            permutations exchange labels of groups, else of examples; always within folds.
         probe: `logistic` or `mass_mean`.
         n_permutations: 0 leaves the null accuracy at the largest class's share.
         inverse_penalties: Choices of C.
@@ -193,7 +194,7 @@ def read_held_out(
     if (counts > 0).sum() < 2:
         raise InputError("the labels have one class only; probe for something that varies")
     folds = grouped_folds(groups, labels, rng=rng)
-    permuted = [rng.permutation(labels) for _ in range(n_permutations)]
+    permuted = [_permuted(labels, groups, folds, rng) for _ in range(n_permutations)]
     accuracies = held_out_accuracy(
         features,
         np.stack([labels, *permuted], axis=1),
@@ -211,6 +212,27 @@ def read_held_out(
         n_train=len(folds) - n_test,
         n_test=n_test,
     )
+
+
+def _permuted(
+    labels: Int[np.ndarray, " example"],
+    groups: Int[np.ndarray, " example"],
+    folds: Int[np.ndarray, " example"],
+    rng: np.random.Generator,
+) -> Int[np.ndarray, " example"]:
+    """Labels that say nothing about features, with as many of each class in each fold.
+
+    Folds are balanced for the real labels. Exchanged across folds, a class that is frequent in a
+    fold would be rare in its training examples, so that the permuted labels would be read worse
+    than by chance, and the real ones seem readable.
+    """
+    _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
+    if (labels != labels[first][unit]).any():
+        first = unit = np.arange(len(labels))
+    exchanged = np.empty_like(first)
+    in_order = np.argsort(folds[first], kind="stable")
+    exchanged[in_order] = np.lexsort((rng.random(len(first)), folds[first]))
+    return labels[first][exchanged][unit]
 
 
 def probe_cell(

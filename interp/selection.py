@@ -21,13 +21,18 @@ class GridSelection:
         """Refuses a grid that cannot be filled, before anything is loaded.
 
         Raises:
-            InputError: a run, seed or checkpoint is missing or there twice, or the runs' models
-                have different layers.
+            InputError: a run, seed or checkpoint is missing or there twice, or the runs have
+                different layers or seeds, which no correction over one grid could cover.
         """
         for run in self.runs:
             run.require_finished()
             for seed in self.seeds_of(run):
                 steps = run.steps(seed, self.stage)
+                if not steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint in stage {self.stage} of seed {seed}; "
+                        "repeat the iml run command that made it"
+                    )
                 if self.step is not None and self.step not in steps:
                     raise InputError(
                         f"{run.folder} has no checkpoint of step {self.step} in stage "
@@ -39,6 +44,13 @@ class GridSelection:
         if len(set(layers.values())) > 1:
             listed = ", ".join(f"{folder} has {n}" for folder, n in layers.items())
             raise InputError(f"the runs' layers differ ({listed}); analyse them one by one")
+        if len({tuple(self.seeds_of(run)) for run in self.runs}) > 1:
+            listed = "; ".join(
+                f"{run.folder} has {', '.join(map(str, self.seeds_of(run)))}" for run in self.runs
+            )
+            raise InputError(
+                f"the runs' seeds differ ({listed}); name those that all have with --seed"
+            )
 
     def seeds_of(self, run: Run) -> list[int]:
         """The seeds of a run that belong to the grid."""

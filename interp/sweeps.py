@@ -1,9 +1,9 @@
 """Many runs and their analyses: one variable changed at a time, tables joined.
 
 A sweep's folder holds one run folder for each cell, `cells/<run_id>/`. At its top are
-`cells.parquet` (each one's parameters and gap) and the joined `metrics`, `probes`, `probes_summary`, `lens` and
-`lens_summary` tables. The probes of all cells are corrected together. Asking again finishes what
-is missing.
+`cells.parquet` (each one's parameters and gap) and the joined `metrics`, `probes`,
+`probes_summary`, `lens` and `lens_summary` tables. The probes of all cells are corrected together.
+Asking again finishes what is missing.
 """
 
 from collections.abc import Callable

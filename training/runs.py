@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,7 +212,7 @@ def write_null_verdict(run: Run) -> None:
     if null is None or not null.is_finished:
         return
     verdict = null_equivalence(null.metrics, run.config.null_margin)
-    content = {**run.summary, "null_equivalence": asdict(verdict)}
+    content = {**run.summary, "null_equivalence": verdict.to_json()}
     if content != run.summary:
         withdraw_run_manifest(run.folder)
         write_json(run.folder / SUMMARY_FILE, content)

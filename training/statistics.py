@@ -175,6 +175,10 @@ class Equivalence:
     margin: float
     passed: bool
 
+    def to_json(self) -> dict[str, object]:
+        """Fields as JSON values: NaN, which one seed alone gives, becomes None."""
+        return _json_values(vars(self))
+
 
 def equivalence(values: ArrayLike, *, margin: float) -> Equivalence:
     """Whether the 90% interval lies strictly inside ±margin; fewer than 2 seeds never pass.

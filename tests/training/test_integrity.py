@@ -57,7 +57,6 @@ def add(path: Path, rng: random.Random) -> None:
     path.with_name(rng.choice(["pytorch_model.bin", "notes.txt", "step-5"])).write_text("new")
 
 
-
 MUTATIONS: list[Callable[[Path, random.Random], None]] = [flip, cut, delete, add]
 
 
