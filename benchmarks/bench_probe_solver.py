@@ -5,8 +5,9 @@ matrix: many columns, and the paper's (one target, C = .01, 5 folds). Both sides
 process with one thread, in turn; medians are shown. The accuracies are compared first with
 scikit-learn at tolerance 1e-8, and no ratio is printed where they differ.
 
-scikit-learn's side is given ready standardised folds for its headline ratio; the time to make
-them is shown apart. The solver's side always starts from the raw features and makes predictions.
+Both sides of the main ratio start from the raw features and score the held-out examples:
+scikit-learn's with a pipeline of StandardScaler and LogisticRegression for every cell, as people
+write it. The ratio to its fits alone, on folds standardised beforehand, stands beside it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import numpy as np
 import scipy
 import sklearn
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -99,10 +101,21 @@ def standardized_folds(grid: Grid) -> list[np.ndarray]:
     ]
 
 
-def sklearn_accuracies(
+def loop_accuracies(grid: Grid) -> np.ndarray:
+    """The loop that people write: one pipeline and one score per cell."""
+    accuracies = []
+    for target, penalty, fold in grid.cells:
+        train, labels = grid.fold != fold, grid.targets[:, target]
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=1000))
+        model.fit(grid.features[train], labels[train])
+        accuracies.append(model.score(grid.features[~train], labels[~train]))
+    return np.array(accuracies)
+
+
+def fits_accuracies(
     grid: Grid, scaled: list[np.ndarray], *, tolerance: float = 1e-4, max_iterations: int = 1000
 ) -> np.ndarray:
-    """The loop that people write: one fit and one score per cell."""
+    """The same on folds that were standardised beforehand."""
     accuracies = []
     for target, penalty, fold in grid.cells:
         train, labels = grid.fold != fold, grid.targets[:, target]
@@ -143,10 +156,10 @@ def median(timings: list[Timing]) -> Timing:
 
 def check_accuracies(grid: Grid, scaled: list[np.ndarray]) -> bool:
     """Print the differences in accuracy and say whether they pass the gate."""
-    exact = sklearn_accuracies(grid, scaled, tolerance=1e-8, max_iterations=100_000)
+    exact = fits_accuracies(grid, scaled, tolerance=1e-8, max_iterations=100_000)
     sides = {
         "solver": solver_accuracies(grid),
-        "scikit-learn at its default": sklearn_accuracies(grid, scaled),
+        "scikit-learn at its default": loop_accuracies(grid),
     }
     for name, accuracies in sides.items():
         difference = np.abs(accuracies - exact)
@@ -164,23 +177,22 @@ def run_grid(grid: Grid, n_repeats: int) -> bool:
     if not check_accuracies(grid, scaled):
         print("  accuracies differ: no ratio")
         return False
-    loops, scalers, solvers = [], [], []
+    loops, fits, solvers = [], [], []
     for _ in range(n_repeats):
-        loops.append(timed(lambda: sklearn_accuracies(grid, scaled)))
+        loops.append(timed(lambda: loop_accuracies(grid)))
         solvers.append(timed(lambda: solver_accuracies(grid)))
-        scalers.append(timed(lambda: standardized_folds(grid)))
-    loop, scaler, solver = median(loops), median(scalers), median(solvers)
+        fits.append(timed(lambda: fits_accuracies(grid, scaled)))
+    loop, fit, solver = median(loops), median(fits), median(solvers)
     for name, timing in (
-        ("scikit-learn loop, folds given", loop),
-        ("standardising 5 folds", scaler),
+        ("scikit-learn's loop", loop),
+        ("scikit-learn's fits, folds given", fit),
         ("solver", solver),
     ):
-        print(f"  {name:<31} cpu {timing.cpu:8.4f} s   wall {timing.wall:8.4f} s")
+        print(f"  {name:<32} cpu {timing.cpu:8.4f} s   wall {timing.wall:8.4f} s")
     print(
-        f"  ratio, folds given to scikit-learn: cpu {loop.cpu / solver.cpu:.1f}, "
-        f"wall {loop.wall / solver.wall:.1f}; folds made once: "
-        f"cpu {(loop.cpu + scaler.cpu) / solver.cpu:.1f}, "
-        f"wall {(loop.wall + scaler.wall) / solver.wall:.1f}"
+        f"  ratio to scikit-learn's loop: cpu {loop.cpu / solver.cpu:.1f}, "
+        f"wall {loop.wall / solver.wall:.1f}; to its fits, folds given: "
+        f"cpu {fit.cpu / solver.cpu:.1f}, wall {fit.wall / solver.wall:.1f}"
     )
     return True
 

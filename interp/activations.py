@@ -90,15 +90,14 @@ def pad_tokens(sequences: Sequence[Sequence[int]]) -> torch.Tensor:
 
 def _vectors(activation: torch.Tensor, site: Site) -> Float[np.ndarray, "row role width"]:
     """One vector for each row and role: a head's, or all heads' side by side."""
-    if site.name in HEAD_SITES:
-        if site.head is None:
-            activation = activation.flatten(2)
-        elif site.head < activation.shape[2]:
-            activation = activation[:, :, site.head]
-        else:
-            raise InputError(
-                f"no head {site.head} at {site.hook}; it has heads 0 to {activation.shape[2] - 1}"
-            )
+    n_heads = activation.shape[2] if site.name in HEAD_SITES else 0
+    if site.head is None:
+        activation = activation.flatten(2)
+    elif 0 <= site.head < n_heads:
+        activation = activation[:, :, site.head]
+    else:
+        has = f"it has heads 0 to {n_heads - 1}" if n_heads else "it has one vector for all heads"
+        raise InputError(f"no head {site.head} at {site.hook}; {has}")
     return activation.float().numpy()
 
 

@@ -19,9 +19,10 @@ from interp.probe_solver import (
     predict,
 )
 
-INVERSE_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
-QUICK_INVERSE_PENALTY = 1e-2
-"""Fixed beforehand for `--quick`: the value chosen most often on seeds below 1000."""
+INVERSE_PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
+QUICK_INVERSE_PENALTY = 1.0
+"""Fixed beforehand for `--quick`: of .001 to 1 it read tag, defined and planted_tag best on average
+over the residual stream of the alias toy, seeds 0 to 3."""
 N_FOLDS = 5
 COLUMN_BLOCK = 20
 """Label columns solved at once; it bounds memory, not results."""

@@ -1,11 +1,8 @@
-"""Frame in, figure out: probes over sites and roles, lenses by layer, logits by component.
+"""Frame in, figure out: heat-maps of probes over roles and states, real beside control.
 
-A state of the residual stream is named by its site and layer, `resid_post.1`; layers go upwards
-in heat-maps and rightwards in curves. Intervals are over Stage-1 seeds, but for attributions, whose
-intervals are over rows.
+A state is named by site and layer; layers go upwards. Accuracies are means over Stage-1 seeds.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,191 +11,128 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from data.vocabulary import SUBSETS
-from interp.addresses import SITE_HOOKS
+from interp.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
 from interp.grid_wording import probe_caption
-from interp.palette import FAINT, INK, SUBSET_STYLES, transparent
+from interp.palette import FAINT
 from interp.plots import style_figure
 from interp.probe_targets import Target
-from training.statistics import t_interval
 
-ALPHA = 0.05
 READINGS = {
     "accuracy": "unseen aliases",
     "null_accuracy": "null: permuted labels",
     "seen_accuracy": "seen aliases",
     "control_accuracy": "control task: random labels",
 }
-"""Columns of heat-maps; each real accuracy has its control to the right."""
-LENS_PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
-LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
-"""Of each lens: what is added to the subset's marker, and the width of its lines."""
-COMPARED = ("D5_CONS", "D6_CONS")
+"""Columns of the figure; each real accuracy has its control to the right."""
+CAPTION_LINE, CELL_HEIGHT = 18, 34  # pixels
 
 
 def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
-    """Real accuracy beside its control, for each target (and run), site, layer and role.
+    """Real accuracy beside its control, for each target (and run), state and role.
 
-    ▲ marks cells read better than their permuted labels after correction, ▼ worse. The colour says
-    how far a reading is from chance, on the same scale everywhere.
+    ▲ marks cells that read better than their permuted labels after correction, ▼ worse ones. The
+    colour says how far a reading is from chance, on the same scale everywhere.
 
     Args:
         summary: Rows of a `probes_summary` of one checkpoint, of one run or several.
         probe: `logistic` or `mass_mean`.
 
     Raises:
-        InputError: several checkpoints, or no rows of the probe.
+        InputError: the rows are of several checkpoints, or none is of the probe.
     """
-    check_one_checkpoint(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != Target.PLANTED_TAG]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
-    names = run_names(cells)
-    panels = [(t, r) for t in dict.fromkeys(cells["target"]) for r in names]
-    panels = [p for p in panels if (cells[["target", "run_id"]] == p).all(axis=1).any()]
-    states = len(state_names(cells))
-    height = len(panels) * (44 + 30 * states)
-    caption = probe_caption(of_probe)
+    stage, step = one_checkpoint(cells)
+    names, states, caption = run_names(cells), ordered_states(cells), probe_caption(of_probe)
+    panels = sorted(cells.groupby(["target", "run_id"], sort=False), key=_target_order)
+    height = len(panels) * (CELL_HEIGHT * len(states) + 30)
     figure = make_subplots(
         rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,
         column_titles=list(READINGS.values()), horizontal_spacing=0.02,
-        vertical_spacing=40 / height if len(panels) > 1 else 0,
+        vertical_spacing=26 / height if len(panels) > 1 else 0,
     )  # fmt: skip
-    for row, (target, run) in enumerate(panels, start=1):
-        chosen = cells.loc[(cells["target"] == target) & (cells["run_id"] == run)]
+    for row, ((target, run_id), panel) in enumerate(panels, start=1):
         for col, reading in enumerate(READINGS, start=1):
-            figure.add_trace(_reading_map(chosen, reading), row=row, col=col)
-        name = f"<b>{target}</b>" + (f", {names[run]}" if names[run] else "")
-        figure.update_yaxes(title={"text": f"{name}<br>state", "standoff": 8}, row=row, col=1)
-    stage, step = (int(cells[name].iloc[0]) for name in ("stage", "step"))
+            figure.add_trace(_reading_map(panel, reading), row=row, col=col)
+        name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
+        figure.update_yaxes(title={"text": f"{name}<br>site.layer"}, row=row, col=1)
     title = f"Accuracy of {probe} probes, Stage {stage}, step {step}"
-    style_figure(figure, title=title, height=height + 150 + 18 * len(caption))
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_xaxes(title="role of the token that is read", row=len(panels))
-    figure.update_yaxes(type="category", showgrid=False)
-    figure.update_layout(coloraxis=_accuracy_axis(cells), margin={"b": 80 + 18 * len(caption)})
-    _add_caption(figure, caption, shift=64)
+    below = 74 + CAPTION_LINE * len(caption)
+    style_figure(figure, title=title, height=height + 90 + below)
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
+    figure.update_xaxes(**axis, categoryarray=list(dict.fromkeys(cells["role"])))
+    figure.update_xaxes(title="role of the token", row=len(panels))
+    figure.update_yaxes(**axis, categoryarray=states)
+    figure.update_layout(coloraxis=_color_axis(cells), margin={"b": below, "l": 130})
+    _add_caption(figure, caption)
     return figure
 
 
-def plot_lens(
-    summary: pd.DataFrame, subsets: Sequence[str] = COMPARED, *, guess: float | None = None
-) -> go.Figure:
-    """Log-probabilities that the lenses read by layer: a row of panels for each role.
-
-    Filled markers and thick lines are the logit lens, open markers and thin lines the tuned lens.
-
-    Args:
-        summary: Rows of a `lens_summary` of one run and checkpoint.
-        subsets: Whose questions to compare; those that the table lacks are left out.
-        guess: Log-probability of an answer drawn at random among the attribute's values, if known.
-
-    Raises:
-        InputError: several checkpoints or runs, or none of the subsets.
-    """
-    check_one_checkpoint(summary)
-    if len(run_names(summary)) > 1:
-        raise InputError("the table holds several runs; choose the rows of one run_id")
-    cells = _of_subsets(summary, subsets)
-    roles, quantities = list(dict.fromkeys(cells["role"])), _ordered(cells["quantity"], LENS_PANELS)
-    states = state_names(cells)
-    figure = make_subplots(
-        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes="rows",
-        column_titles=[LENS_PANELS[q] for q in quantities], horizontal_spacing=0.02,
-        vertical_spacing=0.12 / len(roles),
-    )  # fmt: skip
-    for row, role in enumerate(roles, start=1):
-        for col, quantity in enumerate(quantities, start=1):
-            panel = cells.loc[(cells["role"] == role) & (cells["quantity"] == quantity)]
-            panel = panel.assign(x=_names(panel))
-            _add_lens_curves(figure, panel, subsets, (row, col), states, guess)
-        text = f"<b>at {role}</b><br>log-probability (nats)"
-        figure.update_yaxes(title=text, row=row, col=1)
-    stage, step = (int(cells[name].iloc[0]) for name in ("stage", "step"))
-    about = _seeds_words(int(cells["n_seeds"].to_numpy().max()))
-    title = f"What the lenses read, Stage {stage}, step {step}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=240 + 260 * len(roles))
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=states)
-    figure.update_xaxes(title="state of the residual stream", row=len(roles))
-    figure.update_layout(legend={"y": -0.42 / len(roles)}, margin={"t": 100})
-    return figure
-
-
-def plot_lens_steps(
-    table: pd.DataFrame,
-    subsets: Sequence[str] = COMPARED,
-    *,
-    role: str = "question_last",
-    quantity: str = "answer",
-    guess: float | None = None,
-) -> go.Figure:
-    """A lens along training: a panel for each state, checkpoints from left to right.
-
-    Args:
-        table: Rows of `lens` tables of one run and stage at several steps.
-        subsets: Whose questions to compare.
-        role: Where it is read.
-        quantity: What is read.
-        guess: As for `plot_lens`.
-    """
-    read = _of_subsets(table, subsets)
-    read = read.loc[(read["role"] == role) & (read["quantity"] == quantity)]
-    states = state_names(read)
-    point = ["subset", "lens", "site", "layer", "step"]
-    records = [
-        (*place, values.mean(), *t_interval(values.to_numpy()), len(values))
-        for place, values in read.groupby(point)["log_prob"]
-    ]
-    names = [*point, "log_prob", "ci_low", "ci_high", "n_seeds"]
-    cells = pd.DataFrame(records, columns=names)
-    figure = make_subplots(
-        cols=len(states), shared_yaxes=True, column_titles=states, horizontal_spacing=0.02
+def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
+    """One panel; the interval is known, and the test was made, of the first reading only."""
+    is_tested = reading == "accuracy"
+    chance = cells["chance"].to_numpy()
+    accuracy = cells[reading].to_numpy()
+    marks = [_mark(cell) if is_tested else "{}" for cell in cells.to_dict("records")]
+    hover = "%{y}, %{x}: %{customdata[0]:.3f}"
+    if is_tested:
+        hover += (
+            " [%{customdata[1]:.3f}, %{customdata[2]:.3f}]<br>p %{customdata[3]:.3g}, "
+            "corrected %{customdata[4]:.3g}<br>min. detectable %{customdata[5]:.2f}"
+        )
+    measured = [reading, "ci_low", "ci_high", "p_value", "p_corrected", "min_detectable"]
+    return go.Heatmap(
+        x=cells["role"],
+        y=state_names(cells),
+        z=(accuracy - chance) / (1 - chance),
+        text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],
+        customdata=cells[measured].to_numpy(),
+        texttemplate="%{text}",
+        hovertemplate=f"{hover}<br>chance {chance[0]:.2g}<extra>{READINGS[reading]}</extra>",
+        coloraxis="coloraxis",
+        xgap=2,
+        ygap=2,
     )
-    steps = [str(step) for step in sorted(set(cells["step"]))]
-    for col, state in enumerate(states, start=1):
-        panel = cells.loc[[name == state for name in _names(cells)]]
-        panel = panel.assign(x=panel["step"].astype(str))
-        _add_lens_curves(figure, panel, subsets, (1, col), steps, guess)
-    about = _seeds_words(int(cells["n_seeds"].to_numpy().max()))
-    title = f"The {quantity} at {role} along Stage {int(read['stage'].iloc[0])}"
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>", height=460)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
-    figure.update_xaxes(title="training step (not to scale)")
-    figure.update_yaxes(title="log-probability (nats)", col=1)
-    figure.update_layout(legend={"y": -0.28}, margin={"t": 100})
-    return figure
 
 
-def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
-    """What each component writes into the answer's logit: mean over rows, 95% t interval.
+def _mark(cell: dict[str, Any]) -> str:
+    """How a number is written: does it differ from its null after correction, and whither?"""
+    if not cell["p_corrected"] <= ALPHA:
+        return "{}"
+    return "<b>{} ▲</b>" if cell["accuracy"] > cell["null_accuracy"] else "<b>{} ▼</b>"
 
-    The last bar, all components together, is the answer's logit above the mean of the vocabulary.
 
-    Args:
-        frame: Of `attribute_logits`; a column `subset`, where there is one, makes a bar for each.
-        title: What the rows are.
-    """
-    frame = frame if "subset" in frame.columns else frame.assign(subset="")
-    total = frame.groupby(["subset", "row"], as_index=False)["logit"].sum()
-    frame = pd.concat([frame, total.assign(component="total", layer=-1)])
-    figure = go.Figure()
-    counts = []
-    for subset, of_subset in frame.groupby("subset", sort=False):
-        bars = [(_component(place), g["logit"].to_numpy()) for place, g in _components(of_subset)]
-        counts.append(f"{len(bars[0][1])} rows" + (f" of {subset}" if subset else ""))
-        means = [values.mean() for _, values in bars]
-        half = [t_interval(v)[1] - v.mean() for _, v in bars]
-        style = SUBSET_STYLES.get(str(subset))
-        figure.add_bar(
-            x=[name for name, _ in bars], y=means, name=str(subset) or None,
-            showlegend=bool(subset), marker={"color": style.color if style else FAINT},
-            error_y={"array": np.nan_to_num(half), "color": INK, "thickness": 1.4, "width": 4},
-            hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
-        )  # fmt: skip
-    about = f"mean and 95% t interval over {', '.join(counts)}; rows are of one model"
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
-    figure.update_xaxes(title="component that writes into the residual stream")
-    figure.update_yaxes(title="contribution to the answer's logit (logits)", zeroline=True)
-    figure.update_layout(barmode="group")
-    return figure
+def _target_order(panel: tuple[Any, pd.DataFrame]) -> int:
+    """Targets as they are listed in `interp.probe_targets`, runs as they come."""
+    return list(Target).index(Target(panel[0][0]))
+
+
+def _color_axis(cells: pd.DataFrame) -> dict[str, Any]:
+    """Chance in the middle, certainty at the end; accuracies where all cells have one chance."""
+    chances = set(np.round(cells["chance"], 6))
+    ticks = {0: "chance", 0.5: "half-way", 1: "always right"}
+    if chances == {0.5}:
+        ticks = {-1: "0", -0.5: "0.25", 0: "0.5 (chance)", 0.5: "0.75", 1: "1"}
+    bar = {"title": "accuracy", "thickness": 14, "len": 1, "y": 0.5}
+    bar |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
+    return {"cmin": -1, "cmax": 1, "colorscale": "RdBu", "colorbar": bar}
+
+
+def _add_caption(figure: go.Figure, lines: list[str]) -> None:
+    """Lines of text below the last axis title."""
+    figure.add_annotation(
+        text="<br>".join(lines),
+        x=0,
+        y=0,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="top",
+        yshift=-58,
+        xshift=-110,
+        align="left",
+        showarrow=False,
+        font={"color": FAINT, "size": 12.5},
+    )

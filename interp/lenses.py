@@ -94,8 +94,15 @@ def lens_log_probs(
     Of the last layer's residual stream, without a translator, they are the model's own.
     """
     translated = resid if translator is None else resid + translator(resid)
-    logits = model.final_norm(translated) @ model.W_U + model.b_U
-    return logits.log_softmax(-1).cpu()
+    return _logits(model, translated).log_softmax(-1).cpu()
+
+
+def _logits(
+    model: HookedModel, resid: Float[Tensor, "row d_model"]
+) -> Float[Tensor, "row d_vocab"]:
+    """Final norm and unembedding, in the precision of the model."""
+    W_U = model.W_U
+    return (model.final_norm(resid.to(W_U.dtype)) @ W_U + model.b_U).float()
 
 
 def train_tuned_lens(
@@ -113,7 +120,6 @@ def train_tuned_lens(
         seed: Fixes the order of the batches; the global random state is left as it was.
     """
     resid, targets = _streams(model, rows, sites)
-    W_U, b_U = model.W_U, model.b_U
     generator = torch.Generator().manual_seed(derive_seed(seed, "tuned lens"))
     translators: dict[Site, Translator] = {}
     for site in sites:
@@ -123,7 +129,7 @@ def train_tuned_lens(
         for _ in range(TUNED_STEPS):
             batch = torch.randint(len(targets), (TUNED_BATCH,), generator=generator)
             h = resid[site][batch].to(model.device)
-            logits = model.final_norm(h + translator(h)) @ W_U + b_U
+            logits = _logits(model, h + translator(h))
             loss = functional.cross_entropy(logits, targets[batch].exp().to(model.device))
             optimizer.zero_grad()
             # Only the translator's gradient: the model's parameters must not get any.
@@ -159,9 +165,9 @@ def _streams(
         real = torch.arange(tokens.shape[1]) < lengths[:, None]
         logits, cache = model.run_with_cache(tokens, hooks, stop_at_layer=None, device="cpu")
         assert logits is not None
-        targets.append(logits.cpu()[real].log_softmax(-1))
+        targets.append(logits.cpu()[real].float().log_softmax(-1))
         for site in sites:
-            resid[site].append(cache[site.hook][real])
+            resid[site].append(cache[site.hook][real].float())
     return {site: torch.cat(parts) for site, parts in resid.items()}, torch.cat(targets)
 
 

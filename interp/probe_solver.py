@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from data.errors import InputError
 from interp.probe_folds import FoldedFeatures, RowSpace, fold_features, row_space
-from interp.probe_minimizer import Preconditioner, Problems, minimize
+from interp.probe_minimizer import Preconditioner, minimize
+from interp.probe_problems import Problems
 
 BLOCK_SIZE = 2**19
 """Number of logits held at once; more columns are solved block after block."""
@@ -64,7 +65,7 @@ def fit_logistic(
     *,
     train: Bool[np.ndarray, "example column"],
     inverse_penalty: Float[np.ndarray, " column"],
-    tolerance: float = 3e-5,
+    tolerance: float = 5e-5,
     max_iterations: int = 1000,
 ) -> BinaryFit:
     """Logistic regression with an L2 penalty, one per column.
@@ -98,7 +99,7 @@ def fit_multinomial(
     train: Bool[np.ndarray, "example column"],
     inverse_penalty: Float[np.ndarray, " column"],
     n_classes: int,
-    tolerance: float = 3e-5,
+    tolerance: float = 5e-5,
     max_iterations: int = 1000,
 ) -> MulticlassFit:
     """Softmax regression with an L2 penalty, one per column.

@@ -6,10 +6,12 @@ roles, probes and runs together) the corrected p. `min_detectable` says what a n
 the Bayes accuracy that this design would have found, corrected at .05, nine times in ten.
 """
 
+from bisect import bisect_left
 from functools import cache
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from scipy.special import ndtri
 
 from interp.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds, held_out_accuracy
@@ -20,8 +22,10 @@ CELL = ["target", "site", "layer", "role", "probe"]
 RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
 MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
 ALPHA, POWER = 0.05, 0.9
-_TRUE_ACCURACIES = np.array([0.52, 0.54, 0.56, 0.58, 0.6, 0.63, 0.66, 0.7, 0.75, 0.8, 0.9])
-_DATASETS, _GRIDS = 40, 400
+_TRUE_ACCURACIES = (0.52, 0.54, 0.56, 0.58, 0.6, 0.63, 0.66, 0.7, 0.75, 0.8, 0.9)
+_DATASETS, _GRIDS = 100, 400
+_MAX_EXACT_SEEDS, _FLIPS = 10, 999
+"""Beyond so many seeds the simulation draws so many of the sign flips."""
 
 
 def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
@@ -85,18 +89,20 @@ def min_detectable(*, n_aliases: int, width: int, n_seeds: int, n_cells: int) ->
         return float("nan")
     rng = np.random.default_rng(0)
     null_mean, null_sd = _read_accuracies(0.5, n_aliases, width, rng)
-    power = []
-    for truth in _TRUE_ACCURACIES:
-        mean, sd = _read_accuracies(truth, n_aliases, width, rng)
-        power.append(_power(mean - null_mean, sd, null_sd, n_seeds, n_cells, rng))
-    power = np.maximum.accumulate(power)
-    if power[-1] < POWER:
+
+    @cache
+    def power(place: int) -> float:
+        mean, sd = _read_accuracies(_TRUE_ACCURACIES[place], n_aliases, width, rng)
+        return _power(mean - null_mean, sd, null_sd, n_seeds, n_cells, rng)
+
+    first = bisect_left(range(len(_TRUE_ACCURACIES)), POWER, key=power)
+    if first == len(_TRUE_ACCURACIES):
         return float("nan")
-    first = int(np.argmax(power >= POWER))
     if first == 0:
-        return float(_TRUE_ACCURACIES[0])
+        return _TRUE_ACCURACIES[0]
+    around = [first - 1, first]
     return float(
-        np.interp(POWER, power[first - 1 : first + 1], _TRUE_ACCURACIES[first - 1 : first + 1])
+        np.interp(POWER, [power(i) for i in around], [_TRUE_ACCURACIES[i] for i in around])
     )
 
 
@@ -130,5 +136,16 @@ def _power(
     for _ in range(_GRIDS):
         grid = rng.normal(0, null_sd, size=(n_cells, n_seeds))
         grid[0] = rng.normal(mean, sd, size=n_seeds)
-        found += max_sign_flip_p(grid)[0] <= ALPHA and grid[0].mean() > 0
+        found += _corrected_p(grid, rng) <= ALPHA and grid[0].mean() > 0
     return found / _GRIDS
+
+
+def _corrected_p(grid: Float[np.ndarray, "cell seed"], rng: np.random.Generator) -> float:
+    """The first cell's p value by `max_sign_flip_p`, from fewer flips where there are many."""
+    n_seeds = grid.shape[1]
+    if n_seeds <= _MAX_EXACT_SEEDS:
+        return float(max_sign_flip_p(grid)[0])
+    units = grid / np.linalg.norm(grid, axis=1, keepdims=True)
+    flipped = units @ rng.choice([-1.0, 1.0], size=(n_seeds, _FLIPS))
+    n_reaching = (np.abs(flipped).max(0) >= abs(units[0].sum())).sum()
+    return float((1 + n_reaching) / (1 + _FLIPS))

@@ -9,10 +9,13 @@
     phantom_tag  a balanced label drawn after training, independent of everything: the true null
     planted_tag  such a label, planted into the activations at known strength: the positive control
 
-Binary targets take equally many aliases of both classes, so chance is one half.
+Binary targets take equally many aliases of both classes, so chance is one half; `consistent` takes
+equally many of both classes with either tag, so that the tag tells nothing of it. Entities and
+attribute values of fewer aliases than there are folds are left out.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +27,7 @@ from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import D5_CONS, SUBSETS, Kind, Split, Stage, Subset
+from interp.cross_validation import N_FOLDS
 
 
 class Target(StrEnum):
@@ -75,7 +79,11 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
         if row.row.kind is Kind.QA and row.row.alias is not None:
             questions.setdefault(row.row.alias, []).append(row)
     labels = _labels(questions, target, seed)
-    chosen = sorted(labels) if target.is_determined_by_entity else _balanced(labels, target, seed)
+    if target.is_determined_by_entity:
+        labels = _frequent(labels, target)
+        chosen = sorted(labels)
+    else:
+        chosen = _balanced(labels, _strata(questions, labels, target), target, seed)
     rng = stream(seed, f"probe/{target}/question")
     names = sorted({row.row.question or "" for alias in chosen for row in questions[alias]})
     groups = [_group(questions[alias], target) for alias in chosen]
@@ -152,16 +160,42 @@ def _coins(aliases: list[str], rng: random.Random) -> dict[str, int]:
     return {alias: int(i < even // 2) for i, alias in enumerate(chosen)}
 
 
-def _balanced(labels: dict[str, int], target: Target, seed: int) -> list[str]:
-    """Equally many aliases of both classes, in order of name."""
-    classes = [sorted(a for a, label in labels.items() if label == value) for value in (0, 1)]
-    n = min(map(len, classes))
+def _frequent(labels: dict[str, int], target: Target) -> dict[str, int]:
+    """The labels that enough aliases have to be in every fold, numbered anew."""
+    counts = Counter(labels.values())
+    kept = sorted(label for label, count in counts.items() if count >= N_FOLDS)
+    if len(kept) < 2:
+        raise InputError(
+            f"target {target} needs two values of {N_FOLDS} aliases each; "
+            "probe a run with more aliases"
+        )
+    return {alias: kept.index(label) for alias, label in labels.items() if label in kept}
+
+
+def _strata(
+    questions: dict[str, list[TokenizedRow]], labels: dict[str, int], target: Target
+) -> dict[str, str | None]:
+    """What is balanced within each class."""
+    is_within_tags = target is Target.CONSISTENT
+    return {alias: questions[alias][0].row.tag if is_within_tags else None for alias in labels}
+
+
+def _balanced(
+    labels: dict[str, int], strata: dict[str, str | None], target: Target, seed: int
+) -> list[str]:
+    """Equally many aliases of both classes in each stratum, in order of name."""
+    cells = {
+        (stratum, label): sorted(a for a in labels if (strata[a], labels[a]) == (stratum, label))
+        for stratum in sorted(set(strata.values()), key=str)
+        for label in (0, 1)
+    }
+    n = min(map(len, cells.values()), default=0)
     if n == 0:
         raise InputError(
             f"target {target} has one class only in this run; choose another target or recipe"
         )
     rng = stream(seed, f"probe/{target}/balance")
-    return sorted(alias for members in classes for alias in rng.sample(members, n))
+    return sorted(alias for members in cells.values() for alias in rng.sample(members, n))
 
 
 def _untrained(rows: list[TokenizedRow], rng: random.Random) -> TokenizedRow:

@@ -83,7 +83,7 @@ MINI: dict[str, Value] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mini() -> Callable[..., RunConfig]:
     """Makes a config of the alias toy that trains in a fraction of a second, with changes."""
 

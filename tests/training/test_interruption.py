@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from training.runs import Run
+from training.config import RunConfig
+from training.requests import RunRequest
+from training.runner import run_seeds
+from training.runs import write_null_verdict
 
 Results = Callable[[Path], dict[str, str]]
 ROOT = Path(__file__).parents[2]
 
 # Imports torch once and then forks for each command, which saves seconds a command. A child runs
-# the real command line on one core; `die_at` kills it just before its n-th change in the folder.
+# the real command line on one core. It can be sent a signal, after so many seconds or once a path
+# exists, or be killed just before its n-th change in the run folder.
 SERVER = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import interp.cli, training.runner
 
 def die_at(left, folder):
@@ -39,7 +43,8 @@ for line in sys.stdin:
     request = json.loads(line)
     child = os.fork()
     if child == 0:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
         out = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -49,13 +54,17 @@ for line in sys.stdin:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    print(child, flush=True)
+    if request["signal"]:
+        end = time.monotonic() + request["after"]
+        while time.monotonic() < end and not os.path.exists(request["when"]):
+            time.sleep(0.002)
+        os.kill(child, request["signal"])  # not waited for yet, so the number is still its own
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 class Commands:
-    """Runs `iml` commands one after another in processes of their own."""
+    """Runs `iml run` one time after another in processes of their own."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -68,30 +77,39 @@ class Commands:
             text=True,
         )
 
-    def start(self, arguments: list[str], folder: Path, *, die_at: int = 0) -> int:
-        """Starts `iml run ARGUMENTS --out FOLDER`; returns its process id."""
+    def run(
+        self,
+        arguments: list[str],
+        folder: Path,
+        *,
+        die_at: int = 0,
+        number: int = 0,
+        after: float = 60,
+        when: Path | None = None,
+    ) -> int:
+        """The exit code of `iml run ARGUMENTS --out FOLDER`; negative, the signal that killed it.
+
+        Args:
+            arguments: What to run.
+            folder: Where.
+            die_at: Kill it before this change on disk.
+            number: Signal to send.
+            after: Seconds after which to send it.
+            when: Path whose existence makes it be sent earlier.
+        """
         assert self.server.stdin is not None
+        assert self.server.stdout is not None
         request = {
             "arguments": ["run", *arguments, "--out", str(folder)],
             "folder": str(folder),
             "log": str(self.log),
             "die_at": die_at,
+            "signal": number,
+            "after": after,
+            "when": str(when),
         }
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
-        return self._number()
-
-    def wait(self) -> int:
-        """The exit code of what was started; the negative signal of what was killed."""
-        return self._number()
-
-    def run(self, arguments: list[str], folder: Path, *, die_at: int = 0) -> int:
-        """Starts and waits."""
-        self.start(arguments, folder, die_at=die_at)
-        return self.wait()
-
-    def _number(self) -> int:
-        assert self.server.stdout is not None
         return int(self.server.stdout.readline())
 
 
@@ -101,98 +119,84 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     made = Commands(tmp_path_factory.mktemp("log") / "output")
     yield made
     made.server.kill()
-    made.server.wait()
+    made.server.communicate()
 
 
-SMOKE = ["alias-toy", "--smoke", "--with-null"]
+@pytest.fixture(scope="module")
+def command(mini_settings: list[str]) -> list[str]:
+    """A tiny run of one seed and its null twin."""
+    return ["alias-toy", "--seeds", "1", "--with-null", *mini_settings]
 
 
-def wait_for(path: Path) -> None:
-    """Waits until another process has made it."""
-    for _ in range(6000):
-        if path.exists():
-            return
-        time.sleep(0.005)
-    raise TimeoutError(path)
+@pytest.fixture(scope="module")
+def expected(
+    tmp_path_factory: pytest.TempPathFactory, mini: Callable[[], RunConfig], results: Results
+) -> dict[str, str]:
+    """What it gives in this process, where nothing interrupts it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    request = RunRequest(config=mini(), folder=folder, seeds=(1000,))
+    write_null_verdict(run_seeds([request, request.null_twin()], workers=1)[0])
+    return results(folder)
 
 
-def kill_at_random_times(commands: Commands, folder: Path, rng: random.Random, n: int) -> int:
-    """Kills a smoke run up to `n` times, resumes it and lets it finish; returns the kills."""
+def kill_at_random_times(
+    commands: Commands, command: list[str], folder: Path, rng: random.Random, n: int
+) -> int:
+    """Kills a run up to `n` times, resumes it and lets it finish; returns the kills."""
     kills = 0
     for _ in range(n):
-        process = commands.start(SMOKE, folder)
-        time.sleep(rng.uniform(0, 2.0))
-        os.kill(process, signal.SIGKILL)  # not yet waited for, so the id is still its own
-        kills += commands.wait() == -signal.SIGKILL
-    assert commands.run(SMOKE, folder) == 0, commands.log.read_text()
+        after = rng.uniform(0, 1)
+        code = commands.run(command, folder, number=signal.SIGKILL, after=after)
+        kills += code == -signal.SIGKILL
+    assert commands.run(command, folder) == 0, commands.log.read_text()
     return kills
 
 
 def test_run_killed_twice_at_random_ends_with_the_same_bytes(
-    commands: Commands, tiny_run: Run, tmp_path: Path, results: Results
+    commands: Commands, command: list[str], expected: dict, tmp_path: Path, results: Results
 ) -> None:
-    kills = kill_at_random_times(commands, tmp_path / "run", random.Random(0), 2)
+    kills = kill_at_random_times(commands, command, tmp_path / "run", random.Random(0), 2)
     assert kills > 0
-    assert results(tmp_path / "run") == results(tiny_run.folder)
+    assert results(tmp_path / "run") == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 41))
 def test_run_killed_many_times_ends_with_the_same_bytes(
-    seed: int, commands: Commands, tiny_run: Run, tmp_path: Path, results: Results
-) -> None:
-    kill_at_random_times(commands, tmp_path / "run", random.Random(seed), 5)
-    assert results(tmp_path / "run") == results(tiny_run.folder)
-
-
-def mini_command(mini_settings: list[str]) -> list[str]:
-    return ["alias-toy", "--seeds", "1", "--with-null", *mini_settings]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(
-    commands: Commands, tmp_path_factory: pytest.TempPathFactory, mini_settings: list[str]
-) -> Path:
-    """A run of one tiny seed and its null twin that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert commands.run(mini_command(mini_settings), folder) == 0, commands.log.read_text()
-    return folder
-
-
-def test_run_killed_at_every_23rd_change_on_disk_ends_with_the_same_bytes(
+    seed: int,
     commands: Commands,
-    uninterrupted: Path,
-    mini_settings: list[str],
+    command: list[str],
+    expected: dict,
     tmp_path: Path,
     results: Results,
 ) -> None:
+    kill_at_random_times(commands, command, tmp_path / "run", random.Random(seed), 5)
+    assert results(tmp_path / "run") == expected
+
+
+def test_run_killed_at_every_41st_change_on_disk_ends_with_the_same_bytes(
+    commands: Commands, command: list[str], expected: dict, tmp_path: Path, results: Results
+) -> None:
     folder, kills = tmp_path / "run", 0
-    while (code := commands.run(mini_command(mini_settings), folder, die_at=23)) != 0:
+    while (code := commands.run(command, folder, die_at=41)) != 0:
         assert code == -signal.SIGKILL, commands.log.read_text()
         kills += 1
         assert kills < 100
-    assert kills > 5
-    assert results(folder) == results(uninterrupted)
-    assert commands.run(mini_command(mini_settings), folder) == 0
-    assert results(folder) == results(uninterrupted)
+    assert kills > 2
+    assert results(folder) == expected
 
 
 @pytest.mark.slow
 def test_run_killed_at_each_single_change_on_disk_ends_with_the_same_bytes(
-    commands: Commands,
-    uninterrupted: Path,
-    mini_settings: list[str],
-    tmp_path: Path,
-    results: Results,
+    commands: Commands, command: list[str], expected: dict, tmp_path: Path, results: Results
 ) -> None:
-    expected = results(uninterrupted)
-    for change in range(1, 1000):
+    change, code = 0, 1
+    while code != 0:
+        change += 1
         folder = tmp_path / f"run-{change}"
-        code = commands.run(mini_command(mini_settings), folder, die_at=change)
-        assert commands.run(mini_command(mini_settings), folder) == 0, commands.log.read_text()
+        code = commands.run(command, folder, die_at=change)
+        assert commands.run(command, folder) == 0, commands.log.read_text()
         assert results(folder) == expected, change
-        if code == 0:
-            break
     assert change > 100
 
 
@@ -205,37 +209,37 @@ def test_signal_ends_a_run_in_one_line_and_it_can_be_resumed(
     code: int,
     word: str,
     commands: Commands,
-    tiny_run: Run,
+    command: list[str],
+    expected: dict,
     tmp_path: Path,
     results: Results,
 ) -> None:
     folder = tmp_path / "run"
-    process = commands.start(SMOKE, folder)
-    wait_for(folder / "seed-1000" / "stage-1" / f"step-{tiny_run.steps(1000, 1)[1]}")
-    os.kill(process, number)
-    assert commands.wait() == code
+    first = folder / "seed-1000" / "stage-1" / "step-0"
+    assert commands.run(command, folder, number=number, when=first) == code
     errors = [line for line in commands.log.read_text().splitlines() if "steps, " not in line]
     assert errors == [f"error: {word}; repeat the command to go on"]
     assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
-    assert commands.run(SMOKE, folder) == 0
-    assert results(folder) == results(tiny_run.folder)
+    assert commands.run(command, folder) == 0
+    assert results(folder) == expected
 
 
 @pytest.mark.slow
 def test_ctrl_c_stops_the_workers_too_and_the_run_can_be_resumed(
-    tiny_run: Run, tmp_path: Path, results: Results
+    command: list[str], expected: dict, tmp_path: Path, results: Results
 ) -> None:
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "interp.cli", "run", *SMOKE, "--out", str(folder)]
+    words = [sys.executable, "-m", "interp.cli", "run", *command, "--out", str(folder)]
     process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        words, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for(folder / "run.json")
+    while not (folder / "run.json").exists():
+        time.sleep(0.01)
     time.sleep(0.5)  # the workers are importing torch
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     lines = [line for line in errors.splitlines() if "steps, " not in line]
     assert lines == ["error: interrupted; repeat the command to go on"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert results(folder) == results(tiny_run.folder)
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    assert results(folder) == expected

@@ -66,12 +66,12 @@ def test_wrong_type_in_python_is_refused_and_not_converted(arguments: dict) -> N
 
 
 def test_unknown_argument_in_python_is_refused() -> None:
-    with pytest.raises(InputError, match="no parameter 'layer'; did you mean layers?"):
+    with pytest.raises(InputError, match=r"no parameter 'layer'; did you mean layers\?"):
         find_recipe("alias-toy")(layer=3)
 
 
 def test_unknown_recipe_names_a_near_one() -> None:
-    with pytest.raises(InputError, match="did you mean alias-toy?"):
+    with pytest.raises(InputError, match=r"did you mean alias-toy\?"):
         find_recipe("alias_toy")
     with pytest.raises(InputError, match="choose one of alias-toy, "):
         find_recipe("xyz")

@@ -80,9 +80,7 @@ def test_other_parameters_in_the_same_folder_are_refused(
 def test_other_recipe_in_the_same_folder_is_refused(tiny_run: Run) -> None:
     from training.registry import find_recipe
 
-    request = replace(
-        request_of(tiny_run, tiny_run.folder), config=find_recipe("source-toy")()
-    )
+    request = replace(request_of(tiny_run, tiny_run.folder), config=find_recipe("source-toy")())
     with pytest.raises(InputError, match="recipe alias-toy, not source-toy"):
         request.check()
 

@@ -41,7 +41,7 @@ def test_newer_format_is_bad_input_even_if_nothing_else_is_known(
     rest: bool, info: dict, tmp_path: Path
 ) -> None:
     write(tmp_path, (info if rest else {}) | {"format_version": FORMAT_VERSION + 1})
-    with pytest.raises(InputError, match="has format 2, .* install a newer iml-workbench"):
+    with pytest.raises(InputError, match=r"has format 2, .* install a newer iml-workbench"):
         read_info(tmp_path)
 
 

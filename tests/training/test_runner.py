@@ -47,9 +47,7 @@ def test_more_seeds_extend_a_run_and_leave_the_old_ones_alone(
     assert results(tmp_path / "grown") == results(tmp_path / "once")
 
 
-def test_two_workers_give_the_bytes_of_one(
-    tiny_run: Run, tmp_path: Path, results: Results
-) -> None:
+def test_two_workers_give_the_bytes_of_one(tiny_run: Run, tmp_path: Path, results: Results) -> None:
     shares = []
     request = RunRequest(config=tiny_run.config, folder=tmp_path / "run", seeds=(1000, 1001))
     run_seeds([request], workers=2, progress=lambda done, total: shares.append(done / total))

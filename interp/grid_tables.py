@@ -1,0 +1,120 @@
+"""The tables of `iml probe` and `iml lens`, as figures and sentences need them.
+
+A state of the model is named by site and layer, `resid_post.1`, and comes in the order in which
+the model computes it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import log
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError
+from data.rows import Row
+from interp.addresses import SITE_HOOKS
+from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
+
+ALPHA = 0.05
+"""Corrected p up to which a cell counts as found."""
+LENS_CELL = ["subset", "lens", "site", "layer", "role", "quantity"]
+
+
+def state_names(table: pd.DataFrame) -> list[str]:
+    """The name of each row's state."""
+    return [f"{site}.{layer}" for site, layer in zip(table["site"], table["layer"], strict=True)]
+
+
+def ordered_states(table: pd.DataFrame) -> list[str]:
+    """The states of a table, each once, from the first layer to the last."""
+    sites = list(SITE_HOOKS)
+    found = set(zip(table["layer"], table["site"], strict=True))
+    ordered = sorted(found, key=lambda state: (state[0], sites.index(state[1])))
+    return [f"{site}.{layer}" for layer, site in ordered]
+
+
+def one_checkpoint(table: pd.DataFrame) -> tuple[int, int]:
+    """Stage and step of a table's only checkpoint.
+
+    Raises:
+        InputError: the table is empty or holds several.
+    """
+    found = sorted(set(zip(table["stage"].tolist(), table["step"].tolist(), strict=True)))
+    if len(found) != 1:
+        listed = ", ".join(f"stage {stage} step {step}" for stage, step in found) or "none"
+        raise InputError(f"a table of one checkpoint is needed, this has {listed}; choose its rows")
+    return found[0]
+
+
+def last_checkpoints(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Of each stage in a table the rows of its last step."""
+    tables = [rows for _, rows in table.groupby("stage", sort=True)]
+    return [rows.loc[rows["step"] == rows["step"].to_numpy().max()] for rows in tables]
+
+
+def run_names(table: pd.DataFrame) -> dict[str, str]:
+    """By run id what tells a table's runs apart: nothing of one, word order, or that and the id."""
+    orders = table.drop_duplicates("run_id").set_index("run_id")["word_order"].str.upper().to_dict()
+    if len(orders) == 1:
+        return dict.fromkeys(orders, "")
+    if len(set(orders.values())) == len(orders):
+        return orders
+    return {run_id: f"{order} {run_id}" for run_id, order in orders.items()}
+
+
+def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> pd.DataFrame:
+    """One subset or quantity minus another in log-probability, paired by seed.
+
+    Columns: the other coordinates, then `mean ci_low ci_high p_value p_corrected p_smallest
+    n_seeds`; t intervals and sign flips over Stage-1 seeds, `p_corrected` by the largest |t| over
+    all rows that are returned.
+
+    Args:
+        lens: Rows of a `lens` table of one run and checkpoint.
+        column: `subset` or `quantity`.
+        higher: What is subtracted from.
+        lower: What is subtracted.
+
+    Raises:
+        InputError: the table lacks one of the two.
+    """
+    one_checkpoint(lens)
+    for name in (higher, lower):
+        if name not in set(lens[column]):
+            known = ", ".join(sorted(set(lens[column])))
+            raise InputError(f"the lens table has no {column} {name!r}; choose from {known}")
+    cell = [name for name in LENS_CELL if name != column]
+    sides = [
+        lens.loc[lens[column] == name].set_index([*cell, "seed"])["log_prob"]
+        for name in (higher, lower)
+    ]
+    gaps = sides[0].sub(sides[1]).unstack("seed").dropna()
+    values = gaps.to_numpy(dtype=float)
+    intervals = [t_interval(row) for row in values]
+    found = gaps.index.to_frame(index=False).assign(
+        mean=values.mean(1),
+        ci_low=[low for low, _ in intervals],
+        ci_high=[high for _, high in intervals],
+        p_value=[sign_flip_p(row) for row in values],
+        p_corrected=max_sign_flip_p(np.asarray(values)),
+        p_smallest=smallest_sign_flip_p(values.shape[1]),
+        n_seeds=values.shape[1],
+    )
+    found["state"] = state_names(found)
+    return found
+
+
+def question_only(rows: Sequence[Row]) -> float:
+    """Mean answer log-probability of the best guess that knows the question, but not the alias.
+
+    For each question the guess is the distribution of its answers among the questions that were
+    never trained, which no guess beats on average. NaN without such questions.
+    """
+    asked = [row for row in rows if row.is_evaluated and row.alias is not None]
+    counts = Counter((row.question, row.rendered.answer) for row in asked)
+    totals = Counter(row.question for row in asked)
+    if not asked:
+        return float("nan")
+    shares = [n / totals[question] for (question, _), n in counts.items()]
+    return sum(n * log(p) for n, p in zip(counts.values(), shares, strict=True)) / len(asked)
