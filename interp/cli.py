@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        signal.signal(signal.SIGTERM, _terminate)
         arguments = build_parser().parse_args(words)
         return arguments.run(arguments)
     except InputError as error:
@@ -82,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return _fail(error, EXIT_FAILED, debug, f"{words}; repeat with --debug for the traceback")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: BaseException, code: int, debug: bool, message: str | None = None) -> int:

@@ -91,9 +91,9 @@ def _target_sentence(summary: pd.DataFrame) -> str:
     if not found:
         return (
             f"{target}: nothing found in {len(cells)} cells. {detectable_words(summary)} The best, "
-            f"{_reading(cells[0])}. {_seen_words(cells[0])}"
+            f"{reading_words(cells[0])}. {_seen_words(cells[0])}"
         )
-    named = "; ".join(map(_reading, found[:MOST_NAMED]))
+    named = "; ".join(map(reading_words, found[:MOST_NAMED]))
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return (
         f"{target}: found in {len(found)} of {len(cells)} cells: {named}{more}. "
@@ -101,7 +101,7 @@ def _target_sentence(summary: pd.DataFrame) -> str:
     )
 
 
-def _reading(cell: Mapping[str, Any]) -> str:
+def reading_words(cell: Mapping[str, Any]) -> str:
     """Where a cell is, and its accuracy beside the null."""
     return (
         f"{cell['site']}.{cell['layer']} at {cell['role']} ({cell['probe']}), reads "

@@ -57,10 +57,11 @@ def plot_lens(
         text = f"<b>at {role}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
     title = f"What the lenses read, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
-    style_figure(figure, title=title, height=230 + 260 * len(roles))
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=states)
+    style_figure(figure, title=title, height=250 + 260 * len(roles))
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "tickangle": -30}
+    figure.update_xaxes(**axis, categoryarray=states)
     figure.update_xaxes(title="state of the residual stream (site.layer)", row=len(roles))
-    figure.update_layout(legend={"y": -0.34 / len(roles)}, margin={"t": 100})
+    figure.update_layout(legend={"y": -0.44 / len(roles)}, margin={"t": 100})
     return figure
 
 

@@ -1,7 +1,8 @@
 """How are hundreds of logistic regressions over one feature matrix solved together?
 
-The problems, of which `probe_problems` says what each minimises, share the product with the feature matrix, which is nearly all of the work; everything else is per problem,
-so that no solution depends on the problems solved beside it.
+`probe_problems` says what each minimises. They share the product with the feature matrix, which is
+most of the work; everything else is per problem, so that no solution depends on the problems
+solved beside it.
 
 The method is L-BFGS around the inverse of curvature (R + penalty / curvature I), where R is the
 features' correlation matrix, shared by all problems, and curvature that of the loss, summed over
@@ -75,9 +76,8 @@ class Preconditioner:
         for level in np.unique(levels):
             rows = levels == level
             weights = scaled[rows, :-1].astype(np.float32)
-            scaled[rows, :-1] = _SOLVE(self._factor(int(level)), weights.T, lower=0, overwrite_b=1)[
-                0
-            ].T
+            solved, _ = _SOLVE(self._factor(int(level)), weights.T, lower=0, overwrite_b=1)
+            scaled[rows, :-1] = solved.T
         return scaled
 
     def _factor(self, level: int) -> Float[np.ndarray, "feature feature"]:
@@ -107,15 +107,17 @@ def minimize(
     start[..., -1] = np.log(problems.frequency)
     if problems.frequency.shape[1] == 1:
         start[..., -1] -= np.log1p(-problems.frequency)
+    rough_tolerance = max(FLOAT32_SHARE * tolerance, FLOAT32_FLOOR)
     rough = _descend(
         problems.cast(preconditioner.rough_features),
         start.astype(np.float32),
         preconditioner,
-        tolerance=max(FLOAT32_SHARE * tolerance, FLOAT32_FLOOR),
+        tolerance=rough_tolerance,
         max_iterations=min(max_iterations, FLOAT32_ITERATIONS),
     )
     parameters = rough.parameters.astype(np.float64)
-    left = _still_unsolved(problems, rough, tolerance)
+    rounding = FLOAT32_ROUNDING * problems.gain.max(1)
+    left = ~rough.converged | (rough_tolerance + rounding > tolerance)
     if not left.any():
         return rough._replace(parameters=parameters)
     unsolved = problems.take(left)
@@ -129,15 +131,6 @@ def minimize(
     parameters[left], converged = exact.parameters, ~left
     converged[left] = exact.converged
     return Solution(parameters, converged, rough.n_iterations + exact.n_iterations)
-
-
-def _still_unsolved(
-    problems: Problems, rough: Solution, tolerance: float
-) -> Bool[np.ndarray, " problem"]:
-    """Problems whose gradient in float32 does not prove that they are solved."""
-    limit = max(FLOAT32_SHARE * tolerance, FLOAT32_FLOOR)
-    rounding = FLOAT32_ROUNDING * problems.gain.max(1)
-    return ~rough.converged | (limit + rounding > tolerance)
 
 
 def _descend(

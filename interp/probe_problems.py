@@ -4,8 +4,7 @@ Each problem p minimises, over weights w (one row per output c) and unpenalised 
 
     penalty_p / 2 |w|^2 + sum over training rows i of loss(y_i, b + w . (x_i - offset_p) gain_p),
 
-with the logistic loss for one output and the softmax loss for several. Each value below is that
-of all problems at once.
+with the logistic loss for one output and the softmax loss for several.
 """
 
 from dataclasses import dataclass, fields, replace

@@ -12,9 +12,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from interp.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds, held_out_accuracy
+from interp.cross_validation import N_FOLDS, QUICK_INVERSE_PENALTY, grouped_folds
+from interp.probe_solver import fit_logistic, predict
 from interp.probe_targets import Target
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
@@ -23,7 +24,7 @@ RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
 MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
 ALPHA, POWER = 0.05, 0.9
 _TRUE_ACCURACIES = (0.52, 0.54, 0.56, 0.58, 0.6, 0.63, 0.66, 0.7, 0.75, 0.8, 0.9)
-_DATASETS, _GRIDS = 100, 400
+_DATASETS, _GRIDS = 40, 400
 _MAX_EXACT_SEEDS, _FLIPS = 10, 999
 """Beyond so many seeds the simulation draws so many of the sign flips."""
 
@@ -88,12 +89,11 @@ def min_detectable(*, n_aliases: int, width: int, n_seeds: int, n_cells: int) ->
     if smallest_sign_flip_p(n_seeds) > ALPHA:
         return float("nan")
     rng = np.random.default_rng(0)
-    null_mean, null_sd = _read_accuracies(0.5, n_aliases, width, rng)
+    means, sds = _read_accuracies(n_aliases, width, rng)
 
     @cache
     def power(place: int) -> float:
-        mean, sd = _read_accuracies(_TRUE_ACCURACIES[place], n_aliases, width, rng)
-        return _power(mean - null_mean, sd, null_sd, n_seeds, n_cells, rng)
+        return _power(means[place] - 0.5, sds[place], n_seeds, n_cells, rng)
 
     first = bisect_left(range(len(_TRUE_ACCURACIES)), POWER, key=power)
     if first == len(_TRUE_ACCURACIES):
@@ -107,35 +107,55 @@ def min_detectable(*, n_aliases: int, width: int, n_seeds: int, n_cells: int) ->
 
 
 def _read_accuracies(
+    n_aliases: int, width: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, " truth"], Float[np.ndarray, " truth"]]:
+    """Mean and standard deviation over seeds of what is read at each true accuracy.
+
+    The mean is that of the fitted probes' Bayes accuracies. The deviation exceeds that of as many
+    coin flips, because folds share training examples; by how much is pooled over all data sets.
+    """
+    simulated = np.array(
+        [
+            [_read_planted(truth, n_aliases, width, rng) for _ in range(_DATASETS)]
+            for truth in _TRUE_ACCURACIES
+        ]
+    )
+    expected, read = simulated[..., 0], simulated[..., 1]
+    means = expected.mean(1)
+    coins = np.sqrt(means * (1 - means) / n_aliases)
+    excess = np.sqrt(np.mean(np.square((read - means[:, None]) / coins[:, None])))
+    return means, excess * coins
+
+
+def _read_planted(
     truth: float, n_aliases: int, width: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Mean and standard deviation of the probe's accuracy at a Bayes accuracy."""
+    """Expected and actual accuracy on aliases that the probes of five folds did not see."""
     labels = np.arange(n_aliases) % 2
-    read = []
-    for _ in range(_DATASETS):
-        features = rng.normal(size=(n_aliases, width))
-        features[:, 0] += (2 * labels - 1) * ndtri(truth)
-        folds = grouped_folds(np.arange(n_aliases), labels, rng=rng)
-        accuracy = held_out_accuracy(
-            features,
-            labels[:, None],
-            folds,
-            probe="logistic",
-            n_classes=2,
-            inverse_penalties=(QUICK_INVERSE_PENALTY,),
-        )
-        read.append(accuracy[0])
-    return float(np.mean(read)), float(np.std(read, ddof=1))
+    distance = ndtri(truth)
+    features = rng.normal(size=(n_aliases, width))
+    features[:, 0] += (2 * labels - 1) * distance
+    folds = grouped_folds(np.arange(n_aliases), labels, rng=rng)
+    fit = fit_logistic(
+        features,
+        np.tile(labels[:, None] == 1, N_FOLDS),
+        train=folds[:, None] != np.arange(N_FOLDS),
+        inverse_penalty=np.full(N_FOLDS, QUICK_INVERSE_PENALTY),
+    )
+    directions = fit.weights / fit.scale
+    intercepts = fit.intercepts - (directions * fit.mean).sum(1)
+    reach = directions[:, 0] * distance + np.outer([1, -1], intercepts)
+    expected = ndtr(reach / np.linalg.norm(directions, axis=1)).mean()
+    read = predict(fit, features)[np.arange(n_aliases), folds] == labels
+    return float(expected), float(read.mean())
 
 
-def _power(
-    mean: float, sd: float, null_sd: float, n_seeds: int, n_cells: int, rng: np.random.Generator
-) -> float:
+def _power(effect: float, sd: float, n_seeds: int, n_cells: int, rng: np.random.Generator) -> float:
     """Share of simulated grids in which the one real cell is found after correction."""
     found = 0
     for _ in range(_GRIDS):
-        grid = rng.normal(0, null_sd, size=(n_cells, n_seeds))
-        grid[0] = rng.normal(mean, sd, size=n_seeds)
+        grid = rng.normal(0, sd, size=(n_cells, n_seeds))
+        grid[0] += effect
         found += _corrected_p(grid, rng) <= ALPHA and grid[0].mean() > 0
     return found / _GRIDS
 

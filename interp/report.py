@@ -10,6 +10,7 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from interp.grid_sections import lens_section, probes_section
 from interp.markup import Html, as_html
 from interp.report_sections import (
     curves_section,
@@ -29,6 +30,8 @@ SECTIONS: list[Callable[[Run], Html | None]] = [
     gaps_section,
     curves_section,
     subsets_section,
+    probes_section,
+    lens_section,
     examples_section,
     settings_section,
 ]

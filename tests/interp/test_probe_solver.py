@@ -104,6 +104,23 @@ def test_the_default_tolerance_gives_the_accuracy_of_scikit_learns_tightest():
     assert np.mean(differences) <= 0.001
 
 
+@pytest.mark.parametrize("outlier", [0.0, 1e2, 1e3, 1e9], ids=["none", "small", "large", "huge"])
+@pytest.mark.parametrize("positive", [0.5, 0.06], ids=["balanced", "unbalanced"])
+def test_what_is_called_converged_meets_the_default_tolerance_in_float64(positive, outlier):
+    features, labels, train, inverse_penalty = problem(2000, 30, positive=positive)
+    # The fold that leaves it out sees a feature that varies far less than the whole.
+    features[np.flatnonzero(~train[:, 0])[0], 3] += outlier * features[:, 3].std()
+    fit = fit_logistic(features, labels, train=train, inverse_penalty=inverse_penalty)
+    assert fit.converged.all()
+    for column, penalty in enumerate(inverse_penalty):
+        rows = train[:, column]
+        scaled = (features[rows] - fit.mean[column]) / fit.scale[column]
+        probabilities = np.asarray(expit(scaled @ fit.weights[column] + fit.intercepts[column]))
+        residual = probabilities - labels[rows, column]
+        gradient = scaled.T @ residual + fit.weights[column] / penalty
+        assert max(np.abs(gradient).max(), abs(residual.sum())) / rows.sum() <= 5e-5
+
+
 def test_one_feature_meets_the_root_of_its_scalar_equation():
     feature = np.array([-1.0, 1.0, -1.0, 1.0])
     labels = np.array([[False], [True], [False], [True]])

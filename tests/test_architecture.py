@@ -1,0 +1,168 @@
+"""What holds for every file: one-way imports, no code from data, declared dependencies."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ["data", "training", "interp"]  # lowest first
+FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full name of every import below a node, wherever it stands."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from ((child.lineno, alias.name) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: relative import"
+            yield child.lineno, child.module or ""
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports_at_start(path: Path) -> set[str]:
+    """Top names of what importing a file imports."""
+    found = set()
+    for node in tree(path).body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) and not is_type_checking(node):
+            found |= {name.split(".")[0] for _, name in imports(node)}
+    return found
+
+
+def test_there_are_files_to_look_at() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(LAYERS)
+
+
+@each_file
+def test_no_import_from_a_higher_layer(path: Path) -> None:
+    layer = LAYERS.index(path.relative_to(ROOT).parts[0])
+    above = {*LAYERS[layer + 1 :], "notebooks", "tests", "benchmarks"}
+    for line, name in imports(tree(path)):
+        assert name.split(".")[0] not in above, f"{path}:{line} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "banned"),
+    [
+        ("data", {"torch", "transformers", "transformer_lens", "datasets"}),
+        ("training", {"transformer_lens", "sklearn", "plotly"}),
+        ("interp", {"transformer_lens"}),
+    ],
+)
+def test_heavy_packages_are_imported_only_when_used(folder: str, banned: set[str]) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        assert not imports_at_start(path) & banned, path
+
+
+def test_the_seam_to_transformer_lens_is_the_only_one() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in FILES
+        if any(name.split(".")[0] == "transformer_lens" for _, name in imports(tree(path)))
+    }
+    assert users <= {"interp/hooked.py"}
+
+
+def test_training_loop_knows_nothing_of_iml() -> None:
+    names = {name for _, name in imports(tree(ROOT / "training" / "loop.py"))}
+    assert not names & {"data.iml", "data.statements", "data.worlds", "training.recipes"}
+
+
+@each_file
+def test_no_code_is_taken_from_data(path: Path) -> None:
+    banned_modules = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
+    banned_calls = {"eval", "exec", "compile", "__import__"}
+    unsafe = {"allow_pickle", "trust_remote_code"}
+    names = {name.split(".")[0] for _, name in imports(tree(path))}
+    assert not names & banned_modules
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert called not in banned_calls, f"{path}:{node.lineno}"
+        assert called not in {"torch.load", "torch.save", "np.load", "yaml.load", "os.system"}
+        for keyword in node.keywords:
+            is_off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            assert keyword.arg not in unsafe or is_off, f"{path}:{node.lineno}"
+            assert keyword.arg != "shell", f"{path}:{node.lineno}"
+
+
+@each_file
+def test_nothing_seeds_globally_or_runs_at_import(path: Path) -> None:
+    for node in tree(path).body:
+        is_main = isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+        is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        assert is_main or not is_call, f"{path}:{node.lineno}"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"random.seed", "np.random.seed", "numpy.random.seed"}
+
+
+def test_every_third_party_import_is_declared() -> None:
+    declared = {
+        re.split(r"[<>=!~\[; ]", requirement)[0].lower().replace("_", "-")
+        for requirement in PROJECT["dependencies"]
+    }
+    distributions = packages_distributions()
+    own = {*LAYERS, *sys.stdlib_module_names}
+    for path in FILES:
+        for line, name in imports(tree(path)):
+            top = name.split(".")[0]
+            if top not in own:
+                homes = {home.lower().replace("_", "-") for home in distributions.get(top, [])}
+                assert homes & declared, f"{path}:{line} imports {name}, which is not declared"
+
+
+def test_every_declared_dependency_is_bounded_and_imported() -> None:
+    imported = {name.split(".")[0] for path in FILES for _, name in imports(tree(path))}
+    distributions = packages_distributions()
+    homes = {
+        home.lower().replace("_", "-") for top in imported for home in distributions.get(top, [])
+    }
+    for requirement in PROJECT["dependencies"]:
+        assert re.search(r">=.*,<", requirement), requirement
+        assert re.split(r"[<>=!~\[; ]", requirement)[0].lower() in homes, requirement
+
+
+def test_packages_are_listed_explicitly_and_completely() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in FILES}
+    assert set(listed) == folders
+    assert all((ROOT / name.replace(".", "/") / "__init__.py").is_file() for name in listed)
+
+
+def test_tests_are_no_package() -> None:
+    # A tests/data/__init__.py would shadow the real package `data`.
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@each_file
+def test_file_is_short_enough_to_be_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+    assert path.name not in {"utils.py", "helpers.py", "common.py", "misc.py"}
+
+
+@each_file
+def test_public_names_say_what_they_mean(path: Path) -> None:
+    assert ast.get_docstring(tree(path)), path
+    for node in tree(path).body:
+        is_public = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
+        if is_public:
+            assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
