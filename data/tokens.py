@@ -53,7 +53,9 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> 
         return []
     texts = [row.rendered.text for row in rows]
     encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    unknown = tokenizer.convert_tokens_to_ids(UNKNOWN)
+    # Byte-level vocabularies know every text, and name their end token as the unknown one.
+    is_named = tokenizer.unk_token not in (tokenizer.eos_token, tokenizer.bos_token)
+    unknown = tokenizer.unk_token_id if is_named else None
     assert unknown is None or isinstance(unknown, int)
     return [
         _tokenized(row, ids, offsets, unknown)

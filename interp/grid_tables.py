@@ -66,8 +66,8 @@ def run_names(table: pd.DataFrame) -> dict[str, str]:
 def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> pd.DataFrame:
     """One subset or quantity minus another in log-probability, paired by seed.
 
-    Columns: the other coordinates, then `mean ci_low ci_high p_value p_corrected p_smallest
-    n_seeds`; t intervals and sign flips over Stage-1 seeds, `p_corrected` by the largest |t| over
+    Columns: the other coordinates, then `mean ci_low ci_high p_value p_corrected p_smallest n_seeds
+    state`; t intervals and sign flips over Stage-1 seeds, `p_corrected` by the largest |t| over
     all rows that are returned.
 
     Args:
@@ -101,8 +101,9 @@ def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> p
         p_smallest=smallest_sign_flip_p(values.shape[1]),
         n_seeds=values.shape[1],
     )
-    found["state"] = state_names(found)
-    return found
+    found["state"] = pd.Categorical(state_names(found), ordered_states(found), ordered=True)
+    found = found.sort_values(["lens", "state"], kind="stable", ignore_index=True)
+    return found.astype({"state": str})
 
 
 def question_only(rows: Sequence[Row]) -> float:

@@ -10,6 +10,16 @@ from interp.grid_tables import ALPHA, one_checkpoint
 from interp.probe_targets import Target
 
 CAPTION_WIDTH = 150  # characters
+MEANINGS = {
+    Target.TAG: "which tag the alias was defined with",
+    Target.DEFINED: "whether the alias was defined",
+    Target.CONSISTENT: "whether its definition is true",
+    Target.ENTITY: "the entity its answers follow",
+    Target.ATTRIBUTE: "that entity's first attribute",
+    Target.STAGE: "Stage-1 or Stage-2 alias, the recency control",
+    Target.PHANTOM_TAG: "a random label, the true null",
+}
+"""What each target is, in the order of pages; the planted control is told apart from these."""
 MOST_NAMED = 3
 """So many cells are named in a sentence; more are counted."""
 
@@ -80,23 +90,24 @@ def probe_sentences(summary: pd.DataFrame) -> list[str]:
         summary: Rows of a `probes_summary` of one run and checkpoint.
     """
     one_checkpoint(summary)
-    targets = [t for t in dict.fromkeys(summary["target"]) if t != Target.PLANTED_TAG]
+    targets = [target for target in MEANINGS if target in set(summary["target"])]
     return [_target_sentence(summary.loc[summary["target"] == target]) for target in targets]
 
 
 def _target_sentence(summary: pd.DataFrame) -> str:
-    target = summary["target"].iloc[0]
+    target = Target(summary["target"].iloc[0])
+    words = f"{target} ({MEANINGS[target]})"
     cells = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
     found = [cell for cell in cells if is_found(cell)]
     if not found:
         return (
-            f"{target}: nothing found in {len(cells)} cells. {detectable_words(summary)} The best, "
+            f"{words}: nothing found in {len(cells)} cells. {detectable_words(summary)} The best, "
             f"{reading_words(cells[0])}. {_seen_words(cells[0])}"
         )
     named = "; ".join(map(reading_words, found[:MOST_NAMED]))
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return (
-        f"{target}: found in {len(found)} of {len(cells)} cells: {named}{more}. "
+        f"{words}: found in {len(found)} of {len(cells)} cells: {named}{more}. "
         f"{_seen_words(found[0])}"
     )
 

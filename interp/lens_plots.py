@@ -119,29 +119,23 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     """
     if "subset" not in frame.columns:
         frame = frame.assign(subset="")
-    total = frame.groupby(["subset", "row"], as_index=False, sort=False)["logit"].sum()
-    frame = pd.concat([frame, total.assign(component="sum", layer=-1)])
+    sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
+    frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
     figure, counts = go.Figure(), []
-    for subset, rows in frame.groupby("subset", sort=False):
+    for subset in dict.fromkeys(frame["subset"]):
+        rows = frame.loc[frame["subset"] == subset]
         bars = rows.groupby(["component", "layer"], sort=False)["logit"]
-        means, highs = bars.mean(), bars.agg(lambda values: t_interval(values)[1])
+        means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
         counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
         style = SUBSET_STYLES.get(str(subset))
+        half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[
-                name if layer < 0 or name == "embed" else f"{name}.{layer}"
-                for name, layer in means.index
-            ],
+            x=[c if layer < 0 or c == "embed" else f"{c}.{layer}" for c, layer in means.index],
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),
             marker={"color": style.color if style else FAINT},
-            error_y={
-                "array": (highs - means).fillna(0),
-                "color": INK,
-                "thickness": 1.4,
-                "width": 4,
-            },
+            error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
@@ -213,11 +207,10 @@ def _add_curves(
 
 def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
     """What knowing the question alone gives."""
-    figure.add_hline(
-        guess, line={"dash": "dot", "color": FAINT, "width": 1.2}, row=row, col=col,
-        annotation={"text": f"question alone: {guess:.2f}", "font": {"color": FAINT, "size": 12}},
-        annotation_position="top left",
-    )  # fmt: skip
+    place: dict[str, Any] = {"row": row, "col": col, "annotation_position": "top left"}
+    text = {"text": f"question alone: {guess:.2f}", "font": {"color": FAINT, "size": 12}}
+    line = {"dash": "dot", "color": FAINT, "width": 1.2}
+    figure.add_hline(guess, line=line, annotation=text, **place)
 
 
 def _about(cells: pd.DataFrame) -> str:

@@ -22,7 +22,8 @@ HISTORY = 10
 """Pairs of step and gradient change that L-BFGS remembers."""
 LEVEL = 2
 """Ridges within a factor of 2**LEVEL share one factorisation."""
-LEAST_RIDGE = 0.03
+LEAST_RIDGE = 2.0**-4
+"""With one output; a whole level, so that rounding does not divide the problems that reach it."""
 SEARCH_TRIALS = 8
 FLOAT32_ITERATIONS = 100
 FLOAT32_FLOOR = 3e-6

@@ -166,9 +166,8 @@ def decision(
     directions = fit.weights / fit.scale[extra]
     shift = fit.intercepts - (directions * fit.mean[extra]).sum(-1)
     flat = features.astype(np.float64, copy=False) @ directions.reshape(-1, features.shape[1]).T
-    logits = flat.reshape(len(features), *shift.shape)
-    logits += shift
-    return logits
+    flat += shift.reshape(-1)
+    return flat.reshape(len(features), *shift.shape)
 
 
 def predict(
@@ -230,19 +229,19 @@ def _solve(
             f"inverse_penalty must hold one positive number for each of {len(belongs)} columns"
         )
     weights = np.empty((*belongs.shape[:2], view.matrix.shape[1]))
-    intercepts = np.empty(belongs.shape[:2])
-    converged = np.empty(len(belongs), dtype=bool)
+    intercepts, converged = np.empty(belongs.shape[:2]), np.empty(len(belongs), dtype=bool)
     for part in _parts(view):
         preconditioner = Preconditioner(part.matrix)
         n_blocks = -(-part.columns.size * belongs[0].size // BLOCK_SIZE)
         for columns in np.array_split(part.columns, n_blocks):
             folds = view.fold_of_column[columns]
-            targets, size = belongs[columns][..., part.examples], view.folds[folds].sum(1)
+            targets = belongs[columns][..., part.examples]
+            size = view.folds[folds].sum(1, dtype=np.float64)
             problems = Problems(
                 features=part.matrix,
                 targets=targets,
                 train=view.folds[folds][:, part.examples],
-                size=size.astype(np.float64),
+                size=size,
                 frequency=targets.sum(-1) / size[:, None],
                 offset=part.offset[folds],
                 gain=part.gain[folds],

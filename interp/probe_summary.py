@@ -24,7 +24,7 @@ RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
 MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
 ALPHA, POWER = 0.05, 0.9
 _TRUE_ACCURACIES = (0.52, 0.54, 0.56, 0.58, 0.6, 0.63, 0.66, 0.7, 0.75, 0.8, 0.9)
-_DATASETS, _GRIDS = 40, 400
+_DATASETS, _GRIDS = 60, 1000
 _MAX_EXACT_SEEDS, _FLIPS = 10, 999
 """Beyond so many seeds the simulation draws so many of the sign flips."""
 
@@ -111,8 +111,9 @@ def _read_accuracies(
 ) -> tuple[Float[np.ndarray, " truth"], Float[np.ndarray, " truth"]]:
     """Mean and standard deviation over seeds of what is read at each true accuracy.
 
-    The mean is that of the fitted probes' Bayes accuracies. The deviation exceeds that of as many
-    coin flips, because folds share training examples; by how much is pooled over all data sets.
+    The mean is that of the fitted probes' expected accuracies. The deviation exceeds that of as
+    many coin flips, because folds share training examples, the less so the better they read; a line
+    through the data sets of all true accuracies says by how much.
     """
     simulated = np.array(
         [
@@ -123,8 +124,9 @@ def _read_accuracies(
     expected, read = simulated[..., 0], simulated[..., 1]
     means = expected.mean(1)
     coins = np.sqrt(means * (1 - means) / n_aliases)
-    excess = np.sqrt(np.mean(np.square((read - means[:, None]) / coins[:, None])))
-    return means, excess * coins
+    excess = np.square((read - means[:, None]) / coins[:, None]).mean(1)
+    smooth = np.polyval(np.polyfit(means, excess, 1), means)
+    return means, np.sqrt(np.maximum(smooth, 1.0)) * coins
 
 
 def _read_planted(

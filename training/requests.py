@@ -47,9 +47,7 @@ class RunRequest:
                     "choose another folder with --out"
                 )
             self._check_files()
-        elif self.folder.is_dir() and any(
-            not path.name.startswith(".") for path in self.folder.iterdir()
-        ):
+        elif self.folder.is_dir() and not _is_blank(self.folder):
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
@@ -129,6 +127,14 @@ class RunRequest:
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether a folder holds hidden files and blank folders at most, as a run killed at once."""
+    return all(
+        path.name.startswith(".") or (path.is_dir() and _is_blank(path))
+        for path in folder.iterdir()
+    )
 
 
 def now() -> str:

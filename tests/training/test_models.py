@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ CONFIG = ModelConfig(
 )
 
 
-def build(config: ModelConfig = CONFIG, seed: int = 0):
+def build(config: ModelConfig = CONFIG, seed: int = 0) -> Any:
     return build_model(config, vocabulary_size=11, max_length=8, end_token=1, seed=seed)
 
 

@@ -52,8 +52,8 @@ def test_measurement_is_that_of_the_checkpoint_of_its_step(tiny_run: Run) -> Non
     keys = ["subset", "question", "metric"]
     merged = written.merge(again, on=keys, validate="one_to_one")
     assert len(merged) == len(written) == len(again)
-    assert (merged["value_x"] == merged["value_y"]).all()
-    assert (merged["n_x"] == merged["n_y"]).all()
+    assert merged["value_x"].tolist() == merged["value_y"].tolist()
+    assert merged["n_x"].tolist() == merged["n_y"].tolist()
 
 
 def test_metrics_have_the_columns_of_the_contract_and_no_row_twice(tiny_run: Run) -> None:
@@ -61,8 +61,8 @@ def test_metrics_have_the_columns_of_the_contract_and_no_row_twice(tiny_run: Run
     contract = "recipe run_id seed stage2_seed stage epoch step subset question metric value n"
     assert set(contract.split()) <= set(metrics.columns)
     coordinates = ["seed", "stage2_seed", "stage", "step", "subset", "question", "metric"]
-    assert not metrics.duplicated(coordinates).any()
-    assert not metrics.isna().any().any()
+    assert len(metrics.drop_duplicates(coordinates)) == len(metrics)
+    assert metrics.isna().to_numpy().sum() == 0
     assert set(metrics["recipe"]) == {"alias-toy"}
     assert set(metrics["run_id"]) == {tiny_run.config.run_id}
     assert set(metrics["metric"]) == {"exact_match", "answer_log_prob", "answer_rank", "loss"}
@@ -74,8 +74,8 @@ def test_every_subset_is_measured_from_step_0_to_the_end_of_both_stages(tiny_run
         last = tiny_run.steps(1000, stage)[-1]
         for _, rows in whole[whole["stage"] == stage].groupby(["seed", "subset"]):
             assert {0, last, *tiny_run.steps(1000, stage)} <= set(rows["step"])
-            assert rows["epoch"].max() == (3 if stage == 1 else 4)
-    counts = whole[whole["step"] == 0].drop_duplicates("subset").set_index("subset")["n"]
+            assert set(rows["epoch"]) >= {0, 3 if stage == 1 else 4}
+    counts = whole.query("step == 0").groupby("subset")["n"].max()
     assert counts.to_dict() == {
         "D1_CONS_QA1": 40,
         "D2_INCONS_QA2": 40,

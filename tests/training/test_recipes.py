@@ -57,7 +57,8 @@ def test_every_parameter_but_the_names_of_things_changes_the_config(recipe: Reci
         if isinstance(old, bool):
             changed = recipe(**{"alias_tokens": 2, parameter.name: not old})
         elif isinstance(old, str):
-            other = next(choice for choice in parameter.kind if choice != old)
+            choices = parameter.kind_name.split("|")
+            other = next(choice for choice in choices if choice != old)
             changed = recipe(**{"alias_tokens": 2, parameter.name: other})
         elif isinstance(old, int):
             changed = recipe(**{"alias_tokens": 2, parameter.name: old * 2})

@@ -53,9 +53,11 @@ def test_run_without_a_table_or_manifest_was_not_written_to_its_end(
     assert request.missing_seeds() == [1000, 1001]
 
 
-def test_folder_with_hidden_files_only_counts_as_empty(tiny_run: Run, tmp_path: Path) -> None:
-    # A run killed before its first file leaves its lock behind, and must be resumable.
+def test_folder_with_locks_only_counts_as_empty(tiny_run: Run, tmp_path: Path) -> None:
+    # A run killed before its first file leaves its locks behind, and must be resumable.
+    (tmp_path / "null").mkdir()
     (tmp_path / ".lock").write_text("")
+    (tmp_path / "null" / ".lock").write_text("")
     request_of(tiny_run, tmp_path).check()
 
 
