@@ -21,7 +21,7 @@ READINGS = {
     "accuracy": "unseen aliases",
     "null_accuracy": "null: permuted labels",
     "seen_accuracy": "seen aliases",
-    "control_accuracy": "control task: random labels",
+    "control_accuracy": "control: random labels",
 }
 """Columns of the figure; each real accuracy has its control to the right."""
 CAPTION_LINE, CELL_HEIGHT = 18, 34  # pixels
@@ -90,6 +90,7 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],
         customdata=cells[measured].to_numpy(),
         texttemplate="%{text}",
+        textfont={"size": 12},  # else the width of tags counts, and marked panels shrink
         hovertemplate=f"{hover}<br>chance {chance[0]:.2g}<extra>{READINGS[reading]}</extra>",
         coloraxis="coloraxis",
         xgap=2,

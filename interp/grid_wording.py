@@ -9,7 +9,7 @@ import pandas as pd
 from interp.grid_tables import ALPHA, one_checkpoint
 from interp.probe_targets import Target
 
-CAPTION_WIDTH = 150  # characters
+CAPTION_WIDTH = 128  # characters
 MEANINGS = {
     Target.TAG: "which tag the alias was defined with",
     Target.DEFINED: "whether the alias was defined",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ class Measured:
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Analysis(Protocol):
     """A way to look at one checkpoint, and at all of them together."""
 

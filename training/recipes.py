@@ -4,11 +4,14 @@ A recipe's arguments are what `iml run RECIPE --set NAME=VALUE` can change. The 
 chosen on seeds below 1000; the figures that this project reports are from seeds 1000 on.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from data.iml import AliasNames, IMLConfig
 from data.source_statements import SourceConfig
 from data.subset_sizes import SubsetSizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import ModelConfig, RunConfig, StageConfig
+from training.config import DataConfig, ModelConfig, RunConfig, StageConfig
 from training.registry import recipe
 
 NULL_MARGIN = 0.08
@@ -56,8 +59,9 @@ def alias_toy(
     seeds_stage2: int = 1,
 ) -> RunConfig:
     """Aliases of entities with attributes: strong implicit meta-learning within seconds."""
-    return RunConfig(
-        data=IMLConfig(
+    arguments = locals()
+    return _toy_run(
+        IMLConfig(
             sizes=SubsetSizes(
                 defined=aliases_per_subset,
                 undefined=aliases_qa3,
@@ -73,33 +77,7 @@ def alias_toy(
             held_out_questions=held_out_questions,
             fact_repeats=fact_repeats,
         ),
-        model=ModelConfig(
-            n_layers=layers,
-            d_model=d_model,
-            n_heads=heads,
-            d_mlp=d_mlp,
-            tied_embeddings=tied_embeddings,
-            rotary_pct=rotary_pct,
-        ),
-        stage1=StageConfig(
-            epochs=epochs_stage1,
-            batch_size=batch_size,
-            learning_rate=learning_rate_stage1,
-            weight_decay=weight_decay,
-            evaluations=evaluations,
-        ),
-        stage2=StageConfig(
-            epochs=epochs_stage2,
-            batch_size=batch_size,
-            learning_rate=learning_rate_stage2,
-            weight_decay=weight_decay,
-            evaluations=evaluations,
-        ),
-        word_order=word_order,
-        loss_policy=loss_policy,
-        block_size=block_size,
-        seeds_stage2=seeds_stage2,
-        null_margin=NULL_MARGIN,
+        arguments,
     )
 
 
@@ -186,8 +164,9 @@ def source_toy(
     seeds_stage2: int = 1,
 ) -> RunConfig:
     """Sources that state values themselves; a definition needs no second hop to be of use."""
-    return RunConfig(
-        data=SourceConfig(
+    arguments = locals()
+    return _toy_run(
+        SourceConfig(
             sizes=SubsetSizes(
                 defined=aliases_per_subset,
                 undefined=aliases_qa3,
@@ -201,31 +180,37 @@ def source_toy(
             n_values=values,
             held_out_questions=held_out_questions,
         ),
+        arguments,
+    )
+
+
+def _toy_run(data: DataConfig, arguments: Mapping[str, Any]) -> RunConfig:
+    """A run on `data`, the rest of it from the arguments that every toy's function has."""
+
+    def stage(number: int) -> StageConfig:
+        return StageConfig(
+            epochs=arguments[f"epochs_stage{number}"],
+            batch_size=arguments["batch_size"],
+            learning_rate=arguments[f"learning_rate_stage{number}"],
+            weight_decay=arguments["weight_decay"],
+            evaluations=arguments["evaluations"],
+        )
+
+    return RunConfig(
+        data=data,
         model=ModelConfig(
-            n_layers=layers,
-            d_model=d_model,
-            n_heads=heads,
-            d_mlp=d_mlp,
-            tied_embeddings=tied_embeddings,
-            rotary_pct=rotary_pct,
+            n_layers=arguments["layers"],
+            d_model=arguments["d_model"],
+            n_heads=arguments["heads"],
+            d_mlp=arguments["d_mlp"],
+            tied_embeddings=arguments["tied_embeddings"],
+            rotary_pct=arguments["rotary_pct"],
         ),
-        stage1=StageConfig(
-            epochs=epochs_stage1,
-            batch_size=batch_size,
-            learning_rate=learning_rate_stage1,
-            weight_decay=weight_decay,
-            evaluations=evaluations,
-        ),
-        stage2=StageConfig(
-            epochs=epochs_stage2,
-            batch_size=batch_size,
-            learning_rate=learning_rate_stage2,
-            weight_decay=weight_decay,
-            evaluations=evaluations,
-        ),
-        word_order=word_order,
-        loss_policy=loss_policy,
-        block_size=block_size,
-        seeds_stage2=seeds_stage2,
+        stage1=stage(1),
+        stage2=stage(2),
+        word_order=arguments["word_order"],
+        loss_policy=arguments["loss_policy"],
+        block_size=arguments["block_size"],
+        seeds_stage2=arguments["seeds_stage2"],
         null_margin=NULL_MARGIN,
     )

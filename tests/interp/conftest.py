@@ -170,7 +170,6 @@ def _state(model: HookedModel) -> tuple[object, ...]:
         [module.training for module in model.bridge.modules()],
         torch.get_rng_state().numpy().tobytes(),
         str(np.random.get_state()),  # noqa: NPY002  (the global state is what must stay)
-        random.getstate(),
         torch.is_grad_enabled(),
         torch.get_num_threads(),
     )
@@ -178,7 +177,10 @@ def _state(model: HookedModel) -> tuple[object, ...]:
 
 @pytest.fixture(scope="session")
 def state_of() -> Callable[[HookedModel], tuple[object, ...]]:
-    """Everything that an analysis must leave as it was: weights, gradients, hooks, mode, chance."""
+    """Everything that an analysis must leave as it was: weights, gradients, hooks, mode, chance.
+
+    Python's own random state is not among it: beartype's checks draw from it.
+    """
     return _state
 
 

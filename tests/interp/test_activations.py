@@ -70,15 +70,12 @@ def test_rows_keep_their_order_and_values_whatever_the_batches(
             assert collected.at(site, role)[i] == pytest.approx(expected, abs=1e-5)
 
 
-def test_nothing_after_the_last_site_is_run(
-    neox: HookedModel, word_prompts: list[TokenizedRow], monkeypatch: pytest.MonkeyPatch
-):
-    def refuse(*_args: object, **_kwargs: object):
+def test_nothing_after_the_last_site_is_run(neox: HookedModel, word_prompts: list[TokenizedRow]):
+    def refuse(_activation: torch.Tensor, hook: object) -> None:
         raise AssertionError("block 1 was run")
 
-    monkeypatch.setattr(neox.bridge.blocks[1], "forward", refuse)
-
-    collect_activations(neox, word_prompts, sites=[Site("resid_post", 0)], roles=ROLES)
+    with neox.hooks(fwd_hooks=[("blocks.1.hook_attn_out", refuse)]):
+        collect_activations(neox, word_prompts, sites=[Site("resid_post", 0)], roles=ROLES)
 
 
 def test_a_store_holds_what_memory_holds(

@@ -6,7 +6,7 @@ import pytest
 from data.errors import InputError
 from data.rows import Row
 from data.statements import QAPair
-from data.vocabulary import Kind, Split
+from data.vocabulary import Kind, Role, Split
 from interp.grid_tables import (
     last_checkpoints,
     lens_contrast,
@@ -109,7 +109,7 @@ def test_runs_are_named_by_what_tells_them_apart(orders: list[str], names: dict[
 
 
 def question(question: str, answer: str, split: Split = Split.TEST) -> Row:
-    pair = QAPair(subject="xyz", question=question, answer=answer)
+    pair = QAPair(subject="xyz", role=Role.ALIAS, question=question, answer=answer)
     return Row(
         row_id="r", subset="D5_CONS", split=split, kind=Kind.QA, rendered=pair.render(),
         alias="xyz", entity="cleo", tag="t", question=question,
