@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
+from interp.addresses import TokenRole
 from interp.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
 from interp.grid_wording import probe_caption
 from interp.palette import FAINT
@@ -24,7 +25,9 @@ READINGS = {
     "control_accuracy": "control: random labels",
 }
 """Columns of the figure; each real accuracy has its control to the right."""
-CAPTION_LINE, CELL_HEIGHT = 18, 34  # pixels
+CAPTION_LINE, CELL_HEIGHT, BAR_HEIGHT = 18, 34, 280  # pixels
+WITHOUT_ANGLE = 2
+"""So many roles have room for their names side by side."""
 
 
 def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
@@ -59,14 +62,16 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": f"{name}<br>site.layer"}, row=row, col=1)
     title = f"Accuracy of {probe} probes, Stage {stage}, step {step}"
-    below = 74 + CAPTION_LINE * len(caption)
+    roles = [role for role in TokenRole if role in set(cells["role"])]
+    angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
+    below = axis_height + 16 + CAPTION_LINE * len(caption)
     style_figure(figure, title=title, height=height + 90 + below)
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
-    figure.update_xaxes(**axis, categoryarray=list(dict.fromkeys(cells["role"])))
+    figure.update_xaxes(**axis, categoryarray=roles, tickangle=angle)
     figure.update_xaxes(title="role of the token", row=len(panels))
     figure.update_yaxes(**axis, categoryarray=states)
-    figure.update_layout(coloraxis=_color_axis(cells), margin={"b": below, "l": 130})
-    _add_caption(figure, caption)
+    figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 130})
+    _add_caption(figure, caption, axis_height)
     return figure
 
 
@@ -110,19 +115,20 @@ def _target_order(panel: tuple[Any, pd.DataFrame]) -> int:
     return list(Target).index(Target(panel[0][0]))
 
 
-def _color_axis(cells: pd.DataFrame) -> dict[str, Any]:
+def _color_axis(cells: pd.DataFrame, height: int) -> dict[str, Any]:
     """Chance in the middle, certainty at the end; accuracies where all cells have one chance."""
     chances = set(np.round(cells["chance"], 6))
     ticks = {0: "chance", 0.5: "half-way", 1: "always right"}
     if chances == {0.5}:
         ticks = {-1: "0", -0.5: "0.25", 0: "0.5 (chance)", 0.5: "0.75", 1: "1"}
-    bar = {"title": "accuracy", "thickness": 14, "len": 1, "y": 0.5}
+    bar = {"title": "accuracy", "thickness": 14, "y": 1, "yanchor": "top"}
+    bar |= {"len": min(height, BAR_HEIGHT), "lenmode": "pixels"}
     bar |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
     return {"cmin": -1, "cmax": 1, "colorscale": "RdBu", "colorbar": bar}
 
 
-def _add_caption(figure: go.Figure, lines: list[str]) -> None:
-    """Lines of text below the last axis title."""
+def _add_caption(figure: go.Figure, lines: list[str], axis_height: int) -> None:
+    """Lines of text below the last axis."""
     figure.add_annotation(
         text="<br>".join(lines),
         x=0,
@@ -131,7 +137,7 @@ def _add_caption(figure: go.Figure, lines: list[str]) -> None:
         yref="paper",
         xanchor="left",
         yanchor="top",
-        yshift=-58,
+        yshift=-axis_height,
         xshift=-110,
         align="left",
         showarrow=False,

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.grid_tables import ALPHA, one_checkpoint
-from interp.probe_targets import Target
+from interp.probe_targets import PLANTED_ACCURACY, Target
 
 CAPTION_WIDTH = 128  # characters
 MEANINGS = {
@@ -66,9 +66,6 @@ def planted_words(planted: pd.DataFrame) -> str:
     Args:
         planted: Its rows of a `probes_summary`, one for each run.
     """
-    # Imported here: it loads torch, which only pages about probes should wait for.
-    from interp.probes import PLANTED_ACCURACY
-
     cells = planted.to_dict("records")
     found = [is_found(cell) for cell in cells]
     low, *_, high = sorted([cell["accuracy"] for cell in cells] * 2)

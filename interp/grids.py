@@ -29,6 +29,7 @@ from training.runner import available_cores
 from training.runs import Run, read_table, write_run_manifest
 
 RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
+CHECKPOINT = ["stage", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class Analysis(Protocol):
     @property
     def name(self) -> str:
         """Stem of its tables' file names."""
+        ...
+
+    @property
+    def coordinates(self) -> Sequence[str]:
+        """Columns that tell the cells of one checkpoint apart."""
         ...
 
     def measure(
@@ -85,8 +91,12 @@ def run_grid(
         for seed in selection.seeds_of(run)
     ]
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
-    table = pd.concat([m.table for m in measured], ignore_index=True)
-    summary = analysis.summarize(table)
+    new = pd.concat([m.table for m in measured], ignore_index=True)
+    merged = [_merged(run, analysis, new) for run in selection.runs]
+    # The summary is of all that was ever looked at in these runs at these checkpoints, so that
+    # looking seed by seed, or target by target, corrects for no less.
+    looked_at = pd.concat([t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True)
+    summary = analysis.summarize(looked_at)
     contents = [
         _contents(
             run,
@@ -94,7 +104,7 @@ def run_grid(
             (table, summary),
             [m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder],
         )
-        for run in selection.runs
+        for run, table in zip(selection.runs, merged, strict=True)
     ]
     for run, (tables, vectors) in zip(selection.runs, contents, strict=True):
         for path, rows in tables.items():
@@ -102,7 +112,7 @@ def run_grid(
         for path, content in vectors.items():
             write_bytes(path, content)
         write_run_manifest(run.folder)
-    return table, summary
+    return looked_at, summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,24 +190,41 @@ def _contents(
     vectors: list[dict[str, np.ndarray]],
 ) -> tuple[dict[Path, pd.DataFrame], dict[Path, bytes]]:
     """What a run's files will hold: made for every run before the first file is written."""
-    paths = (run.folder / f"{name}.parquet", run.folder / f"{name}_summary.parquet")
+    rows, summary = tables
+    path = run.folder / f"{name}_summary.parquet"
+    of_run = summary.loc[summary["run_id"] == run.config.run_id]
+    if path.exists():
+        old = read_table(path)
+        of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
     merged = {
-        path: _merged(path, rows.loc[rows["run_id"] == run.config.run_id])
-        for path, rows in zip(paths, tables, strict=True)
+        run.folder / f"{name}.parquet": rows,
+        path: of_run.reset_index(drop=True),
     }
     new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
     path = run.folder / f"{name}_vectors.safetensors"
     return merged, {path: _merged_vectors(path, new)} if new else {}
 
 
-def _merged(path: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows in place of those of the same stage and step, and the others of the file."""
+def _merged(run: Run, analysis: Analysis, new: pd.DataFrame) -> pd.DataFrame:
+    """A run's new rows in place of those of the same seed, checkpoint and cell, and all others."""
+    new = new.loc[new["run_id"] == run.config.run_id]
+    path = run.folder / f"{analysis.name}.parquet"
     if path.exists():
+        key = ["seed", *CHECKPOINT, *analysis.coordinates]
         old = read_table(path)
-        new = set(zip(table["stage"], table["step"], strict=True))
-        kept = [key not in new for key in zip(old["stage"], old["step"], strict=True)]
-        table = pd.concat([old.loc[kept], table]) if any(kept) else table
-    return table.reset_index(drop=True)
+        replaced = set(_keys(new, key))
+        new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
+    return new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True)
+
+
+def _is_at_checkpoints_of(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Which rows are of a stage and step that the other table has."""
+    there = set(_keys(other, CHECKPOINT))
+    return np.array([key in there for key in _keys(table, CHECKPOINT)], dtype=bool)
+
+
+def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
+    return list(zip(*(table[column] for column in columns), strict=True))
 
 
 def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:

@@ -105,6 +105,7 @@ def _logits(
     return (model.final_norm(resid.to(W_U.dtype)) @ W_U + model.b_U).float()
 
 
+@torch.enable_grad()
 def train_tuned_lens(
     model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
 ) -> dict[Site, Translator]:
@@ -183,6 +184,11 @@ class LensAnalysis:
     def name(self) -> str:
         """Stem of the tables' names."""
         return "lens"
+
+    @property
+    def coordinates(self) -> list[str]:
+        """See `interp.grids.Analysis`."""
+        return COORDINATES
 
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int

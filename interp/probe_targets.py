@@ -29,6 +29,9 @@ from data.tokens import TokenizedRow
 from data.vocabulary import D5_CONS, SUBSETS, Kind, Split, Stage, Subset
 from interp.cross_validation import N_FOLDS
 
+PLANTED_ACCURACY = 0.9
+"""Bayes accuracy of `planted_tag`."""
+
 
 class Target(StrEnum):
     """Names of the targets above."""

@@ -36,16 +36,14 @@ from interp.cross_validation import (
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.probe_solver import fit_logistic, fit_multinomial
-from interp.probe_summary import summarize_probes
-from interp.probe_targets import ProbeTask, Target, make_task
+from interp.probe_summary import CELL, summarize_probes
+from interp.probe_targets import PLANTED_ACCURACY, ProbeTask, Target, make_task
 from training.models import derive_seed
 
 PROBES = ("logistic", "mass_mean")
 N_PERMUTATIONS = 199
 N_CONTROL_LABELS = 5
 """Random labellings that the control accuracy is a mean over."""
-PLANTED_ACCURACY = 0.9
-"""Bayes accuracy of the planted label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +60,11 @@ class ProbeAnalysis:
     def name(self) -> str:
         """Stem of the tables' names."""
         return "probes"
+
+    @property
+    def coordinates(self) -> list[str]:
+        """See `interp.grids.Analysis`."""
+        return CELL
 
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int

@@ -20,8 +20,8 @@ class SymbolicWorld:
 def attribute_values(n_attributes: int, n_values: int) -> dict[str, tuple[str, ...]]:
     """Names of attributes and of their possible values.
 
-    >>> attribute_values(1, 2)
-    {'attr0': ('attr0=0', 'attr0=1')}
+    >>> attribute_values(2, 2)["attr1"]
+    ('attr1=0', 'attr1=1')
     """
     if n_attributes < 2 or n_values < 2:
         raise InputError(

@@ -182,5 +182,3 @@ def state_of() -> Callable[[HookedModel], tuple[object, ...]]:
     Python's own random state is not among it: beartype's checks draw from it.
     """
     return _state
-
-

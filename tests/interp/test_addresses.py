@@ -56,9 +56,7 @@ def test_roles_of_a_definition_stand_where_its_word_order_puts_them(
 
 
 @orders_and_lengths
-def test_roles_of_a_question_follow_its_subject(
-    toy_rows: ToyRows, order: WordOrder, n_tokens: int
-):
+def test_roles_of_a_question_follow_its_subject(toy_rows: ToyRows, order: WordOrder, n_tokens: int):
     alias = 0 if order.startswith("a") else 1  # "alias ask question" or "ask alias question"
     expected = {
         TokenRole.ALIAS_FIRST: alias,

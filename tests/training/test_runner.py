@@ -32,19 +32,26 @@ def test_second_call_repeats_nothing(tiny_run: Run) -> None:
     assert again.info == tiny_run.info
 
 
+@pytest.fixture(scope="module")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory, mini) -> Path:
+    """The folder of a tiny run of seeds 0, 1 and 2, made at once; never changed."""
+    folder = tmp_path_factory.mktemp("three") / "run"
+    run_seeds([request_of(mini(), folder, 0, 1, 2)], workers=1)
+    return folder
+
+
 def test_more_seeds_extend_a_run_and_leave_the_old_ones_alone(
-    mini, tmp_path: Path, results: Results
+    mini, three_seeds: Path, tmp_path: Path, results: Results
 ) -> None:
-    run_seeds([request_of(mini(), tmp_path / "grown", 0, 1)], workers=1)
-    before = times(tmp_path / "grown")
-    (grown,) = run_seeds([request_of(mini(), tmp_path / "grown", 2)], workers=1)
+    run_seeds([request_of(mini(), tmp_path, 0, 1)], workers=1)
+    before = times(tmp_path)
+    (grown,) = run_seeds([request_of(mini(), tmp_path, 2)], workers=1)
     assert grown.seeds == [0, 1, 2]
-    after = times(tmp_path / "grown")
-    old = [path for path in before if path.relative_to(tmp_path / "grown").parts[0] in ("seed-0",)]
-    assert old
-    assert all(after[path] == before[path] for path in old if path.name != ".lock")
-    run_seeds([request_of(mini(), tmp_path / "once", 0, 1, 2)], workers=1)
-    assert results(tmp_path / "grown") == results(tmp_path / "once")
+    after = times(tmp_path)
+    checkpoints = [path for path in before if path.parent.name.startswith("step-")]
+    assert checkpoints
+    assert all(after[path] == before[path] for path in checkpoints)
+    assert results(tmp_path) == results(three_seeds)
 
 
 def test_two_workers_give_the_bytes_of_one(tiny_run: Run, tmp_path: Path, results: Results) -> None:
@@ -60,28 +67,25 @@ def test_two_workers_give_the_bytes_of_one(tiny_run: Run, tmp_path: Path, result
 
 
 def test_lost_seed_is_trained_again_to_the_same_bytes(
-    mini, tmp_path: Path, results: Results
+    mini, three_seeds: Path, tmp_path: Path, results: Results
 ) -> None:
-    request = request_of(mini(), tmp_path, 0, 1)
-    run_seeds([request], workers=1)
-    expected = results(tmp_path)
-    shutil.rmtree(tmp_path / "seed-1")
-    run_seeds([request_of(mini(), tmp_path, 0)], workers=1)
-    assert results(tmp_path) == expected
+    folder = Path(shutil.copytree(three_seeds, tmp_path / "run"))
+    shutil.rmtree(folder / "seed-1")
+    run_seeds([request_of(mini(), folder, 0)], workers=1)
+    assert results(folder) == results(three_seeds)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.parquet", "summary.json"])
 def test_lost_table_is_made_anew_without_training(
-    name: str, mini, tmp_path: Path, results: Results
+    name: str, mini, three_seeds: Path, tmp_path: Path, results: Results
 ) -> None:
-    request = request_of(mini(), tmp_path, 0, 1)
-    run_seeds([request], workers=1)
-    expected, before = results(tmp_path), times(tmp_path)
-    (tmp_path / name).unlink()
-    run_seeds([request], workers=1)
-    assert results(tmp_path) == expected
-    after = times(tmp_path)
-    assert all(after[p] == before[p] for p in before if "step-" in str(p))
+    folder = Path(shutil.copytree(three_seeds, tmp_path / "run"))
+    (folder / name).unlink()
+    before = times(folder)
+    run_seeds([request_of(mini(), folder, 0)], workers=1)
+    assert results(folder) == results(three_seeds)
+    after = times(folder)
+    assert all(after[path] == before[path] for path in before if "step-" in str(path))
 
 
 def test_leftovers_of_a_killed_run_are_gone_after_the_next(mini, tmp_path: Path) -> None:
