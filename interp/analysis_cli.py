@@ -85,7 +85,7 @@ def run_probes(arguments: argparse.Namespace) -> int:
     logistic = summary.loc[summary["probe"] == "logistic"]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
     columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "n_seeds"]
-    _print(logistic, columns)
+    _print(logistic, columns, selection)
     smallest = max(summary["p_smallest"].tolist())
     print(
         "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
@@ -108,7 +108,7 @@ def run_lens(arguments: argparse.Namespace) -> int:
     analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
     summary = _fill(analysis, selection)
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
-    _print(summary, [*columns, "ci_low", "ci_high", "n_seeds"])
+    _print(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
     print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
     return 0
 
@@ -189,8 +189,10 @@ def _fill(analysis: "Analysis", selection: "GridSelection") -> "pd.DataFrame":
         return run_grid(analysis, selection, progress=progress)[1]
 
 
-def _print(summary: "pd.DataFrame", columns: list[str]) -> None:
-    """A table on the terminal; the word order is told only where several runs are compared."""
-    if len(set(summary["run_id"])) > 1:
-        columns = ["recipe", "word_order", *columns]
-    print(summary[columns].round(3).to_string(index=False))
+def _print(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
+    """A table on the terminal; a run's folder is told only where several are compared."""
+    shown = summary[columns].round(3)
+    if len(selection.runs) > 1:
+        folders = {run.config.run_id: str(run.folder) for run in selection.runs}
+        shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])
+    print(shown.to_string(index=False))

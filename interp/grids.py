@@ -4,8 +4,8 @@ Each checkpoint is opened and measured by itself; the summary over seeds is made
 at once, several runs included, so that a correction covers everything that was looked at. Tables
 are written when all of it is done: `NAME.parquet` (a row for each seed and cell),
 `NAME_summary.parquet` (a row for each cell) and, where an analysis keeps vectors,
-`NAME_vectors.safetensors`, in the folder of each run, in place of
-those of the same stage and step; those of others stay.
+`NAME_vectors.safetensors`, in the folder of each run, in place of what was known of the same seeds,
+checkpoints and cells; the rest stays.
 """
 
 import multiprocessing
@@ -228,13 +228,8 @@ def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...
 
 
 def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
-    """The same for vectors, whose names begin with `seed-<K>/stage-<S>/step-<N>/`."""
+    """The same for vectors, whose names tell seed, checkpoint and cell."""
     from safetensors.numpy import load_file, save
 
-    def place(name: str) -> list[str]:
-        return name.split("/")[1:3]
-
     old = load_file(path) if path.exists() else {}
-    taken = [place(name) for name in new]
-    new = new | {name: vector for name, vector in old.items() if place(name) not in taken}
-    return save(dict(sorted(new.items())))
+    return save(dict(sorted((old | new).items())))

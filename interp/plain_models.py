@@ -82,7 +82,14 @@ class PlainReference:
                 )
 
     def check_parity(self, logits: Float[Tensor, "batch pos d_vocab"]) -> None:
-        """Raise RuntimeError unless `logits` are the model's, up to rounding."""
+        """Raise RuntimeError unless `logits` are the model's, up to rounding.
+
+        Logits that are not finite themselves are the model's fault: InputError.
+        """
+        if not self.logits.isfinite().all():
+            raise InputError(
+                f"logits of {self.architecture} are not finite; the model is damaged or diverged"
+            )
         difference = (logits.cpu().float() - self.logits).abs().max().item()
         # 16 roundings of the largest logit: 2e-6 of it in float32, an eighth in bfloat16.
         rounding = 16 * torch.finfo(self.dtype).eps * self.logits.abs().max().item()

@@ -37,7 +37,8 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
     above = probes.assign(above=probes["accuracy"] - probes["null_accuracy"])
     cells = [(key, group) for key, group in above.groupby([*RUN, *CELL], sort=True)]
     seeds = sorted(set(above["seed"]))
-    values = np.full((len(cells), len(seeds)), np.nan)
+    # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.
+    values = np.zeros((len(cells), len(seeds)))
     for row, (_, group) in zip(values, cells, strict=True):
         row[[seeds.index(seed) for seed in group["seed"]]] = group["above"]
     planted = np.array([group["target"].iloc[0] == Target.PLANTED_TAG for _, group in cells])
@@ -45,7 +46,7 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
     corrected[~planted] = max_sign_flip_p(values[~planted])
     corrected[planted] = max_sign_flip_p(values)[planted]
     records = []
-    for (_, group), row, p_corrected in zip(cells, values, corrected, strict=True):
+    for (_, group), p_corrected in zip(cells, corrected, strict=True):
         low, high = t_interval(group["accuracy"])
         records.append(
             {name: group[name].iloc[0] for name in (*RUN, *CELL)}
@@ -53,7 +54,7 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
             | {
                 "ci_low": low,
                 "ci_high": high,
-                "p_value": sign_flip_p(row[~np.isnan(row)]),
+                "p_value": sign_flip_p(group["above"]),
                 "p_corrected": p_corrected,
                 "p_smallest": smallest_sign_flip_p(len(group)),
                 "min_detectable": _min_detectable_of(group, int((~planted).sum())),
