@@ -188,7 +188,7 @@ def test_they_stay_when_the_pass_is_interrupted(
     parameter = next(model.bridge.parameters())
     parameter.grad = torch.ones_like(parameter)
 
-    def interrupt(_activation: torch.Tensor, hook: object) -> None:
+    def interrupt(tensor: torch.Tensor, *, hook: object) -> torch.Tensor:
         raise error
 
     model.bridge.hook_dict["blocks.0.hook_resid_post"].add_hook(interrupt)

@@ -99,7 +99,7 @@ def test_nothing_stands_before_an_answer_that_begins_the_row(toy_rows: ToyRows):
 
 def test_an_answer_of_several_tokens_has_a_first_and_a_last():
     row = prompt_row("one", "the cat sat down", "sat down")
-    (tokenized,) = tokenize_rows([row], word_tokenizer("the cat sat down".split()))
+    (tokenized,) = tokenize_rows([row], word_tokenizer(["the", "cat", "sat", "down"]))
 
     assert TokenRole.PROMPT_LAST.position(tokenized) == 1
     assert TokenRole.ANSWER_FIRST.position(tokenized) == 2

@@ -56,12 +56,20 @@ def test_at_the_last_layer_the_lens_is_the_model(
 class HandModel(HookedModel):
     """Four tokens, one for each dimension; the logits are the residual stream itself."""
 
-    device = torch.device("cpu")  # pyright: ignore[reportAssignmentType]
-    W_U = torch.eye(4)  # pyright: ignore[reportAssignmentType]
-    b_U = torch.zeros(4)  # pyright: ignore[reportAssignmentType]
-
     def __init__(self) -> None:
         """There is nothing to wrap."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def W_U(self) -> torch.Tensor:
+        return torch.eye(4)
+
+    @property
+    def b_U(self) -> torch.Tensor:
+        return torch.zeros(4)
 
     def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
         return resid
@@ -141,6 +149,28 @@ def test_training_a_lens_changes_nothing_of_the_model(
     train_tuned_lens(any_model, word_prompts, choose_sites(any_model), seed=0)
 
     assert state_of(any_model) == before
+
+
+def test_an_interrupted_training_changes_nothing_of_the_model(
+    random_model: Callable[[str], nn.Module],
+    word_prompts: list[TokenizedRow],
+    state_of: Callable[[HookedModel], tuple[object, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    model = HookedModel.from_hf(random_model("neox"))  # pyright: ignore[reportArgumentType]
+    steps: list[int] = []
+
+    def interrupt(*_arguments: object) -> None:
+        steps.append(1)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim.lr_scheduler.CosineAnnealingLR, "step", interrupt)
+    before = state_of(model)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tuned_lens(model, word_prompts, [Site("resid_pre", 0)], seed=0)
+    assert state_of(model) == before
 
 
 def test_a_lens_is_the_same_each_time(

