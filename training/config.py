@@ -129,7 +129,8 @@ def checkpoint_steps(last: int) -> list[int]:
     >>> checkpoint_steps(1600)
     [0, 3, 8, 24, 68, 194, 558, 1600]
     """
-    spaced = [round(math.exp(math.log(last) * i / 7)) for i in range(1, N_LOG_SPACED + 1)]
+    intervals = N_LOG_SPACED + 1
+    spaced = [round(math.exp(math.log(last) * i / intervals)) for i in range(1, intervals)]
     return sorted({0, *spaced, last})
 
 
