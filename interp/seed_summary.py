@@ -1,0 +1,58 @@
+"""Cells of an analysis over seeds: mean, interval, sign flips, and a correction over the whole grid.
+
+The one place where an intervention's table becomes its summary. The tested column is a difference
+that is 0 where nothing happens: an effect minus its control, say.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
+
+CHECKPOINT = ["recipe", "run_id", "model", "word_order", "stage", "step"]
+"""Run columns without the seed."""
+
+
+def summarize_over_seeds(
+    table: pd.DataFrame, *, cell: Sequence[str], means: Sequence[str], tested: str
+) -> pd.DataFrame:
+    """One row for each cell and checkpoint.
+
+    Columns: the run columns without the seed, `cell`, the mean of each of `means`, then
+    `difference` (the mean of `tested`), its 95% t interval `ci_low ci_high` over seeds, `p_value`
+    by sign flips, `p_corrected` by the largest |t| of all rows returned, `p_smallest` (the least p
+    that so many seeds can give), `n` (summed, where the table counts one) and `n_seeds`.
+
+    Args:
+        table: One row for each seed and cell, with run columns.
+        cell: Columns that tell the cells of one checkpoint apart.
+        means: Columns to average over seeds.
+        tested: Column whose mean is held against 0.
+    """
+    keys = [*CHECKPOINT, *cell]
+    groups = list(table.groupby(keys, sort=True, dropna=False))
+    seeds = sorted(set(table["seed"]))
+    # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.
+    values = np.zeros((len(groups), len(seeds)))
+    for row, (_, group) in zip(values, groups, strict=True):
+        row[[seeds.index(seed) for seed in group["seed"]]] = group[tested]
+    records = []
+    for (key, group), p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
+        low, high = t_interval(group[tested])
+        records.append(
+            dict(zip(keys, key, strict=True))  # pyright: ignore[reportArgumentType]
+            | {name: group[name].mean() for name in means}
+            | {
+                "difference": group[tested].mean(),
+                "ci_low": low,
+                "ci_high": high,
+                "p_value": sign_flip_p(group[tested]),
+                "p_corrected": p_corrected,
+                "p_smallest": smallest_sign_flip_p(len(group)),
+            }
+            | ({"n": group["n"].sum()} if "n" in group else {})
+            | {"n_seeds": len(group)}
+        )
+    return pd.DataFrame(records)
