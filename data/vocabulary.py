@@ -195,3 +195,9 @@ SUBSETS: dict[str, Subset] = {
         D10_CONS_QA10,
     )
 }
+
+COMPARED: dict[Stage, tuple[str, str]] = {
+    Stage.ONE: (D1_CONS_QA1.name, D2_INCONS_QA2.name),
+    Stage.TWO: (D5_CONS.name, D6_CONS.name),
+}
+"""By stage the two subsets, of the reliable and the unreliable tag, whose definitions are new."""

@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 def add_analysis_commands(commands: Subparsers) -> None:
     """Enters this module's commands."""
     probe = commands.add_parser("probe", help="linear probes over sites, roles, seeds and runs")
-    _add_selectors(probe)
+    add_selectors(probe)
     probe.add_argument(
         "--target",
         action="append",
@@ -34,7 +34,7 @@ def add_analysis_commands(commands: Subparsers) -> None:
     probe.set_defaults(run=run_probes)
 
     lens = commands.add_parser("lens", help="logit lens and tuned lens by layer and role")
-    _add_selectors(lens)
+    add_selectors(lens)
     lens.set_defaults(run=run_lens)
 
     sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
@@ -47,7 +47,7 @@ def add_analysis_commands(commands: Subparsers) -> None:
     sweep.set_defaults(run=run_named_sweep)
 
 
-def _add_selectors(parser: argparse.ArgumentParser) -> None:
+def add_selectors(parser: argparse.ArgumentParser) -> None:
     """Which checkpoints, and where in model and text; the same for every analysis."""
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="together one grid")
     parser.add_argument(
@@ -64,7 +64,7 @@ def _add_selectors(parser: argparse.ArgumentParser) -> None:
 
 def run_probes(arguments: argparse.Namespace) -> int:
     """Fills a grid of probes and prints its summary."""
-    selection = _selection(arguments)
+    selection = selection_of(arguments)
 
     from interp.probe_targets import Target
 
@@ -72,20 +72,20 @@ def run_probes(arguments: argparse.Namespace) -> int:
     for name in arguments.target or ():
         if name not in choices:
             raise InputError(f"no target {name!r}; choose one of {', '.join(choices)}")
-    roles = _roles(arguments)
+    roles = roles_of(arguments)
 
     from interp.probes import ProbeAnalysis
 
     analysis = ProbeAnalysis(quick=arguments.quick)
     if arguments.target:
-        analysis = replace(analysis, targets=_unique(map(Target, arguments.target)))
+        analysis = replace(analysis, targets=unique(map(Target, arguments.target)))
     if roles:
         analysis = replace(analysis, roles=roles)
-    summary = _fill(analysis, selection)
+    summary = fill(analysis, selection)[1]
     logistic = summary.loc[summary["probe"] == "logistic"]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
     columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "n_seeds"]
-    _print(logistic, columns, selection)
+    print_summary(logistic, columns, selection)
     smallest = max(summary["p_smallest"].tolist())
     print(
         "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
@@ -96,19 +96,19 @@ def run_probes(arguments: argparse.Namespace) -> int:
 
 def run_lens(arguments: argparse.Namespace) -> int:
     """Fills a grid of lenses and prints its summary."""
-    selection = _selection(arguments)
+    selection = selection_of(arguments)
 
     from interp.addresses import check_residual
 
     check_residual(arguments.site or ())
-    roles = _roles(arguments)
+    roles = roles_of(arguments)
 
     from interp.lenses import LensAnalysis
 
     analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
-    summary = _fill(analysis, selection)
+    summary = fill(analysis, selection)[1]
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
-    _print(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
+    print_summary(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
     print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
     return 0
 
@@ -145,8 +145,10 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _selection(arguments: argparse.Namespace) -> "GridSelection":
-    """The grid that the selectors describe, checked against the runs."""
+def selection_of(
+    arguments: argparse.Namespace, *, sites: tuple[str, ...] | None = None
+) -> "GridSelection":
+    """The grid that the selectors describe, checked against the runs; `sites` unless others are."""
     from training.runs import Run
 
     runs = tuple(Run.load(folder) for folder in arguments.folders)
@@ -163,33 +165,36 @@ def _selection(arguments: argparse.Namespace) -> "GridSelection":
         runs=runs,
         stage=arguments.stage,
         step=arguments.step,
-        seeds=_unique(arguments.seed) if arguments.seed else None,
-        sites=_unique(arguments.site) if arguments.site else None,
-        layers=_unique(arguments.layer) if arguments.layer else None,
+        seeds=unique(arguments.seed) if arguments.seed else None,
+        sites=unique(arguments.site) if arguments.site else sites,
+        layers=unique(arguments.layer) if arguments.layer else None,
     )
     selection.check()
     return selection
 
 
-def _roles(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
+def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
+    """The roles that were named, each once."""
     from interp.addresses import TokenRole
 
-    return _unique(TokenRole.parse(role) for role in arguments.role or ())
+    return unique(TokenRole.parse(role) for role in arguments.role or ())
 
 
-def _unique(values: Iterable[Value]) -> tuple[Value, ...]:
+def unique(values: Iterable[Value]) -> tuple[Value, ...]:
+    """Each value once, in order."""
     return tuple(dict.fromkeys(values))
 
 
-def _fill(analysis: "Analysis", selection: "GridSelection") -> "pd.DataFrame":
+def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Runs the grid behind a progress bar; its rows and its summary."""
     from interp.grids import run_grid
     from training.progress import show_progress
 
     with show_progress(analysis.name, unit="checkpoint") as progress:
-        return run_grid(analysis, selection, progress=progress)[1]
+        return run_grid(analysis, selection, progress=progress)
 
 
-def _print(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
+def print_summary(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
     """A table on the terminal; a run's folder is told only where several are compared."""
     shown = summary[columns].round(3)
     if len(selection.runs) > 1:

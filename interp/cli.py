@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from data.errors import DamagedError, InputError
 from interp.analysis_cli import add_analysis_commands
+from interp.intervention_cli import add_intervention_commands
 from training.cli import Subparsers, add_commands
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_commands(commands)
     add_analysis_commands(commands)
+    add_intervention_commands(commands)
     _add_report(commands)
     return parser
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from data.vocabulary import COMPARED, Stage
 from interp.grid_plots import plot_probes
 from interp.grid_tables import last_checkpoints, one_checkpoint, question_only
 from interp.grid_wording import is_found, probe_sentences, reading_words
@@ -15,8 +16,6 @@ from training.runs import Run, read_table
 
 CONTROL = "QA7_UNSEEN"
 """Aliases that are never defined."""
-COMPARED = {1: ("D1_CONS_QA1", "D2_INCONS_QA2"), 2: ("D5_CONS", "D6_CONS")}
-"""By stage the two subsets, of either tag, whose definitions are trained there."""
 
 
 def probes_section(run: Run) -> Html | None:
@@ -53,7 +52,7 @@ def lens_section(run: Run) -> Html | None:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        compared = COMPARED[stage]
+        compared = COMPARED[Stage(stage)]
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]

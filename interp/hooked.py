@@ -213,7 +213,7 @@ class HookedModel:
         anew. Another class or other shapes are an InputError.
         """
         refuse_wrapped(model)
-        self._refuse_hooks("refresh")
+        self.refuse_hooks("refresh()")
         if self.is_processed:
             raise InputError("a processed view cannot be refreshed; refresh first, then process")
         reference = PlainReference.of(model)
@@ -232,7 +232,7 @@ class HookedModel:
         For direct logit attribution only: its log-probabilities are the model's, its logits
         differ by a constant at each position, its activations are not the trained model's.
         """
-        self._refuse_hooks("processed")
+        self.refuse_hooks("processed()")
         self.logits(self._reference.tokens)  # drops a graph that cannot be copied
         view = copy.copy(self)
         with preserved_random_state(self.device):
@@ -268,9 +268,10 @@ class HookedModel:
         self.live_hooks = frozenset(self._live.moments)
         self.editable_hooks = self._live.editable
 
-    def _refuse_hooks(self, method: str) -> None:
+    def refuse_hooks(self, method: str) -> None:
+        """Raise InputError if hooks are on this view: `method` would not see what they do."""
         if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):
-            raise InputError(f"{method}() while hooks are attached; leave their `with` block first")
+            raise InputError(f"{method} while hooks are attached; leave their `with` block first")
 
 
 def load_hooked(

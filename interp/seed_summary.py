@@ -39,10 +39,10 @@ def summarize_over_seeds(
     for row, (_, group) in zip(values, groups, strict=True):
         row[[seeds.index(seed) for seed in group["seed"]]] = group[tested]
     records = []
-    for (key, group), p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
+    for (_, group), p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
         low, high = t_interval(group[tested])
         records.append(
-            dict(zip(keys, key, strict=True))  # pyright: ignore[reportArgumentType]
+            {name: group[name].iloc[0] for name in keys}
             | {name: group[name].mean() for name in means}
             | {
                 "difference": group[tested].mean(),

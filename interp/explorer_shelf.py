@@ -1,0 +1,184 @@
+"""What the explorer keeps at hand: the rows of a seed, and the models that were looked at last.
+
+Rows are drawn anew, which is quick, and tokenized as they are asked for, which is not.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from data.errors import InputError
+from data.rows import Row, SeedData
+from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
+from data.vocabulary import SUBSETS, Kind, Role
+from interp.hooked import HookedModel, load_hooked
+from training.runs import Run
+
+Key, Value = TypeVar("Key"), TypeVar("Value")
+KEPT_MODELS, KEPT_SEEDS = 4, 8
+SAMPLE = 512
+"""So many questions make a mean activation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A checkpoint of one of the explorer's runs."""
+
+    run: int
+    """Its place among the runs, from 0."""
+    seed: int
+    stage: int
+    step: int
+
+
+class SeedRows:
+    """The questions and definitions of one seed, by subset and alias.
+
+    Attributes:
+        subjects: Questions by subset and by what is asked about: an alias, or in QA4 an entity.
+    """
+
+    def __init__(self, data: SeedData) -> None:
+        """Sort the rows; nothing is tokenized yet."""
+        self.words = data.words
+        self._tokenizer = word_tokenizer(data.words)
+        self._tokenized: dict[str, TokenizedRow] = {}
+        self._definitions: dict[str | None, list[Row]] = {}
+        self._facts: dict[tuple[str | None, str | None], Row] = {}
+        self._entities: dict[str, Row] = {}
+        self._answers: dict[str | None, dict[str, Row]] = {}
+        self._asked = [row for row in data.rows if row.is_evaluated]
+        by_subset: dict[str, dict[str, list[Row]]] = {name: {} for name in SUBSETS}
+        for row in data.rows:
+            self._sort(row, by_subset)
+        self.subjects = {name: found for name, found in by_subset.items() if found}
+
+    def _sort(self, row: Row, by_subset: dict[str, dict[str, list[Row]]]) -> None:
+        if row.entity is not None and Role.ENTITY in row.rendered.spans:
+            self._entities.setdefault(row.entity, row)
+        if row.kind is Kind.DEFINITION:
+            self._definitions.setdefault(row.alias, []).append(row)
+            return
+        by_subset[row.subset].setdefault(row.alias or row.entity or "", []).append(row)
+        self._answers.setdefault(row.question, {}).setdefault(row.rendered.answer, row)
+        if row.entity is not None:
+            self._facts.setdefault((row.entity, row.question), row)
+
+    def tokenized(self, rows: Sequence[Row]) -> list[TokenizedRow]:
+        """The same rows as the model sees them."""
+        new = [row for row in rows if row.row_id not in self._tokenized]
+        self._tokenized |= {t.row.row_id: t for t in tokenize_rows(new, self._tokenizer)}
+        return [self._tokenized[row.row_id] for row in rows]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token."""
+        return list(self._tokenizer.convert_ids_to_tokens(list(ids)))
+
+    def vocabulary(self) -> dict[str, int]:
+        """The number of every token."""
+        return self._tokenizer.get_vocab()
+
+    def definitions(self, question: Row) -> list[Row]:
+        """What is stated about the alias that a question asks about."""
+        return [] if question.alias is None else self._definitions.get(question.alias, [])
+
+    def stated(self, question: Row) -> Row | None:
+        """A row with the answer that the alias's definition implies, if there is one."""
+        for definition in self.definitions(question):
+            if definition.question is None:
+                return self._facts.get((definition.entity, question.question))
+            if definition.question == question.question:
+                return definition
+        return None
+
+    def stated_entity(self, question: Row) -> str | None:
+        """The entity that the alias's definition names, if there is one."""
+        return next((d.entity for d in self.definitions(question) if d.entity), None)
+
+    def answer_tokens(self, question: Row) -> list[int]:
+        """The first token of everything that the same question is ever answered with."""
+        return _first_answer_tokens(self.tokenized([*self._answers[question.question].values()]))
+
+    def answer_token(self, row: Row) -> int:
+        """The first token of a row's answer."""
+        return _first_answer_tokens(self.tokenized([row]))[0]
+
+    def entity_tokens(self) -> dict[str, int]:
+        """The first token of every entity that some row writes out."""
+        rows = self.tokenized(list(self._entities.values()))
+        spans = [row.input_ids[row.spans[Role.ENTITY][0]] for row in rows]
+        return dict(zip(self._entities, spans, strict=True))
+
+    def laid_out_alike(self, row: TokenizedRow) -> list[TokenizedRow]:
+        """Questions of all subsets with the roles of this row at the same positions.
+
+        At most `SAMPLE`, taken at even distances, the same ones at each call.
+        """
+        distance = max(1, len(self._asked) // SAMPLE)
+        asked = self.tokenized(self._asked[::distance][:SAMPLE])
+        return [other for other in asked if is_laid_out_alike(row, other)] or [row]
+
+
+def is_laid_out_alike(row: TokenizedRow, other: TokenizedRow) -> bool:
+    """Whether the two have the same roles and answers at the same positions."""
+    return row.spans == other.spans and row.answer_positions == other.answer_positions
+
+
+def _first_answer_tokens(rows: Sequence[TokenizedRow]) -> list[int]:
+    return [row.input_ids[row.answer_positions[0]] for row in rows]
+
+
+class Shelf:
+    """Rows and models of the runs, the last few of each kept."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        """Nothing is read before it is asked for."""
+        self.runs = tuple(runs)
+        self._rows: OrderedDict[tuple[int, int], SeedRows] = OrderedDict()
+        self._models: OrderedDict[Place, HookedModel] = OrderedDict()
+
+    def rows(self, run: int, seed: int) -> SeedRows:
+        """The rows of a seed of a run.
+
+        Raises:
+            InputError: the run has no such seed.
+        """
+        key = (run, seed)
+        if key not in self._rows:
+            self.runs[run].require_seed(seed)
+            self._rows[key] = SeedRows(self.runs[run].config.data.build(seed))
+        return _kept(self._rows, key, KEPT_SEEDS)
+
+    def model(self, place: Place) -> HookedModel:
+        """A checkpoint as a hooked model; nobody else changes it.
+
+        Raises:
+            InputError: there is no such checkpoint, or it was trained on other rows than this
+                version draws.
+            DamagedError: a file of it is damaged.
+        """
+        if place not in self._models:
+            run = self.runs[place.run]
+            model = load_hooked(run, place.seed, place.stage, place.step)
+            self._check_vocabulary(place, model)
+            self._models[place] = model
+        return _kept(self._models, place, KEPT_MODELS)
+
+    def _check_vocabulary(self, place: Place, model: HookedModel) -> None:
+        """Aliases are drawn at random, so another draw has other words."""
+        drawn = self.rows(place.run, place.seed).vocabulary()
+        if model.tokenizer is not None and model.tokenizer.get_vocab() != drawn:
+            run = self.runs[place.run]
+            raise InputError(
+                f"this version draws other rows for seed {place.seed} than {run.folder} was "
+                f"trained on; install iml-workbench {run.info['versions'].get('iml-workbench')}"
+            )
+
+
+def _kept(shelf: OrderedDict[Key, Value], key: Key, capacity: int) -> Value:
+    """The value of a key, now the one used last; what was not used longest goes."""
+    shelf.move_to_end(key)
+    while len(shelf) > capacity:
+        shelf.popitem(last=False)
+    return shelf[key]

@@ -1,0 +1,282 @@
+"""The explorer on the screen: menus, texts and four figures that follow them.
+
+Everything that is shown is computed in `interp.explorer_view`; here is only when, and where.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+import plotly.graph_objects as go
+
+from data.errors import DamagedError, InputError
+from interp.explorer_choice import Choice, Menu, settle
+from interp.explorer_figures import (
+    cell_words,
+    grid_roles,
+    grid_rows,
+    plot_answers,
+    plot_grid,
+    plot_heads,
+    plot_lens,
+)
+from interp.explorer_shelf import Shelf
+from interp.explorer_texts import error_html, pair_words, texts_html
+from interp.explorer_view import (
+    Ablation,
+    Cell,
+    View,
+    answers_table,
+    attention_table,
+    chance,
+    grid_cells,
+    lens_table,
+    logit_differences,
+    patch_grid_of_pair,
+    read_view,
+)
+from interp.patching import Direction
+
+MENUS = {
+    "run": "word order",
+    "seed": "seed",
+    "stage": "stage",
+    "step": "step",
+    "subset": "subset",
+    "alias": "alias",
+    "question": "question",
+    "against": "other alias",
+}
+"""Fields of a choice, and what stands before their menus."""
+ALL_HEADS = ("all heads", None)
+
+
+class Explorer:
+    """The explorer of some runs; `explore` makes one, Jupyter shows it.
+
+    Attributes:
+        widget: What Jupyter shows.
+        menus: The menus by name: the fields of a choice, `head`, `direction` and `ablation`.
+        view: What is looked at now.
+        grid: Its patching grid.
+        cells: The ablated cells.
+    """
+
+    view: View
+
+    def __init__(self, shelf: Shelf, choice: Choice) -> None:
+        """Computes and lays out the first view."""
+        self.shelf = shelf
+        self.cells: tuple[Cell, ...] = ()
+        self.grid = pd.DataFrame()
+        self._is_settling = False
+        self._menu = settle(shelf, choice)
+        self.menus: dict[str, widgets.Dropdown] = {name: _dropdown(MENUS[name]) for name in MENUS}
+        self.menus["head"] = _dropdown("attention of")
+        self.menus["direction"] = _dropdown("patching", [(str(d), d) for d in Direction])
+        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in Ablation])
+        self.reset_button = widgets.Button(description="undo ablations", disabled=True)
+        self.message, self.texts = widgets.HTML(), widgets.HTML()
+        self.panels = {name: _Panel() for name in ("answers", "lens", "heads", "grid")}
+        self.panels["grid"].on_click = self._toggle_point
+        self._look()
+        for name, menu in self.menus.items():
+            menu.observe(partial(self._on_menu, name), "value")
+        self.reset_button.on_click(lambda _button: self.set_cells(()))
+        self.widget = self._layout()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Jupyter's way to ask for the widget."""
+        return self.widget._repr_mimebundle_(**options)
+
+    @property
+    def choice(self) -> Choice:
+        """Where somebody looks now."""
+        return self._menu.choice
+
+    def figure(self, name: str) -> go.FigureWidget:
+        """The figure on the screen: `answers`, `lens`, `heads` or `grid`."""
+        return self.panels[name].figure
+
+    def toggle(self, cell: Cell) -> None:
+        """Ablates a cell of the grid, or takes its ablation back: what a click does."""
+        others = tuple(each for each in self.cells if each != cell)
+        self.set_cells(others if cell in self.cells else (*others, cell))
+
+    def set_cells(self, cells: tuple[Cell, ...]) -> None:
+        """Ablates these cells of the grid and no others.
+
+        Raises:
+            InputError: one is not of the grid.
+        """
+        known = grid_cells(self.grid)
+        for cell in cells:
+            if cell not in known:
+                raise InputError(f"{cell} is not in the grid; choose one of its cells")
+        self.cells = cells
+        self._show()
+
+    def _on_menu(self, name: str, change: Any) -> None:
+        if self._is_settling:
+            return
+        previous = self._menu
+        try:
+            if name in MENUS:
+                chosen = replace(previous.choice, **{name: change["new"]})
+                self._menu = settle(self.shelf, chosen)
+                self._look()
+            elif name == "direction":
+                self._look()
+            else:
+                self._show()
+            self.message.value = ""
+        except (InputError, DamagedError) as error:
+            self._menu = previous
+            self._fill_menus(previous)
+            self.message.value = error_html(str(error))
+
+    def _look(self) -> None:
+        """Opens what is chosen; ablations stay where the new view has their cells."""
+        menu = self._menu
+        model = self.shelf.model(menu.choice.place)
+        assert menu.choice.seed is not None
+        rows = self.shelf.rows(menu.choice.run, menu.choice.seed)
+        view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
+        self.grid = patch_grid_of_pair(view, self.menus["direction"].value)
+        self.view = view
+        self._reading = read_view(view)
+        known = grid_cells(self.grid)
+        self.cells = tuple(cell for cell in self.cells if cell in known)
+        self._fill_menus(menu)
+        self.texts.value = texts_html(view)
+        self._show()
+
+    def _show(self) -> None:
+        """Draws what is looked at, with the ablations."""
+        view, before = self.view, self._reading
+        ablation = self.menus["ablation"].value
+        after = read_view(view, self.cells, ablation) if self.cells else None
+        ablated, guess = cell_words(self.cells, ablation), chance(view)
+        panels = self.panels
+        answers = answers_table(view, before, after)
+        panels["answers"].show(plot_answers(answers, chance=guess, ablated=ablated))
+        lens = lens_table(view, before, after)
+        panels["lens"].show(plot_lens(lens, chance=guess, ablated=ablated))
+        pattern = attention_table(after or before, head=self.menus["head"].value)
+        panels["heads"].show(plot_heads(pattern, view.prompt, ablated=ablated))
+        roles = grid_roles(self.grid)
+        about = pair_words(view, logit_differences(view, before), self.menus["direction"].value)
+        tokens = [view.prompt[role.position(view.question)] for role in roles]
+        panels["grid"].show(plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about))
+        self.reset_button.disabled = not self.cells
+
+    def _toggle_point(self, row: int, column: int) -> None:
+        layer, site, head = grid_rows(self.grid)[row]
+        role = grid_roles(self.grid)[column]
+        for cell in grid_cells(self.grid):
+            at = cell.site
+            if (at.layer, at.name, at.head, cell.role) == (layer, site, head, role):
+                self.toggle(cell)
+                return
+
+    def _fill_menus(self, menu: Menu) -> None:
+        """Puts options and values into the menus without following them."""
+        self._is_settling = True
+        try:
+            for name, options in menu.options.items():
+                _fill(self.menus[name], options, getattr(menu.choice, name))
+            model = self.shelf.model(menu.choice.place)
+            heads = [
+                (f"layer {layer}, head {head}", (layer, head))
+                for layer in range(model.n_layers)
+                for head in range(model.n_heads)
+            ]
+            value = self.menus["head"].value
+            known = {head for _, head in heads}
+            _fill(self.menus["head"], [ALL_HEADS, *heads], value if value in known else None)
+        finally:
+            self._is_settling = False
+
+    def _layout(self) -> widgets.VBox:
+        shown = [name for name in self.menus if name != "run" or len(self.shelf.runs) > 1]
+        wrapped = widgets.Layout(flex_flow="row wrap", align_items="center", width="100%")
+        menus = [self.menus[name] for name in shown]
+        boxes = [self.panels[name].box for name in ("answers", "heads", "lens", "grid")]
+        return widgets.VBox(
+            [
+                widgets.HBox([*menus, self.reset_button], layout=wrapped),
+                self.message,
+                self.texts,
+                widgets.HBox(boxes, layout=widgets.Layout(flex_flow="row wrap", width="100%")),
+            ]
+        )
+
+
+class _Panel:
+    """A figure on the screen, updated in place as long as its make-up stays."""
+
+    figure: go.FigureWidget
+
+    def __init__(self) -> None:
+        self.box = widgets.Box(layout=widgets.Layout(flex="0 0 auto"))
+        self.on_click: Callable[[int, int], None] | None = None
+        self._make_up: object = None
+        self._shown: dict[str, Any] = {}
+
+    def show(self, figure: go.Figure) -> None:
+        """Only what changed is sent, and validated: plotly takes its time for the rest."""
+        new, make_up = figure.to_dict(), _make_up(figure)
+        if make_up != self._make_up:
+            self._replace(figure)
+        else:
+            with self.figure.batch_update():
+                for trace, was, now in zip(
+                    self.figure.data, self._shown["data"], new["data"], strict=True
+                ):
+                    trace.update(_changed(was, now), overwrite=True)
+                changed = _changed(self._shown["layout"], new["layout"])
+                self.figure.layout.update(changed, overwrite=True)
+        self._shown, self._make_up = new, make_up
+
+    def _replace(self, figure: go.Figure) -> None:
+        old = self.box.children
+        self.figure = go.FigureWidget(figure)
+        if self.on_click is not None and self.figure.data:
+            self.figure.data[0].on_click(self._clicked)
+        self.box.children = (self.figure,)
+        for widget in old:
+            widget.close()
+
+    def _clicked(self, _trace: object, points: Any, _state: object) -> None:
+        for place in points.point_inds:
+            row, column = place
+            assert self.on_click is not None
+            self.on_click(row, column)
+
+
+def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What is to be set so that the one becomes the other; None where something is no more."""
+    gone: dict[str, Any] = dict.fromkeys(was.keys() - now.keys())
+    return gone | {key: value for key, value in now.items() if was.get(key) != value}
+
+
+def _make_up(figure: go.Figure) -> object:
+    """What an update in place cannot change: traces and their axes."""
+    axes = sorted(name for name in figure.layout if "axis" in name)
+    return [(trace.type, trace.legendgroup, trace.xaxis) for trace in figure.data], axes
+
+
+def _dropdown(name: str, options: Any = ()) -> widgets.Dropdown:
+    layout = widgets.Layout(width="236px")
+    style = {"description_width": "80px"}
+    return widgets.Dropdown(options=options, description=name, layout=layout, style=style)
+
+
+def _fill(menu: widgets.Dropdown, options: Any, value: object) -> None:
+    if tuple(menu.options) != tuple(options):
+        menu.options = options
+    if menu.value != value:
+        menu.value = value

@@ -1,0 +1,205 @@
+"""Clean / corrupted pairs as tensors, and which of them the model answers with confidence.
+
+A pass reads a prompt and, for answers of several tokens, the clean answer but its last token: the
+logits at the last `answer` positions then predict the clean answer's tokens in both prompts.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from data.errors import InputError
+from data.pairs import PromptPair, check_pair
+from data.tokens import TokenizedRow
+from interp.activations import pad_tokens
+from interp.addresses import TokenRole
+from interp.hooked import HookedModel
+
+CONFIDENT = 0.5
+"""Least probability of a prompt's own answer: what is not answered cannot be traced."""
+PAIRS_A_BATCH = 64
+EVERYWHERE = "all"
+"""The role that stands for every position of the prompt at once."""
+
+
+class Metric(StrEnum):
+    """How much a pass says the clean answer."""
+
+    LOGIT_DIFF = "logit_diff"
+    """Logit of the clean answer's first token minus that of the corrupted one's."""
+    ANSWER_LOG_PROB = "answer_log_prob"
+    """In nats, summed over the clean answer's tokens."""
+    PROBABILITY = "probability"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch:
+    """Pairs of one length."""
+
+    clean: Int[Tensor, "pair pos"]
+    corrupted: Int[Tensor, "pair pos"]
+    answers: Int[Tensor, "pair answer"]
+    """Tokens of the clean prompt's answer, predicted at the last positions."""
+    foils: Int[Tensor, " pair"]
+    """First token of the corrupted prompt's answer."""
+    roles: tuple[str, ...]
+    masks: Bool[Tensor, "role pair pos"]
+    """Where each role stands; the same in both prompts."""
+
+    @property
+    def kept(self) -> int:
+        """Number of last positions whose logits are read."""
+        return self.answers.shape[1]
+
+
+def batch_pairs(pairs: Sequence[PromptPair], roles: Sequence[str]) -> list[PairBatch]:
+    """Pairs as tensors, those of one length together, in batches of about one size.
+
+    Args:
+        pairs: At least one.
+        roles: Names of token roles, or `all` for the whole prompt.
+
+    Raises:
+        InputError: there is no pair, the two prompts of one differ in length, or one lacks a role.
+    """
+    if not pairs:
+        raise InputError("an empty set of pairs; choose another kind or subset")
+    groups: defaultdict[tuple[int, int], list[PromptPair]] = defaultdict(list)
+    for pair in pairs:
+        check_pair(pair)
+        answer = pair.clean.answer_positions
+        groups[answer[0], len(answer)].append(pair)
+    parts = [
+        [group[i] for i in places]
+        for _, group in sorted(groups.items())
+        for places in np.array_split(np.arange(len(group)), -(-len(group) // PAIRS_A_BATCH))
+    ]
+    return [_batch(part, roles) for part in parts]
+
+
+def prompt_roles(pairs: Sequence[PromptPair]) -> tuple[TokenRole, ...]:
+    """The roles that every prompt has, each position named once, in the order of the first prompt.
+
+    Of an element of one token it is the last token's name, and the prompt's end keeps the name of
+    the element that ends there.
+    """
+    named: dict[tuple[int, ...], TokenRole] = {}
+    for role in sorted(TokenRole, key=_rank):
+        try:
+            places = tuple(role.position(pair.clean) for pair in pairs)
+        except InputError:
+            continue
+        before = all(
+            place < pair.clean.answer_positions[0]
+            for place, pair in zip(places, pairs, strict=True)
+        )
+        if before:
+            named.setdefault(places, role)
+    return tuple(named[places] for places in sorted(named))
+
+
+def confident_pairs(
+    model: HookedModel, pairs: Sequence[PromptPair], *, least: float = CONFIDENT
+) -> tuple[list[PromptPair], float]:
+    """The pairs whose prompts the model answers, and the share that was dropped.
+
+    A corrupted prompt counts where it has an answer of its own.
+
+    Raises:
+        InputError: there is no pair, or none of which both answers reach the probability `least`.
+    """
+    if not pairs:
+        raise InputError("an empty set of pairs; choose another kind or subset")
+    sure = answer_probability(model, [pair.clean for pair in pairs]) >= least
+    answerable = [i for i, pair in enumerate(pairs) if pair.corrupted_is_answerable]
+    if answerable:
+        other = answer_probability(model, [pairs[i].corrupted for i in answerable])
+        sure[answerable] &= other >= least
+    kept = [pair for pair, is_sure in zip(pairs, sure.tolist(), strict=True) if is_sure]
+    if not kept:
+        raise InputError(
+            f"the model answers none of {len(pairs)} {pairs[0].kind} pairs of {pairs[0].subset} "
+            f"with a probability of {least}; choose another checkpoint, subset or --confidence"
+        )
+    return kept, 1 - len(kept) / len(pairs)
+
+
+def read_metrics(
+    logits: Float[Tensor, "*cell pair kept d_vocab"], batch: PairBatch, metrics: Sequence[Metric]
+) -> Float[Tensor, "metric *cell pair"]:
+    """What the logits at the last positions say of each pair's clean answer."""
+    answers, foils = batch.answers.to(logits.device), batch.foils.to(logits.device)
+    logits = logits.float()
+    chosen = logits.gather(-1, answers.expand(logits.shape[:-1])[..., None])[..., 0]
+    values = []
+    for metric in metrics:
+        if metric is Metric.LOGIT_DIFF:
+            first = logits[..., 0, :]
+            foil = first.gather(-1, foils.expand(first.shape[:-1])[..., None])[..., 0]
+            values.append(chosen[..., 0] - foil)
+            continue
+        log_prob = (chosen - logits.logsumexp(-1)).sum(-1)
+        values.append(log_prob if metric is Metric.ANSWER_LOG_PROB else log_prob.exp())
+    return torch.stack(values)
+
+
+def answer_probability(model: HookedModel, rows: Sequence[TokenizedRow]) -> Float[Tensor, " row"]:
+    """Probability of each row's answer after its prompt, over all of the answer's tokens."""
+    tokens = pad_tokens([row.input_ids for row in rows])
+    log_probs = model.logits(tokens).float().log_softmax(-1).cpu()
+    chosen = log_probs[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
+    return torch.stack(
+        [
+            chosen[i, row.answer_positions[0] - 1 : row.answer_positions[-1]].sum()
+            for i, row in enumerate(rows)
+        ]
+    ).exp()
+
+
+def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
+    answers = [_answer(pair.clean) for pair in pairs]
+    forced = [answer[:-1] for answer in answers]
+    prompts = [
+        [[*row.input_ids[: row.answer_positions[0]], *extra] for row in rows_of]
+        for rows_of, extra in zip(((p.clean, p.corrupted) for p in pairs), forced, strict=True)
+    ]
+    clean = torch.tensor([both[0] for both in prompts])
+    masks = torch.zeros(len(roles), *clean.shape, dtype=torch.bool)
+    for i, role in enumerate(roles):
+        for j, pair in enumerate(pairs):
+            if role == EVERYWHERE:
+                masks[i, j] = True
+            else:
+                masks[i, j, _shared_position(pair, TokenRole.parse(role))] = True
+    return PairBatch(
+        clean=clean,
+        corrupted=torch.tensor([both[1] for both in prompts]),
+        answers=torch.tensor(answers),
+        foils=torch.tensor([_answer(pair.corrupted)[0] for pair in pairs]),
+        roles=tuple(roles),
+        masks=masks,
+    )
+
+
+def _answer(row: TokenizedRow) -> list[int]:
+    return [row.input_ids[i] for i in row.answer_positions]
+
+
+def _shared_position(pair: PromptPair, role: TokenRole) -> int:
+    place = role.position(pair.clean)
+    if role.position(pair.corrupted) != place or place >= pair.clean.answer_positions[0]:
+        raise InputError(
+            f"{role} does not stand at one place of both prompts of {pair.pair_id}; "
+            "choose a role before the answer"
+        )
+    return place
+
+
+def _rank(role: TokenRole) -> tuple[bool, bool]:
+    return role is TokenRole.PROMPT_LAST, role.endswith("_first")
