@@ -44,9 +44,9 @@ class AblationKind(StrEnum):
 class Reference:
     """What some sites hold at the tokens of reference rows."""
 
-    values: Mapping[str, Float[Tensor, "token *width"]]
+    values: Mapping[str, Float[Tensor, "token ..."]]
     """By hook name; heads have an axis of their own."""
-    tokens: Mapping[Meaning, Int[Tensor, " token"]]
+    tokens: Mapping[Meaning, Sequence[int]]
     """The tokens of each meaning, at most one of a row."""
     owners: Mapping[Meaning, Mapping[str, int]]
     """By row id, which of them is that row's."""
@@ -87,7 +87,7 @@ class Reference:
                 parts[hook].append(cache[hook][row_of, position])
         return cls(
             values={hook: torch.cat(values) for hook, values in parts.items()},
-            tokens={meaning: torch.tensor(found) for meaning, found in tokens.items()},
+            tokens=tokens,
             owners=owners,
             places=tuple(places),
         )
@@ -136,7 +136,7 @@ class Ablation:
 
     def _replacements(
         self, rows: Sequence[TokenizedRow], found: list[tuple[int, int, Meaning]]
-    ) -> Float[Tensor, "spot *width"]:
+    ) -> Float[Tensor, "spot ..."]:
         assert self.reference is not None
         known, values = self.reference.tokens, self.reference.values[self.site.hook]
         for i, position, meaning in found:
@@ -175,7 +175,7 @@ class Ablation:
             self.reference.tokens[meaning][number]
             for (_, _, meaning), number in zip(found, drawn, strict=True)
         ]
-        return torch.stack(tokens)
+        return torch.tensor(tokens)
 
 
 def ablate(

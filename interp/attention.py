@@ -101,8 +101,8 @@ def attention_by_role(
         uniform[indices] = torch.einsum(
             "bdq,qk,bks->bds", looking, even_attention(tokens.shape[1]), member
         )
-    if not np.isfinite(weights[~np.isnan(np.broadcast_to(uniform[:, None, None], weights.shape))]
-                       ).all():  # fmt: skip
+    is_present = ~np.isnan(uniform[:, None, None])
+    if not np.isfinite(weights[np.broadcast_to(is_present, weights.shape)]).all():
         raise InputError("attention is not finite; the model is damaged or diverged")
     return RoleAttention(
         weights=weights, uniform=uniform, layers=chosen, destinations=destinations, sources=sources

@@ -84,7 +84,8 @@ class AttentionAnalysis:
         scores = token_scores(model, tokens, layers=layers)
         tables.append(scores.assign(subset=NO_SUBSET, text="random", destination="", source=""))
         tables.append(_composition_table(model, layers))
-        return Measured(table=pd.concat(tables)[[*COORDINATES, "value", "control", "n"]])
+        columns = [*COORDINATES, "value", "control", "n"]
+        return Measured(table=pd.concat(tables).reset_index(drop=True).loc[:, columns])
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `summarize_attention`."""
@@ -109,7 +110,7 @@ class AttentionAnalysis:
 
 def summarize_attention(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each cell that means the same in every seed; see `interp.seed_summary`."""
-    cells = table.loc[is_comparable(table["head"])]
+    cells = table.loc[is_comparable(table)]
     return summarize_over_seeds(
         cells.assign(excess=cells["value"] - cells["control"]),
         cell=COORDINATES,
@@ -135,7 +136,7 @@ def attention_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataF
         if name not in set(table["subset"]):
             known = ", ".join(sorted(set(table["subset"])))
             raise InputError(f"the attention table has no subset {name!r}; choose from {known}")
-    cells = table.loc[is_comparable(table["head"])]
+    cells = table.loc[is_comparable(table)]
     shared = [c for c in table.columns if c not in ("subset", "value", "control", "n")]
     sides = [
         cells.loc[cells["subset"] == name, [*shared, "value", "n"]] for name in (higher, lower)

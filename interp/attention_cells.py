@@ -70,9 +70,9 @@ def first_half(rows: Sequence[TokenizedRow]) -> Bool[np.ndarray, " row"]:
     return np.array([place[unit] % 2 == 0 for unit in units], dtype=bool)
 
 
-def is_comparable(head: pd.Series) -> pd.Series:
-    """Which cells mean the same in every seed."""
-    return (head == ALL_HEADS) | head.str.startswith("#")
+def is_comparable(table: pd.DataFrame) -> Bool[np.ndarray, " cell"]:
+    """Which rows of a table with a column `head` mean the same in every seed."""
+    return np.array([not name.isdigit() for name in table["head"]], dtype=bool)
 
 
 def _ranked(

@@ -16,7 +16,7 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from interp.attention_analysis import attention_contrast
-from interp.attention_cells import ALL_HEADS
+from interp.attention_cells import ALL_HEADS, is_comparable
 from interp.grid_tables import ALPHA, one_checkpoint
 from interp.plots import style_figure
 
@@ -30,6 +30,7 @@ CONTROLS = {
     "value_norm": "control: as many other tokens",
     "direct_logit": "control: answers of other rows",
 }
+ARROW = "attended token → token that attends"
 CELL_HEIGHT, BELOW = 27, 120  # pixels
 
 
@@ -64,15 +65,15 @@ def plot_heads(
         InputError: nothing of that sort is there, or several checkpoints or seeds are.
     """
     chosen = _chosen(cells.loc[cells["subset"] == subset], kind, text, destinations, subset)
-    if "seed" in chosen and chosen["seed"].nunique() > 1:
+    if "seed" in chosen.columns and len(set(chosen["seed"])) > 1:
         raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
     stage, step = one_checkpoint(chosen)
-    is_summary = "p_corrected" in chosen
+    is_summary = "p_corrected" in chosen.columns
     panels = [
         _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
         _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
     ]
-    about = f"{subset}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}"
+    about = f"{subset}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
     figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
     figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02))
     return figure
@@ -108,7 +109,7 @@ def plot_attention_contrast(
         _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
         _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
     ]
-    about = f"{higher} minus {lower}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}"
+    about = f"{higher} minus {lower}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
     figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
     figure.update_layout(
         coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02),
@@ -131,10 +132,10 @@ def _chosen(
         cells = cells.loc[cells["destination"].isin(destinations)]
     if cells.empty:
         raise InputError(f"the attention table has no {kind} of {whose} in {text}; choose others")
-    if cells["run_id"].nunique() > 1:
+    if len(set(cells["run_id"])) > 1:
         raise InputError("the table holds several runs; choose the rows of one run_id")
-    if "seed" in cells:
-        cells = cells.loc[(cells["head"] != ALL_HEADS) & ~cells["head"].str.startswith("#")]
+    if "seed" in cells.columns:
+        cells = cells.loc[~is_comparable(cells)]
     heads = [f"{layer}.{head}" for layer, head in zip(cells["layer"], cells["head"], strict=True)]
     pairs = zip(cells["destination"], cells["source"], strict=True)
     return cells.assign(y=heads, x=[f"{source} → {destination}" for destination, source in pairs])
@@ -147,7 +148,8 @@ def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> 
     )  # fmt: skip
     for col, panel in enumerate(panels, start=1):
         figure.add_trace(_heat_map(cells, panel), row=1, col=col)
-    heads, pairs = list(dict.fromkeys(cells["y"])), list(dict.fromkeys(cells["x"]))
+    pairs = list(dict.fromkeys(cells["x"]))
+    heads = _ordered_heads(cells)
     style_figure(figure, title=title, height=150 + BELOW + CELL_HEIGHT * len(heads))
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
     figure.update_xaxes(**axis, categoryarray=pairs, tickangle=-40)
@@ -162,7 +164,7 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
     numbers = cells[panel.column].to_numpy()
     hover = "%{y}, %{x}: %{z:.3f}"
     details = None
-    if "p_corrected" in cells:
+    if "p_corrected" in cells.columns:
         details = cells[["difference", "ci_low", "ci_high", "p_value", "p_corrected"]].to_numpy()
         hover += (
             "<br>difference %{customdata[0]:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]"
@@ -173,7 +175,10 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
         x=cells["x"],
         y=cells["y"],
         z=numbers,
-        text=[f"{number:.2f}{mark}" for number, mark in zip(numbers, marks, strict=True)],
+        # Adding 0 makes -0.0 plain 0.
+        text=[
+            f"{number:.2f}{mark}" for number, mark in zip(numbers.round(2) + 0, marks, strict=True)
+        ],
         texttemplate="%{text}",
         textfont={"size": 11},
         customdata=details,
@@ -182,6 +187,16 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
         xgap=1,
         ygap=1,
     )
+
+
+def _ordered_heads(cells: pd.DataFrame) -> list[str]:
+    """From below: layers upwards; within one the weakest rank first and all heads last."""
+
+    def key(name: str) -> tuple[int, int]:
+        layer, _, head = name.partition(".")
+        return int(layer), 1 if head == ALL_HEADS else -int(head.removeprefix("#"))
+
+    return sorted(set(cells["y"]), key=key)
 
 
 def _mark(cell: dict[str, Any]) -> str:
@@ -204,7 +219,7 @@ def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
 
 def _seeds(cells: pd.DataFrame) -> str:
     """What the numbers are means over."""
-    if "seed" in cells:
+    if "seed" in cells.columns:
         return f"seed {cells['seed'].iloc[0]}"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     return f"mean over {n_seeds} seeds" if n_seeds > 1 else "1 seed"

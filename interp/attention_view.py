@@ -55,7 +55,9 @@ def plot_pattern(
         pattern = pattern.loc[pattern["head"] == head]
     labels = token_labels(model, row)
     about = f"{row.row.row_id}; {_role_legend(row)}"
-    return plot_attention(pattern, labels, title=f"Attention<br><sup>{about}</sup>")
+    figure = plot_attention(pattern, labels, title=f"Attention<br><sup>{about}</sup>")
+    figure.update_layout(margin={"t": 105})
+    return figure
 
 
 def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figure:
@@ -70,11 +72,8 @@ def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figur
     """
     if not 1 <= len(rows) <= MOST_ROWS:
         raise InputError(f"{len(rows)} rows to show; choose 1 to {MOST_ROWS}")
-    names = ["mean of all heads"] + [
-        f"layer {layer}, head {head}"
-        for layer in range(model.n_layers)
-        for head in range(model.n_heads)
-    ]
+    heads = [f"{i}.{head}" for i in range(model.n_layers) for head in range(model.n_heads)]
+    names = ["mean of all", *heads]
     patterns = [_patterns(token_attention(model, row)) for row in rows]
     figure = go.Figure(
         [
@@ -107,7 +106,7 @@ def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
         words = (
             list(map(str, row.input_ids))
             if tokenizer is None
-            else [tokenizer.decode([token]) for token in row.input_ids]
+            else [str(tokenizer.decode([token])) for token in row.input_ids]
         )
     return [_inked(word, role) for word, role in zip(words, token_roles(row), strict=True)]
 
@@ -116,9 +115,12 @@ def _patterns(table: pd.DataFrame) -> list[list[list[float | None]]]:
     """The mean over heads, then each head; None where a causal model cannot look."""
     n_pos = int(table["dest_pos"].to_numpy().max()) + 1
     heads = table["attention"].to_numpy().reshape(-1, n_pos, n_pos)
-    visible = np.tril(np.ones((n_pos, n_pos), dtype=bool))
-    every = np.concatenate([heads.mean(0, keepdims=True), heads]).round(4)
-    return np.where(visible, every.astype(object), None).tolist()
+    every = np.concatenate([heads.mean(0, keepdims=True), heads]).round(4).tolist()
+    return [
+        [[weight if src <= dest else None for src, weight in enumerate(weights)]
+         for dest, weights in enumerate(pattern)]
+        for pattern in every
+    ]  # fmt: skip
 
 
 def _row_layout(model: HookedModel, row: TokenizedRow) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
         }
         for chosen, name in enumerate(names)
     ]
-    return {"steps": steps, "active": 0, "pad": {"t": 70}, "currentvalue": {"prefix": ""}}
+    return {"steps": steps, "active": 0, "pad": {"t": 70}, "currentvalue": {"prefix": "layer.head: "}}
 
 
 def _role_legend(row: TokenizedRow) -> str:

@@ -3,7 +3,9 @@
 Everything that is shown is computed in `interp.explorer_view`; here is only when, and where.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -117,26 +119,29 @@ class Explorer:
             if cell not in known:
                 raise InputError(f"{cell} is not in the grid; choose one of its cells")
         self.cells = cells
-        self._show()
+        with _without_collection():
+            self._show()
 
     def _on_menu(self, name: str, change: Any) -> None:
         if self._is_settling:
             return
         previous = self._menu
         try:
-            if name in MENUS:
-                chosen = replace(previous.choice, **{name: change["new"]})
-                self._menu = settle(self.shelf, chosen)
-                self._look()
-            elif name == "direction":
-                self._look()
-            else:
-                self._show()
+            with _without_collection():
+                self._follow(name, change["new"])
             self.message.value = ""
         except (InputError, DamagedError) as error:
             self._menu = previous
             self._fill_menus(previous)
             self.message.value = error_html(str(error))
+
+    def _follow(self, name: str, value: Any) -> None:
+        if name in MENUS:
+            self._menu = settle(self.shelf, replace(self.choice, **{name: value}))
+        if name in MENUS or name == "direction":
+            self._look()
+        else:
+            self._show()
 
     def _look(self) -> None:
         """Opens what is chosen; ablations stay where the new view has their cells."""
@@ -255,6 +260,18 @@ class _Panel:
             row, column = place
             assert self.on_click is not None
             self.on_click(row, column)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Python's garbage collection waits: of all that torch loads, it takes half a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

@@ -190,8 +190,8 @@ class SpotEdit(Protocol):
     """New vectors for the old ones at the chosen spots."""
 
     def __call__(
-        self, vectors: Float[Tensor, "spot *width"], spots: Int[Tensor, " spot"]
-    ) -> Float[Tensor, "spot *width"]:
+        self, vectors: Float[Tensor, "spot ..."], spots: Int[Tensor, " spot"]
+    ) -> Float[Tensor, "spot ..."]:
         """`spots` are their numbers among all spots, on the CPU."""
         ...
 

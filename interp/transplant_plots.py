@@ -14,9 +14,10 @@ from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
 from interp.grid_tables import one_checkpoint
 from interp.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
-from interp.plots import GAP_LABELS, METRIC_LABELS, style_figure
+from interp.plots import style_figure
 from interp.transplant_summary import GAP
 from training.statistics import t_interval
+from training.tables import UNITS
 
 COMPARED = (D5_CONS.name, D6_CONS.name)
 SHIFT = 0.14
@@ -50,12 +51,12 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     about = "mean and 95% t interval, n = {} seeds; grey: a random change of the part, as large"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
-    style_figure(figure, title=title, height=680)
+    style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=2)
-    figure.update_yaxes(title=METRIC_LABELS[metric], row=1)
-    figure.update_yaxes(title=f"D5 − D6, {GAP_LABELS[metric]}", zeroline=True, row=2)
-    figure.update_layout(legend={"y": -0.24}, margin={"t": 100})
+    figure.update_yaxes(title=UNITS[metric], row=1)
+    figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
+    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
     return figure
 
 
@@ -97,12 +98,12 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
         )
     about = f"mean and 95% t interval, n = {len(set(table['seed']))} seeds"
     title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=700)
+    style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
     figure.update_xaxes(ticktext=_short(modules), tickangle=-45, title="module", row=2)
     figure.update_yaxes(title="relative norm of the change", rangemode="tozero", row=1)
     figure.update_yaxes(title="cosine of two changes", zeroline=True, row=2)
-    figure.update_layout(legend={"y": -0.4}, margin={"t": 100})
+    figure.update_layout(legend={"y": -0.5}, margin={"t": 100})
     return figure
 
 

@@ -27,8 +27,9 @@ def transplants_section(run: Run) -> Html | None:
     if summary is None or GAP not in set(summary["subset"]):
         return None
     parts = []
-    for key, cells in summary.groupby(DONOR, sort=True):
-        name = "-".join(map(str, key if isinstance(key, tuple) else (key,)))
+    summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
+    for _, cells in summary.groupby(["is_other", *DONOR], sort=True):
+        name = "-".join(map(str, cells[DONOR].iloc[0]))
         words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
         parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
         parts += [
@@ -68,10 +69,10 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
             found = "is" if control["p_corrected"] <= ALPHA else "is not"
             sentences.append(
                 f"With the donor's {part} alone the gap D5 − D6 in {UNITS[metric]} is "
-                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is {cell['recipient']:+.3f}, "
-                f"with all {cell['donor_value']:+.3f}, with a random change as large "
-                f"{cell['control']:+.3f}, from which it {found} told apart (corrected "
-                f"p = {control['p_corrected']:.2g}; the least possible is "
+                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
+                f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
+                f"change as large {cell['control']:+.3f}, from which it {found} told apart "
+                f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
                 f"{control['p_smallest']:.2g})."
             )
     return sentences

@@ -14,16 +14,16 @@ know is refused and never approximated.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 from weakref import WeakSet
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import InputError
 from interp.hooked import HookedModel
+from interp.unrolled_weights import attention_weights, causal_mask
 
 PARITY_TOKENS = 12
 """Positions at which the two passes are compared."""
@@ -64,21 +64,6 @@ class Trace:
         return activation
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Attention:
-    """One layer's attention as plain weights."""
-
-    W_QKV: Float[Tensor, "d_model heads_x_width"]
-    b_QKV: Float[Tensor, " heads_x_width"]
-    W_O: Float[Tensor, "head d_head d_model"]
-    b_O: Float[Tensor, " d_model"]
-    n_heads: int
-    n_kv_heads: int
-    scale: float
-    window: int | None
-    """So many keys, its own position the last of them, are all that a query sees."""
-
-
 class UnrolledModel:
     """A hooked model's weights in a forward pass of our own; read only."""
 
@@ -97,7 +82,7 @@ class UnrolledModel:
         self._ln2 = [block.ln2.original_component for block in blocks]
         self._mlp = [block.mlp.original_component for block in blocks]
         with torch.no_grad():
-            self._attention = [_attention(model, layer) for layer in range(self.n_layers)]
+            self._attention = [attention_weights(model, layer) for layer in range(self.n_layers)]
         self._rotary: nn.Module | None = None
         if hasattr(model.bridge, "rotary_emb"):
             self._rotary = model.bridge.rotary_emb.original_component
@@ -131,7 +116,7 @@ class UnrolledModel:
             q, k, v = self.project(x, layer)
             for name, heads in (("q", q), ("k", k), ("v", v)):
                 trace.keep(name, heads)
-            rotated = self._rotated(k, 0).transpose(1, 2)
+            rotated = self._rotated(k, _positions(0, k)).transpose(1, 2)
             trace.rotated_k.append(rotated)
             z = trace.keep("z", self.attend(q, rotated, v, layer))
             attn_out = trace.keep("attn_out", self.write(z, layer))
@@ -154,6 +139,7 @@ class UnrolledModel:
         layer: int,
         base: Trace,
         *,
+        edited: Int[Tensor, "cell batch"] | None = None,
         kept: int = 1,
     ) -> Float[Tensor, "cell batch kept d_vocab"]:
         """Logits at the last positions of passes that differ from `base` from some point on.
@@ -162,14 +148,16 @@ class UnrolledModel:
             resid: Residual stream entering `layer`, at the last positions, whatever was edited.
             layer: The next block to run; `n_layers` runs none.
             base: The pass that the positions before `resid` are taken from.
+            edited: Where `resid` differs from the base, if at one position (counted in `resid`) of
+                each row; saves most of the next block.
             kept: Logits at so many last positions.
         """
         n_cells, n_rows, suffix, _ = resid.shape
         x = resid.flatten(0, 1)
         for number in range(layer, self.n_layers):
             last = kept if number == self.n_layers - 1 else suffix
-            first = base["k"][number].shape[1] - suffix
-            x = self._block(x, number, first, base, n_cells=n_cells, last=last)
+            at = edited.flatten() if edited is not None and number == layer else None
+            x = self._block(x, number, base, at, last=last)
         return self.logits(x[:, -kept:]).unflatten(0, (n_cells, n_rows))
 
     def project(
@@ -193,14 +181,15 @@ class UnrolledModel:
         a = self._attention[layer]
         n_keys, n_queries = rotated_k.shape[2], q.shape[1]
         first = n_keys - n_queries
-        queries, values = self._rotated(q, first).transpose(1, 2), v.transpose(1, 2)
+        queries = self._rotated(q, _positions(first, q)).transpose(1, 2)
+        values = v.transpose(1, 2)
         if a.n_kv_heads != a.n_heads:
             repeats = a.n_heads // a.n_kv_heads
             rotated_k = rotated_k.repeat_interleave(repeats, 1)
             values = values.repeat_interleave(repeats, 1)
         mask = None
         if n_queries > 1 or (a.window is not None and a.window < n_keys):
-            mask = _mask(first, n_keys, a.window, q.device)
+            mask = causal_mask(first, n_keys, a.window, q.device)
         z = functional.scaled_dot_product_attention(
             queries, rotated_k, values, attn_mask=mask, scale=a.scale
         )
@@ -223,35 +212,61 @@ class UnrolledModel:
         self,
         x: Float[Tensor, "row suffix d_model"],
         layer: int,
-        first: int,
         base: Trace,
+        edited: Int[Tensor, " row"] | None,
         *,
-        n_cells: int,
         last: int,
     ) -> Float[Tensor, "row last d_model"]:
-        """One block at positions from `first` on; its output at the `last` of them."""
-        q, k, v = self.project(x, layer)
-        rotated = self._rotated(k, first).transpose(1, 2)
-        if first:
-            before = base.rotated_k[layer][:, :, :first].repeat(n_cells, 1, 1, 1)
-            rotated = torch.cat([before, rotated], 2)
-            v = torch.cat([base["v"][layer][:, :first].repeat(n_cells, 1, 1, 1), v], 1)
-        x, q = x[:, -last:], q[:, -last:]
-        attn_out = self.write(self.attend(q, rotated, v, layer), layer)
-        if self.is_parallel:
-            return x + attn_out + self.mlp(x, layer)
-        mid = x + attn_out
-        return mid + self.mlp(mid, layer)
+        """One block at the last positions, of which the `last` are needed further on.
+
+        Where each row was `edited` at one position, all others project to what the base did.
+        """
+        q, keys, v = self._attended(x, layer, base, edited)
+        q = q[:, -last:]
+        attn_out = self.write(self.attend(q, keys.transpose(1, 2), v, layer), layer)
+        if not self.is_parallel:
+            mid = x[:, -last:] + attn_out
+            return mid + self.mlp(mid, layer)
+        if edited is None or last < x.shape[1]:
+            return x[:, -last:] + attn_out + self.mlp(x[:, -last:], layer)
+        rows = torch.arange(len(x), device=x.device)
+        mlp_out = _repeated(base["mlp_out"][layer][:, -last:], len(x))
+        mlp_out[rows, edited] = self.mlp(x[rows, edited], layer)
+        return x + attn_out + mlp_out
+
+    def _attended(
+        self,
+        x: Float[Tensor, "row suffix d_model"],
+        layer: int,
+        base: Trace,
+        edited: Int[Tensor, " row"] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of the last positions, rotated keys and values of all."""
+        first = base["k"][layer].shape[1] - x.shape[1]
+        keys = _repeated(base.rotated_k[layer].transpose(1, 2), len(x))
+        values = _repeated(base["v"][layer], len(x))
+        if edited is None:
+            q, k, v = self.project(x, layer)
+            keys[:, first:], values[:, first:] = self._rotated(k, _positions(first, k)), v
+            return q, keys, values
+        rows = torch.arange(len(x), device=x.device)
+        q, k, v = self.project(x[rows, edited][:, None], layer)
+        places = first + edited
+        keys[rows, places] = self._rotated(k, places[:, None])[:, 0]
+        values[rows, places] = v[:, 0]
+        queries = _repeated(base["q"][layer][:, first:], len(x))
+        queries[rows, edited] = q[:, 0]
+        return queries, keys, values
 
     def _rotated(
-        self, heads: Float[Tensor, "batch pos head d_head"], first: int
+        self,
+        heads: Float[Tensor, "batch pos head d_head"],
+        positions: Int[Tensor, "#batch pos"],
     ) -> Float[Tensor, "batch pos head d_head"]:
         """Rotary position encoding of the first dimensions, two halves against each other."""
         if self._rotary is None:
             return heads
-        positions = torch.arange(first, first + heads.shape[1], device=heads.device)
-        cos, sin = self._rotary(heads, positions[None])
-        cos, sin = cos[0, :, None], sin[0, :, None]
+        cos, sin = (each[:, :, None] for each in self._rotary(heads, positions))
         turned, rest = heads[..., : cos.shape[-1]], heads[..., cos.shape[-1] :]
         low, high = turned.chunk(2, -1)
         turned = turned * cos + torch.cat([-high, low], -1) * sin
@@ -272,37 +287,10 @@ class UnrolledModel:
             )
 
 
-def _attention(model: HookedModel, layer: int) -> _Attention:
-    """The weights of a layer's attention in one layout, as copies."""
-    attn = model.bridge.blocks[layer].attn
-    weights = [attn.W_Q.detach(), attn.W_K.detach(), attn.W_V.detach()]
-    biases = [
-        weight.new_zeros(weight.shape[0], weight.shape[2]) if bias is None else bias.detach()
-        for weight, bias in zip(weights, (attn.b_Q, attn.b_K, attn.b_V), strict=True)
-    ]
-    W_O = attn.W_O.detach()
-    config: Any = model.bridge.original_model.config
-    scale, window = model.d_head**-0.5, getattr(config, "sliding_window", None)
-    if config.model_type == "gpt_neo":
-        is_local = config.attention_layers[layer] == "local"
-        scale, window = 1.0, config.window_size if is_local else None
-    return _Attention(
-        W_QKV=torch.cat([w.permute(1, 0, 2).flatten(1) for w in weights], 1),
-        b_QKV=torch.cat([bias.flatten() for bias in biases]),
-        W_O=W_O,
-        b_O=W_O.new_zeros(W_O.shape[-1]) if attn.b_O is None else attn.b_O.detach(),
-        n_heads=len(weights[0]),
-        n_kv_heads=len(weights[1]),
-        scale=scale,
-        window=window,
-    )
+def _positions(first: int, heads: Tensor) -> Int[Tensor, "1 pos"]:
+    return torch.arange(first, first + heads.shape[1], device=heads.device)[None]
 
 
-def _mask(
-    first: int, n_keys: int, window: int | None, device: torch.device
-) -> Bool[Tensor, "query key"]:
-    """Which keys each query from position `first` on may see."""
-    queries = torch.arange(first, n_keys, device=device)[:, None]
-    keys = torch.arange(n_keys, device=device)[None]
-    mask = keys <= queries
-    return mask if window is None else mask & (keys > queries - window)
+def _repeated(base: Float[Tensor, "batch ..."], n_rows: int) -> Float[Tensor, "row ..."]:
+    """The base's rows for every cell, to be written into."""
+    return base.repeat(n_rows // len(base), *[1] * (base.ndim - 1))

@@ -1,0 +1,61 @@
+"""One layer's attention as plain weights, in one layout for every architecture."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp.hooked import HookedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionWeights:
+    """What each head projects to, how it compares, and how far it sees."""
+
+    W_QKV: Float[Tensor, "d_model heads_x_width"]
+    b_QKV: Float[Tensor, " heads_x_width"]
+    W_O: Float[Tensor, "head d_head d_model"]
+    b_O: Float[Tensor, " d_model"]
+    n_heads: int
+    n_kv_heads: int
+    scale: float
+    window: int | None
+    """So many keys, its own position the last of them, are all that a query sees."""
+
+
+def attention_weights(model: HookedModel, layer: int) -> AttentionWeights:
+    """The weights of a layer's attention in one layout, as copies."""
+    attn = model.bridge.blocks[layer].attn
+    weights = [attn.W_Q.detach(), attn.W_K.detach(), attn.W_V.detach()]
+    biases = [
+        weight.new_zeros(weight.shape[0], weight.shape[2]) if bias is None else bias.detach()
+        for weight, bias in zip(weights, (attn.b_Q, attn.b_K, attn.b_V), strict=True)
+    ]
+    W_O = attn.W_O.detach()
+    config: Any = model.bridge.original_model.config
+    scale, window = model.d_head**-0.5, getattr(config, "sliding_window", None)
+    if config.model_type == "gpt_neo":
+        is_local = config.attention_layers[layer] == "local"
+        scale, window = 1.0, config.window_size if is_local else None
+    return AttentionWeights(
+        W_QKV=torch.cat([w.permute(1, 0, 2).flatten(1) for w in weights], 1),
+        b_QKV=torch.cat([bias.flatten() for bias in biases]),
+        W_O=W_O,
+        b_O=W_O.new_zeros(W_O.shape[-1]) if attn.b_O is None else attn.b_O.detach(),
+        n_heads=len(weights[0]),
+        n_kv_heads=len(weights[1]),
+        scale=scale,
+        window=window,
+    )
+
+
+def causal_mask(
+    first: int, n_keys: int, window: int | None, device: torch.device
+) -> Bool[Tensor, "query key"]:
+    """Which keys each query from position `first` on may see."""
+    queries = torch.arange(first, n_keys, device=device)[:, None]
+    keys = torch.arange(n_keys, device=device)[None]
+    mask = keys <= queries
+    return mask if window is None else mask & (keys > queries - window)
