@@ -163,7 +163,12 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
         }
         for chosen, name in enumerate(names)
     ]
-    return {"steps": steps, "active": 0, "pad": {"t": 70}, "currentvalue": {"prefix": "layer.head: "}}
+    return {
+        "steps": steps,
+        "active": 0,
+        "pad": {"t": 70},
+        "currentvalue": {"prefix": "layer.head: "},
+    }
 
 
 def _role_legend(row: TokenizedRow) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pandas as pd
+from jaxtyping import Float
 from torch import Tensor
 
 from data.errors import InputError
@@ -68,19 +69,8 @@ def attribute_edges(
     finally:
         model.logits(tokens.corrupted[:1])  # drops a graph that cannot be copied
     assert isinstance(total, Tensor)
-    indices = graph.is_edge.T.nonzero()
-    table = pd.DataFrame(
-        {
-            "source": [graph.writers[i].name for _, i in indices.tolist()],
-            "destination": [graph.readers[j].name for j, _ in indices.tolist()],
-        }
-    )
-    scores = total[indices[:, 1], indices[:, 0]].double() / len(pairs)
-    tables = [
-        table.assign(**({"position": position} if by_position else {}), score=column.numpy())
-        for position, column in enumerate(scores.T)
-    ]
-    return pd.concat(tables, ignore_index=True).assign(n=len(pairs))
+    table = _score_table(graph, total.double() / len(pairs))
+    return (table if by_position else table.drop(columns="position")).assign(n=len(pairs))
 
 
 def edge_faithfulness(
@@ -111,10 +101,17 @@ def edge_faithfulness(
         InputError: the pairs do not fit, there are fewer than `n_edges` edges, or the edges are
             of another model.
     """
-    PairTokens.of(pairs)
+    tokens = PairTokens.of(pairs)
     graph = EdgeGraph.of(model)
     if not 1 <= n_edges <= len(edges):
         raise InputError(f"n_edges is {n_edges} of {len(edges)} edges; choose 1 to {len(edges)}")
+    last = max(edges["position"]) if "position" in edges else 0
+    shortest = int(tokens.ends.min())
+    if last > shortest:
+        raise InputError(
+            f"edges at position {last} and a prompt of {shortest + 1} tokens; give pairs as long "
+            "as those of the edges"
+        )
     chosen = _resolved(edges, graph)
     order = edges["score"].abs().to_numpy().argsort(kind="stable")[::-1]
     generator = random.Random(seed)
@@ -134,6 +131,22 @@ def edge_faithfulness(
     )
 
 
+def _score_table(graph: EdgeGraph, scores: Float[Tensor, "writer reader pos"]) -> pd.DataFrame:
+    """A row for each edge and position, destination by destination."""
+    indices = graph.is_edge.T.nonzero()
+    table = pd.DataFrame(
+        {
+            "source": [graph.writers[i].name for _, i in indices.tolist()],
+            "destination": [graph.readers[j].name for j, _ in indices.tolist()],
+        }
+    )
+    by_position = scores[indices[:, 1], indices[:, 0]].T
+    return pd.concat(
+        [table.assign(position=i, score=column.numpy()) for i, column in enumerate(by_position)],
+        ignore_index=True,
+    )
+
+
 def _resolved(edges: pd.DataFrame, graph: EdgeGraph) -> list[Edge]:
     """The edges of a table, with their position, or None for all."""
     nodes = {node.name: node for node in (*graph.writers, *graph.readers)}
@@ -148,6 +161,8 @@ def _resolved(edges: pd.DataFrame, graph: EdgeGraph) -> list[Edge]:
                 f"no edge from {source} to {destination} in this model; give edges of its own"
             )
         resolved.append((nodes[source], nodes[destination], position))
+    if len(set(resolved)) < len(resolved):
+        raise InputError("an edge is listed twice; average tables over seeds or runs first")
     return resolved
 
 

@@ -104,7 +104,7 @@ def fit_leace(
         labels: Classes, any integers.
 
     Raises:
-        InputError: there are not as many labels as examples, or one class only.
+        InputError: there is one class only.
     """
     return fit_whitened(Whitening.of(features), features, labels)
 
@@ -116,11 +116,8 @@ def fit_whitened(
 ) -> Eraser:
     """`fit_leace`, given the features' whitening, to share it with random erasers."""
     classes = np.unique(labels)
-    if len(labels) != len(features) or len(classes) < 2:
-        raise InputError(
-            f"{len(labels)} labels of {len(classes)} classes for {len(features)} examples; "
-            "give one for each, of two classes or more"
-        )
+    if len(classes) < 2:
+        raise InputError("the labels have one class only; erase something that varies")
     one_hot = (labels[:, None] == classes).astype(np.float64)
     one_hot -= one_hot.mean(0)
     white = (features - whitening.mean) @ (whitening.axes.T / whitening.deviations)

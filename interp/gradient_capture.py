@@ -183,7 +183,7 @@ def _target_rows(
         where = torch.arange(n_rows, device=shifted.device).expand_as(shifted)
     else:
         where = shifted.int().argsort(dim=1, descending=True, stable=True)[:, :n_rows]
-    return where, shifted.gather(1, where) / counts
+    return where, shifted.gather(1, where).double() / counts
 
 
 def _at_rows(

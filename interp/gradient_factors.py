@@ -50,19 +50,26 @@ def factors_of(
     for name, covered in coverage.modules.items():
         record = captured.records.pop(name)
         factors[name] = _factors(covered, record, half=half, keep_rows=keep_rows)
-    if coverage.tied_embedding:
-        names = coverage.tied_embedding, coverage.unembedding
-        embedding, unembedding = factors[names[0]], factors[names[1]]
-        assert isinstance(embedding, EmbeddingFactors)
-        assert isinstance(unembedding, LinearFactors)
-        for is_flipped in (False, True):
-            first, second = reversed(names) if is_flipped else names
-            factors[f"{first} x {second}"] = CrossFactors(
-                embedding=embedding, unembedding=unembedding, is_flipped=is_flipped
-            )
     if coverage.formed:
         factors[FORMED] = _formed_one_by_one(model, examples, coverage.formed)
     return factors, captured.losses, captured.n_positions
+
+
+def with_crossed_products(factors: FactorsByModule, coverage: Coverage) -> FactorsByModule:
+    """The factors, and those of an embedding that is tied to the unembedding."""
+    if coverage.tied_embedding is None:
+        return factors
+    crossed: FactorsByModule = {}
+    names = coverage.tied_embedding, coverage.unembedding
+    embedding, unembedding = factors[names[0]], factors[names[1]]
+    assert isinstance(embedding, EmbeddingFactors)
+    assert isinstance(unembedding, LinearFactors)
+    for is_flipped in (False, True):
+        first, second = reversed(names) if is_flipped else names
+        crossed[f"{first} x {second}"] = CrossFactors(
+            embedding=embedding, unembedding=unembedding, is_flipped=is_flipped
+        )
+    return factors | crossed
 
 
 def _factors(

@@ -11,7 +11,12 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.gradient_factors import check_capture, factors_of
+from interp.gradient_factors import (
+    FactorsByModule,
+    check_capture,
+    factors_of,
+    with_crossed_products,
+)
 from interp.gradient_modules import Coverage, cover
 from interp.gradient_options import GradientOptions
 from interp.gram_factors import Factors
@@ -84,8 +89,8 @@ class GradientSource:
 
     def batch(
         self, chosen: Int[Tensor, " example"], *, keep_rows: bool = False
-    ) -> tuple[Components, Float[Tensor, " example"], int]:
-        """Components of the chosen examples' gradients, their losses, the number of positions."""
+    ) -> tuple[FactorsByModule, Float[Tensor, " example"], int]:
+        """Factors of the chosen examples' gradients, their losses, the number of positions."""
         factors, losses, n_positions = factors_of(
             self.model,
             examples_at(self.examples, chosen),
@@ -93,25 +98,28 @@ class GradientSource:
             half=self.options.precision == "bf16",
             keep_rows=keep_rows,
         )
-        parts = list(components(self.model, factors, self.options.split))
-        return parts, losses, n_positions
+        return with_crossed_products(factors, self.coverage), losses, n_positions
 
     def many(
         self, chosen: Int[Tensor, " example"]
-    ) -> tuple[Components, Float[Tensor, " example"]]:
-        """The same, captured in several passes and joined."""
-        batches = [self.batch(part) for part in chosen.split(self.batch_size)]
-        losses = torch.cat([losses for _, losses, _ in batches])
-        if len(batches) == 1:
-            return batches[0][0], losses
-        by_place: dict[int, list[Factors]] = defaultdict(list)
-        names = [name for name, _ in batches[0][0]]
-        for parts, _, _ in batches:
-            for place, (_, factor) in enumerate(parts):
-                by_place[place].append(factor)
-        del batches
-        joined = [(name, type(by_place[i][0]).join(by_place.pop(i))) for i, name in enumerate(names)]
-        return joined, losses
+    ) -> tuple[FactorsByModule, Float[Tensor, " example"]]:
+        """Factors and losses, captured in several passes and joined."""
+        half = self.options.precision == "bf16"
+        losses: list[Tensor] = []
+        by_module: dict[str, list[Factors]] = defaultdict(list)
+        for part in chosen.split(self.batch_size):
+            examples = examples_at(self.examples, part)
+            factors, part_losses, _ = factors_of(self.model, examples, self.coverage, half=half)
+            losses.append(part_losses)
+            for name, factor in factors.items():
+                by_module[name].append(factor)
+        names = list(by_module)
+        joined = {name: type(by_module[name][0]).join(by_module.pop(name)) for name in names}
+        return with_crossed_products(joined, self.coverage), torch.cat(losses)
+
+    def components(self, factors: FactorsByModule) -> Components:
+        """Factors with the component that each counts for; see `GradientOptions.split`."""
+        return list(components(self.model, factors, self.options.split))
 
 
 def examples_at(examples: Examples, chosen: Int[Tensor, " example"]) -> Examples:

@@ -216,6 +216,8 @@ def grouped(
 def join_rows(parts: Sequence[Shaped[Tensor, "_ _ ..."]]) -> Shaped[Tensor, "example row ..."]:
     """One tensor of all examples, padded with zeros to the most rows."""
     n_rows = max(part.shape[1] for part in parts)
+    if all(part.shape[1] == n_rows for part in parts):
+        return torch.cat(list(parts))
     joined = parts[0].new_zeros(sum(map(len, parts)), n_rows, *parts[0].shape[2:])
     first = 0
     for part in parts:

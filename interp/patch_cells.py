@@ -72,9 +72,8 @@ def patched_metrics(
 ) -> Float[Tensor, "role head metric pair"]:
     """Each pair's metrics after each patch of one site and layer, exactly."""
     after = cells.site.layer + (cells.site.name != "resid_pre")
-    found = base["k"][0].new_empty(
-        len(cells.roles), len(cells.heads), len(metrics), len(batch.foils)
-    )
+    shape = (len(cells.roles), len(cells.heads), len(metrics), len(batch.foils))
+    found = torch.empty(shape, device=base["k"][0].device)
     for roles, first in _passes(batch, cells, ends_there=after == unrolled.n_layers):
         resid = _edited(unrolled, batch.masks[roles], first, cells, base, donor)
         edited = _only_edits(batch.masks[roles], first, cells)

@@ -26,9 +26,9 @@ from interp.hooked import HookedModel
 from interp.unrolled_weights import attention_weights, causal_mask
 
 PARITY_TOKENS = 12
-"""Positions at which the two passes are compared."""
-_PROVEN: WeakSet[HookedModel] = WeakSet()
-"""Views whose architecture was computed right once; `refresh` changes their weights only."""
+"""Positions at which the two passes are compared, at least."""
+_PROVEN: WeakSet[nn.Module] = WeakSet()
+"""Bridges that were computed right once; a view that becomes another function gets a new one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,9 @@ class UnrolledModel:
         self._rotary: nn.Module | None = None
         if hasattr(model.bridge, "rotary_emb"):
             self._rotary = model.bridge.rotary_emb.original_component
-        if model not in _PROVEN:
+        if model.bridge not in _PROVEN:
             self._check_parity()
-            _PROVEN.add(model)
+            _PROVEN.add(model.bridge)
 
     @property
     def W_O(self) -> list[Float[Tensor, "head d_head d_model"]]:
@@ -274,7 +274,8 @@ class UnrolledModel:
 
     @torch.no_grad()
     def _check_parity(self) -> None:
-        n = min(PARITY_TOKENS, self.model.n_ctx)
+        beyond = [a.window + 2 for a in self._attention if a.window is not None]
+        n = min(max(PARITY_TOKENS, *beyond, 0), self.model.n_ctx)
         tokens = (torch.arange(n) * 7919 % self.model.d_vocab)[None].to(self.model.device)
         own = self.logits(self.trace(tokens)["resid_pre"][-1]).float()
         theirs = self.model.logits(tokens).float()

@@ -35,10 +35,7 @@ def attention_weights(model: HookedModel, layer: int) -> AttentionWeights:
     ]
     W_O = attn.W_O.detach()
     config: Any = model.bridge.original_model.config
-    scale, window = model.d_head**-0.5, getattr(config, "sliding_window", None)
-    if config.model_type == "gpt_neo":
-        is_local = config.attention_layers[layer] == "local"
-        scale, window = 1.0, config.window_size if is_local else None
+    scale = 1.0 if config.model_type == "gpt_neo" else model.d_head**-0.5
     return AttentionWeights(
         W_QKV=torch.cat([w.permute(1, 0, 2).flatten(1) for w in weights], 1),
         b_QKV=torch.cat([bias.flatten() for bias in biases]),
@@ -47,8 +44,17 @@ def attention_weights(model: HookedModel, layer: int) -> AttentionWeights:
         n_heads=len(weights[0]),
         n_kv_heads=len(weights[1]),
         scale=scale,
-        window=window,
+        window=_window(config, layer),
     )
+
+
+def _window(config: Any, layer: int) -> int | None:
+    if config.model_type == "gpt_neo":
+        return config.window_size if config.attention_layers[layer] == "local" else None
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and kinds[layer] != "sliding_attention":
+        return None
+    return getattr(config, "sliding_window", None)
 
 
 def causal_mask(

@@ -137,20 +137,32 @@ class StageTrainer:
         Raises:
             FloatingPointError: the loss is not finite.
         """
-        loss = batch_loss(self.model, self.next_batch())
-        value = loss.item()
+        self.optimizer.zero_grad()
+        value = self.backward(self.next_rows())
         if not value < float("inf"):
             raise FloatingPointError(
                 f"the loss is {value} at step {self.step}; lower the learning rate"
             )
-        self.optimizer.zero_grad()
-        loss.backward()
         self.optimizer.step()
         self.step += 1
         return value
 
+    def backward(self, rows: Int[Tensor, " row"]) -> float:
+        """Leaves the gradient of these examples' mean loss on the model; returns the loss."""
+        loss = batch_loss(self.model, self.batch(rows))
+        loss.backward()
+        return loss.item()
+
+    def batch(self, rows: Int[Tensor, " row"]) -> Examples:
+        """The examples in these places."""
+        return Examples(tokens=self.examples.tokens[rows], targets=self.examples.targets[rows])
+
     def next_batch(self) -> Examples:
         """The batch that the next step trains on."""
+        return self.batch(self.next_rows())
+
+    def next_rows(self) -> Int[Tensor, " row"]:
+        """Which examples the next step trains on."""
         epoch, place = divmod(self.step, self.steps_per_epoch)
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(
@@ -158,8 +170,7 @@ class StageTrainer:
             )
             self._order = (epoch, torch.randperm(len(self.examples), generator=generator))
         size = self.config.batch_size
-        chosen = self._order[1][place * size : (place + 1) * size]
-        return Examples(tokens=self.examples.tokens[chosen], targets=self.examples.targets[chosen])
+        return self._order[1][place * size : (place + 1) * size]
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything but the weights that the next step depends on, and the random state."""

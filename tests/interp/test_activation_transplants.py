@@ -127,14 +127,16 @@ def test_a_head_is_replaced_alone(neox: HookedModel, word_prompts: list[Tokenize
 def test_exact_match_is_whether_the_answer_is_the_most_likely(
     neox: HookedModel, word_prompts: list[TokenizedRow]
 ):
-    own = collect_activations(neox, word_prompts, sites=[LATE], roles=[LAST])
-    toward = 1e3 * neox.W_U.T[[row.input_ids[-1] for row in word_prompts]]
-    values = torch.from_numpy(own.at(LATE, LAST))
+    answers_to = [row.input_ids[-1] for row in word_prompts]
+    toward = neox.W_U.T[answers_to]
+    best = (neox.final_norm(toward) @ neox.W_U).argmax(1).tolist()
+    expected = [float(token == answer) for token, answer in zip(best, answers_to, strict=True)]
 
-    assert patched_answers(neox, word_prompts, LATE, LAST, toward)["exact_match"].mean() > 0.5
-    plain = patched_answers(neox, word_prompts, LATE, LAST, values)
-    is_best = plain["answer_log_prob"] > np.log(0.5)
-    assert plain["exact_match"][is_best].eq(1).all()
+    patched = patched_answers(neox, word_prompts, LATE, LAST, toward)
+    assert patched["exact_match"].tolist() == expected
+    assert {0.0, 1.0} == set(expected) | {0.0}
+    away = patched_answers(neox, word_prompts, LATE, LAST, -toward)
+    assert away["exact_match"].sum() == 0
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

@@ -544,6 +544,18 @@ def test_more_edges_than_there_are_are_refused(n_edges: int, neox: HookedModel) 
         edge_faithfulness(neox, PAIRS, edges, n_edges=n_edges)
 
 
+def test_edges_at_tokens_that_a_prompt_lacks_are_refused(neox: HookedModel) -> None:
+    edges = attribute_edges(neox, PAIRS[:2], by_position=True)
+    with pytest.raises(InputError, match="edges at position 2 and a prompt of 2 tokens"):
+        edge_faithfulness(neox, PAIRS, edges, n_edges=1)
+
+
+def test_edges_listed_twice_are_refused(neox: HookedModel) -> None:
+    edges = attribute_edges(neox, PAIRS)
+    with pytest.raises(InputError, match="listed twice"):
+        edge_faithfulness(neox, PAIRS, pd.concat([edges, edges]), n_edges=1)
+
+
 def test_edges_of_another_model_are_refused(neox: HookedModel) -> None:
     edges = pd.DataFrame({"source": ["mlp_out.7"], "destination": ["logits"], "score": [1.0]})
     with pytest.raises(InputError, match=r"no edge from mlp_out\.7 to logits"):

@@ -44,6 +44,8 @@ class Browser:
         self.requested: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        # JupyterLab runs the notebook that has the focus; no window here has it.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """One command, and its answer; what happens meanwhile is noted."""
@@ -145,12 +147,14 @@ def notebook_in_browser(folder: Path, code: str, *, width: int = 1480) -> Iterat
     home = {name: str(folder / name.lower()) for name in (
         "HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR",
         "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR")}  # fmt: skip
+    settings = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     environment = os.environ | home | {"PYTHONPATH": str(ROOT)}
     lab = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
            f"--port={port}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0",
            f"--ServerApp.root_dir={folder / 'work'}", "--LabApp.expose_app_in_browser=True",
-           "--LabApp.news_url=None", "--LabApp.check_for_updates_class="
-           "jupyterlab.NeverCheckForUpdate"]  # fmt: skip
+           "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
     chromium = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
                 "--hide-scrollbars", f"--window-size={width},1500", "--disable-dev-shm-usage",
                 f"--remote-debugging-port={debug}", f"--user-data-dir={folder / 'profile'}",
@@ -166,8 +170,14 @@ def notebook_in_browser(folder: Path, code: str, *, width: int = 1480) -> Iterat
         browser.call("Page.navigate", url=f"{site}/doc/tree/explorer.ipynb?token={token}")
         browser.wait("!!document.querySelector('.jp-Notebook .jp-CodeCell')", what="the notebook")
         browser.wait(
-            "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
-            " == 'idle'", what="a kernel",
+            """(() => {
+            const {shell} = window.jupyterapp;
+            const panel = [...shell.widgets('main')].find(each => each.sessionContext);
+            if (panel?.sessionContext.session?.kernel?.status != 'idle') return false;
+            shell.activateById(panel.id);
+            panel.content.node.focus();
+            return shell.currentWidget == panel;
+            })()""", what="a kernel",
         )  # fmt: skip
         browser.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells'), 1")
         yield browser

@@ -105,14 +105,17 @@ def test_the_table_has_the_columns_of_the_contract(table: pd.DataFrame):
     assert not table.duplicated(["seed", *COORDINATES]).any()
 
 
-def test_activations_of_the_last_layer_at_the_last_token_are_the_donor(
-    table: pd.DataFrame, tiny_run: Run
-):
-    """Nothing but the final norm and the unembedding come after, which Stage 2 hardly moves."""
-    run_columns = levels(table, "resid_post.1@prompt_last", 1)
-    assert run_columns.index.equals(levels(table, "all", 1).index)
-    parts = set(table["part"])
-    assert {"z.0.0@alias_last", "resid_post.0@prompt_last"} <= parts
+def test_parts_of_activations_are_named_by_site_head_and_role(table: pd.DataFrame):
+    of_stage1 = table.loc[table["to_stage"] == 1, "part"]
+    sites = [
+        "resid_post.0",
+        "resid_post.1",
+        *(f"z.{i}.{head}" for i in (0, 1) for head in range(4)),
+    ]
+
+    assert set(of_stage1) == {"none", "all", "embeddings", "blocks"} | {
+        f"{site}@{role}" for site in sites for role in ("alias_last", "prompt_last")
+    }
 
 
 def test_activations_of_the_same_model_change_nothing(tiny_run: Run):

@@ -1,0 +1,278 @@
+"""Does the model use what a probe reads about the tag, when it is asked about an alias?
+
+The tag is erased from activations while the questions are answered: training is over, so this is
+about what the answer is made of, not about what the definition left behind. An eraser (LEACE) is
+fitted to one half of the labelled aliases; everything below is of aliases that it has not seen.
+
+    target `tag`          fitted to Stage-1 aliases (D1, D2), also when it is applied to D5 and D6
+    target `tag_stage2`   fitted to Stage-2 aliases (D5, D6), of which there may be few
+
+    probe_accuracy                  of a logistic probe fitted anew to the other half, chance .5
+    exact_match, answer_log_prob    of each subset's evaluated questions; `D5_CONS-D6_CONS` is the
+                                    difference of the two
+
+    control            the same after erasing as many random directions (mean over draws)
+    control_distance   the same after moving each activation as far in random directions
+
+`site` "all" erases at every site in order, each eraser fitted to what the earlier ones leave
+(concept scrubbing), and is probed at the last; `role` "all" does so at every role.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from data.draws import stream
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Kind
+from interp.addresses import Site, TokenRole
+from interp.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds
+from interp.erasure import Erasure, Whitening, fit_whitened
+from interp.grids import Measured
+from interp.hooked import HookedModel
+from interp.interventions import ANSWER_METRICS, Intervention, answer_table, read_at
+from interp.probe_targets import Target, make_task
+from interp.probes import read_held_out
+from interp.seed_summary import summarize_over_seeds
+from training.models import derive_seed
+
+COORDINATES = ["subset", "site", "layer", "role", "target", "metric"]
+VALUES = ["before", "after", "control", "control_distance"]
+PROBE_ACCURACY = "probe_accuracy"
+ALL, ALL_LAYERS = "all", -1
+GAP = ("D5_CONS", "D6_CONS")
+SUBSETS = ("D1_CONS_QA1", "D2_INCONS_QA2", *GAP, "QA7_UNSEEN")
+"""Whose answers are looked at."""
+STAGE2 = "tag_stage2"
+_ORDER = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
+"""Sites of a layer as they are computed."""
+
+Step = tuple[Site, TokenRole]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErasureAnalysis:
+    """What is erased at every checkpoint of a grid; see the module's docstring."""
+
+    targets: tuple[str, ...] = ("tag", STAGE2)
+    roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
+    n_random: int = 20
+    """Draws that each control is a mean over."""
+    limit: int = 200
+    """At most so many questions of each subset, drawn at random."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the tables' names."""
+        return "erasure"
+
+    @property
+    def coordinates(self) -> list[str]:
+        """See `interp.grids.Analysis`."""
+        return COORDINATES
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Erases each target at each site and role, and at all of them.
+
+        Columns: `COORDINATES`, then `before after control control_distance n`.
+        """
+        tables = []
+        for target in self.targets:
+            labelled = _Labelled.of(rows, target, seed)
+            asked = self._asked(rows, labelled.fitted_aliases, seed)
+            reader = _Reader(model=model, labelled=labelled, asked=asked, seed=seed)
+            for where, steps in self._cells(sites):
+                cell = self._cell(reader, steps, seed)
+                tables.append(cell.assign(**where, target=target))
+        table = pd.concat(tables, ignore_index=True)
+        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, "n"]))
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Over seeds; `difference` is what the erasure changes minus what random ones change."""
+        tested = table.assign(tested=table["after"] - table["control"])
+        return summarize_over_seeds(tested, cell=COORDINATES, means=VALUES, tested="tested")
+
+    def _cells(self, sites: Sequence[Site]) -> list[tuple[dict[str, object], list[Step]]]:
+        """Coordinates and what is erased in turn."""
+        ordered = sorted(sites, key=lambda site: (site.layer, _ORDER.index(site.name)))
+        cells: list[tuple[dict[str, object], list[Step]]] = [
+            ({"site": site.name, "layer": site.layer, "role": str(role)}, [(site, role)])
+            for site in ordered
+            for role in self.roles
+        ]
+        sets = [(str(role), [role]) for role in self.roles]
+        if len(self.roles) > 1:
+            sets.append((ALL, list(self.roles)))
+        for name, roles in sets:
+            where: dict[str, object] = {"site": ALL, "layer": ALL_LAYERS, "role": name}
+            cells.append((where, [(site, role) for site in ordered for role in roles]))
+        return cells
+
+    def _asked(
+        self, rows: Sequence[TokenizedRow], fitted: frozenset[str], seed: int
+    ) -> list[TokenizedRow]:
+        """Evaluated questions about aliases that no eraser was fitted to."""
+        chosen: list[TokenizedRow] = []
+        for subset in SUBSETS:
+            of_subset = [
+                row
+                for row in rows
+                if row.row.subset == subset and row.row.is_evaluated and row.row.alias not in fitted
+            ]
+            rng = stream(seed, f"erasure/{subset}")
+            chosen += rng.sample(of_subset, min(self.limit, len(of_subset)))
+        return chosen
+
+    def _cell(self, reader: "_Reader", steps: list[Step], seed: int) -> pd.DataFrame:
+        """Before, after and both controls of one cell, a row for each subset and metric."""
+        erasures, whitenings = fit_erasures(
+            reader.model, reader.labelled.fit_rows, reader.labelled.fit_labels, steps
+        )
+        # The same random directions at every cell of a checkpoint.
+        rng = np.random.default_rng(derive_seed(seed, "random erasures"))
+        same_rank, same_distance = [], []
+        for _ in range(self.n_random):
+            drawn = [
+                _replaced(erasure, whitening, rng)
+                for erasure, whitening in zip(erasures, whitenings, strict=True)
+            ]
+            same_rank.append(reader.read([rank for rank, _ in drawn], steps[-1]))
+            same_distance.append(reader.read([distance for _, distance in drawn], steps[-1]))
+        after = reader.read(erasures, steps[-1])
+        return reader.read([], steps[-1]).assign(
+            after=after["before"],
+            control=np.mean([each["before"] for each in same_rank], axis=0),
+            control_distance=np.mean([each["before"] for each in same_distance], axis=0),
+        )
+
+
+def fit_erasures(
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    labels: Int[np.ndarray, " row"],
+    steps: Sequence[Step],
+) -> tuple[list[Erasure], list[Whitening]]:
+    """An erasure for each site and role in turn, fitted to what the earlier ones leave."""
+    erasures: list[Erasure] = []
+    whitenings: list[Whitening] = []
+    for site, role in steps:
+        features = read_at(model, rows, site, role, erasures)
+        whitenings.append(Whitening.of(features))
+        eraser = fit_whitened(whitenings[-1], features, labels)
+        erasures.append(Erasure(eraser=eraser, site=site, places=(role,)))
+    return erasures, whitenings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """One untrained question about each labelled alias, in two halves."""
+
+    fit_rows: list[TokenizedRow]
+    fit_labels: Int[np.ndarray, " fit"]
+    other_rows: list[TokenizedRow]
+    other_labels: Int[np.ndarray, " other"]
+    other_groups: Int[np.ndarray, " other"]
+
+    @property
+    def fitted_aliases(self) -> frozenset[str]:
+        return frozenset(row.row.alias or "" for row in self.fit_rows)
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenizedRow], target: str, seed: int) -> "_Labelled":
+        """Aliases about one entity stay in one half, where that balances the halves."""
+        chosen, labels, groups = (
+            _stage1(rows, seed) if target == Target.TAG else _stage2(rows, seed)
+        )
+        rng = np.random.default_rng(derive_seed(seed, f"erasure halves {target}"))
+        is_fitted = grouped_folds(groups, labels, rng=rng, n_folds=2) == 0
+        return cls(
+            fit_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if fits],
+            fit_labels=labels[is_fitted],
+            other_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if not fits],
+            other_labels=labels[~is_fitted],
+            other_groups=groups[~is_fitted],
+        )
+
+
+Labelling = tuple[list[TokenizedRow], np.ndarray, np.ndarray]
+
+
+def _stage1(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
+    task = make_task(rows, Target.TAG, seed=seed)
+    return task.rows, task.labels, task.groups
+
+
+def _stage2(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
+    """One question about each alias of D5 (1) and D6 (0)."""
+    questions: dict[str, list[TokenizedRow]] = {}
+    for row in rows:
+        if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:
+            questions.setdefault(row.row.alias or "", []).append(row)
+    rng = stream(seed, f"erasure/{STAGE2}")
+    chosen = [rng.choice(questions[alias]) for alias in sorted(questions)]
+    labels = np.array([int(row.row.subset == GAP[0]) for row in chosen])
+    if len(set(labels.tolist())) < 2:
+        raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
+    names = [row.row.entity or row.row.alias for row in chosen]
+    return chosen, labels, np.unique(names, return_inverse=True)[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """What is read and answered of rows that the erasers have not seen."""
+
+    model: HookedModel
+    labelled: _Labelled
+    asked: list[TokenizedRow]
+    seed: int
+
+    def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
+        """Columns `subset metric before n`, in the same order every time."""
+        answers = answer_table(self.model, self.asked, interventions)
+        long = answers.melt("subset", list(ANSWER_METRICS), var_name="metric")
+        groups = long.groupby(["subset", "metric"], sort=True)["value"]
+        means = groups.agg(before="mean", n="size").reset_index()
+        return pd.concat([means, _gaps(means), self._probed(interventions, at)], ignore_index=True)
+
+    def _probed(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
+        """Accuracy of a probe fitted anew, with the same folds every time."""
+        site, role = at
+        reading = read_held_out(
+            read_at(self.model, self.labelled.other_rows, site, role, interventions),
+            self.labelled.other_labels,
+            self.labelled.other_groups,
+            n_permutations=0,
+            inverse_penalties=(QUICK_INVERSE_PENALTY,),
+            rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
+        )
+        record = {"subset": ALL, "metric": PROBE_ACCURACY, "before": reading.accuracy}
+        return pd.DataFrame([record | {"n": len(self.labelled.other_rows)}])
+
+
+def _gaps(means: pd.DataFrame) -> pd.DataFrame:
+    """D5 minus D6, where the run has both."""
+    sides = [means.loc[means["subset"] == name].set_index("metric") for name in GAP]
+    if any(side.empty for side in sides):
+        return means.iloc[:0]
+    gaps = sides[0][["before"]] - sides[1][["before"]]
+    gaps = gaps.assign(subset="-".join(GAP), n=sides[0]["n"] + sides[1]["n"])
+    return gaps.reset_index()
+
+
+def _replaced(
+    erasure: Erasure, whitening: Whitening, rng: np.random.Generator
+) -> tuple[Erasure, Erasure]:
+    """A random erasure of the same rank, and one that moves activations as far."""
+    random = whitening.random_eraser(erasure.eraser.rank, rng)
+    elsewhere = erasure.eraser.elsewhere(rng)
+    site, places = erasure.site, erasure.places
+    return (
+        Erasure(eraser=random, site=site, places=places),
+        Erasure(eraser=elsewhere, site=site, places=places),
+    )
