@@ -52,8 +52,8 @@ class AblationAnalysis:
     definition_routes: tuple[Route, ...] = DEFINITION_ROUTES
     n_random: int = 5
     """Draws that the control of a route is a mean over."""
-    limit: int | None = None
-    """At most so many rows of each subset, from its start; all unless given."""
+    limit: int | None = 200
+    """At most so many rows of each subset, from its start; None for all."""
 
     @property
     def name(self) -> str:

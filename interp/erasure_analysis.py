@@ -14,16 +14,16 @@ fitted to one half of the labelled aliases; everything below is of aliases that 
     control            the same after erasing as many random directions (mean over draws)
     control_distance   the same after moving each activation as far in random directions
 
-`site` "all" erases at every site in order, each eraser fitted to what the earlier ones leave
-(concept scrubbing), and is probed at the last; `role` "all" does so at every role.
+`site` and `role` "all" erase at every site and role in order, each eraser fitted to what the earlier
+ones leave (concept scrubbing), the random ones too; the probe reads the last.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from data.draws import stream
 from data.errors import InputError
@@ -31,7 +31,7 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Kind
 from interp.addresses import Site, TokenRole
 from interp.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds
-from interp.erasure import Erasure, Whitening, fit_whitened
+from interp.erasure import Eraser, Erasure, Whitening, fit_whitened
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.interventions import ANSWER_METRICS, Intervention, answer_table, read_at
@@ -62,7 +62,7 @@ class ErasureAnalysis:
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     n_random: int = 20
     """Draws that each control is a mean over."""
-    limit: int = 200
+    limit: int = 100
     """At most so many questions of each subset, drawn at random."""
 
     @property
@@ -106,12 +106,8 @@ class ErasureAnalysis:
             for site in ordered
             for role in self.roles
         ]
-        sets = [(str(role), [role]) for role in self.roles]
-        if len(self.roles) > 1:
-            sets.append((ALL, list(self.roles)))
-        for name, roles in sets:
-            where: dict[str, object] = {"site": ALL, "layer": ALL_LAYERS, "role": name}
-            cells.append((where, [(site, role) for site in ordered for role in roles]))
+        where: dict[str, object] = {"site": ALL, "layer": ALL_LAYERS, "role": ALL}
+        cells.append((where, [(site, role) for site in ordered for role in self.roles]))
         return cells
 
     def _asked(
@@ -131,42 +127,41 @@ class ErasureAnalysis:
 
     def _cell(self, reader: "_Reader", steps: list[Step], seed: int) -> pd.DataFrame:
         """Before, after and both controls of one cell, a row for each subset and metric."""
-        erasures, whitenings = fit_erasures(
-            reader.model, reader.labelled.fit_rows, reader.labelled.fit_labels, steps
-        )
         # The same random directions at every cell of a checkpoint.
         rng = np.random.default_rng(derive_seed(seed, "random erasures"))
-        same_rank, same_distance = [], []
-        for _ in range(self.n_random):
-            drawn = [
-                _replaced(erasure, whitening, rng)
-                for erasure, whitening in zip(erasures, whitenings, strict=True)
-            ]
-            same_rank.append(reader.read([rank for rank, _ in drawn], steps[-1]))
-            same_distance.append(reader.read([distance for _, distance in drawn], steps[-1]))
-        after = reader.read(erasures, steps[-1])
-        return reader.read([], steps[-1]).assign(
-            after=after["before"],
-            control=np.mean([each["before"] for each in same_rank], axis=0),
-            control_distance=np.mean([each["before"] for each in same_distance], axis=0),
+
+        def of_same_rank(view: _View) -> Eraser:
+            return view.whitening.random_eraser(view.leace().rank, rng)
+
+        def of_same_distance(view: _View) -> Eraser:
+            return view.leace().elsewhere(rng)
+
+        def mean_over_draws(make: MakeEraser) -> np.ndarray:
+            draws = [reader.erased(steps, make) for _ in range(self.n_random)]
+            return np.mean([draw["value"] for draw in draws], axis=0)
+
+        before = reader.read([], steps[-1])
+        return before.rename(columns={"value": "before"}).assign(
+            after=reader.erased(steps, _View.leace)["value"],
+            control=mean_over_draws(of_same_rank),
+            control_distance=mean_over_draws(of_same_distance),
         )
 
 
-def fit_erasures(
-    model: HookedModel,
-    rows: Sequence[TokenizedRow],
-    labels: Int[np.ndarray, " row"],
-    steps: Sequence[Step],
-) -> tuple[list[Erasure], list[Whitening]]:
-    """An erasure for each site and role in turn, fitted to what the earlier ones leave."""
-    erasures: list[Erasure] = []
-    whitenings: list[Whitening] = []
-    for site, role in steps:
-        features = read_at(model, rows, site, role, erasures)
-        whitenings.append(Whitening.of(features))
-        eraser = fit_whitened(whitenings[-1], features, labels)
-        erasures.append(Erasure(eraser=eraser, site=site, places=(role,)))
-    return erasures, whitenings
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What an eraser is made from: activations, whitened once, and labels."""
+
+    features: Float[np.ndarray, "example width"]
+    labels: Int[np.ndarray, " example"]
+    whitening: Whitening
+
+    def leace(self) -> Eraser:
+        """The eraser of the labels."""
+        return fit_whitened(self.whitening, self.features, self.labels)
+
+
+MakeEraser = Callable[[_View], Eraser]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +214,7 @@ def _stage2(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
     labels = np.array([int(row.row.subset == GAP[0]) for row in chosen])
     if len(set(labels.tolist())) < 2:
         raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
-    names = [row.row.entity or row.row.alias for row in chosen]
+    names = [str(row.row.entity or row.row.alias) for row in chosen]
     return chosen, labels, np.unique(names, return_inverse=True)[1]
 
 
@@ -231,13 +226,33 @@ class _Reader:
     labelled: _Labelled
     asked: list[TokenizedRow]
     seed: int
+    untouched: dict[Step, _View] = field(default_factory=dict)
+    """Views of what nothing was erased from yet, kept for all draws."""
+
+    def erased(self, steps: Sequence[Step], make: MakeEraser) -> pd.DataFrame:
+        """What is read after erasing at each step what the earlier steps leave."""
+        erasures: list[Erasure] = []
+        for site, role in steps:
+            eraser = make(self._view((site, role), erasures))
+            erasures.append(Erasure(eraser=eraser, site=site, places=(role,)))
+        return self.read(erasures, steps[-1])
+
+    def _view(self, step: Step, erasures: list[Erasure]) -> _View:
+        if not erasures and step in self.untouched:
+            return self.untouched[step]
+        features = read_at(self.model, self.labelled.fit_rows, *step, erasures)
+        whitening = Whitening.of(features)
+        view = _View(features=features, labels=self.labelled.fit_labels, whitening=whitening)
+        if not erasures:
+            self.untouched[step] = view
+        return view
 
     def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
-        """Columns `subset metric before n`, in the same order every time."""
+        """Columns `subset metric value n`, in the same order every time."""
         answers = answer_table(self.model, self.asked, interventions)
         long = answers.melt("subset", list(ANSWER_METRICS), var_name="metric")
         groups = long.groupby(["subset", "metric"], sort=True)["value"]
-        means = groups.agg(before="mean", n="size").reset_index()
+        means = groups.agg(value="mean", n="size").reset_index()
         return pd.concat([means, _gaps(means), self._probed(interventions, at)], ignore_index=True)
 
     def _probed(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
@@ -251,7 +266,7 @@ class _Reader:
             inverse_penalties=(QUICK_INVERSE_PENALTY,),
             rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
         )
-        record = {"subset": ALL, "metric": PROBE_ACCURACY, "before": reading.accuracy}
+        record = {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy}
         return pd.DataFrame([record | {"n": len(self.labelled.other_rows)}])
 
 
@@ -260,19 +275,6 @@ def _gaps(means: pd.DataFrame) -> pd.DataFrame:
     sides = [means.loc[means["subset"] == name].set_index("metric") for name in GAP]
     if any(side.empty for side in sides):
         return means.iloc[:0]
-    gaps = sides[0][["before"]] - sides[1][["before"]]
+    gaps = sides[0][["value"]] - sides[1][["value"]]
     gaps = gaps.assign(subset="-".join(GAP), n=sides[0]["n"] + sides[1]["n"])
     return gaps.reset_index()
-
-
-def _replaced(
-    erasure: Erasure, whitening: Whitening, rng: np.random.Generator
-) -> tuple[Erasure, Erasure]:
-    """A random erasure of the same rank, and one that moves activations as far."""
-    random = whitening.random_eraser(erasure.eraser.rank, rng)
-    elsewhere = erasure.eraser.elsewhere(rng)
-    site, places = erasure.site, erasure.places
-    return (
-        Erasure(eraser=random, site=site, places=places),
-        Erasure(eraser=elsewhere, site=site, places=places),
-    )

@@ -15,7 +15,9 @@ from interp.explorer_view import Ablation, Cell, grid_cells
 from interp.palette import FAINT, INK
 from interp.plots import plot_attention, style_figure
 
-WIDTH = 640  # pixels, two panels side by side in a notebook
+WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
+LABELLED = 0.02
+"""Bars as long as this have their number on them."""
 BEFORE, AFTER = "#8b93a5", "#d9730d"
 ROW_HEIGHT = 22
 LINES = {
@@ -27,6 +29,13 @@ LINES = {
     "other entities (mean)": ("#94c79f", "square-open", "dot", 1.2),
 }
 """Colour, marker, dash and width of each of the lens's quantities."""
+FRAME = {
+    "line": {"color": AFTER, "width": 4},
+    "fillcolor": "rgba(0, 0, 0, 0)",
+    "opacity": 1,
+    "layer": "above",
+}
+"""How an ablated cell is marked."""
 SITE_LABELS = {"z": "head {head}", "attn_out": "all heads", "mlp_out": "MLP"}
 
 
@@ -45,18 +54,21 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
         )
     ]
     places = list(range(len(answers)))
+    is_long = answers[["before", "after"]].max(axis=1) >= LABELLED
     figure = go.Figure()
     for name, color, shape in (("before", BEFORE, ""), ("after", AFTER, "/")):
         figure.add_bar(
-            x=places, y=answers[name].tolist(), name=f"{name} the ablation" if ablated else name,
+            x=places, y=_finite(answers[name]), name=f"{name} the ablation" if ablated else name,
             marker={"color": color, "pattern": {"shape": shape, "solidity": 0.25}},
-            text=[_share(value) for value in answers[name]], textposition="outside",
-            textfont={"size": 10}, cliponaxis=False, textangle=0,
-            hovertemplate="%{x}: %{y:.4f}<extra>" + name + "</extra>",
+            text=[f"{p:.2f}" if shown and p == p else ""
+                  for p, shown in zip(answers[name], is_long, strict=True)],
+            textposition="outside", textfont={"size": 10}, cliponaxis=False, textangle=0,
+            customdata=answers["token"].map(_plain).tolist(),
+            hovertemplate="%{customdata}: %{y:.4f}<extra>" + name + "</extra>",
             showlegend=bool(ablated),
         )  # fmt: skip
     figure.add_scatter(
-        x=[-0.5, len(places) - 0.5], y=[chance, chance], mode="lines",
+        x=[-0.6, len(places) - 0.4], y=[chance, chance], mode="lines",
         line={"color": FAINT, "dash": "dot", "width": 1.5}, hoverinfo="skip",
         name=f"guessing among the answers: {chance:.3g}", showlegend=True,
     )  # fmt: skip
@@ -64,51 +76,58 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
         ", ✗ what the definition implies" if answers["is_stated"].any() else ""
     )
     notes += f"; ablated: {ablated}" if ablated else ""
-    _style(figure, f"What the model answers<br><sup>{_cut(notes)}</sup>", height=360)
+    _style(figure, f"What the model answers<br><sup>{_cut(notes)}</sup>", height=HEIGHT)
     figure.update_xaxes(title="next token", tickvals=places, ticktext=marks, tickangle=-35)
     figure.update_xaxes(range=[-0.6, len(places) - 0.4])
     figure.update_yaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_layout(barmode="group", bargap=0.25, legend={"y": -0.42}, margin={"b": 110})
+    corner = {"orientation": "v", "x": 1, "xanchor": "right", "y": 1, "yanchor": "top"}
+    figure.update_layout(barmode="group", bargap=0.25, legend=corner)
     return figure
 
 
-def plot_lens(lens: pd.DataFrame, *, chance: float, ablated: str = "") -> go.Figure:
+def plot_lens(
+    lens: pd.DataFrame, *, chance: float, ablated: str = "", height: int = HEIGHT
+) -> go.Figure:
     """What the logit lens reads at the prompt's last token, state by state.
 
     Args:
         lens: See `interp.explorer_view.lens_table`.
         chance: The probability of guessing.
         ablated: What is ablated, in words.
+        height: In pixels.
     """
     figure = go.Figure()
     states = list(dict.fromkeys(lens["state"]))
     for quantity, rows in lens.groupby("quantity", sort=False):
-        color, symbol, dash, width = LINES[str(quantity)]
-        is_control = str(quantity).startswith("other")
-        for name in ("before", "after"):
-            figure.add_scatter(
-                x=rows["state"].tolist(), y=rows[name].tolist(), mode="lines+markers", name=str(quantity),
-                line={"color": color, "dash": dash if name == "before" else "dash",
-                      "width": width if name == "before" else 1.6},
-                marker={"symbol": symbol if name == "before" else f"{symbol.removesuffix('-open')}"
-                        "-open", "size": 8},
-                legendgroup=str(quantity), showlegend=name == "before",
-                visible=not (is_control and name == "after"),
-                hovertemplate=f"{quantity}, {name}: %{{y:.2f}} nats<extra></extra>",
-            )  # fmt: skip
+        _add_lens_lines(figure, str(quantity), rows)
     figure.add_scatter(
-        x=[states[0], states[-1]], y=[np.log(chance)] * 2, mode="lines",
-        line={"color": FAINT, "dash": "dot", "width": 1.5}, hoverinfo="skip", name="guessing",
+        x=[states[0], states[-1]], y=[np.log(chance)] * 2, mode="lines", name="guessing the answer",
+        line={"color": FAINT, "dash": "dot", "width": 1.5}, hoverinfo="skip",
     )  # fmt: skip
-    notes = "at the prompt's last token" + ("; dashed: after the ablation" if ablated else "")
-    _style(figure, f"What the logit lens reads<br><sup>{notes}</sup>", height=360)
+    notes = "at the prompt's last token" + ("; dashed, open: after the ablation" if ablated else "")
+    _style(figure, f"What the logit lens reads<br><sup>{notes}</sup>", height=height)
     figure.update_xaxes(title="state of the residual stream (site.layer)", type="category")
-    figure.update_xaxes(
-        categoryorder="array", categoryarray=states, range=[-0.2, len(states) - 0.8]
-    )
+    figure.update_xaxes(categoryorder="array", categoryarray=states)
+    figure.update_xaxes(range=[-0.2, len(states) - 0.8])
     figure.update_yaxes(title="log-probability (nats)")
-    figure.update_layout(legend={"y": -0.26}, margin={"b": 110})
+    figure.update_layout(legend={"y": -0.2}, margin={"b": 130})
     return figure
+
+
+def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> None:
+    """Before, and after unless the quantity is a control; one entry in the legend."""
+    color, symbol, dash, width = LINES[quantity]
+    looks = {"before": (symbol, dash, width)}
+    if not quantity.startswith("other"):
+        looks["after"] = (f"{symbol}-open", "dash", 1.6)
+    for name, (marker, line, thickness) in looks.items():
+        figure.add_scatter(
+            x=rows["state"].tolist(), y=_finite(rows[name]), mode="lines+markers", name=quantity,
+            line={"color": color, "dash": line, "width": thickness},
+            marker={"symbol": marker, "size": 8},
+            legendgroup=quantity, showlegend=name == "before",
+            hovertemplate=f"{quantity}, {name}: %{{y:.2f}} nats<extra></extra>",
+        )  # fmt: skip
 
 
 def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "") -> go.Figure:
@@ -121,7 +140,7 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
     """
     title = "Where each head looks" + (" after the ablation" if ablated else "")
     figure = plot_attention(pattern, [_plain(token) for token in tokens], title=title)
-    figure.update_layout(width=WIDTH, height=420, margin={"t": 80, "b": 90})
+    figure.update_layout(width=WIDTH, height=HEIGHT, font={"size": 12}, dragmode=False)
     figure.update_annotations(font_size=12)
     figure.update_traces(textfont={"size": 10})
     return figure
@@ -150,14 +169,14 @@ def plot_grid(
             shapes.append(_frame(x, y))
     figure = go.Figure(
         go.Heatmap(
-            z=effect, x=list(range(len(roles))), y=list(range(len(components))),
+            z=[_finite(pd.Series(line)) for line in effect], x=list(range(len(roles))), y=list(range(len(components))),
             zmin=-1, zmax=1, colorscale="RdBu_r", texttemplate="%{z:.2f}", textfont={"size": 11},
             hovertemplate="%{y}, %{x}: effect %{z:.3f}<br>click to ablate<extra></extra>",
-            colorbar={"title": "effect", "thickness": 14}, xgap=2, ygap=2,
+            colorbar={"title": "effect<br>(share)", "thickness": 14}, xgap=2, ygap=2,
         )
     )  # fmt: skip
     title = f"Patching: click a cell to ablate it<br><sup>{_cut(about)}</sup>"
-    _style(figure, title, height=max(360, 190 + ROW_HEIGHT * len(components)))
+    _style(figure, title, height=grid_height(grid))
     labels = [f"{_plain(token)}<br>{role}" for token, role in zip(tokens, roles, strict=True)]
     figure.update_xaxes(title="token and its role", tickvals=list(range(len(roles))))
     figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0)
@@ -165,6 +184,11 @@ def plot_grid(
     figure.update_yaxes(ticktext=[component_label(c) for c in components], showgrid=False)
     figure.update_layout(shapes=shapes, margin={"b": 80, "l": 150})
     return figure
+
+
+def grid_height(grid: pd.DataFrame) -> int:
+    """Pixels of a grid's figure."""
+    return max(HEIGHT, 190 + ROW_HEIGHT * len(grid_rows(grid)))
 
 
 Component = tuple[int, str, int | None]
@@ -207,16 +231,17 @@ def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
 
 def _frame(x: int, y: int) -> dict[str, Any]:
     place = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.46, "y1": y + 0.46}
-    return {"type": "rect", **place, "line": {"color": AFTER, "width": 4}, "layer": "above"}
+    return {"type": "rect", **place, **FRAME}
 
 
 def _style(figure: go.Figure, title: str, *, height: int) -> None:
     style_figure(figure, title=title, height=height)
-    figure.update_layout(width=WIDTH, font={"color": INK, "size": 12})
+    figure.update_layout(width=WIDTH, font={"color": INK, "size": 12}, dragmode=False)
 
 
-def _share(value: float) -> str:
-    return "" if not np.isfinite(value) else f"{value:.2f}"
+def _finite(values: pd.Series) -> list[float | None]:
+    """With None for NaN, which is no JSON."""
+    return [value if value == value else None for value in values.tolist()]
 
 
 def _plain(text: str) -> str:

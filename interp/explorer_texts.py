@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.rows import Row
-from data.vocabulary import Role
+from data.vocabulary import SUBSETS, Role
 from interp.explorer_view import View
 from interp.markup import Html, as_html, kind_words, swatch_html, text_html
 from interp.palette import FAINT, FONT, INK, ROLE_COLORS
@@ -73,11 +73,12 @@ def _about(row: Row) -> str:
 
 def _truth(view: View, definition: Row) -> str:
     stated, row = view.rows.stated(view.question.row), view.question.row
+    words = f"{kind_words(definition)}; {SUBSETS[row.subset].tag} tag"
     if stated is None:
-        return kind_words(definition)
+        return words
     is_true = stated.rendered.answer == row.rendered.answer
     verdict = "agrees with the answer" if is_true else f"implies {stated.rendered.answer}"
-    return f"{kind_words(definition)}; {verdict}"
+    return f"{words}; {verdict}"
 
 
 def _subject(row: Row) -> str:

@@ -31,7 +31,7 @@ from interp.pair_batches import prompt_roles
 from interp.patching import Direction, patch_pairs
 from interp.sites import choose_sites
 
-TOP = 10
+TOP = 8
 """So many of the likeliest answers are shown."""
 PATTERN = "blocks.{layer}.attn.hook_pattern"
 

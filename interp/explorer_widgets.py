@@ -18,6 +18,7 @@ from data.errors import DamagedError, InputError
 from interp.explorer_choice import Choice, Menu, settle
 from interp.explorer_figures import (
     cell_words,
+    grid_height,
     grid_roles,
     grid_rows,
     plot_answers,
@@ -53,7 +54,8 @@ MENUS = {
     "against": "other alias",
 }
 """Fields of a choice, and what stands before their menus."""
-ALL_HEADS = ("all heads", None)
+ALL = "all"
+"""Value of the menu of heads that stands for every head."""
 
 
 class Explorer:
@@ -169,8 +171,10 @@ class Explorer:
         answers = answers_table(view, before, after)
         panels["answers"].show(plot_answers(answers, chance=guess, ablated=ablated))
         lens = lens_table(view, before, after)
-        panels["lens"].show(plot_lens(lens, chance=guess, ablated=ablated))
-        pattern = attention_table(after or before, head=self.menus["head"].value)
+        height = grid_height(self.grid)
+        panels["lens"].show(plot_lens(lens, chance=guess, ablated=ablated, height=height))
+        head = self.menus["head"].value
+        pattern = attention_table(after or before, head=None if head == ALL else head)
         panels["heads"].show(plot_heads(pattern, view.prompt, ablated=ablated))
         roles = grid_roles(self.grid)
         about = pair_words(view, logit_differences(view, before), self.menus["direction"].value)
@@ -201,7 +205,9 @@ class Explorer:
             ]
             value = self.menus["head"].value
             known = {head for _, head in heads}
-            _fill(self.menus["head"], [ALL_HEADS, *heads], value if value in known else None)
+            _fill(
+                self.menus["head"], [("all heads", ALL), *heads], value if value in known else ALL
+            )
         finally:
             self._is_settling = False
 
@@ -249,6 +255,8 @@ class _Panel:
     def _replace(self, figure: go.Figure) -> None:
         old = self.box.children
         self.figure = go.FigureWidget(figure)
+        # plotly has no public way to a widget's buttons, one of which leads to a web site.
+        self.figure._config = {**self.figure._config, "displayModeBar": False}
         if self.on_click is not None and self.figure.data:
             self.figure.data[0].on_click(self._clicked)
         self.box.children = (self.figure,)

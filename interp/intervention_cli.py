@@ -7,7 +7,7 @@ from typing import TypeVar
 from data.errors import InputError
 from data.pairs import PairKind
 from data.vocabulary import COMPARED, SUBSETS, Stage
-from interp.analysis_cli import add_selectors, fill, print_summary, roles_of, selection_of, unique
+from interp.analysis_cli import add_selectors, fill, print_summary, selection_of, unique
 from training.cli import Subparsers
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -54,7 +54,7 @@ def run_patching(arguments: argparse.Namespace) -> int:
     analysis = PatchAnalysis(
         subsets=default.subsets,
         kinds=kinds or default.kinds,
-        roles=tuple(map(str, roles_of(arguments))) or None,
+        roles=_patched_roles(arguments),
         heads=unique(arguments.head) if arguments.head else None,
         directions=_choices(arguments.direction, Direction, "direction") or default.directions,
         metrics=_choices(arguments.metric, Metric, "metric") or default.metrics,
@@ -80,6 +80,17 @@ def subsets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
         if name not in SUBSETS:
             raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
     return unique(arguments.subset) if arguments.subset else COMPARED[Stage(arguments.stage)]
+
+
+def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The token roles that were named, and `all` for every position at once."""
+    from interp.addresses import TokenRole
+    from interp.pair_batches import EVERYWHERE
+
+    return unique(
+        EVERYWHERE if name.lower() == EVERYWHERE else str(TokenRole.parse(name))
+        for name in arguments.role or ()
+    ) or None
 
 
 def _choices(names: list[str] | None, kind: type[Choice], what: str) -> tuple[Choice, ...]:

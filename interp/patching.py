@@ -159,12 +159,17 @@ def _records(
     metrics: Sequence[Metric],
 ) -> list[dict[str, object]]:
     """Rows of the table: effects are ratios of means over pairs, so that no pair weighs much."""
-    base, donor = measured["base"].mean(-1), measured["donor"].mean(-1)
-    gap = donor - base
-    patched = (measured["patched"].mean(-1) - base) / gap
-    with np.errstate(invalid="ignore"):
-        control = (np.nanmean(measured["control"], -1) - base) / gap
+    gap = (measured["donor"] - measured["base"]).mean(-1)
+    if not gap.all():
+        raise InputError("a metric is the same for both prompts of the pairs; choose other pairs")
+    patched = (measured["patched"] - measured["base"]).mean(-1) / gap
     attributed = measured["attribution"].mean(-1) / gap
+    # A pair that is alone of its length has no other's donor: the control is of all the others.
+    has_control = ~np.isnan(measured["control"]).any((0, 1))
+    control = np.full_like(patched, np.nan)
+    if has_control.any():
+        of = {name: values[..., has_control] for name, values in measured.items()}
+        control = (of["control"] - of["base"]).mean(-1) / (of["donor"] - of["base"]).mean(-1)
     places = [(each.site, head, role) for each in cells for role in roles for head in each.heads]
     return [
         {
@@ -274,6 +279,6 @@ def attribution_correlation(table: pd.DataFrame) -> pd.DataFrame:
     present = [name for name in keys if name in table]
     records = []
     for key, grid in table.groupby(present, sort=True):
-        correlation = np.corrcoef(grid["effect"], grid["attribution"])[0, 1]
+        correlation = grid["effect"].corr(grid["attribution"])  # NaN of a grid of equal cells
         records.append((*key, correlation, len(grid)))  # pyright: ignore[reportGeneralTypeIssues]
     return pd.DataFrame(records, columns=[*present, "correlation", "n_cells"])

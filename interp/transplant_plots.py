@@ -43,7 +43,7 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.6, 0.4])
-    for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0), strict=True):
+    for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0.0), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").loc[parts]
         row = 2 if subset == GAP else 1
         _add_dots(figure, of_subset, subset, shift=shift, row=row)

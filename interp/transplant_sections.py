@@ -87,6 +87,7 @@ def weight_differences_section(run: Run) -> Html | None:
     stage, step = one_checkpoint(cells)
     rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
     figure = figure_html(plot_weight_differences(rows), "weight-differences")
+    twin = _null_differences(run)
     order = {module: place for place, module in enumerate(rows["module"])}
     body = [
         [
@@ -95,19 +96,31 @@ def weight_differences_section(run: Run) -> Html | None:
             *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
             unbroken(gap_text(_estimate(cell, "difference", "ci"))),
             f"{cell['p_corrected']:.2g}",
+            *([] if twin is None else [twin[cell["module"]]]),
         ]
         for cell in sorted(cells.to_dict("records"), key=lambda cell: order[cell["module"]])
     ]
-    head = ("module", "relative norm", "stable rank", "entropy rank", "cosine, same tag",
-            "cosine, other tag", "same − other", "corrected p")  # fmt: skip
+    head = ["module", "relative norm", "stable rank", "entropy rank", "cosine, same tag",
+            "cosine, other tag", "same − other", "corrected p"]  # fmt: skip
+    head += [] if twin is None else ["same − other, null twin"]
     notes = (
         "Stage 2 minus Stage 1. For the cosines, Stage 2 was trained on halves of one tag's "
         "definitions alone, from the same checkpoint: two halves of one tag are the control for a "
-        "half of each. Where every definition trains an embedding row of the tag's token, the tags "
-        "differ in that row by construction. Ranks are those of single matrices."
+        "half of each. The tags also differ in the embedding of their own token, but so they do in "
+        "a null twin, where neither is more reliable. Ranks are those of single matrices."
     )
     words = f"<h2>Weight differences</h2>\n<h3>Stage {stage}, step {step}</h3>\n"
     return Html(words + figure + table_html(head, body) + note_html(notes))
+
+
+def _null_differences(run: Run) -> dict[str, str] | None:
+    """By module the null twin's cosine of the same tag minus that of the other, if it was tried."""
+    summary = None if run.null is None else _table(run.null, "weight_differences_summary")
+    if summary is None:
+        return None
+    cells = last_checkpoints(summary)[-1].to_dict("records")
+    texts = [unbroken(gap_text(_estimate(cell, "difference", "ci"))) for cell in cells]
+    return {cell["module"]: text for cell, text in zip(cells, texts, strict=True)}
 
 
 def _table(run: Run, name: str) -> pd.DataFrame | None:

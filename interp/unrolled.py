@@ -275,7 +275,7 @@ class UnrolledModel:
     @torch.no_grad()
     def _check_parity(self) -> None:
         beyond = [a.window + 2 for a in self._attention if a.window is not None]
-        n = min(max(PARITY_TOKENS, *beyond, 0), self.model.n_ctx)
+        n = min(max([PARITY_TOKENS, *beyond]), self.model.n_ctx)
         tokens = (torch.arange(n) * 7919 % self.model.d_vocab)[None].to(self.model.device)
         own = self.logits(self.trace(tokens)["resid_pre"][-1]).float()
         theirs = self.model.logits(tokens).float()

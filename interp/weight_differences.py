@@ -10,8 +10,8 @@
 
 The halves are random and equal, each trained alone from the same Stage-1 checkpoint, in memory,
 with the settings of Stage 2. Were the tags stored by different weights, definitions would overlap
-less with those of the other tag than with others of their own. The tag's own token is part of
-that difference: of the embeddings it is a row that only one of the two trains on.
+less with those of the other tag than with others of their own. The tags' own tokens differ, too,
+whatever they mean; the null twin, where they mean nothing, has that difference alone.
 """
 
 import copy

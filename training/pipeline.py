@@ -32,7 +32,7 @@ from training.checkpoints import (
 from training.config import RunConfig, checkpoint_steps, evaluation_steps
 from training.evaluate import EvaluationSet, evaluate
 from training.files import remove_leftovers
-from training.loop import StageTrainer, make_examples
+from training.loop import Examples, StageTrainer, make_examples
 from training.models import build_model, derive_seed
 from training.runs import rows_digest
 
@@ -76,6 +76,16 @@ class SeedMaterial:
         rows = tokenize_rows(drawn.rows, tokenizer)
         return cls(rows=rows, tokenizer=tokenizer, evaluation=EvaluationSet.of_run(rows))
 
+    def training_rows(self, stage: Stage) -> list[TokenizedRow]:
+        """What one epoch of a stage shows, once each."""
+        return [r for r in self.rows if r.row.split is Split.TRAIN and r.row.stage is stage]
+
+    def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
+        """Rows as the run's loss policy lays them out, repeated as in an epoch."""
+        return make_examples(
+            rows, config.loss_policy, end_token=self.end_token, block_size=config.block_size
+        )
+
     @property
     def end_token(self) -> int:
         """Id of the end token."""
@@ -94,13 +104,7 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
     """
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
         material = SeedMaterial.build(task.config, task.seed)
-        model = build_model(
-            task.config.model,
-            vocabulary_size=len(material.tokenizer),
-            max_length=max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows)),
-            end_token=material.end_token,
-            seed=task.seed,
-        )
+        model = initial_model(task, material)
         tables = [_train_stage(task, material, model, Stage.ONE, 0, on_steps)]
         for stage2_seed in range(task.config.seeds_stage2):
             folder = stage_folder(task.folder, task.seed, Stage.ONE)
@@ -120,7 +124,7 @@ def _train_stage(
 ) -> pd.DataFrame:
     """Trains a stage from where it stands to its end; returns its metrics from step 0 on."""
     folder = stage_folder(task.folder, task.seed, stage, stage2_seed)
-    trainer = _trainer(task, material, model, stage, stage2_seed)
+    trainer = stage_trainer(task, material, model, stage, stage2_seed)
     saves = set(checkpoint_steps(trainer.last_step))
     marks = saves | set(
         evaluation_steps(
@@ -153,23 +157,35 @@ def _train_stage(
     return metrics
 
 
-def _trainer(
+def stage_trainer(
     task: SeedTask,
     material: SeedMaterial,
     model: PreTrainedModel,
     stage: Stage,
-    stage2_seed: int,
+    stage2_seed: int = 0,
 ) -> StageTrainer:
-    rows = [r for r in material.rows if r.row.split is Split.TRAIN and r.row.stage is stage]
-    examples = make_examples(
-        rows,
-        task.config.loss_policy,
-        end_token=material.end_token,
-        block_size=task.config.block_size,
-    )
-    order_seed = derive_seed(task.seed, f"order of stage {int(stage)}, seed {stage2_seed}")
+    """A trainer at step 0 of a stage, which trains `model` in place; seeds torch's random state."""
+    rows = material.training_rows(stage)
+    order_seed = stage_order_seed(task.seed, stage, stage2_seed)
     torch.manual_seed(order_seed)
+    examples = material.examples(rows, task.config)
     return StageTrainer(model, examples, task.config.stage(stage), order_seed=order_seed)
+
+
+def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
+    """What the order of a stage's examples is drawn from."""
+    return derive_seed(seed, f"order of stage {int(stage)}, seed {stage2_seed}")
+
+
+def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
+    """The model before Stage 1."""
+    return build_model(
+        task.config.model,
+        vocabulary_size=len(material.tokenizer),
+        max_length=max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows)),
+        end_token=material.end_token,
+        seed=task.seed,
+    )
 
 
 def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:

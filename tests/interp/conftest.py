@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from data.iml import AliasNames, IMLConfig
+from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
 from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
@@ -157,6 +158,86 @@ def toy_rows() -> Callable[..., list[TokenizedRow]]:
         return tokenize_rows(drawn.rows, word_tokenizer(drawn.words))
 
     return make
+
+
+WordPair = Callable[..., PromptPair]
+
+
+def _word_pair(
+    clean: str,
+    corrupted: str,
+    *,
+    alias: tuple[int, int] = (0, 0),
+    question: tuple[int, int] | None = None,
+    n_answer: int = 1,
+    answerable: bool = True,
+) -> PromptPair:
+    places = {Role.ALIAS: alias} | ({Role.QUESTION: question} if question else {})
+
+    def prompt(text: str) -> TokenizedRow:
+        words = text.split()
+        starts = [len(" ".join([*words[:i], ""])) for i in range(len(words))]
+        spans = {
+            role: (starts[first], starts[last] + len(words[last]))
+            for role, (first, last) in places.items()
+        }
+        row = prompt_row(text, text, " ".join(words[-n_answer:]), spans=spans)
+        return tokenize_rows([row], word_tokenizer([f"w{i}" for i in range(N_WORDS)]))[0]
+
+    return PromptPair(
+        kind=PairKind.ALIAS,
+        subset="D5_CONS",
+        clean=prompt(clean),
+        corrupted=prompt(corrupted),
+        corrupted_is_answerable=answerable,
+    )
+
+
+@pytest.fixture(scope="session")
+def word_pair() -> WordPair:
+    """Makes a pair of texts of words `w0` to `w36` that end with their answers.
+
+    Alias and question are given as their first and last word, the same in both prompts.
+    """
+    return _word_pair
+
+
+@pytest.fixture(scope="session")
+def word_pairs() -> list[PromptPair]:
+    """Pairs of 3, 5 and 9 words before answers of 1, 2 and 3 words, their roles here and there."""
+    rng = random.Random(0)
+    shapes = [
+        (5, 1, (0, 0), (2, 3)),
+        (9, 1, (3, 4), (6, 7)),
+        (5, 2, (0, 1), (2, 4)),
+        (5, 1, (1, 2), (3, 4)),
+        (3, 3, (1, 1), (2, 2)),
+        (5, 1, (3, 3), (4, 4)),
+        (9, 1, (0, 2), (5, 6)),
+        (5, 2, (2, 2), (3, 3)),
+    ]
+
+    def text(length: int, answer: int) -> str:
+        # Clean answers begin with an even word, corrupted ones with an odd one.
+        first = 2 * rng.randrange(N_WORDS // 2)
+        words = rng.choices(range(N_WORDS), k=length)
+        return " ".join(f"w{i}" for i in (*words, first, *words[: answer - 1]))
+
+    def other(text: str, length: int) -> str:
+        words = text.split()
+        changed = [f"w{rng.randrange(N_WORDS)}" for _ in words]
+        changed[length] = f"w{int(words[length][1:]) + 1}"
+        return " ".join(changed)
+
+    pairs = []
+    for length, n_answer, alias, question in shapes:
+        clean = text(length, n_answer)
+        pairs.append(
+            _word_pair(
+                clean, other(clean, length), alias=alias, question=question, n_answer=n_answer
+            )
+        )
+    return pairs
 
 
 def _state(model: HookedModel) -> tuple[object, ...]:

@@ -134,9 +134,9 @@ def test_exact_match_is_whether_the_answer_is_the_most_likely(
 
     patched = patched_answers(neox, word_prompts, LATE, LAST, toward)
     assert patched["exact_match"].tolist() == expected
-    assert {0.0, 1.0} == set(expected) | {0.0}
+    assert 1.0 in expected
     away = patched_answers(neox, word_prompts, LATE, LAST, -toward)
-    assert away["exact_match"].sum() == 0
+    assert set(away["exact_match"]) == {0.0}
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

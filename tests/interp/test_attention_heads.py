@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_readings_are_those_computed_token_by_token(
             written, scale = slow_parts(view, rows[i], layer, head)
             moved = written[1:3].sum(0)
             rest = [0, *range(3, len(written))]
-            pairs = [written[[a, b]].sum(0).norm() for a, b in zip(rest, rest[1:], strict=False)]
+            pairs = [written[[a, b]].sum(0).norm() for a, b in pairwise(rest)]
             control = (moved @ W_U[:, others]).mean() / scale
             cell = (i, layer, head, 0)
             assert found.value_norm[cell] == pytest.approx(moved.norm().item(), rel=1e-4)

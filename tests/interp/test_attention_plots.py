@@ -115,9 +115,9 @@ def test_what_is_not_there_is_refused():
         plot_heads(summary, subset="D5_CONS", kind="induction")
     with pytest.raises(InputError, match="no pattern of QA3 in qa"):
         plot_heads(summary, subset="QA3")
+    two_runs = pd.concat([summary, summary.assign(run_id="b")])
     with pytest.raises(InputError, match="several runs"):
-        other = pd.concat([summary, summary.assign(run_id="b")])
-        plot_heads(other, subset="D5_CONS")
+        plot_heads(two_runs, subset="D5_CONS")
+    two_steps = pd.concat([summary, summary.assign(step=10)])
     with pytest.raises(InputError, match="a table of one checkpoint is needed"):
-        other = pd.concat([summary, summary.assign(step=10)])
-        plot_heads(other, subset="D5_CONS")
+        plot_heads(two_steps, subset="D5_CONS")

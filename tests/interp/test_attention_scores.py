@@ -176,7 +176,7 @@ def tiny_model(n_ctx: int, *, n_layers: int = 1) -> HookedModel:
 
 def test_a_small_context_is_respected_and_too_small_a_one_refused():
     assert random_tokens(tiny_model(8)).repeated.shape[1] == 8
-    with pytest.raises(InputError, match="context 3, .* are too few; use more"):
+    with pytest.raises(InputError, match=r"context 3, .* are too few; use more"):
         random_tokens(tiny_model(3))
 
 

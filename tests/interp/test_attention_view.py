@@ -44,7 +44,7 @@ def test_tokens_have_the_colour_of_their_role(neox: HookedModel, word_prompts: l
 def test_tokens_that_are_no_words_are_shown_by_their_ids(
     neox: HookedModel, word_prompts: list[TokenizedRow]
 ):
-    row = replace(word_prompts[0], input_ids=word_prompts[0].input_ids + (7,))
+    row = replace(word_prompts[0], input_ids=(*word_prompts[0].input_ids, 7))
 
     assert ">7</span>" in token_labels(neox, row)[-1]
 

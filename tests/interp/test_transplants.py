@@ -110,7 +110,7 @@ def test_parts_of_activations_are_named_by_site_head_and_role(table: pd.DataFram
     sites = [
         "resid_post.0",
         "resid_post.1",
-        *(f"z.{i}.{head}" for i in (0, 1) for head in range(4)),
+        *(f"z.{i}.{head}" for i in (0, 1) for head in range(2)),
     ]
 
     assert set(of_stage1) == {"none", "all", "embeddings", "blocks"} | {

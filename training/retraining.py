@@ -1,0 +1,125 @@
+"""Stages of a finished run trained again in memory, with one thing changed; nothing is written.
+
+Same rows, same batches in the same order, same optimizer: what comes out differs from the run's own
+checkpoints by the change alone, and with no change it equals them bit for bit.
+"""
+
+import copy
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from data.errors import InputError
+from data.vocabulary import Kind, Stage
+from training.checkpoints import load_model
+from training.evaluate import evaluate
+from training.gradient_surgery import SurgeryTrainer
+from training.loop import Examples, StageTrainer
+from training.pipeline import (
+    SeedMaterial,
+    SeedTask,
+    initial_model,
+    one_thread,
+    stage_order_seed,
+    stage_trainer,
+)
+from training.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """One seed of a run, to be trained again."""
+
+    run: Run
+    seed: int
+
+    @cached_property
+    def material(self) -> SeedMaterial:
+        """Rows, tokenizer and evaluation of the seed."""
+        self.run.require_seed(self.seed)
+        return SeedMaterial.build(self.run.config, self.seed)
+
+    def model_at(self, stage: int, step: int | None = None) -> PreTrainedModel:
+        """The run's own checkpoint, the last of the stage unless a step is given."""
+        return load_model(self.run.checkpoint(self.seed, stage, step))
+
+    def stage_two(
+        self, model: PreTrainedModel, *, without: Collection[str] = ()
+    ) -> PreTrainedModel:
+        """A copy of `model` after Stage 2.
+
+        Args:
+            model: What Stage 2 starts from; not changed.
+            without: Ids of rows that give no gradient. They keep their places in the batches, so
+                that nothing else differs.
+
+        Raises:
+            InputError: a row id is not of Stage 2's training set.
+        """
+        with one_thread():
+            trained = copy.deepcopy(model)
+            trainer = stage_trainer(self._task, self.material, trained, Stage.TWO)
+            if without:
+                trainer.examples = self._silenced(trainer.examples, without)
+            return _train(trainer)
+
+    def stage_one(self, *, dose: float, along_random: bool = False) -> PreTrainedModel:
+        """The model after Stage 1 with gradient surgery; see `training.gradient_surgery`."""
+        rows = self.material.training_rows(Stage.ONE)
+        kinds = [row.row.kind is Kind.DEFINITION for row in rows for _ in range(row.row.repeats)]
+        with one_thread():
+            model = initial_model(self._task, self.material)
+            order_seed = stage_order_seed(self.seed, Stage.ONE)
+            torch.manual_seed(order_seed)
+            trainer = SurgeryTrainer(
+                model,
+                self.material.examples(rows, self.run.config),
+                self.run.config.stage1,
+                order_seed=order_seed,
+                is_definition=torch.tensor(kinds),
+                dose=dose,
+                along_random=along_random,
+            )
+            return _train(trainer)
+
+    def measure(self, model: PreTrainedModel) -> pd.DataFrame:
+        """Columns `subset, question, metric, value, n`; see `training.evaluate.evaluate`."""
+        return evaluate(model, self.material.evaluation)
+
+    @property
+    def _task(self) -> SeedTask:
+        return SeedTask(folder=self.run.folder, config=self.run.config, seed=self.seed)
+
+    def _silenced(self, examples: Examples, without: Collection[str]) -> Examples:
+        rows = self.material.training_rows(Stage.TWO)
+        ids = [row.row.row_id for row in rows for _ in range(row.row.repeats)]
+        unknown = set(without) - set(ids)
+        if unknown:
+            raise InputError(f"{min(unknown)} is no training row of Stage 2; name those that are")
+        kept = torch.tensor([row_id not in without for row_id in ids])
+        return Examples(tokens=examples.tokens, targets=examples.targets & kept[:, None])
+
+
+def gap_of(measured: pd.DataFrame, higher: str, lower: str, metric: str) -> float:
+    """One subset minus another over all questions, from `Retraining.measure`."""
+    rows = measured.loc[(measured["question"] == "all") & (measured["metric"] == metric)]
+    values = rows.set_index("subset")["value"]
+    return float(values[higher] - values[lower])
+
+
+def _train(trainer: StageTrainer) -> PreTrainedModel:
+    while trainer.step < trainer.last_step:
+        trainer.train_step()
+    return trainer.model.eval()
+
+
+def same_weights(one: PreTrainedModel, other: PreTrainedModel) -> bool:
+    """Whether two models have the same weights, bit for bit."""
+    theirs = other.state_dict()
+    pairs: list[tuple[Tensor, Tensor]] = [(w, theirs[n]) for n, w in one.state_dict().items()]
+    return all(torch.equal(a, b) for a, b in pairs)
