@@ -116,15 +116,20 @@ def run_paper_loop(model: PreTrainedModel, sides: Sides):
 
 def run_cached_loop(model: PreTrainedModel, sides: Sides, block: int = 128) -> torch.Tensor:
     """All inner products, with the definitions' gradients in memory."""
-    definitions = examples_of(sides.definitions)
-    cached = torch.stack([get_gradient(model, definitions, i) for i in range(len(definitions))])
-    questions = examples_of(sides.questions)
+    cached = _all_gradients(model, examples_of(sides.definitions))
     columns = []
-    for first in range(0, len(questions), block):
-        chosen = range(first, min(first + block, len(questions)))
-        gradients = torch.stack([get_gradient(model, questions, j) for j in chosen])
-        columns.append(products(cached, gradients))
+    for first in range(0, len(sides.questions), block):
+        rows = sides.questions[first : first + block]
+        columns.append(products(cached, _all_gradients(model, examples_of(rows))))
     return torch.cat(columns, dim=1)
+
+
+def _all_gradients(model: PreTrainedModel, examples: Examples) -> torch.Tensor:
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    gradients = torch.empty(len(examples), n_parameters)
+    for i in range(len(examples)):
+        get_gradient(model, examples, i, out=gradients[i])
+    return gradients
 
 
 def check(model: PreTrainedModel, sides: Sides) -> None:

@@ -65,14 +65,16 @@ def measure_alignment(
     return result
 
 
-def get_gradient(model: PreTrainedModel, examples: Examples, i: int) -> Float[Tensor, " parameter"]:
+def get_gradient(
+    model: PreTrainedModel, examples: Examples, i: int, *, out: Tensor | None = None
+) -> Float[Tensor, " parameter"]:
     """The gradient of one example's loss, by a forward and a backward pass of its own."""
     model.zero_grad()
     n = int(examples.targets[i].nonzero().max()) + 1
     one = Examples(tokens=examples.tokens[i : i + 1, :n], targets=examples.targets[i : i + 1, :n])
     batch_loss(model, one).backward()
     gradients = [parameter.grad for parameter in model.parameters()]
-    return torch.cat([gradient.reshape(-1) for gradient in gradients if gradient is not None])
+    return torch.cat([gradient.reshape(-1) for gradient in gradients if gradient is not None], out=out)
 
 
 def _measure(

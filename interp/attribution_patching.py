@@ -31,10 +31,11 @@ def attribute(
     with torch.enable_grad():
         base = unrolled.trace(tokens)
         values = read_metrics(ending_logits(unrolled, base, batch), batch, metrics)
+        totals = [metric.sum() for metric in values]
     at = [base[each.site.name][each.site.layer] for each in cells]
     parts: list[list[Tensor]] = [[] for _ in cells]
-    for metric in values:
-        slopes = torch.autograd.grad(metric.sum(), at, retain_graph=True)
+    for total in totals:
+        slopes = torch.autograd.grad(total, at, retain_graph=True)
         for part, each, slope, activation in zip(parts, cells, slopes, at, strict=True):
             change = donor[each.site.name][each.site.layer] - activation.detach()
             products = (change * slope).sum(-1)

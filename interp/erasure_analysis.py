@@ -14,8 +14,8 @@ fitted to one half of the labelled aliases; everything below is of aliases that 
     control            the same after erasing as many random directions (mean over draws)
     control_distance   the same after moving each activation as far in random directions
 
-`site` and `role` "all" erase at every site and role in order, each eraser fitted to what the earlier
-ones leave (concept scrubbing), the random ones too; the probe reads the last.
+`site` and `role` "all" erase at every site and role in order, each eraser fitted to what the
+earlier ones leave (concept scrubbing), the random ones too; the probe reads the last.
 """
 
 from collections.abc import Callable, Sequence

@@ -3,7 +3,7 @@
 That lets a figure on the screen be updated in place of being drawn anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,8 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
     figure = plot_attention(pattern, [_plain(token) for token in tokens], title=title)
     figure.update_layout(width=WIDTH, height=HEIGHT, font={"size": 12}, dragmode=False)
     figure.update_annotations(font_size=12)
-    figure.update_traces(textfont={"size": 10})
+    for trace in figure.data:
+        trace.update(z=[_finite(line) for line in trace["z"]], textfont={"size": 10})
     return figure
 
 
@@ -169,7 +170,8 @@ def plot_grid(
             shapes.append(_frame(x, y))
     figure = go.Figure(
         go.Heatmap(
-            z=[_finite(pd.Series(line)) for line in effect], x=list(range(len(roles))), y=list(range(len(components))),
+            z=[_finite(line) for line in effect],
+            x=list(range(len(roles))), y=list(range(len(components))),
             zmin=-1, zmax=1, colorscale="RdBu_r", texttemplate="%{z:.2f}", textfont={"size": 11},
             hovertemplate="%{y}, %{x}: effect %{z:.3f}<br>click to ablate<extra></extra>",
             colorbar={"title": "effect<br>(share)", "thickness": 14}, xgap=2, ygap=2,
@@ -239,9 +241,9 @@ def _style(figure: go.Figure, title: str, *, height: int) -> None:
     figure.update_layout(width=WIDTH, font={"color": INK, "size": 12}, dragmode=False)
 
 
-def _finite(values: pd.Series) -> list[float | None]:
+def _finite(values: Iterable[float]) -> list[float | None]:
     """With None for NaN, which is no JSON."""
-    return [value if value == value else None for value in values.tolist()]
+    return [value if value == value else None for value in map(float, values)]
 
 
 def _plain(text: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from data.errors import InputError
@@ -65,7 +66,7 @@ def capture(
         InputError: an example has no target, or a module was not called with one row for each
             position of each example.
     """
-    tokens, shifted = _predicting(examples, next(model.parameters()).device)
+    tokens, shifted = _predicting(model, examples)
     where, weights = _target_rows(shifted, trim=trim)
     inner = {n: m for n, m in coverage.modules.items() if n != coverage.unembedding}
     records: dict[str, Record] = {}
@@ -109,14 +110,20 @@ def undisturbed(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _predicting(
-    examples: Examples, device: torch.device
+    model: PreTrainedModel, examples: Examples
 ) -> tuple[Int[Tensor, "example pos_and_one"], Bool[Tensor, "example pos"]]:
     """Tokens up to the last target, and the positions whose next token is a target.
 
-    Columns behind are padding, where causal attention never looks.
+    Columns behind are padding, where causal attention never looks; one may be added, because
+    products of small matrices are several times slower at odd sizes.
     """
+    device = next(model.parameters()).device
     used = int(examples.targets.any(0).nonzero().max()) + 1
-    return examples.tokens[:, :used].to(device), examples.targets[:, 1:used].to(device)
+    tokens, targets = examples.tokens[:, :used].to(device), examples.targets[:, 1:used].to(device)
+    longest = getattr(model.config, "max_position_embeddings", None) or used
+    if used % 8 == 0 and used <= longest:
+        tokens, targets = functional.pad(tokens, (0, 1)), functional.pad(targets, (0, 1))
+    return tokens, targets
 
 
 Calls = dict[str, list[tuple[Tensor, Tensor]]]

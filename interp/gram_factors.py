@@ -185,8 +185,12 @@ class LinearFactors(Factors):
     def total(self) -> dict[str, Tensor]:
         """See `Factors`."""
         inputs, gradients = self.inputs.flatten(0, 1), self.gradients.flatten(0, 1)
-        left, right = (inputs, gradients) if self.is_transposed else (gradients, inputs)
-        total = {self.weight: products(left.T, right.T)}
+        # The kernel copies what stands first, so that is the narrower of the two.
+        if inputs.shape[1] < gradients.shape[1]:
+            weight = products(inputs.T, gradients.T).T
+        else:
+            weight = products(gradients.T, inputs.T)
+        total = {self.weight: weight.T if self.is_transposed else weight}
         if self.bias:
             total[self.bias] = single(gradients).sum(0)
         return total

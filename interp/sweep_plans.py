@@ -59,6 +59,18 @@ _OBJECTIVES = (
 )
 
 
+_BATCH_SIZES = (16, 64, 256, 1024, 4096)
+"""The last is more than Stage 1 of the alias toy has rows: full batch."""
+_BASE_BATCH, _BASE_EPOCHS = 64, (20, 40)
+"""Of the alias toy: batch size, and epochs of either stage."""
+
+
+def _matched_updates(batch_size: int) -> dict[str, int]:
+    """As many optimizer steps as the alias toy has by default, whatever the batch size."""
+    epochs = (max(1, n * batch_size // _BASE_BATCH) for n in _BASE_EPOCHS)
+    return dict(zip(("epochs_stage1", "epochs_stage2"), epochs, strict=True))
+
+
 def _probes_and_lenses() -> "tuple[Analysis, ...]":
     from interp.lenses import LensAnalysis
     from interp.probes import ProbeAnalysis
@@ -80,6 +92,27 @@ SWEEPS: dict[str, Sweep] = {
             ),
             analyses=_probes_and_lenses,
             stage=1,
+        ),
+        Sweep(
+            name="toy-batch-size",
+            question="Is the gap smaller with larger batches, at as many epochs?",
+            figures=("4c",),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"batch_size": size}) for size in _BATCH_SIZES
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-batch-size-updates",
+            question="Is the gap smaller with larger batches, at as many optimizer steps?",
+            figures=("4c",),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"batch_size": size, **_matched_updates(size)})
+                for size in _BATCH_SIZES
+            ),
+            analyses=tuple,
+            stage=2,
         ),
     )
 }

@@ -137,7 +137,7 @@ def test_weight_differences_are_listed_by_module(analysed: Run):
 def test_the_null_twins_difference_stands_beside_the_runs(copy: Run):
     null = copy.null
     assert null is not None
-    assert "null twin" not in (weight_differences_section(copy) or "")
+    assert "same − other, null twin" not in (weight_differences_section(copy) or "")
     analysis = WeightDifferenceAnalysis(folder=null.folder)
     run_grid(analysis, GridSelection(runs=(null,), stage=2), workers=1)
 
