@@ -114,9 +114,12 @@ def _answers(
 ) -> Float[np.ndarray, "row measurement"]:
     """As `training.evaluate.answer_metrics` has it, of a hooked model."""
     examples = make_examples(rows, LossPolicy.ANSWER, repeat=False)
-    log_probs = model.logits(examples.tokens)[:, :-1].cpu().double().log_softmax(-1)
-    tokens, is_answer = examples.tokens[:, 1:], examples.targets[:, 1:]
-    of_answer = log_probs.gather(2, tokens[:, :, None]).squeeze(2)
-    hit = (log_probs.argmax(2) == tokens) | ~is_answer
-    log_prob = torch.where(is_answer, of_answer, 0).sum(1)
-    return torch.stack([hit.all(1).double(), log_prob], dim=1).numpy()
+    logits = model.logits(examples.tokens)[:, :-1].cpu()
+    is_answer = examples.targets[:, 1:]
+    # Only what the answer is read from: the vocabulary is most of the work.
+    log_probs = logits[is_answer].double().log_softmax(-1)
+    answer = examples.tokens[:, 1:][is_answer]
+    log_prob, hit = torch.zeros(is_answer.shape).double(), torch.ones(is_answer.shape).bool()
+    log_prob[is_answer] = log_probs.gather(1, answer[:, None]).squeeze(1)
+    hit[is_answer] = log_probs.argmax(1) == answer
+    return torch.stack([hit.all(1).double(), log_prob.sum(1)], dim=1).numpy()

@@ -21,7 +21,7 @@ import pandas as pd
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS, Kind
+from data.vocabulary import SUBSETS, Kind, Role
 from interp.addresses import Site
 from interp.attention import PROMPT_LAST, RoleAttention, attention_by_role
 from interp.attention_cells import ALL_HEADS, first_half, head_cells, is_comparable
@@ -47,6 +47,8 @@ class AttentionAnalysis:
 
     subsets: tuple[str, ...]
     """Whose questions and definitions are read; see `for_stage`."""
+    roles: tuple[Role, ...] | None = None
+    """Which to tell apart, where a text has them; all of them unless given."""
 
     def __post_init__(self) -> None:
         """Refuses subsets that do not exist."""
@@ -55,9 +57,9 @@ class AttentionAnalysis:
                 raise InputError(f"no subset {name!r}; choose among {', '.join(SUBSETS)}")
 
     @classmethod
-    def for_stage(cls, stage: int) -> "AttentionAnalysis":
+    def for_stage(cls, stage: int, roles: tuple[Role, ...] | None = None) -> "AttentionAnalysis":
         """Of the subsets whose definitions the stage trains, and of aliases that have none."""
-        return cls(subsets=STAGE_SUBSETS[stage])
+        return cls(subsets=STAGE_SUBSETS[stage], roles=roles)
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class AttentionAnalysis:
         """Looks at one checkpoint; of the sites only their layers count."""
         layers = sorted({site.layer for site in sites})
         tables = [
-            _rows_table(model, chosen, layers).assign(subset=subset, text=str(kind))
+            _rows_table(model, chosen, layers, self.roles).assign(subset=subset, text=str(kind))
             for subset, kind, chosen in self._texts(rows)
         ]
         if not tables:
@@ -154,12 +156,19 @@ def attention_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataF
 
 
 def _rows_table(
-    model: HookedModel, rows: Sequence[TokenizedRow], layers: Sequence[int]
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    layers: Sequence[int],
+    roles: Sequence[Role] | None,
 ) -> pd.DataFrame:
     """What is measured on rows of one subset and kind."""
     is_first = first_half(rows)
-    tables = [*_pattern_tables(attention_by_role(model, rows, layers=layers), is_first)]
     sources = visible_roles(rows)
+    if roles is not None:
+        roles = [role for role in roles if all(role in row.spans for row in rows)]
+        sources = tuple(role for role in sources if role in roles)
+    patterns = attention_by_role(model, rows, layers=layers, roles=roles)
+    tables = [*_pattern_tables(patterns, is_first)]
     readings = read_heads(model, rows, sources=sources, layers=layers)
     tables += _head_tables(readings, is_first)
     return pd.concat(tables)

@@ -250,12 +250,20 @@ class _Reader:
     def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
         """Columns `subset metric value n`, in the same order every time."""
         answers = answer_table(self.model, self.asked, interventions)
-        long = answers.melt("subset", list(ANSWER_METRICS), var_name="metric")
-        groups = long.groupby(["subset", "metric"], sort=True)["value"]
-        means = groups.agg(value="mean", n="size").reset_index()
-        return pd.concat([means, _gaps(means), self._probed(interventions, at)], ignore_index=True)
+        groups = answers.groupby("subset", sort=True)[list(ANSWER_METRICS)]
+        means, n = groups.mean(), groups.size().to_dict()
+        if set(GAP) <= set(n):
+            gap = "-".join(GAP)
+            means.loc[gap] = means.loc[GAP[0]] - means.loc[GAP[1]]
+            n[gap] = n[GAP[0]] + n[GAP[1]]
+        records = [
+            {"subset": subset, "metric": metric, "value": value, "n": n[subset]}
+            for metric in ANSWER_METRICS
+            for subset, value in means[metric].items()
+        ]
+        return pd.DataFrame([*records, self._probed(interventions, at)])
 
-    def _probed(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
+    def _probed(self, interventions: Sequence[Intervention], at: Step) -> dict[str, object]:
         """Accuracy of a probe fitted anew, with the same folds every time."""
         site, role = at
         reading = read_held_out(
@@ -267,14 +275,4 @@ class _Reader:
             rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
         )
         record = {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy}
-        return pd.DataFrame([record | {"n": len(self.labelled.other_rows)}])
-
-
-def _gaps(means: pd.DataFrame) -> pd.DataFrame:
-    """D5 minus D6, where the run has both."""
-    sides = [means.loc[means["subset"] == name].set_index("metric") for name in GAP]
-    if any(side.empty for side in sides):
-        return means.iloc[:0]
-    gaps = sides[0][["value"]] - sides[1][["value"]]
-    gaps = gaps.assign(subset="-".join(GAP), n=sides[0]["n"] + sides[1]["n"])
-    return gaps.reset_index()
+        return record | {"n": len(self.labelled.other_rows)}

@@ -163,6 +163,7 @@ class Explorer:
 
     def _show(self) -> None:
         """Draws what is looked at, with the ablations."""
+        self.reset_button.disabled = not self.cells
         view, before = self.view, self._reading
         ablation = self.menus["ablation"].value
         after = read_view(view, self.cells, ablation) if self.cells else None
@@ -180,7 +181,6 @@ class Explorer:
         about = pair_words(view, logit_differences(view, before), self.menus["direction"].value)
         tokens = [view.prompt[role.position(view.question)] for role in roles]
         panels["grid"].show(plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about))
-        self.reset_button.disabled = not self.cells
 
     def _toggle_point(self, row: int, column: int) -> None:
         layer, site, head = grid_rows(self.grid)[row]

@@ -164,9 +164,11 @@ class LinearFactors(Factors):
         return dots
 
     def formed(self, columns: slice) -> Float[Tensor, "example weight"]:
-        """Gradients of some output columns' weights, formed and flattened."""
-        gradients = self.gradients[:, :, columns].transpose(1, 2)
-        return torch.bmm(gradients, self.inputs).flatten(1)
+        """Gradients of some columns of the wider side's weights, formed and flattened."""
+        narrow, wide = self.inputs, self.gradients
+        if narrow.shape[2] > wide.shape[2]:
+            narrow, wide = wide, narrow
+        return torch.bmm(wide[:, :, columns].transpose(1, 2), narrow).flatten(1)
 
     def part(
         self,
@@ -204,10 +206,10 @@ class LinearFactors(Factors):
         return dots + gradients.sum(1) @ total[self.bias] if self.bias else dots
 
     def _column_tiles(self, n_formed: int) -> list[slice]:
-        """Output columns whose formed weights stay in the cache."""
-        d_in, d_out = self.inputs.shape[2], self.gradients.shape[2]
-        width = max(1, formed_columns(self.inputs.device, n_formed) // d_in)
-        return [slice(first, first + width) for first in range(0, d_out, width)]
+        """Columns of the wider side whose formed weights stay in the cache."""
+        narrow, wide = sorted((self.inputs.shape[2], self.gradients.shape[2]))
+        width = max(1, formed_columns(self.inputs.device, n_formed) // narrow)
+        return [slice(first, first + width) for first in range(0, wide, width)]
 
 
 def grouped(
@@ -222,10 +224,11 @@ def join_rows(parts: Sequence[Shaped[Tensor, "_ _ ..."]]) -> Shaped[Tensor, "exa
     n_rows = max(part.shape[1] for part in parts)
     if all(part.shape[1] == n_rows for part in parts):
         return torch.cat(list(parts))
-    joined = parts[0].new_zeros(sum(map(len, parts)), n_rows, *parts[0].shape[2:])
+    joined = parts[0].new_empty(sum(map(len, parts)), n_rows, *parts[0].shape[2:])
     first = 0
     for part in parts:
         joined[first : first + len(part), : part.shape[1]] = part
+        joined[first : first + len(part), part.shape[1] :] = 0
         first += len(part)
     return joined
 

@@ -2,14 +2,23 @@
 
 import argparse
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from data.errors import InputError
 from data.pairs import PairKind
-from data.vocabulary import COMPARED, SUBSETS, Stage
-from interp.analysis_cli import add_selectors, fill, print_summary, selection_of, unique
+from data.vocabulary import COMPARED, SUBSETS, Role, Stage
+from interp.analysis_cli import (
+    add_selectors,
+    fill,
+    print_summary,
+    roles_of,
+    selection_of,
+    unique,
+)
 from training.cli import Subparsers
 
+TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -38,6 +47,30 @@ def add_intervention_commands(commands: Subparsers) -> None:
         help="least probability of a prompt's own answer (default .5)",
     )  # fmt: skip
     patch.set_defaults(run=run_patching)
+
+    attention = commands.add_parser("attention", help="what heads look at, write and compose")
+    add_selectors(attention)
+    attention.set_defaults(run=run_attention)
+
+    ablate = commands.add_parser("ablate", help="heads, MLPs and routes of attention taken away")
+    add_selectors(ablate)
+    ablate.set_defaults(run=run_ablation)
+
+    erase = commands.add_parser("erase", help="LEACE erasure of the tag, and what it changes")
+    add_selectors(erase)
+    erase.set_defaults(run=run_erasure)
+
+    transplant = commands.add_parser("transplant", help="weights moved between checkpoints")
+    add_selectors(transplant)
+    transplant.add_argument(
+        "--donor", type=Path, metavar="DIR", help="another run on the same data; default DIR itself"
+    )
+    transplant.add_argument("--donor-stage", type=int, choices=(1, 2), help="default the other one")
+    transplant.add_argument("--donor-step", type=int, metavar="N", help="default the stage's last")
+    transplant.add_argument(
+        "--differences", action="store_true", help="also what Stage 2 changed, module by module"
+    )
+    transplant.set_defaults(run=run_transplants)
 
 
 def run_patching(arguments: argparse.Namespace) -> int:
@@ -74,6 +107,94 @@ def run_patching(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_attention(arguments: argparse.Namespace) -> int:
+    """Fills a grid of attention summaries and prints what carries the alias to the answer."""
+    _refuse(arguments.site, "--site", "attention has layers and heads")
+    roles = _choices(arguments.role, Role, "role")
+    selection = selection_of(arguments)
+
+    from interp.attention_analysis import AttentionAnalysis
+
+    analysis = AttentionAnalysis.for_stage(arguments.stage, roles or None)
+    summary = fill(analysis, selection)[1]
+    columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
+    shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
+    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    print_summary(shown, columns, selection)
+    print("interval and p of value - control; heads by rank (#1 the strongest of each seed)")
+    return 0
+
+
+def run_ablation(arguments: argparse.Namespace) -> int:
+    """Fills a grid of ablations and knock-outs and prints its summary."""
+    _refuse(arguments.role, "--role", "components are ablated at every token")
+
+    from interp.ablation_analysis import ABLATED_SITES, AblationAnalysis
+
+    selection = selection_of(arguments, sites=ABLATED_SITES)
+    summary = fill(AblationAnalysis(), selection)[1]
+    columns = ["kind", "subset", "intervention", "site", "layer", "head", "route", "effect"]
+    shown = summary.loc[summary["metric"] == "exact_match"]
+    print_summary(shown, [*columns, *TESTED], selection)
+    print("effect: exact match with the intervention minus without; -1 is all layers or heads")
+    return 0
+
+
+def run_erasure(arguments: argparse.Namespace) -> int:
+    """Fills a grid of erasures and prints what the answers lose."""
+    selection = selection_of(arguments)
+    roles = roles_of(arguments)
+
+    from interp.erasure_analysis import ErasureAnalysis
+
+    analysis = ErasureAnalysis(roles=roles) if roles else ErasureAnalysis()
+    summary = fill(analysis, selection)[1]
+    columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
+    print_summary(summary, [*columns, *TESTED], selection)
+    print("control: as many random directions erased; interval and p of after - control")
+    return 0
+
+
+def run_transplants(arguments: argparse.Namespace) -> int:
+    """Moves every part between two stages or runs and prints the gap that comes with it."""
+    if len(arguments.folders) > 1:
+        raise InputError("transplants are of one run; name one DIR, and the donor with --donor")
+    selection = selection_of(arguments)
+
+    from interp.transplants import TransplantAnalysis
+    from interp.weight_differences import WeightDifferenceAnalysis
+
+    donor_stage = arguments.donor_stage or 3 - arguments.stage
+    analysis = TransplantAnalysis(
+        folder=arguments.folders[0],
+        recipient_stage=arguments.stage,
+        recipient_step=arguments.step,
+        donor_stage=donor_stage,
+        donor_step=arguments.donor_step,
+        donor_folder=arguments.donor,
+        roles=roles_of(arguments),
+    )
+    summary = fill(analysis, selection)[1]
+    is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
+    shown = summary.loc[
+        is_here & (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
+    ]
+    columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
+    print_summary(shown, [*columns, *TESTED], selection)
+    if arguments.differences:
+        if arguments.stage != 2:
+            raise InputError("--differences is about what Stage 2 changed; add --stage 2")
+        changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
+        differences = fill(changes, selection)[1]
+        print(differences.round(3).to_string(index=False))
+    return 0
+
+
+def _refuse(given: object, flag: str, reason: str) -> None:
+    if given:
+        raise InputError(f"{flag} does nothing here: {reason}; leave it out")
+
+
 def subsets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """The subsets that were named, or those whose definitions are new in the stage."""
     for name in arguments.subset or ():
@@ -87,10 +208,13 @@ def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     from interp.addresses import TokenRole
     from interp.pair_batches import EVERYWHERE
 
-    return unique(
-        EVERYWHERE if name.lower() == EVERYWHERE else str(TokenRole.parse(name))
-        for name in arguments.role or ()
-    ) or None
+    return (
+        unique(
+            EVERYWHERE if name.lower() == EVERYWHERE else str(TokenRole.parse(name))
+            for name in arguments.role or ()
+        )
+        or None
+    )
 
 
 def _choices(names: list[str] | None, kind: type[Choice], what: str) -> tuple[Choice, ...]:

@@ -67,7 +67,10 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
-    contrast = patch_contrast(table, *subsets[:2]) if len(subsets) > 1 else None
+    whole = table.loc[table["head"] < 0]
+    seeds = [set(whole.loc[whole["subset"] == name, "seed"]) for name in subsets[:2]]
+    is_paired = len(seeds) > 1 and not seeds[0].isdisjoint(seeds[1])
+    contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
     sentences = []
     for direction in (name for name in ENDS if name in set(summary["direction"])):
         rows, cells = (each.loc[each["direction"] == direction] for each in (table, summary))

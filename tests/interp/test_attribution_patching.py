@@ -68,7 +68,7 @@ def test_it_equals_that_of_transformer_lens_whose_answers_differ_by_row(
     model = HookedModel.from_hf(random_model("neox"))
     batch = at_each_position(batch_pairs(word_pairs, ["all"])[1])
     n_pairs, length = batch.clean.shape
-    assert len(set(batch.answers[:, 0].tolist())) == n_pairs == 3
+    assert len(set(batch.answers[:, 0].tolist())) > 1
     sites = [
         Site("resid_pre", 0),
         Site("z", 0),
@@ -81,7 +81,7 @@ def test_it_equals_that_of_transformer_lens_whose_answers_differ_by_row(
 
     difference = found[:, 0].split([length, 4 * length, 4 * length, length, length])
     ours = dict(zip(sites, difference, strict=True))
-    n_compared = 0
+    pairs_of_scores = []
     for pair in range(n_pairs):
         answer, foil = batch.answers[pair, 0], batch.foils[pair]
         theirs = attribution_patch(
@@ -93,11 +93,10 @@ def test_it_equals_that_of_transformer_lens_whose_answers_differ_by_row(
         for node, score in theirs.node_scores.items():
             name = {"embed": "resid_pre", "attn_head_out": "z"}.get(node.kind, node.kind)
             grid = ours[Site(name, node.layer or 0)].view(length, -1, n_pairs)
-            assert grid[node.position, node.head or 0, pair].item() == pytest.approx(
-                score, abs=2e-6
-            )
-            n_compared += abs(score) > 1e-3
-    assert n_compared > n_pairs * length
+            pairs_of_scores.append((grid[node.position, node.head or 0, pair].item(), score))
+    mine, oracle = torch.tensor(pairs_of_scores, dtype=torch.float64).T
+    assert len(oracle) == n_pairs * length * (1 + 2 * (4 + 1))
+    assert (mine - oracle).norm() < 1e-6 * oracle.norm()
 
 
 def test_it_is_the_slope_of_the_exact_patch(any_model: HookedModel, word_pairs: list[PromptPair]):
