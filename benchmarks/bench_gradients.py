@@ -44,9 +44,7 @@ class Sides:
 
     def first(self, n: int) -> "Sides":
         """The first definitions and their questions."""
-        return Sides(
-            definitions=self.definitions[:n], questions=self.questions[: N_QUESTIONS * n]
-        )
+        return Sides(definitions=self.definitions[:n], questions=self.questions[: N_QUESTIONS * n])
 
     @property
     def own_pairs(self) -> torch.Tensor:

@@ -74,7 +74,9 @@ def get_gradient(
     one = Examples(tokens=examples.tokens[i : i + 1, :n], targets=examples.targets[i : i + 1, :n])
     batch_loss(model, one).backward()
     gradients = [parameter.grad for parameter in model.parameters()]
-    return torch.cat([gradient.reshape(-1) for gradient in gradients if gradient is not None], out=out)
+    return torch.cat(
+        [gradient.reshape(-1) for gradient in gradients if gradient is not None], out=out
+    )
 
 
 def _measure(

@@ -83,12 +83,12 @@ def seed_contrasts(table: pd.DataFrame) -> pd.DataFrame:
 
 def alias_means(rows: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     """By subset and pairing the mean of each alias, from rows of one seed, part and measure."""
-    groups = rows.groupby(["subset", "pairing"], sort=True)
-    return {
-        (str(name[0]), str(name[1])): group.groupby("alias", sort=True)["value"].mean()
-        for name, group in groups
-        if isinstance(name, tuple)
-    }
+    means: dict[tuple[str, str], pd.Series] = {}
+    for name, group in rows.groupby(["subset", "pairing"], sort=True):
+        assert isinstance(name, tuple)
+        by_alias: pd.Series = group.groupby("alias", sort=True)["value"].mean()  # pyright: ignore[reportAssignmentType]
+        means[str(name[0]), str(name[1])] = by_alias
+    return means
 
 
 def tag_gap(

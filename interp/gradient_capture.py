@@ -217,7 +217,11 @@ def _unembed(
 ) -> Float[Tensor, "example row d_vocab"]:
     head = model.get_output_embeddings()
     if type(head) is nn.Linear and head.bias is None:
-        return products(hidden.flatten(0, 1), head.weight.detach()).to(hidden.dtype).view(*hidden.shape[:2], -1)
+        return (
+            products(hidden.flatten(0, 1), head.weight.detach())
+            .to(hidden.dtype)
+            .view(*hidden.shape[:2], -1)
+        )
     return head(hidden)
 
 
@@ -261,7 +265,11 @@ def _record(
     padding = getattr(covered.module, "padding_idx", None)
     if padding is not None:
         gradients = gradients.masked_fill((inputs == padding)[..., None], 0.0)
-    return _without_zero_rows(inputs, gradients) if trim else Record(inputs=inputs, gradients=gradients)
+    return (
+        _without_zero_rows(inputs, gradients)
+        if trim
+        else Record(inputs=inputs, gradients=gradients)
+    )
 
 
 def _without_zero_rows(

@@ -72,9 +72,7 @@ def with_crossed_products(factors: FactorsByModule, coverage: Coverage) -> Facto
     return factors | crossed
 
 
-def _factors(
-    covered: CoveredModule, record: Record, *, half: bool, keep_rows: bool
-) -> Factors:
+def _factors(covered: CoveredModule, record: Record, *, half: bool, keep_rows: bool) -> Factors:
     inputs, gradients = record.inputs, record.gradients
     match covered.kind:
         case ModuleKind.LINEAR | ModuleKind.CONV1D:

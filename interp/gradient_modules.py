@@ -85,9 +85,7 @@ def cover(model: PreTrainedModel, *, allow_materialise: bool = False) -> Coverag
     head = model.get_output_embeddings()
     names = {id(module): name for name, module in model.named_modules()}
     if head is None or id(head) not in names:
-        raise InputError(
-            f"{type(model).__name__} has no unembedding; use a causal language model"
-        )
+        raise InputError(f"{type(model).__name__} has no unembedding; use a causal language model")
     owners = _owners(model)
     parameter_names = {id(parameter): name for name, parameter in model.named_parameters()}
     modules: dict[str, CoveredModule] = {}
@@ -167,6 +165,8 @@ def _sharing_problem(
             continue
         is_tied = len(sharing) == 2 and head in sharing and type(head) is nn.Linear
         embeds = [module for module in sharing if type(module) is nn.Embedding]
-        if not (is_tied and len(embeds) == 1 and _problem(embeds[0], {"weight": parameter}) is None):
+        if not (
+            is_tied and len(embeds) == 1 and _problem(embeds[0], {"weight": parameter}) is None
+        ):
             return f"shares a parameter with {len(sharing) - 1} other module"
     return None

@@ -143,6 +143,4 @@ def _check_tokens(model: PreTrainedModel, examples: Examples) -> None:
     longest = getattr(model.config, "max_position_embeddings", None)
     used = int(last_targets(examples).max())
     if longest is not None and used > longest:
-        raise InputError(
-            f"an example has {used} tokens, the model takes {longest}; leave it out"
-        )
+        raise InputError(f"an example has {used} tokens, the model takes {longest}; leave it out")

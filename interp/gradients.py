@@ -238,9 +238,7 @@ def check_finite(
         )
 
 
-def _check_pairs(
-    pairs: Int[Tensor, "pair 2"], n_a: int, n_b: int
-) -> Int[Tensor, "pair 2"]:
+def _check_pairs(pairs: Int[Tensor, "pair 2"], n_a: int, n_b: int) -> Int[Tensor, "pair 2"]:
     """The pairs as indices into both sides one after the other."""
     if not len(pairs):
         raise InputError("there are no pairs to measure; choose other subsets")

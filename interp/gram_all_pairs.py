@@ -34,13 +34,13 @@ def all_pairs(a: GradientSource, b: GradientSource) -> AllPairs:
         factors, losses = a.many(chunk_a)
         parts_a = a.components(factors)
         result.losses_a[chunk_a] = losses.double().cpu()
-        _add_squares(result.squares_a, parts_a, chunk_a, len(a))
+        _add_squares(result.squares_a, parts_a, chunk_a, a)
         for chunk_b in _chunks(b):
             factors, losses = b.many(chunk_b)
             parts_b = b.components(factors)
             if i == 0:
                 result.losses_b[chunk_b] = losses.double().cpu()
-                _add_squares(result.squares_b, parts_b, chunk_b, len(b))
+                _add_squares(result.squares_b, parts_b, chunk_b, b)
             for (name, left), (_, right) in zip(parts_a, parts_b, strict=True):
                 dots = result.dots.setdefault(
                     name, torch.zeros(len(a), len(b), dtype=torch.float64)
@@ -59,11 +59,13 @@ def _add_squares(
     squares: dict[str, Float[Tensor, " example"]],
     parts: Components,
     chosen: Int[Tensor, " example"],
-    n_examples: int,
+    source: GradientSource,
 ) -> None:
     for name, factor in parts:
-        column = squares.setdefault(name, torch.zeros(n_examples, dtype=torch.float64))
-        column[chosen] += factor.group_dots(factor)[:, 0].double().cpu()
+        column = squares.setdefault(name, torch.zeros(len(source), dtype=torch.float64))
+        for places in torch.arange(len(chosen)).split(source.batch_size):
+            part = factor.take(slice(int(places[0]), int(places[-1]) + 1))
+            column[chosen[places]] += part.group_dots(part)[:, 0].double().cpu()
 
 
 def _empty(n_examples: int) -> Float[Tensor, " example"]:

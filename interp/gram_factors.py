@@ -75,9 +75,9 @@ class Factors(ABC):
             for j in range(0, len(other), other_step):
                 right = other.take(slice(j, j + other_step))
                 rows = left.row_products(right).view(len(left), probe.shape[0], -1).sum(1)
-                result[i : i + step, j : j + other_step] = rows.view(
-                    len(left), len(right), -1
-                ).sum(2)
+                result[i : i + step, j : j + other_step] = rows.view(len(left), len(right), -1).sum(
+                    2
+                )
         return result
 
     def group_dots(self, other: Self) -> Float[Tensor, "left k"]:
@@ -130,9 +130,7 @@ class LinearFactors(Factors):
         inputs = batched_products(self.inputs, grouped(other.inputs, len(self)))
         if self.bias:
             inputs += 1
-        return inputs.mul_(
-            batched_products(self.gradients, grouped(other.gradients, len(self)))
-        )
+        return inputs.mul_(batched_products(self.gradients, grouped(other.gradients, len(self))))
 
     def dots(self, other: "LinearFactors") -> Float[Tensor, "left right"]:
         """Inner products of all pairs, by whichever of the two exact forms costs less."""

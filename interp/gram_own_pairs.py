@@ -205,9 +205,7 @@ def _new(factor: Factors, block: PairBlock) -> Factors:
     return factor.take(torch.tensor(block.is_new).nonzero()[:, 0])
 
 
-def _statistics(
-    source: GradientSource, sums: _Sums, blocks: list[PairBlock]
-) -> GradientStatistics:
+def _statistics(source: GradientSource, sums: _Sums, blocks: list[PairBlock]) -> GradientStatistics:
     n = len(source)
     square = sum(part.double().square().sum().item() for part in sums.total.values())
     dots = torch.zeros(n, dtype=torch.float64)

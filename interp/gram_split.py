@@ -83,8 +83,9 @@ def _heads(model: PreTrainedModel, name: str, factor: Factors) -> Iterator[tuple
     n_key_heads = getattr(model.config, "num_key_value_heads", None) or n_heads
     for matrix, head, chosen in _read_parts(_READS[kind], factor, n_heads, n_key_heads):
         shared = n_key_heads < n_heads and matrix != "W_Q"
-        yield f"{block}.{'kv_head' if shared else 'head'}.{head}.{matrix}", factor.part(
-            outputs=chosen
+        yield (
+            f"{block}.{'kv_head' if shared else 'head'}.{head}.{matrix}",
+            factor.part(outputs=chosen),
         )
 
 

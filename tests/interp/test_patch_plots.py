@@ -35,7 +35,7 @@ def table() -> pd.DataFrame:
             for role in ("question_last", "alias_last", "all"):
                 is_here = role == "question_last"
                 at = is_here and subset == D5
-                attn = {"effect": 0.9 * at + noise, "control": 0.4 * at, "attribution": 0.7 * at}
+                attn = {"effect": (0.9 + noise) * at, "control": 0.4 * at, "attribution": 0.7 * at}
                 resid = {"effect": 0.0, "control": (0.2 + noise) * at}
                 rows.append(row(seed, subset, ("attn_out", 1, -1), role, **attn))
                 rows.append(row(seed, subset, ("resid_pre", 1, -1), role, **resid))
