@@ -166,7 +166,7 @@ def _add_means(
         y=means["mean"],
         name=label,
         legendgroup=label,
-        showlegend=label not in {trace["name"] for trace in figure.data},
+        showlegend=not list(figure.select_traces({"name": label})),
         mode="markers",
         marker={"symbol": symbol, "color": color, "size": 9, "line": {"width": 2, "color": color}},
         error_y={
@@ -189,5 +189,5 @@ def _place_names(means: pd.DataFrame) -> list[str]:
 
 
 def _about(cells: pd.DataFrame) -> str:
-    n_seeds = cells["seed"].nunique()
+    n_seeds = len(set(cells["seed"]))
     return f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"

@@ -250,17 +250,18 @@ class _Reader:
     def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
         """Columns `subset metric value n`, in the same order every time."""
         answers = answer_table(self.model, self.asked, interventions)
-        groups = answers.groupby("subset", sort=True)[list(ANSWER_METRICS)]
-        means, n = groups.mean(), groups.size().to_dict()
-        if set(GAP) <= set(n):
-            gap = "-".join(GAP)
-            means.loc[gap] = means.loc[GAP[0]] - means.loc[GAP[1]]
-            n[gap] = n[GAP[0]] + n[GAP[1]]
-        records = [
-            {"subset": subset, "metric": metric, "value": value, "n": n[subset]}
-            for metric in ANSWER_METRICS
-            for subset, value in means[metric].items()
-        ]
+        subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
+        n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
+        records: list[dict[str, object]] = []
+        for metric in ANSWER_METRICS:
+            sums = np.bincount(numbers, weights=answers[metric].to_numpy(dtype=float))
+            means = {name: float(sums[i] / n[name]) for i, name in enumerate(n)}
+            if set(GAP) <= set(means):
+                means["-".join(GAP)] = means[GAP[0]] - means[GAP[1]]
+            records += [
+                {"subset": name, "metric": metric, "value": mean, "n": _size(name, n)}
+                for name, mean in means.items()
+            ]
         return pd.DataFrame([*records, self._probed(interventions, at)])
 
     def _probed(self, interventions: Sequence[Intervention], at: Step) -> dict[str, object]:
@@ -274,5 +275,10 @@ class _Reader:
             inverse_penalties=(QUICK_INVERSE_PENALTY,),
             rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
         )
-        record = {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy}
-        return record | {"n": len(self.labelled.other_rows)}
+        n = len(self.labelled.other_rows)
+        return {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy, "n": n}
+
+
+def _size(name: str, n: dict[str, int]) -> int:
+    """Rows behind a subset's mean, or behind the difference of two."""
+    return n[name] if name in n else n[GAP[0]] + n[GAP[1]]

@@ -72,9 +72,8 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
         line={"color": FAINT, "dash": "dot", "width": 1.5}, hoverinfo="skip",
         name=f"guessing among the answers: {chance:.3g}", showlegend=True,
     )  # fmt: skip
-    notes = "★ true answer" + (
-        ", ✗ what the definition implies" if answers["is_stated"].any() else ""
-    )
+    notes = "★ true answer"
+    notes += ", ✗ what the definition implies" if True in answers["is_stated"].tolist() else ""
     notes += f"; ablated: {ablated}" if ablated else ""
     _style(figure, f"What the model answers<br><sup>{_cut(notes)}</sup>", height=HEIGHT)
     figure.update_xaxes(title="next token", tickvals=places, ticktext=marks, tickangle=-35)
@@ -142,8 +141,9 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
     figure = plot_attention(pattern, [_plain(token) for token in tokens], title=title)
     figure.update_layout(width=WIDTH, height=HEIGHT, font={"size": 12}, dragmode=False)
     figure.update_annotations(font_size=12)
-    for trace in figure.data:
-        trace.update(z=[_finite(line) for line in trace["z"]], textfont={"size": 10})
+    traces: Any = figure.data
+    for trace in traces:
+        trace.update(z=[_finite(line) for line in trace.z], textfont={"size": 10})
     return figure
 
 

@@ -15,7 +15,8 @@ from data.vocabulary import SUBSETS, Kind, Role
 from interp.hooked import HookedModel, load_hooked
 from training.runs import Run
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 KEPT_MODELS, KEPT_SEEDS = 4, 8
 SAMPLE = 512
 """So many questions make a mean activation."""

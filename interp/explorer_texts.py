@@ -7,6 +7,7 @@ from data.vocabulary import SUBSETS, Role
 from interp.explorer_view import View
 from interp.markup import Html, as_html, kind_words, swatch_html, text_html
 from interp.palette import FAINT, FONT, INK, ROLE_COLORS
+from interp.patching import Direction
 
 MOST_DEFINITIONS = 4
 
@@ -38,13 +39,13 @@ def error_html(message: str) -> Html:
     return Html(f'<span style="color:#b00020">{as_html(message)}</span>' if message else "")
 
 
-def pair_words(view: View, differences: tuple[float, float] | None, direction: str) -> str:
+def pair_words(view: View, differences: tuple[float, float] | None, direction: Direction) -> str:
     """What the grid patches into what, with the logit differences that are its 1 and 0."""
     if view.corrupted is None or differences is None:
         return "no other alias of this subset has another answer: nothing to patch"
     clean, corrupted = differences
     names = [_subject(row) for row in (view.question.row, view.corrupted.row)]
-    if direction == "noise":
+    if direction is Direction.NOISE:
         names.reverse()
     if not np.isfinite(clean - corrupted) or abs(clean - corrupted) < 0.1:
         return "both questions are answered alike: effects mean nothing"

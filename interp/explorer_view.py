@@ -157,17 +157,15 @@ def patch_grid_of_pair(view: View, direction: Direction = Direction.DENOISE) -> 
     )
     roles = prompt_roles([pair])
     table = patch_pairs(view.model, [pair], roles=roles, directions=[direction], control=False)
-    return table[columns]
+    return table.loc[:, columns]
 
 
 def grid_cells(grid: pd.DataFrame) -> list[Cell]:
     """The cell of each row of a grid."""
+    columns = (grid[name] for name in ("site", "layer", "head", "role"))
     return [
-        Cell(
-            site=Site(row.site, int(row.layer), None if row.head < 0 else int(row.head)),  # pyright: ignore
-            role=TokenRole(row.role),
-        )
-        for row in grid.itertuples()
+        Cell(site=Site(site, int(layer), None if head < 0 else int(head)), role=TokenRole(role))
+        for site, layer, head, role in zip(*columns, strict=True)
     ]
 
 

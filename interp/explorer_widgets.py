@@ -101,6 +101,10 @@ class Explorer:
         """Where somebody looks now."""
         return self._menu.choice
 
+    @property
+    def _direction(self) -> Direction:
+        return Direction(str(self.menus["direction"].value))
+
     def figure(self, name: str) -> go.FigureWidget:
         """The figure on the screen: `answers`, `lens`, `heads` or `grid`."""
         return self.panels[name].figure
@@ -152,7 +156,7 @@ class Explorer:
         assert menu.choice.seed is not None
         rows = self.shelf.rows(menu.choice.run, menu.choice.seed)
         view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
-        self.grid = patch_grid_of_pair(view, self.menus["direction"].value)
+        self.grid = patch_grid_of_pair(view, self._direction)
         self.view = view
         self._reading = read_view(view)
         known = grid_cells(self.grid)
@@ -165,7 +169,7 @@ class Explorer:
         """Draws what is looked at, with the ablations."""
         self.reset_button.disabled = not self.cells
         view, before = self.view, self._reading
-        ablation = self.menus["ablation"].value
+        ablation = Ablation(str(self.menus["ablation"].value))
         after = read_view(view, self.cells, ablation) if self.cells else None
         ablated, guess = cell_words(self.cells, ablation), chance(view)
         panels = self.panels
@@ -178,7 +182,7 @@ class Explorer:
         pattern = attention_table(after or before, head=None if head == ALL else head)
         panels["heads"].show(plot_heads(pattern, view.prompt, ablated=ablated))
         roles = grid_roles(self.grid)
-        about = pair_words(view, logit_differences(view, before), self.menus["direction"].value)
+        about = pair_words(view, logit_differences(view, before), self._direction)
         tokens = [view.prompt[role.position(view.question)] for role in roles]
         panels["grid"].show(plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about))
 
@@ -229,7 +233,8 @@ class Explorer:
 class _Panel:
     """A figure on the screen, updated in place as long as its make-up stays."""
 
-    figure: go.FigureWidget
+    figure: Any
+    """A `FigureWidget`, whose parts plotly does not declare."""
 
     def __init__(self) -> None:
         self.box = widgets.Box(layout=widgets.Layout(flex="0 0 auto"))
@@ -239,7 +244,8 @@ class _Panel:
 
     def show(self, figure: go.Figure) -> None:
         """Only what changed is sent, and validated: plotly takes its time for the rest."""
-        new, make_up = figure.to_dict(), _make_up(figure)
+        new = figure.to_dict()
+        make_up = _make_up(new)
         if make_up != self._make_up:
             self._replace(figure)
         else:
@@ -288,10 +294,10 @@ def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     return gone | {key: value for key, value in now.items() if was.get(key) != value}
 
 
-def _make_up(figure: go.Figure) -> object:
+def _make_up(figure: dict[str, Any]) -> object:
     """What an update in place cannot change: traces and their axes."""
-    axes = sorted(name for name in figure.layout if "axis" in name)
-    return [(trace.type, trace.legendgroup, trace.xaxis) for trace in figure.data], axes
+    traces = [[trace.get(k) for k in ("type", "legendgroup", "xaxis")] for trace in figure["data"]]
+    return traces, sorted(name for name in figure["layout"] if "axis" in name)
 
 
 def _dropdown(name: str, options: Any = ()) -> widgets.Dropdown:

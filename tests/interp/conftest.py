@@ -249,7 +249,7 @@ class PlantedCircuit:
     """Prompts `w16 alias w17 w18`; aliases are w0 to w7, answers w8 to w15."""
 
 
-def _planted_circuit(*, first_head: int, second_head: int, noise: float = 0.02) -> PlantedCircuit:
+def _planted_circuit(*, first_head: int, second_head: int, noise: float = 0.05) -> PlantedCircuit:
     n_heads, d_head, n_names, alias_at, last_at = 4, 16, 8, 1, 3
     words, places, found, said = 0, VOCABULARY, VOCABULARY + n_names, VOCABULARY + 2 * n_names
     width = n_heads * d_head
