@@ -134,6 +134,34 @@ def shuffle_permutation_p(
     return _share(abs(float(one.mean() - other.mean())), np.abs(means))
 
 
+def rank_correlation(one: pd.Series, other: pd.Series) -> float:
+    """Spearman's, ties at their mean rank; 0 where either is constant.
+
+    >>> rank_correlation(pd.Series([1, 2, 3]), pd.Series([1, 5, 4]))
+    0.5
+    """
+    return correlation(one.rank(), other.rank())
+
+
+def correlation(one: pd.Series, other: pd.Series) -> float:
+    """Pearson's; 0 where either is constant."""
+    if one.nunique() < 2 or other.nunique() < 2:
+        return 0.0
+    return float(np.corrcoef(one.to_numpy(dtype=float), other.to_numpy(dtype=float))[0, 1])
+
+
+def sign_test_p(values: np.ndarray) -> float:
+    """Two-sided sign test of values around 0; those that are 0 are left out.
+
+    >>> sign_test_p(np.array([1.0, 2.0, 3.0, -1.0]))
+    0.625
+    """
+    from scipy.stats import binomtest
+
+    kept = values[values != 0]
+    return float(binomtest(int((kept > 0).sum()), len(kept)).pvalue) if len(kept) else 1.0
+
+
 def _contrasts(
     means: Mapping[tuple[str, str], pd.Series], *, test: bool
 ) -> Iterator[dict[str, object]]:

@@ -143,7 +143,7 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
     figure.update_annotations(font_size=12)
     traces: Any = figure.data
     for trace in traces:
-        trace.update(z=[_finite(line) for line in trace.z], textfont={"size": 10})
+        trace.update(z=[_finite(line.tolist()) for line in trace.z], textfont={"size": 10})
     return figure
 
 
@@ -170,7 +170,7 @@ def plot_grid(
             shapes.append(_frame(x, y))
     figure = go.Figure(
         go.Heatmap(
-            z=[_finite(line) for line in effect],
+            z=[_finite(line) for line in effect.tolist()],
             x=list(range(len(roles))), y=list(range(len(components))),
             zmin=-1, zmax=1, colorscale="RdBu_r", texttemplate="%{z:.2f}", textfont={"size": 11},
             hovertemplate="%{y}, %{x}: effect %{z:.3f}<br>click to ablate<extra></extra>",
@@ -243,7 +243,7 @@ def _style(figure: go.Figure, title: str, *, height: int) -> None:
 
 def _finite(values: Iterable[float]) -> list[float | None]:
     """With None for NaN, which is no JSON."""
-    return [value if value == value else None for value in map(float, values)]
+    return [value if value == value else None for value in values]
 
 
 def _plain(text: str) -> str:

@@ -4,7 +4,7 @@ Everything that is shown is computed in `interp.explorer_view`; here is only whe
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
-import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
 from interp.explorer_choice import Choice, Menu, settle
@@ -26,6 +25,7 @@ from interp.explorer_figures import (
     plot_heads,
     plot_lens,
 )
+from interp.explorer_panels import Panel
 from interp.explorer_shelf import Shelf
 from interp.explorer_texts import error_html, pair_words, texts_html
 from interp.explorer_view import (
@@ -84,7 +84,7 @@ class Explorer:
         self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in Ablation])
         self.reset_button = widgets.Button(description="undo ablations", disabled=True)
         self.message, self.texts = widgets.HTML(), widgets.HTML()
-        self.panels = {name: _Panel() for name in ("answers", "lens", "heads", "grid")}
+        self.panels = {name: Panel() for name in ("answers", "lens", "heads", "grid")}
         self.panels["grid"].on_click = self._toggle_point
         self._look()
         for name, menu in self.menus.items():
@@ -105,8 +105,8 @@ class Explorer:
     def _direction(self) -> Direction:
         return Direction(str(self.menus["direction"].value))
 
-    def figure(self, name: str) -> go.FigureWidget:
-        """The figure on the screen: `answers`, `lens`, `heads` or `grid`."""
+    def figure(self, name: str) -> Any:
+        """The `FigureWidget` on the screen: `answers`, `lens`, `heads` or `grid`."""
         return self.panels[name].figure
 
     def toggle(self, cell: Cell) -> None:
@@ -156,9 +156,8 @@ class Explorer:
         assert menu.choice.seed is not None
         rows = self.shelf.rows(menu.choice.run, menu.choice.seed)
         view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
-        self.grid = patch_grid_of_pair(view, self._direction)
-        self.view = view
-        self._reading = read_view(view)
+        grid, reading = patch_grid_of_pair(view, self._direction), read_view(view)
+        self.grid, self.view, self._reading = grid, view, reading
         known = grid_cells(self.grid)
         self.cells = tuple(cell for cell in self.cells if cell in known)
         self._fill_menus(menu)
@@ -230,50 +229,17 @@ class Explorer:
         )
 
 
-class _Panel:
-    """A figure on the screen, updated in place as long as its make-up stays."""
+def _dropdown(name: str, options: Any = ()) -> widgets.Dropdown:
+    layout = widgets.Layout(width="236px")
+    style = {"description_width": "80px"}
+    return widgets.Dropdown(options=options, description=name, layout=layout, style=style)
 
-    figure: Any
-    """A `FigureWidget`, whose parts plotly does not declare."""
 
-    def __init__(self) -> None:
-        self.box = widgets.Box(layout=widgets.Layout(flex="0 0 auto"))
-        self.on_click: Callable[[int, int], None] | None = None
-        self._make_up: object = None
-        self._shown: dict[str, Any] = {}
-
-    def show(self, figure: go.Figure) -> None:
-        """Only what changed is sent, and validated: plotly takes its time for the rest."""
-        new = figure.to_dict()
-        make_up = _make_up(new)
-        if make_up != self._make_up:
-            self._replace(figure)
-        else:
-            with self.figure.batch_update():
-                for trace, was, now in zip(
-                    self.figure.data, self._shown["data"], new["data"], strict=True
-                ):
-                    trace.update(_changed(was, now), overwrite=True)
-                changed = _changed(self._shown["layout"], new["layout"])
-                self.figure.layout.update(changed, overwrite=True)
-        self._shown, self._make_up = new, make_up
-
-    def _replace(self, figure: go.Figure) -> None:
-        old = self.box.children
-        self.figure = go.FigureWidget(figure)
-        # plotly has no public way to a widget's buttons, one of which leads to a web site.
-        self.figure._config = {**self.figure._config, "displayModeBar": False}
-        if self.on_click is not None and self.figure.data:
-            self.figure.data[0].on_click(self._clicked)
-        self.box.children = (self.figure,)
-        for widget in old:
-            widget.close()
-
-    def _clicked(self, _trace: object, points: Any, _state: object) -> None:
-        for place in points.point_inds:
-            row, column = place
-            assert self.on_click is not None
-            self.on_click(row, column)
+def _fill(menu: widgets.Dropdown, options: Any, value: object) -> None:
+    if tuple(menu.options) != tuple(options):
+        menu.options = options
+    if menu.value != value:
+        menu.value = value
 
 
 @contextmanager
@@ -286,28 +252,3 @@ def _without_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What is to be set so that the one becomes the other; None where something is no more."""
-    gone: dict[str, Any] = dict.fromkeys(was.keys() - now.keys())
-    return gone | {key: value for key, value in now.items() if was.get(key) != value}
-
-
-def _make_up(figure: dict[str, Any]) -> object:
-    """What an update in place cannot change: traces and their axes."""
-    traces = [[trace.get(k) for k in ("type", "legendgroup", "xaxis")] for trace in figure["data"]]
-    return traces, sorted(name for name in figure["layout"] if "axis" in name)
-
-
-def _dropdown(name: str, options: Any = ()) -> widgets.Dropdown:
-    layout = widgets.Layout(width="236px")
-    style = {"description_width": "80px"}
-    return widgets.Dropdown(options=options, description=name, layout=layout, style=style)
-
-
-def _fill(menu: widgets.Dropdown, options: Any, value: object) -> None:
-    if tuple(menu.options) != tuple(options):
-        menu.options = options
-    if menu.value != value:
-        menu.value = value

@@ -11,7 +11,7 @@ pass is interrupted.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -211,11 +211,17 @@ def _from_rows(
     return full.scatter_add_(1, where[..., None].expand_as(values), values)
 
 
+def _head(model: PreTrainedModel) -> nn.Module:
+    head = model.get_output_embeddings()
+    assert head is not None
+    return head
+
+
 @torch.no_grad()
 def _unembed(
     model: PreTrainedModel, hidden: Float[Tensor, "example row d_model"]
 ) -> Float[Tensor, "example row d_vocab"]:
-    head = model.get_output_embeddings()
+    head = _head(model)
     if type(head) is nn.Linear and head.bias is None:
         return (
             products(hidden.flatten(0, 1), head.weight.detach())
@@ -247,7 +253,7 @@ def _through_head(
     hidden: Float[Tensor, "example row d_model"],
     logit_gradients: Float[Tensor, "example row d_vocab"],
 ) -> Float[Tensor, "example row d_model"]:
-    head = model.get_output_embeddings()
+    head = _head(model)
     if type(head) is nn.Linear:
         flat = products(logit_gradients.flatten(0, 1), head.weight.detach().T)
         return flat.to(hidden.dtype).view_as(hidden)
@@ -257,7 +263,7 @@ def _through_head(
 
 
 def _record(
-    covered: CoveredModule, calls: list[tuple[Tensor, Tensor, Tensor | None]], *, trim: bool
+    covered: CoveredModule, calls: Sequence[tuple[Tensor, Tensor, Tensor | None]], *, trim: bool
 ) -> Record:
     inputs = torch.cat([x for x, _, _ in calls], dim=1) if len(calls) > 1 else calls[0][0]
     each = [torch.zeros_like(output) if d is None else d for _, output, d in calls]

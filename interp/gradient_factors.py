@@ -5,7 +5,7 @@ parameter: a weight that is used outside its module, a module that mixes example
 computes something else than its class says, is an error and not a wrong number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -172,7 +172,7 @@ def check_capture(model: PreTrainedModel, examples: Examples, coverage: Coverage
 
 
 @contextmanager
-def _differentiable(parameters: Iterator[nn.Parameter] | Sequence[nn.Parameter]) -> Iterator[None]:
+def _differentiable(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     frozen = [parameter for parameter in parameters if not parameter.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_()

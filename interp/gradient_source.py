@@ -134,7 +134,7 @@ def last_targets(examples: Examples) -> Int[Tensor, " example"]:
 
 
 def _check_tokens(model: PreTrainedModel, examples: Examples) -> None:
-    n_tokens = model.get_input_embeddings().weight.shape[0]
+    n_tokens = len(model.get_input_embeddings().get_parameter("weight"))
     if int(examples.tokens.max()) >= n_tokens:
         raise InputError(
             f"an example has token {int(examples.tokens.max())}, the model knows {n_tokens};"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,7 @@ from interp.gram_products import batched_products, products
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingFactors(Factors):
+class EmbeddingFactors(Factors["EmbeddingFactors"]):
     """An embedding, of tokens or of positions: `d_t` in the row of the index at t."""
 
     indices: Int[Tensor, "example row"]
@@ -24,7 +25,7 @@ class EmbeddingFactors(Factors):
         """Number of examples."""
         return len(self.indices)
 
-    def take(self, chosen: Chosen) -> "EmbeddingFactors":
+    def take(self, chosen: Chosen) -> Self:
         """See `Factors`."""
         return replace(self, indices=self.indices[chosen], gradients=self.gradients[chosen])
 
@@ -64,7 +65,7 @@ class EmbeddingFactors(Factors):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossFactors(Factors):
+class CrossFactors(Factors["CrossFactors"]):
     """One crossed product of an embedding and the unembedding that shares its weight.
 
     The left example's embedding meets the right one's unembedding: `(d_t . x_s) e_s[token_t]`,
@@ -79,7 +80,7 @@ class CrossFactors(Factors):
         """Number of examples."""
         return len(self.embedding)
 
-    def take(self, chosen: Chosen) -> "CrossFactors":
+    def take(self, chosen: Chosen) -> Self:
         """See `Factors`."""
         return replace(
             self,
@@ -136,7 +137,7 @@ class CrossFactors(Factors):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FormedFactors(Factors):
+class FormedFactors(Factors["FormedFactors"]):
     """Gradients short enough to be formed, or that have no shorter form."""
 
     vectors: Float[Tensor, "example row width"]
@@ -147,7 +148,7 @@ class FormedFactors(Factors):
         """Number of examples."""
         return len(self.vectors)
 
-    def take(self, chosen: Chosen) -> "FormedFactors":
+    def take(self, chosen: Chosen) -> Self:
         """See `Factors`."""
         return replace(self, vectors=self.vectors[chosen])
 

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -25,9 +25,11 @@ from torch import Tensor
 from interp.gram_products import batched_products, formed_columns, products, tile_elements
 
 Chosen = slice | Int[Tensor, " chosen"]
+Same = TypeVar("Same", bound="Factors")
+"""Only factors of the same kind have inner products."""
 
 
-class Factors(ABC):
+class Factors(ABC, Generic[Same]):
     """The gradients of some examples in some parameters, as sums over rows."""
 
     @abstractmethod
@@ -40,15 +42,15 @@ class Factors(ABC):
 
     @classmethod
     @abstractmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
+    def join(cls, parts: Sequence[Same]) -> Same:
         """All examples of the parts; shorter ones get rows of zeros."""
 
     @abstractmethod
-    def row_products(self, other: Self) -> Float[Tensor, "left_row right_row"]:
+    def row_products(self, other: Same) -> Float[Tensor, "left_row right_row"]:
         """Inner products of the pieces of all rows of all examples."""
 
     @abstractmethod
-    def row_dots(self, other: Self) -> Float[Tensor, "left row group_row"]:
+    def row_dots(self, other: Same) -> Float[Tensor, "left row group_row"]:
         """Inner products of the pieces of each left example with those of its group."""
 
     @abstractmethod
@@ -63,7 +65,7 @@ class Factors(ABC):
     def nbytes(self) -> int:
         """Memory that the factors take."""
 
-    def dots(self, other: Self) -> Float[Tensor, "left right"]:
+    def dots(self, other: Same) -> Float[Tensor, "left right"]:
         """Inner products of all pairs, in tiles of rows that stay in the cache."""
         probe = self.take(slice(0, 1)).row_products(other.take(slice(0, 1)))
         elements = tile_elements(probe.device)
@@ -80,14 +82,14 @@ class Factors(ABC):
                 )
         return result
 
-    def group_dots(self, other: Self) -> Float[Tensor, "left k"]:
+    def group_dots(self, other: Same) -> Float[Tensor, "left k"]:
         """Inner products of each example with those of its group."""
         k = len(other) // len(self)
         return self.row_dots(other).sum(1).view(len(self), k, -1).sum(2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearFactors(Factors):
+class LinearFactors(Factors["LinearFactors"]):
     """A linear layer: `outer(d_t, x_t)` for the weight and `d_t` for the bias."""
 
     inputs: Float[Tensor, "example row d_in"]
@@ -101,7 +103,7 @@ class LinearFactors(Factors):
         """Number of examples."""
         return len(self.inputs)
 
-    def take(self, chosen: Chosen) -> "LinearFactors":
+    def take(self, chosen: Chosen) -> Self:
         """See `Factors`."""
         return replace(self, inputs=self.inputs[chosen], gradients=self.gradients[chosen])
 
@@ -173,7 +175,7 @@ class LinearFactors(Factors):
         *,
         outputs: Int[Tensor, " output"] | None = None,
         inputs: Int[Tensor, " input"] | None = None,
-    ) -> "LinearFactors":
+    ) -> Self:
         """The part of the weight at some outputs, biases included, or at some inputs, without."""
         return replace(
             self,

@@ -92,7 +92,7 @@ def _heads(model: PreTrainedModel, name: str, factor: Factors) -> Iterator[tuple
 def _read_parts(
     kind: str, factor: LinearFactors, n_heads: int, n_key_heads: int
 ) -> Iterator[tuple[str, int, Int[Tensor, " output"]]]:
-    """Matrix, head and output columns of everything that a module of queries, keys, values holds."""
+    """Matrix, head and outputs of all that a module of queries, keys and values holds."""
     d_out = factor.gradients.shape[2]
     matrices = ("W_Q", "W_K", "W_V")
     match kind:

@@ -55,14 +55,14 @@ def _kind_html(rows: pd.DataFrame, cells: pd.DataFrame, *, name: str) -> Html:
     sentences = patch_sentences(rows, cells, _compared_first(cells), metric=metric)
     words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
     figures = {}
-    for direction in directions:
-        shown = {"direction": direction, "metric": metric}
-        if (cells["head"] < 0).to_numpy().any():
-            figures[f"{name}-{direction}"] = plot_patching(cells, **shown)
-        if direction == directions[0]:
-            if ((rows["head"] >= 0) & (rows["role"] != EVERYWHERE)).to_numpy().any():
-                figures[f"{name}-heads"] = plot_patched_heads(rows, **shown)
-            figures[f"{name}-attribution"] = plot_attribution_patching(rows, **shown)
+    if (cells["head"] < 0).to_numpy().any():
+        for direction in directions:
+            grid = plot_patching(cells, direction=direction, metric=metric)
+            figures[f"{name}-{direction}"] = grid
+    first = {"direction": directions[0], "metric": metric}
+    if ((rows["head"] >= 0) & (rows["role"] != EVERYWHERE)).to_numpy().any():
+        figures[f"{name}-heads"] = plot_patched_heads(rows, **first)
+    figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
     drawn = "".join(figure_html(figure, key) for key, figure in figures.items())
     return Html(f'<div class="result">{words}</div>\n{drawn}')
 

@@ -279,6 +279,7 @@ def attribution_correlation(table: pd.DataFrame) -> pd.DataFrame:
     present = [name for name in keys if name in table]
     records = []
     for key, grid in table.groupby(present, sort=True):
-        correlation = grid["effect"].corr(grid["attribution"])  # NaN of a grid of equal cells
+        both = pd.DataFrame(grid, columns=["effect", "attribution"])
+        correlation = both.corr().iloc[0, 1]  # NaN of a grid of equal cells
         records.append((*key, correlation, len(grid)))  # pyright: ignore[reportGeneralTypeIssues]
     return pd.DataFrame(records, columns=[*present, "correlation", "n_cells"])

@@ -1,4 +1,4 @@
-"""Cells of an analysis over seeds: mean, interval, sign flips, and a correction over the whole grid.
+"""Cells of an analysis over seeds: mean, interval, sign flips, correction over the whole grid.
 
 The one place where an intervention's table becomes its summary. The tested column is a difference
 that is 0 where nothing happens: an effect minus its control, say.

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -144,7 +145,8 @@ def linear_model(*, is_parallel: bool) -> HookedModel:
             weight.data -= torch.outer(weight.data @ constant, constant) / width
         if "query_key_value" in name:
             weight.data.view(heads, 3, width // heads, -1)[:, :2] = 0.0
-    model.gpt_neox.embed_in.weight.data += large * constant
+    embedded: Any = model.gpt_neox.embed_in.weight
+    embedded.data += large * constant
     return HookedModel.from_hf(model)
 
 

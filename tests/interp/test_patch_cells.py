@@ -33,7 +33,7 @@ def both(
 
 def exact(
     model: HookedModel, batch: PairBatch, sites: Sequence[Site], metrics: Sequence[Metric] = METRICS
-) -> dict[tuple[Site, int, int], Tensor]:
+) -> dict[tuple[Site, int], Tensor]:
     """What the patches under test say, of clean into corrupted: `[metric, pair]` by cell."""
     unrolled = UnrolledModel(model)
     with torch.no_grad():
@@ -256,7 +256,7 @@ def test_a_key_head_that_several_queries_share_is_one_head(
 ):
     llama = UnrolledModel(HookedModel.from_hf(random_model("llama")))
 
-    with pytest.raises(InputError, match="no head 2 at blocks.0.attn.hook_v; choose 0 to 1"):
+    with pytest.raises(InputError, match=r"no head 2 at blocks\.0\.attn\.hook_v; choose 0 to 1"):
         grid_cells(llama, [Site("v", 0, 2)], 1)
 
 

@@ -50,8 +50,8 @@ def test_a_run_without_tables_has_no_such_section(tiny_run: Run):
 
 def test_each_direction_has_its_grid_and_the_first_its_heads_and_attribution(patched: Path):
     assert figures(patching_section(Run.load(patched))) == [
-        "patching-2-alias-denoise", "patching-2-alias-heads", "patching-2-alias-attribution",
-        "patching-2-alias-noise",
+        "patching-2-alias-denoise", "patching-2-alias-noise", "patching-2-alias-heads",
+        "patching-2-alias-attribution",
     ]  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_a_table_of_heads_alone_or_of_whole_sites_alone_is_drawn(copy: Path):
         rewrite(copy, part)
         drawn.append([name.split("-")[-1] for name in figures(patching_section(Run.load(copy)))])
 
-    assert drawn == [["heads", "attribution"], ["denoise", "attribution", "noise"]]
+    assert drawn == [["heads", "attribution"], ["denoise", "noise", "attribution"]]
 
 
 def test_another_metric_is_shown_where_there_is_no_logit_difference(copy: Path):

@@ -164,7 +164,9 @@ def test_rows_of_a_trace_are_those_of_their_prompts(any_model: HookedModel):
             id="one layer of two with a window",
         ),
         pytest.param(
-            lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SMALL, rotary_pct=1.0, hidden_act="relu")),
+            lambda: GPTNeoXForCausalLM(
+                GPTNeoXConfig(**SMALL, **{"rotary_pct": 1.0, "hidden_act": "relu"})
+            ),
             id="all dimensions rotated",
         ),
     ],
@@ -187,7 +189,7 @@ def scaled_gpt2(**changes: Any) -> PreTrainedModel:
         pytest.param(lambda: scaled_gpt2(scale_attn_by_inverse_layer_idx=True), id="query scaling"),
         pytest.param(lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED)), id="norms after, softcap"),
         pytest.param(
-            lambda: LlamaForCausalLM(LlamaConfig(**GROUPED, sliding_window=20)),
+            lambda: LlamaForCausalLM(LlamaConfig(**GROUPED, **{"sliding_window": 20})),
             id="a window that its architecture does not use",
         ),
     ],
