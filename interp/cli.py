@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from data.errors import DamagedError, InputError
+from interp.align_cli import add_align_command
 from interp.analysis_cli import add_analysis_commands
 from interp.intervention_cli import add_intervention_commands
 from training.cli import Subparsers, add_commands
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_analysis_commands(commands)
     add_intervention_commands(commands)
+    add_align_command(commands)
     _add_report(commands)
     return parser
 

@@ -70,7 +70,7 @@ def capture(
     where, weights = _target_rows(shifted, trim=trim)
     inner = {n: m for n, m in coverage.modules.items() if n != coverage.unembedding}
     records: dict[str, Record] = {}
-    with undisturbed(model), torch.enable_grad(), _recording(inner, len(tokens)) as calls:
+    with undisturbed(model), _recording(inner, len(tokens)) as calls:
         hidden = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
         _check_calls(inner, calls, shifted.shape)
         chosen = _at_rows(hidden.detach(), where)
@@ -97,9 +97,10 @@ def capture(
 
 @contextmanager
 def undisturbed(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode and nothing drawn for the length of a `with` block."""
+    """Evaluation mode, gradients on and nothing drawn, for the length of a `with` block."""
     in_training = [module for module in model.modules() if module.training]
-    with preserved_random_state(next(model.parameters()).device):
+    random_state = preserved_random_state(next(model.parameters()).device)
+    with random_state, torch.inference_mode(mode=False), torch.enable_grad():
         for module in in_training:
             module.training = False
         try:

@@ -135,7 +135,7 @@ def autograd_gradients(
     """The gradient of one example's loss by ordinary means; nothing stays behind."""
     device = next(model.parameters()).device
     example = Examples(tokens=example.tokens.to(device), targets=example.targets.to(device))
-    with undisturbed(model), torch.enable_grad(), _differentiable(parameters.values()):
+    with undisturbed(model), _differentiable(parameters.values()):
         loss = batch_loss(model, example)
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     return {

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +24,7 @@ class EmbeddingFactors(Factors["EmbeddingFactors"]):
         """Number of examples."""
         return len(self.indices)
 
-    def take(self, chosen: Chosen) -> Self:
+    def take(self, chosen: Chosen) -> "EmbeddingFactors":
         """See `Factors`."""
         return replace(self, indices=self.indices[chosen], gradients=self.gradients[chosen])
 
@@ -80,7 +79,7 @@ class CrossFactors(Factors["CrossFactors"]):
         """Number of examples."""
         return len(self.embedding)
 
-    def take(self, chosen: Chosen) -> Self:
+    def take(self, chosen: Chosen) -> "CrossFactors":
         """See `Factors`."""
         return replace(
             self,
@@ -148,7 +147,7 @@ class FormedFactors(Factors["FormedFactors"]):
         """Number of examples."""
         return len(self.vectors)
 
-    def take(self, chosen: Chosen) -> Self:
+    def take(self, chosen: Chosen) -> "FormedFactors":
         """See `Factors`."""
         return replace(self, vectors=self.vectors[chosen])
 

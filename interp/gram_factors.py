@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -37,7 +37,7 @@ class Factors(ABC, Generic[Same]):
         """Number of examples."""
 
     @abstractmethod
-    def take(self, chosen: Chosen) -> Self:
+    def take(self, chosen: Chosen) -> Same:
         """Those of chosen examples; a slice copies nothing."""
 
     @classmethod
@@ -103,7 +103,7 @@ class LinearFactors(Factors["LinearFactors"]):
         """Number of examples."""
         return len(self.inputs)
 
-    def take(self, chosen: Chosen) -> Self:
+    def take(self, chosen: Chosen) -> "LinearFactors":
         """See `Factors`."""
         return replace(self, inputs=self.inputs[chosen], gradients=self.gradients[chosen])
 
@@ -175,7 +175,7 @@ class LinearFactors(Factors["LinearFactors"]):
         *,
         outputs: Int[Tensor, " output"] | None = None,
         inputs: Int[Tensor, " input"] | None = None,
-    ) -> Self:
+    ) -> "LinearFactors":
         """The part of the weight at some outputs, biases included, or at some inputs, without."""
         return replace(
             self,

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from interp.ablation_sections import ablation_section, erasure_section
+from interp.attention_sections import attention_section
 from interp.grid_sections import lens_section, probes_section
 from interp.markup import Html, as_html
+from interp.patch_sections import patching_section
 from interp.report_sections import (
     curves_section,
     examples_section,
@@ -21,6 +24,7 @@ from interp.report_sections import (
     subsets_section,
 )
 from interp.report_style import CSS
+from interp.transplant_sections import transplants_section, weight_differences_section
 from training.files import write_bytes
 from training.runs import Run, write_run_manifest
 
@@ -32,6 +36,12 @@ SECTIONS: list[Callable[[Run], Html | None]] = [
     subsets_section,
     probes_section,
     lens_section,
+    patching_section,
+    attention_section,
+    ablation_section,
+    erasure_section,
+    transplants_section,
+    weight_differences_section,
     examples_section,
     settings_section,
 ]

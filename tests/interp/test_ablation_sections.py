@@ -2,9 +2,11 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
@@ -35,6 +37,10 @@ def analysed(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def figures(html: str | None) -> list[str]:
     return re.findall(r'<div id="([\w-]+)" class="plotly', html or "")
+
+
+def traces(figure: go.Figure) -> list[Any]:
+    return list(figure.select_traces())
 
 
 def table_of(run: Run, name: str) -> pd.DataFrame:
@@ -83,11 +89,11 @@ def test_a_figure_shows_each_effect_with_its_interval_over_seeds(analysed: Run):
         & (table["layer"] == 0)
     ]
     low, high = t_interval(cells["effect"])
-    (trace,) = figure.select_traces({"name": "zero ablation"})
+    (trace,) = [trace for trace in traces(figure) if trace.name == "zero ablation"]
     at = list(trace.x).index("mlp_out.0")
     assert trace.y[at] == pytest.approx(cells["effect"].mean())
     assert trace.error_y.array[at] == pytest.approx((high - low) / 2)
-    names = {trace.name for trace in figure.data}
+    names = {trace.name for trace in traces(figure)}
     assert names == {
         "zero ablation",
         "knock-out of a route",
@@ -101,8 +107,8 @@ def test_an_erasure_figure_has_before_after_and_both_controls_for_every_subset(a
     titles = [note.text for note in figure.layout.annotations]
     assert titles[0] == "probe fitted anew (chance .5)"
     assert {"D5_CONS", "D6_CONS", "D5_CONS-D6_CONS"} <= set(titles)
-    assert len(figure.data) == 4 * len(titles)
-    assert sum(bool(trace.showlegend) for trace in figure.data) == 4
+    assert len(traces(figure)) == 4 * len(titles)
+    assert sum(bool(trace.showlegend) for trace in traces(figure)) == 4
 
 
 def test_components_are_named_by_layer_head_and_route():

@@ -99,9 +99,8 @@ def test_without_a_planted_tag_there_is_nothing_to_read_or_to_erase(
     table = analysis.measure(neox, rows, [Site("resid_pre", 0)], seed=0).table
 
     probe = at(table, metric="probe_accuracy", site="resid_pre")
-    n = probe["n"]
     for column in ("before", "after", "control"):
-        assert abs(probe[column] - 0.5) < 3.5 * 0.5 / np.sqrt(n)
+        assert probe[column] < 0.5 + 3.5 * 0.5 / np.sqrt(probe["n"])
 
 
 def test_before_is_the_models_own_answer_about_unseen_aliases(

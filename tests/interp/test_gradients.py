@@ -30,6 +30,25 @@ each_policy = pytest.mark.parametrize("policy", list(LossPolicy))
 N_A = 4
 
 
+class DoubleTorch:
+    """Torch, but that its single precision is double."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(torch, name)
+
+
+@pytest.fixture
+def double_model(random_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> MakeModel:
+    """Makes models that compute in double precision throughout.
+
+    GPT-Neo computes attention in single precision whatever its weights are.
+    """
+    monkeypatch.setattr("transformers.models.gpt_neo.modeling_gpt_neo.torch", DoubleTorch())
+    return lambda architecture: random_model(architecture).double()
+
+
 def options(policy: LossPolicy = LossPolicy.ANSWER, **changes) -> GradientOptions:
     return GradientOptions(policy=policy, end_token=1, block_size=11, **changes)
 
@@ -37,10 +56,7 @@ def options(policy: LossPolicy = LossPolicy.ANSWER, **changes) -> GradientOption
 def autograd_gradients(
     model: PreTrainedModel, rows: list[TokenizedRow], chosen: GradientOptions
 ) -> Tensor:
-    """Every example's gradient, formed and flattened: the slow reference.
-
-    All examples share one forward pass, since GPT-Neo's attention rounds to single precision.
-    """
+    """Every example's gradient, formed and flattened: the slow reference."""
     examples = make_examples(
         rows, chosen.policy, end_token=chosen.end_token, block_size=chosen.block_size
     )
@@ -56,9 +72,7 @@ def autograd_gradients(
     return torch.stack(gradients)
 
 
-def error(
-    model: PreTrainedModel, rows: list[TokenizedRow], chosen: GradientOptions
-) -> float:
+def error(model: PreTrainedModel, rows: list[TokenizedRow], chosen: GradientOptions) -> float:
     """Largest error of an inner product over the product of the two norms."""
     gradients = autograd_gradients(model, rows, chosen)
     a, b = gradients[:N_A], gradients[N_A:]
@@ -70,9 +84,9 @@ def error(
 @each_policy
 @each_architecture
 def test_inner_products_are_those_of_autograd(
-    architecture: str, policy: LossPolicy, random_model: MakeModel, word_prompts
+    architecture: str, policy: LossPolicy, double_model: MakeModel, word_prompts
 ) -> None:
-    assert error(random_model(architecture).double(), word_prompts, options(policy)) <= 1e-12
+    assert error(double_model(architecture), word_prompts, options(policy)) <= 1e-12
 
 
 @each_policy
@@ -88,9 +102,9 @@ def test_single_precision_cosines_are_exact_to_1e_5(
 
 
 def test_norms_distances_and_losses_are_those_of_autograd(
-    random_model: MakeModel, word_prompts
+    double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model("neox").double()
+    model = double_model("neox")
     gradients = autograd_gradients(model, word_prompts, options())
     gram = gradient_gram(model, word_prompts[:N_A], word_prompts[N_A:], options=options())
     torch.testing.assert_close(gram.norms_a, gradients[:N_A].norm(dim=1))
@@ -105,9 +119,9 @@ def test_norms_distances_and_losses_are_those_of_autograd(
 
 @each_policy
 def test_chosen_pairs_are_entries_of_all_pairs(
-    policy: LossPolicy, random_model: MakeModel, word_prompts
+    policy: LossPolicy, double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model("neox-sequential").double()
+    model = double_model("neox-sequential")
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     # One left example with many partners, shared partners, a repeated pair, and one in no pair.
     pairs = torch.tensor([[0, 0], [2, 1], [0, 1], [0, 2], [3, 1], [0, 3], [0, 4], [0, 0]])
@@ -122,9 +136,9 @@ def test_chosen_pairs_are_entries_of_all_pairs(
 
 @each_architecture
 def test_statistics_are_those_of_the_formed_gradients(
-    architecture: str, random_model: MakeModel, word_prompts
+    architecture: str, double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model(architecture).double()
+    model = double_model(architecture)
     gradients = autograd_gradients(model, word_prompts, options())
     mean = gradients.mean(0)
     statistics = gradient_statistics(model, word_prompts, options=options())
@@ -137,9 +151,9 @@ def test_statistics_are_those_of_the_formed_gradients(
 
 
 def test_gradients_that_do_not_fit_into_memory_are_measured_in_blocks(
-    random_model: MakeModel, word_prompts
+    double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model("neox-sequential").double()
+    model = double_model("neox-sequential")
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     pairs = torch.cartesian_prod(torch.arange(N_A), torch.arange(len(b)))
     tight = options(memory=60_000, batch_tokens=8)
@@ -161,9 +175,7 @@ def test_half_precision_products_change_cosines_by_less_than_one_percent(
 ) -> None:
     model = random_model("neox")
     exact = gradient_gram(model, word_prompts, word_prompts, options=options())
-    half = gradient_gram(
-        model, word_prompts, word_prompts, options=options(precision="bf16")
-    )
+    half = gradient_gram(model, word_prompts, word_prompts, options=options(precision="bf16"))
     difference = (half.cosine - exact.cosine).abs().max().item()
     assert 0 < difference < 0.01
 
@@ -242,9 +254,9 @@ def test_two_weights_by_hand() -> None:
 @each_policy
 @each_architecture
 def test_parts_sum_to_the_whole(
-    architecture: str, policy: LossPolicy, split: Split, random_model: MakeModel, word_prompts
+    architecture: str, policy: LossPolicy, split: Split, double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model(architecture).double()
+    model = double_model(architecture)
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     whole = gradient_gram(model, a, b, options=options(policy))
     parts = gradient_gram(model, a, b, options=options(policy, split=split))
@@ -254,12 +266,10 @@ def test_parts_sum_to_the_whole(
 
 
 def test_modules_have_the_inner_products_of_their_own_parameters(
-    random_model: MakeModel, word_prompts
+    double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model("neox").double()
-    gram = gradient_gram(
-        model, word_prompts, word_prompts, options=options(split=Split.MODULE)
-    )
+    model = double_model("neox")
+    gram = gradient_gram(model, word_prompts, word_prompts, options=options(split=Split.MODULE))
     gradients = autograd_gradients(model, word_prompts, options())
     sizes = [parameter.numel() for parameter in model.parameters()]
     names = [name for name, _ in model.named_parameters()]
@@ -310,9 +320,9 @@ HEAD_WEIGHTS = {
 
 @pytest.mark.parametrize("architecture", list(HEAD_WEIGHTS))
 def test_heads_have_the_inner_products_of_their_rows_and_columns(
-    architecture: str, random_model: MakeModel, word_prompts
+    architecture: str, double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model(architecture).double()
+    model = double_model(architecture)
     gram = gradient_gram(model, word_prompts, word_prompts, options=options(split=Split.HEAD))
     gradients = autograd_gradients(model, word_prompts, options())
     sizes = [parameter.numel() for parameter in model.parameters()]
@@ -334,9 +344,9 @@ def test_heads_have_the_inner_products_of_their_rows_and_columns(
 @each_policy
 @each_architecture
 def test_token_maps_sum_to_their_inner_products(
-    architecture: str, policy: LossPolicy, random_model: MakeModel, word_prompts
+    architecture: str, policy: LossPolicy, double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model(architecture).double()
+    model = double_model(architecture)
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     pairs = torch.tensor([[0, 0], [0, 3], [2, 1], [3, 4]])
     chosen = options(policy, split=Split.MODULE)
@@ -348,39 +358,34 @@ def test_token_maps_sum_to_their_inner_products(
         assert ((maps[name].sum((1, 2)) - part) / scale).abs().max().item() <= 1e-12
 
 
-def test_token_map_holds_the_inner_products_of_each_position_s_own_weights(
-    random_model: MakeModel, word_prompts
+def test_token_map_holds_the_inner_products_of_each_position_s_own_copy_of_the_weights(
+    double_model: MakeModel, word_prompts
 ) -> None:
-    model = random_model("neox").double()
-    module = model.get_submodule("gpt_neox.layers.0.mlp.dense_4h_to_h")
-    a, b = word_prompts[0], word_prompts[2]
+    model = double_model("neox")
+    name = "gpt_neox.layers.0.mlp.dense_4h_to_h"
+    module = model.get_submodule(name)
 
-    def positions_gradients(row: TokenizedRow) -> Tensor:
-        """Gradients of a copy of the weights for every position."""
+    def gradients_by_position(row: TokenizedRow, patch: pytest.MonkeyPatch) -> Tensor:
         n = len(row.input_ids) - 1
-        copies = module.get_parameter("weight").detach().expand(n, -1, -1).clone()
-        copies.requires_grad_()
-        with pytest.MonkeyPatch.context() as patch:
-            bias = module.get_parameter("bias")
-            patch.setattr(
-                module, "forward", lambda x: torch.einsum("bti,toi->bto", x, copies) + bias
-            )
-            logits = model(input_ids=torch.tensor([row.input_ids[:-1]])).logits
+        weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
+        weights = weight.detach().repeat(n, 1, 1).requires_grad_()
+        biases = bias.detach().repeat(n, 1).requires_grad_()
+        patch.setattr(
+            module, "forward", lambda x: torch.einsum("bti,toi->bto", x, weights) + biases
+        )
+        logits = model(input_ids=torch.tensor([row.input_ids[:-1]])).logits
         loss = functional.cross_entropy(logits[0, -1], torch.tensor(row.input_ids[-1]))
-        weights, logit_biases = torch.autograd.grad(loss, [copies, bias])
-        return weights.flatten(1)
+        return torch.cat([g.flatten(1) for g in torch.autograd.grad(loss, [weights, biases])], 1)
 
-    left, right = positions_gradients(a), positions_gradients(b)
-    # The bias adds its own gradients; without it the map is the weights' alone.
-    module.bias = None
-    with_bias = random_model("neox").double()
+    a, b = word_prompts[0], word_prompts[2]
     maps = token_gram(
-        with_bias, [a], [b], pairs=torch.tensor([[0, 0]]), options=options(split=Split.MODULE)
+        model, [a], [b], pairs=torch.tensor([[0, 0]]), options=options(split=Split.MODULE)
     )
-    found = maps["gpt_neox.layers.0.mlp.dense_4h_to_h"][0]
-    n_a, n_b = len(left), len(right)
-    outputs = positions_outputs(with_bias, a), positions_outputs(with_bias, b)
-    expected = left @ right.T + outputs[0] @ outputs[1].T
-    torch.testing.assert_close(found[:n_a, :n_b], expected, rtol=1e-9, atol=1e-9)
-    assert found[n_a:].abs().sum() == 0
-    assert found[:, n_b:].abs().sum() == 0
+    with pytest.MonkeyPatch.context() as patch:
+        left, right = gradients_by_position(a, patch), gradients_by_position(b, patch)
+    found = maps[name][0]
+    torch.testing.assert_close(
+        found[: len(left), : len(right)], left @ right.T, rtol=1e-9, atol=1e-9
+    )
+    assert found[len(left) :].abs().sum() == 0
+    assert found[:, len(right) :].abs().sum() == 0

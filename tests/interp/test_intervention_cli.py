@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -101,7 +102,7 @@ def test_the_summary_has_one_row_for_each_cell(run: Path):
     assert set(summary["n_seeds"]) == {2}
     assert set(summary["n"]) == {6}
     assert set(summary["p_smallest"]) == {0.5}
-    means = rows.groupby(COORDINATES).mean(numeric_only=True)
+    means: Any = rows.groupby(COORDINATES).mean(numeric_only=True)
     found = summary.set_index(COORDINATES).sort_index()
     effect, control = means[["effect", "control"]].to_numpy().T
     assert found.index.equals(means.index)

@@ -35,6 +35,7 @@ SMALL: dict[str, Any] = {
     "num_attention_heads": 4,
     "max_position_embeddings": 64,
 }
+UNUSED: dict[str, Any] = {"sliding_window": 20}
 GROUPED: dict[str, Any] = SMALL | {"num_key_value_heads": 2, "head_dim": 4, "pad_token_id": 0}
 
 
@@ -189,7 +190,7 @@ def scaled_gpt2(**changes: Any) -> PreTrainedModel:
         pytest.param(lambda: scaled_gpt2(scale_attn_by_inverse_layer_idx=True), id="query scaling"),
         pytest.param(lambda: Gemma2ForCausalLM(Gemma2Config(**GROUPED)), id="norms after, softcap"),
         pytest.param(
-            lambda: LlamaForCausalLM(LlamaConfig(**GROUPED, **{"sliding_window": 20})),
+            lambda: LlamaForCausalLM(LlamaConfig(**GROUPED, **UNUSED)),
             id="a window that its architecture does not use",
         ),
     ],
