@@ -32,6 +32,9 @@ READ_MARKS = {
 }
 
 
+ABOVE, NAMES, ABOVE_AND_BELOW = 100, 130, 280  # pixels
+
+
 def component_names(table: pd.DataFrame) -> list[str]:
     """How figures name what was taken away: `z.0.2` (layer, head), `mlp_out.1`, a route's layer."""
     return [
@@ -78,13 +81,13 @@ def plot_ablation(
                 as_many = "control: as many other tokens"
                 _add_means(figure, part, "control", as_many, ("circle-open", color), row)
     stage, step = one_checkpoint(cells)
-    title = f"What ablations change, Stage {stage}, step {step}"
-    style_figure(
-        figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=190 + 210 * len(shown)
-    )
-    figure.update_yaxes(title=METRIC_LABELS[metric].replace("(", "change (", 1), zeroline=True)
+    height = ABOVE_AND_BELOW + 210 * len(shown)
+    title = f"What ablations change, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    style_figure(figure, title=title, height=height)
+    unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
+    figure.update_yaxes(title=f"change ({unit})", zeroline=True)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-40)
-    figure.update_layout(legend={"y": -0.45 / len(shown)}, margin={"t": 100}, scattermode="group")
+    _make_room(figure, height)
     return figure
 
 
@@ -117,10 +120,10 @@ def plot_erasure(
     figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
     stage, step = one_checkpoint(cells)
     title = f"Erasing {target} while questions are answered, Stage {stage}, step {step}"
-    height = 190 + 150 * (len(subsets) + 1)
+    height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
     figure.update_xaxes(type="category", tickangle=-30)
-    figure.update_layout(legend={"y": -90 / height}, margin={"t": 100}, scattermode="group")
+    _make_room(figure, height)
     return figure
 
 
@@ -178,6 +181,14 @@ def _add_means(
         hovertemplate="%{x}: %{y:.3f} ± %{error_y.array:.3f}",
         **place,
     )
+
+
+def _make_room(figure: go.Figure, height: int) -> None:
+    """For the slanted names below the last panel, and the legend below those."""
+    inside = height - ABOVE_AND_BELOW
+    margin = {"t": ABOVE, "b": ABOVE_AND_BELOW - ABOVE}
+    legend = {"y": -NAMES / inside}
+    figure.update_layout(margin=margin, legend=legend, scattermode="group")
 
 
 def _place_names(means: pd.DataFrame) -> list[str]:

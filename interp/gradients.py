@@ -123,7 +123,7 @@ class GradientGram:
             pairs=self.pairs,
         )
 
-    def _norms(self) -> tuple[Float[Tensor, "*pairs"], Float[Tensor, "*pairs"]]:
+    def _norms(self) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
         if self.pairs is None:
             return self.norms_a[:, None], self.norms_b[None]
         return self.norms_a[self.pairs[:, 0]], self.norms_b[self.pairs[:, 1]]

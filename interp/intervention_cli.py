@@ -100,6 +100,14 @@ def run_patching(arguments: argparse.Namespace) -> int:
     columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
     print_summary(summary.loc[summary["metric"] == metric], columns, selection)
     print(f"effect: share of the {metric} between the two prompts; interval of effect - control")
+    for run in selection.runs:
+        for subset in analysis.subsets:
+            answered = table.loc[
+                (table["subset"] == subset) & (table["run_id"] == run.config.run_id), "seed"
+            ]
+            if missing := sorted(set(selection.seeds_of(run)) - set(answered)):
+                listed = ", ".join(map(str, missing))
+                print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
     found = attribution_correlation(table)
     correlations = found.groupby(["pair_kind", "subset", "direction", "metric"])["correlation"]
     print("\ncorrelation of attribution patching with the exact grid, over seeds:")

@@ -28,6 +28,10 @@ EVERYWHERE = "all"
 """The role that stands for every position of the prompt at once."""
 
 
+class NoConfidentPairError(InputError):
+    """The model answers no pair of a set with confidence."""
+
+
 class Metric(StrEnum):
     """How much a pass says the clean answer."""
 
@@ -51,6 +55,8 @@ class PairBatch:
     roles: tuple[str, ...]
     masks: Bool[Tensor, "role pair pos"]
     """Where each role stands; the same in both prompts."""
+    others: Int[Tensor, " pair"] | None = None
+    """For each pair another one, which the control's donor comes from; None of a single pair."""
 
     @property
     def kept(self) -> int:
@@ -112,7 +118,8 @@ def confident_pairs(
     A corrupted prompt counts where it has an answer of its own.
 
     Raises:
-        InputError: there is no pair, or none of which both answers reach the probability `least`.
+        InputError: there is no pair.
+        NoConfidentPairError: of none do both answers reach the probability `least`.
     """
     if not pairs:
         raise InputError("an empty set of pairs; choose another kind or subset")
@@ -123,7 +130,7 @@ def confident_pairs(
         sure[answerable] &= other >= least
     kept = [pair for pair, is_sure in zip(pairs, sure.tolist(), strict=True) if is_sure]
     if not kept:
-        raise InputError(
+        raise NoConfidentPairError(
             f"the model answers none of {len(pairs)} {pairs[0].kind} pairs of {pairs[0].subset} "
             f"with a probability of {least}; choose another checkpoint, subset or --confidence"
         )
@@ -184,7 +191,29 @@ def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
         foils=torch.tensor([_answer(pair.corrupted)[0] for pair in pairs]),
         roles=tuple(roles),
         masks=masks,
+        others=_others(pairs),
     )
+
+
+def _others(pairs: Sequence[PromptPair]) -> Int[Tensor, " pair"] | None:
+    """For each pair the next one whose answers are neither of its own, of its question if any is.
+
+    Whatever such a donor brings along, it cannot be this pair's answer.
+    """
+    if len(pairs) < 2:
+        return None
+    answers = [{_answer(pair.clean)[0], _answer(pair.corrupted)[0]} for pair in pairs]
+    questions = [(pair.clean.row.question, pair.corrupted.row.question) for pair in pairs]
+
+    def cost(i: int, other: int) -> tuple[int, bool, int]:
+        shared = len(answers[i] & answers[other])
+        return shared, questions[i] != questions[other], (other - i) % len(pairs)
+
+    chosen = [
+        min((j for j in range(len(pairs)) if j != i), key=lambda j, i=i: cost(i, j))
+        for i in range(len(pairs))
+    ]
+    return torch.tensor(chosen)
 
 
 def _answer(row: TokenizedRow) -> list[int]:

@@ -4,7 +4,8 @@ A cell replaces one activation of a base pass by that of a donor pass (denoising
 corrupted, which asks what suffices; noising: corrupted into clean, which asks what is needed):
 
     effect        (patched - base) / (donor - base), of the metric's means over pairs
-    control       the same with another pair's donor, which knows nothing of this pair's answer
+    control       the same with another pair's donor: of the same question where there is one, and
+                  of neither answer; half of a logit difference goes with any third answer
     attribution   its linear estimate: (donor - base) times the gradient at the base
 
 Metrics: `logit_diff` (clean answer's first token minus the corrupted one's), `answer_log_prob`
@@ -33,6 +34,7 @@ from interp.pair_batches import (
     CONFIDENT,
     EVERYWHERE,
     Metric,
+    NoConfidentPairError,
     PairBatch,
     batch_pairs,
     confident_pairs,
@@ -95,8 +97,7 @@ def patch_pairs(
     records = []
     for direction in directions:
         measured = [
-            _measure(unrolled, batch, cells, direction, metrics, control and len(pairs) > 1)
-            for batch in batches
+            _measure(unrolled, batch, cells, direction, metrics, control) for batch in batches
         ]
         joined = {
             name: np.concatenate([part[name] for part in measured], -1) for name in measured[0]
@@ -127,9 +128,8 @@ def _measure(
     measured = {"base": base_metrics, "donor": donor_metrics, "attribution": attributed}
     measured["patched"] = _patched(unrolled, batch, cells, base, donor, metrics)
     measured["control"] = torch.full_like(measured["patched"], torch.nan)
-    n_pairs = len(batch.foils)
-    if control and n_pairs > 1:
-        others = donor.of_rows(torch.arange(n_pairs).roll(1))
+    if control and batch.others is not None:
+        others = donor.of_rows(batch.others)
         measured["control"] = _patched(unrolled, batch, cells, base, others, metrics)
     return {name: values.double().cpu().numpy() for name, values in measured.items()}
 
@@ -218,15 +218,21 @@ class PatchAnalysis:
     ) -> Measured:
         """Patches one checkpoint: `patch_pairs` of each kind and subset, and the share dropped.
 
+        A kind and subset of which the model answers no pair with confidence has no rows.
+
         Raises:
-            InputError: a subset has no such pairs, or the model answers none with confidence.
+            InputError: a subset has no such pairs, or the model answers none of any subset.
         """
         cells = [each for site in sites for each in self._with_heads(site)]
-        tables = []
+        tables, refusals = [], []
         for kind in self.kinds:
             for subset in self.subsets:
                 pairs = make_pairs(rows, kind, subset=subset, limit=self.limit, seed=seed)
-                kept, dropped = self._confident(model, pairs, seed)
+                try:
+                    kept, dropped = confident_pairs(model, pairs, least=self.confidence)
+                except NoConfidentPairError as error:
+                    refusals.append(error)
+                    continue
                 table = patch_pairs(
                     model,
                     kept,
@@ -236,6 +242,8 @@ class PatchAnalysis:
                     metrics=self.metrics,
                 )
                 tables.append(table.assign(dropped=dropped))
+        if not tables:
+            raise InputError(f"seed {seed}: {refusals[0]}")
         return Measured(table=pd.concat(tables, ignore_index=True))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -247,23 +255,15 @@ class PatchAnalysis:
             return [site]
         return [Site(site.name, site.layer, head) for head in self.heads]
 
-    def _confident(
-        self, model: HookedModel, pairs: Sequence[PromptPair], seed: int
-    ) -> tuple[list[PromptPair], float]:
-        try:
-            return confident_pairs(model, pairs, least=self.confidence)
-        except InputError as error:
-            raise InputError(f"seed {seed}: {error}") from None
-
 
 def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each cell: mean effect, attribution and control over seeds.
 
-    `difference` is effect minus control (the effect itself where there is no control), with its
-    interval and its p values; see `interp.seed_summary`. Head 0 of one seed is not head 0 of
+    `difference` is effect minus control, over the seeds that have one, with its interval and its p
+    values; see `interp.seed_summary`. Head 0 of one seed is not head 0 of
     another: over seeds, single heads say little, sites and roles much.
     """
-    specific = table["effect"] - table["control"].fillna(0.0)
+    specific = table["effect"] - table["control"]
     means = ["effect", "attribution", "control", "dropped"]
     return summarize_over_seeds(
         table.assign(specific=specific), cell=CELL, means=means, tested="specific"

@@ -23,7 +23,8 @@ def summarize_over_seeds(
     Columns: the run columns without the seed, `cell`, the mean of each of `means`, then
     `difference` (the mean of `tested`), its 95% t interval `ci_low ci_high` over seeds, `p_value`
     by sign flips, `p_corrected` by the largest |t| of all rows returned, `p_smallest` (the least p
-    that so many seeds can give), `n` (summed, where the table counts one) and `n_seeds`.
+    that so many seeds can give), `n` (summed, where the table counts one) and `n_seeds`. A seed
+    whose `tested` is NaN, for want of a control, counts in the means and in nothing else.
 
     Args:
         table: One row for each seed and cell, with run columns.
@@ -32,27 +33,28 @@ def summarize_over_seeds(
         tested: Column whose mean is held against 0.
     """
     keys = [*CHECKPOINT, *cell]
-    groups = list(table.groupby(keys, sort=True, dropna=False))
+    groups = [group for _, group in table.groupby(keys, sort=True, dropna=False)]
     seeds = sorted(set(table["seed"]))
     # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.
     values = np.zeros((len(groups), len(seeds)))
-    for row, (_, group) in zip(values, groups, strict=True):
-        row[[seeds.index(seed) for seed in group["seed"]]] = group[tested]
+    for row, group in zip(values, groups, strict=True):
+        row[[seeds.index(seed) for seed in group["seed"]]] = group[tested].fillna(0.0)
     records = []
-    for (_, group), p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
-        low, high = t_interval(group[tested])
+    for group, p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
+        known = group[tested].dropna()
+        low, high = t_interval(known)
         records.append(
             {name: group[name].iloc[0] for name in keys}
             | {name: group[name].mean() for name in means}
             | {
-                "difference": group[tested].mean(),
+                "difference": known.mean(),
                 "ci_low": low,
                 "ci_high": high,
-                "p_value": sign_flip_p(group[tested]),
-                "p_corrected": p_corrected,
-                "p_smallest": smallest_sign_flip_p(len(group)),
+                "p_value": sign_flip_p(known) if len(known) else np.nan,
+                "p_corrected": p_corrected if len(known) else np.nan,
+                "p_smallest": smallest_sign_flip_p(len(known)) if len(known) else np.nan,
             }
             | ({"n": group["n"].sum()} if "n" in group else {})
-            | {"n_seeds": len(group)}
+            | {"n_seeds": len(known)}
         )
     return pd.DataFrame(records)

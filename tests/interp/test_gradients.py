@@ -250,16 +250,15 @@ def test_two_weights_by_hand() -> None:
     assert gram.losses_a.item() == pytest.approx(math.log(4))
 
 
-@pytest.mark.parametrize("split", list(Split))
-@each_policy
+@pytest.mark.parametrize("split", [Split.LAYER, Split.MODULE, Split.HEAD])
 @each_architecture
 def test_parts_sum_to_the_whole(
-    architecture: str, policy: LossPolicy, split: Split, double_model: MakeModel, word_prompts
+    architecture: str, split: Split, double_model: MakeModel, word_prompts
 ) -> None:
     model = double_model(architecture)
     a, b = word_prompts[:N_A], word_prompts[N_A:]
-    whole = gradient_gram(model, a, b, options=options(policy))
-    parts = gradient_gram(model, a, b, options=options(policy, split=split))
+    whole = gradient_gram(model, a, b, options=options(LossPolicy.TEXT))
+    parts = gradient_gram(model, a, b, options=options(LossPolicy.TEXT, split=split))
     scale = whole.norms_a[:, None] * whole.norms_b
     assert ((parts.dot - whole.dot) / scale).abs().max().item() <= 1e-12
     torch.testing.assert_close(parts.norms_a, whole.norms_a, rtol=1e-12, atol=0)
