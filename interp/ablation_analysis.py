@@ -115,12 +115,9 @@ class AblationAnalysis:
                 ablation = Ablation(site=component, kind=kind, reference=reference, seed=seed)
                 effects = _effects(model, rows, baseline, [ablation])
                 head = ALL if component.head is None else component.head
-                where = {"site": component.name, "layer": component.layer, "head": head}
-                tables.append(
-                    _at(effects, kind=QUESTION, intervention=str(kind), **where, route="").assign(
-                        control=0.0
-                    )
-                )
+                where: dict[str, object] = {"site": component.name, "layer": component.layer}
+                where |= {"head": head, "route": "", "intervention": str(kind)}
+                tables.append(_at(effects, kind=QUESTION, **where))
         return tables
 
     def _routes(
@@ -192,6 +189,6 @@ def _effects(
 
 
 def _at(effects: pd.DataFrame, **where: object) -> pd.DataFrame:
-    """The effects with the coordinates of an intervention, columns in order."""
+    """The effects with the coordinates of an intervention, columns in order, and no control yet."""
     table = effects.assign(**where, control=0.0)
     return table.reindex(columns=[*COORDINATES, "baseline", "effect", "control", "n"])

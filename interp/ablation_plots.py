@@ -23,7 +23,6 @@ KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOC
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 GAP_NAME = "-".join(GAP)
-READ = ("before", "after", "control", "control_distance")
 READ_MARKS = {
     "before": ("before", "line-ew-open", INK),
     "after": ("tag erased", "circle", "#d02b2b"),

@@ -1,9 +1,6 @@
-"""The explorer's figures: frame in, figure out; each of the same make-up at every call.
+"""The explorer's figures: frame in, figure out."""
 
-That lets a figure on the screen be updated in place of being drawn anew.
-"""
-
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +55,7 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
     figure = go.Figure()
     for name, color, shape in (("before", BEFORE, ""), ("after", AFTER, "/")):
         figure.add_bar(
-            x=places, y=_finite(answers[name]), name=f"{name} the ablation" if ablated else name,
+            x=places, y=answers[name].tolist(), name=f"{name} the ablation" if ablated else name,
             marker={"color": color, "pattern": {"shape": shape, "solidity": 0.25}},
             text=[f"{p:.2f}" if shown and p == p else ""
                   for p, shown in zip(answers[name], is_long, strict=True)],
@@ -121,7 +118,7 @@ def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> Non
         looks["after"] = (f"{symbol}-open", "dash", 1.6)
     for name, (marker, line, thickness) in looks.items():
         figure.add_scatter(
-            x=rows["state"].tolist(), y=_finite(rows[name]), mode="lines+markers", name=quantity,
+            x=rows["state"].tolist(), y=rows[name].tolist(), mode="lines+markers", name=quantity,
             line={"color": color, "dash": line, "width": thickness},
             marker={"symbol": marker, "size": 8},
             legendgroup=quantity, showlegend=name == "before",
@@ -141,9 +138,7 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
     figure = plot_attention(pattern, [_plain(token) for token in tokens], title=title)
     figure.update_layout(width=WIDTH, height=HEIGHT, font={"size": 12}, dragmode=False)
     figure.update_annotations(font_size=12)
-    traces: Any = figure.data
-    for trace in traces:
-        trace.update(z=[_finite(line.tolist()) for line in trace.z], textfont={"size": 10})
+    figure.update_traces(textfont={"size": 10})
     return figure
 
 
@@ -170,7 +165,7 @@ def plot_grid(
             shapes.append(_frame(x, y))
     figure = go.Figure(
         go.Heatmap(
-            z=[_finite(line) for line in effect.tolist()],
+            z=effect,
             x=list(range(len(roles))), y=list(range(len(components))),
             zmin=-1, zmax=1, colorscale="RdBu_r", texttemplate="%{z:.2f}", textfont={"size": 11},
             hovertemplate="%{y}, %{x}: effect %{z:.3f}<br>click to ablate<extra></extra>",
@@ -239,11 +234,6 @@ def _frame(x: int, y: int) -> dict[str, Any]:
 def _style(figure: go.Figure, title: str, *, height: int) -> None:
     style_figure(figure, title=title, height=height)
     figure.update_layout(width=WIDTH, font={"color": INK, "size": 12}, dragmode=False)
-
-
-def _finite(values: Iterable[float]) -> list[float | None]:
-    """With None for NaN, which is no JSON."""
-    return [value if value == value else None for value in values]
 
 
 def _plain(text: str) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
+import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
+from interp.explorer_board import Board
 from interp.explorer_choice import Choice, Menu, settle
 from interp.explorer_figures import (
     cell_words,
@@ -25,7 +27,6 @@ from interp.explorer_figures import (
     plot_heads,
     plot_lens,
 )
-from interp.explorer_panels import Panel
 from interp.explorer_shelf import Shelf
 from interp.explorer_texts import error_html, pair_words, texts_html
 from interp.explorer_view import (
@@ -67,9 +68,11 @@ class Explorer:
         view: What is looked at now.
         grid: Its patching grid.
         cells: The ablated cells.
+        figures: What is drawn: `answers`, `heads`, `lens` and `grid`.
     """
 
     view: View
+    figures: dict[str, go.Figure]
 
     def __init__(self, shelf: Shelf, choice: Choice) -> None:
         """Computes and lays out the first view."""
@@ -84,9 +87,9 @@ class Explorer:
         self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in Ablation])
         self.reset_button = widgets.Button(description="undo ablations", disabled=True)
         self.message, self.texts = widgets.HTML(), widgets.HTML()
-        self.panels = {name: Panel() for name in ("answers", "lens", "heads", "grid")}
-        self.panels["grid"].on_click = self._toggle_point
+        self.board: Board | None = None
         self._look()
+        self.board = Board(self.figures, on_click=self._on_click)
         for name, menu in self.menus.items():
             menu.observe(partial(self._on_menu, name), "value")
         self.reset_button.on_click(lambda _button: self.set_cells(()))
@@ -104,10 +107,6 @@ class Explorer:
     @property
     def _direction(self) -> Direction:
         return Direction(str(self.menus["direction"].value))
-
-    def figure(self, name: str) -> Any:
-        """The `FigureWidget` on the screen: `answers`, `lens`, `heads` or `grid`."""
-        return self.panels[name].figure
 
     def toggle(self, cell: Cell) -> None:
         """Ablates a cell of the grid, or takes its ablation back: what a click does."""
@@ -171,21 +170,24 @@ class Explorer:
         ablation = Ablation(str(self.menus["ablation"].value))
         after = read_view(view, self.cells, ablation) if self.cells else None
         ablated, guess = cell_words(self.cells, ablation), chance(view)
-        panels = self.panels
-        answers = answers_table(view, before, after)
-        panels["answers"].show(plot_answers(answers, chance=guess, ablated=ablated))
-        lens = lens_table(view, before, after)
-        height = grid_height(self.grid)
-        panels["lens"].show(plot_lens(lens, chance=guess, ablated=ablated, height=height))
         head = self.menus["head"].value
         pattern = attention_table(after or before, head=None if head == ALL else head)
-        panels["heads"].show(plot_heads(pattern, view.prompt, ablated=ablated))
-        roles = grid_roles(self.grid)
+        height = grid_height(self.grid)
         about = pair_words(view, logit_differences(view, before), self._direction)
-        tokens = [view.prompt[role.position(view.question)] for role in roles]
-        panels["grid"].show(plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about))
+        tokens = [view.prompt[role.position(view.question)] for role in grid_roles(self.grid)]
+        answers, lens = answers_table(view, before, after), lens_table(view, before, after)
+        self.figures = {
+            "answers": plot_answers(answers, chance=guess, ablated=ablated),
+            "heads": plot_heads(pattern, view.prompt, ablated=ablated),
+            "lens": plot_lens(lens, chance=guess, ablated=ablated, height=height),
+            "grid": plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about),
+        }
+        if self.board is not None:
+            self.board.show(self.figures)
 
-    def _toggle_point(self, row: int, column: int) -> None:
+    def _on_click(self, figure: str, row: int, column: int) -> None:
+        if figure != "grid":
+            return
         layer, site, head = grid_rows(self.grid)[row]
         role = grid_roles(self.grid)[column]
         for cell in grid_cells(self.grid):
@@ -218,13 +220,12 @@ class Explorer:
         shown = [name for name in self.menus if name != "run" or len(self.shelf.runs) > 1]
         wrapped = widgets.Layout(flex_flow="row wrap", align_items="center", width="100%")
         menus = [self.menus[name] for name in shown]
-        boxes = [self.panels[name].box for name in ("answers", "heads", "lens", "grid")]
         return widgets.VBox(
             [
                 widgets.HBox([*menus, self.reset_button], layout=wrapped),
                 self.message,
                 self.texts,
-                widgets.HBox(boxes, layout=widgets.Layout(flex_flow="row wrap", width="100%")),
+                self.board,
             ]
         )
 

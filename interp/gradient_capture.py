@@ -100,7 +100,7 @@ def undisturbed(model: PreTrainedModel) -> Iterator[None]:
     """Evaluation mode, gradients on and nothing drawn, for the length of a `with` block."""
     in_training = [module for module in model.modules() if module.training]
     random_state = preserved_random_state(next(model.parameters()).device)
-    with random_state, torch.inference_mode(mode=False), torch.enable_grad():
+    with random_state, torch.enable_grad():
         for module in in_training:
             module.training = False
         try:

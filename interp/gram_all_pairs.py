@@ -58,7 +58,7 @@ def _chunks(source: GradientSource) -> tuple[Int[Tensor, " example"], ...]:
 def _add_squares(
     squares: dict[str, Float[Tensor, " example"]],
     parts: Components,
-    chosen: Int[Tensor, " example"],
+    chosen: Int[Tensor, " chosen"],
     source: GradientSource,
 ) -> None:
     for name, factor in parts:

@@ -61,14 +61,15 @@ _OBJECTIVES = (
 
 _BATCH_SIZES = (16, 64, 256, 1024, 4096)
 """The last is more than Stage 1 of the alias toy has rows: full batch."""
-_BASE_BATCH, _BASE_EPOCHS = 64, (20, 40)
-"""Of the alias toy: batch size, and epochs of either stage."""
+_ALIAS_TOY = {"epochs_stage1": (3820, 20), "epochs_stage2": (300, 40)}
+"""Of its stages by default: rows an epoch shows, and epochs."""
+_BASE_BATCH = 64
 
 
 def _matched_updates(batch_size: int) -> dict[str, int]:
-    """As many optimizer steps as the alias toy has by default, whatever the batch size."""
-    epochs = (max(1, n * batch_size // _BASE_BATCH) for n in _BASE_EPOCHS)
-    return dict(zip(("epochs_stage1", "epochs_stage2"), epochs, strict=True))
+    """As many optimizer steps in each stage as the alias toy has, to the nearest epoch."""
+    updates = {name: epochs * -(-n // _BASE_BATCH) for name, (n, epochs) in _ALIAS_TOY.items()}
+    return {name: round(updates[name] / -(-n // batch_size)) for name, (n, _) in _ALIAS_TOY.items()}
 
 
 def _probes_and_lenses() -> "tuple[Analysis, ...]":

@@ -30,8 +30,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
 """Seconds; a loaded machine starts a kernel slowly."""
-GRID = """[...document.querySelectorAll('.js-plotly-plot')].find(
-    figure => figure.textContent.includes('Patching'))"""
+GRID = "document.querySelector('[data-figure=grid]')"
 
 
 class Browser:

@@ -81,6 +81,34 @@ def test_many_pairs_are_divided_into_batches_of_about_one_size(word_pair: WordPa
     assert prompts == [ids(i % 33, 1) for i in range(67)]
 
 
+def asking(pair: PromptPair, question: str) -> PromptPair:
+    sides = (replace(side, row=replace(side.row, question=question))
+             for side in (pair.clean, pair.corrupted))  # fmt: skip
+    return replace(pair, **dict(zip(("clean", "corrupted"), sides, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("answers", "questions", "others"),
+    [
+        pytest.param(["4 8", "5 9", "6 10"], "aaa", [1, 2, 0], id="the next one"),
+        pytest.param(["4 8", "8 5", "6 4", "7 9"], "aaaa", [3, 2, 3, 0], id="neither answer"),
+        pytest.param(["4 8", "5 9", "6 10", "7 11"], "abab", [2, 3, 0, 1], id="same question"),
+        pytest.param(["4 8", "5 9", "4 10"], "aba", [1, 2, 1], id="answers before questions"),
+        pytest.param(["4 8"], "a", None, id="none of a single pair"),
+    ],
+)
+def test_a_control_comes_from_another_pair(
+    word_pair: WordPair, answers: list[str], questions: str, others: list[int] | None
+):
+    pairs = []
+    for i, (both, question) in enumerate(zip(answers, questions, strict=True)):
+        clean, corrupted = both.split()
+        pairs.append(asking(word_pair(f"w{i} w1 w{clean}", f"w9 w1 w{corrupted}"), question))
+    (batch,) = batch_pairs(pairs, ["all"])
+
+    assert (None if batch.others is None else batch.others.tolist()) == others
+
+
 def test_what_cannot_be_batched_is_refused(word_pair: WordPair):
     pair = word_pair("w1 w2 w3", "w4 w2 w5")
     with pytest.raises(InputError, match="an empty set of pairs; choose"):

@@ -112,8 +112,8 @@ def test_effect_and_control_are_those_of_one_pass_a_cell_and_pair(
                 first = logits[-batch.kept]
                 return (first[batch.answers[i, 0]] - first[batch.foils[i]]).item()
 
-            base, donor, other = (each[j : j + 1] for each, j in (
-                (tokens[0], i), (tokens[1], i), (tokens[1], (i - 1) % n)))  # fmt: skip
+            j = i if batch.others is None else int(batch.others[i])
+            base, donor, other = tokens[0][[i]], tokens[1][[i]], tokens[1][[j]]
             mask = batch.masks[0, i]
             parts["ends"].append([read(neox.logits(base)[0]), read(neox.logits(donor)[0])])
             for name, giver in (("patched", donor), ("control", other)):
@@ -536,12 +536,14 @@ def test_what_is_tested_over_seeds_is_the_effect_minus_its_control():
     assert row["dropped"] == pytest.approx(0.1)
 
 
-def test_without_a_control_the_effect_itself_is_tested():
-    row = summarize_patching(seed_rows([1.0, 2.0, 3.0], [np.nan] * 3)).iloc[0]
+def test_seeds_without_a_control_are_not_tested():
+    some = summarize_patching(seed_rows([1.0, 7.0, 3.0], [0.0, np.nan, 0.0])).iloc[0]
+    none = summarize_patching(seed_rows([1.0, 2.0, 3.0], [np.nan] * 3)).iloc[0]
 
-    assert row["difference"] == 2.0
-    assert np.isnan(row["control"])
-    assert row["p_value"] == 0.25
+    assert (some["difference"], some["p_value"], some["n_seeds"]) == (2.0, 0.5, 2)
+    assert (none["effect"], none["n_seeds"]) == (2.0, 0)
+    untold = none[["control", "difference", "ci_low", "ci_high", "p_value", "p_corrected"]]
+    assert untold.isna().tolist() == [True] * 6
 
 
 def test_the_correlation_is_that_of_each_grid():

@@ -145,6 +145,28 @@ def test_a_mean_leaves_out_what_is_missing():
     assert found["difference"].item() == 2.0
 
 
+def test_a_seed_that_tells_nothing_counts_in_the_means_alone():
+    told = {0: 1.0, 1: np.nan, 2: 3.0, 3: 2.5}
+    found = summary(rows("a", told), rows("b", {0: 4.0, 1: -3.0, 2: 1.0, 3: 2.0})).iloc[0]
+    without = summary(rows("a", {0: 1.0, 2: 3.0, 3: 2.5})).iloc[0]
+
+    for name in ("difference", "ci_low", "ci_high", "p_value", "p_smallest", "n_seeds"):
+        assert found[name] == without[name]
+    assert (found["other"], found["n"], found["n_seeds"]) == (15.0, 20, 3)
+    assert found["p_corrected"] >= found["p_value"]
+
+
+def test_a_cell_that_no_seed_tells_has_no_p_value_and_raises_no_other():
+    a = rows("a", {0: 1.0, 1: 2.0, 2: -1.0})
+    both = summary(a, rows("b", dict.fromkeys(range(3), np.nan)))
+
+    pd.testing.assert_frame_equal(both[:1], summary(a), check_dtype=False)
+    row = both.iloc[1]
+    names = ["difference", "ci_low", "ci_high", "p_value", "p_corrected", "p_smallest"]
+    assert row[names].isna().tolist() == [True] * 6
+    assert (row["other"], row["n_seeds"]) == (10.0, 0)
+
+
 def test_where_nothing_happens_nothing_is_found():
     row = summary(rows("a", dict.fromkeys(range(8), 0.0))).iloc[0]
 

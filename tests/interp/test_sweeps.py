@@ -1,16 +1,19 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from data.errors import InputError
+from data.vocabulary import Stage
 from interp.lenses import LensAnalysis
 from interp.probe_targets import Target
 from interp.probes import ProbeAnalysis
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps import run_sweep
+from training.config import Value
 from training.files import damage
+from training.registry import find_recipe
 from training.runs import Run
 
 TreeHash = Callable[[Path], dict[str, str]]
@@ -120,6 +123,25 @@ def test_the_word_orders_are_compared_under_two_objectives():
     assert sorted(orders) == sorted(["tae", "tea", "ate", "aet", "eat", "eta"] * 2)
     assert len(text) == 6
     assert {a["tied_embeddings"] for a in text} == {False}
+
+
+def steps_of(arguments: Mapping[str, Value]) -> list[int]:
+    config = find_recipe("alias-toy")(**arguments)
+    data = config.data.build(0)
+    counts = {stage: sum(row.repeats for row in data.training_rows(stage)) for stage in Stage}
+    settings = {stage: config.stage(stage) for stage in Stage}
+    return [settings[s].epochs * -(-counts[s] // settings[s].batch_size) for s in Stage]
+
+
+def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_updates():
+    epochs, updates = (SWEEPS[name].cells for name in ("toy-batch-size", "toy-batch-size-updates"))
+    one_batch = steps_of({"batch_size": 64})
+
+    assert [cell.arguments["batch_size"] for cell in epochs] == [16, 64, 256, 1024, 4096]
+    assert steps_of(epochs[-1].arguments) == [20, 40]  # one batch an epoch: full batch
+    assert one_batch == [1200, 200]
+    for cell in updates:
+        assert steps_of(cell.arguments) == pytest.approx(one_batch, rel=0.05)
 
 
 def test_an_unknown_sweep_is_refused_with_what_was_meant():
