@@ -8,7 +8,7 @@ import pandas as pd
 from data.vocabulary import COMPARED, Stage
 from interp.alignment_pairs import MATCHED, Pairing
 from interp.alignment_summary import ALL, GAPS, ZERO
-from interp.alignment_surgery import QUESTIONS, RANDOM, SLOPE
+from interp.alignment_surgery import SLOPE
 from interp.grid_tables import one_checkpoint
 from interp.wording import gap_text
 from training.summary import HEADLINE_METRICS
@@ -158,12 +158,6 @@ def left_out_sentences(summary: pd.DataFrame) -> list[str]:
         for group in words
         if (group, "pearson") in found
     ]
-
-
-def dose_words(direction: str, dose: float) -> str:
-    """A dose for a table."""
-    along = {QUESTIONS: "the questions' gradient", RANDOM: "a random direction"}[direction]
-    return f"{dose:+g} along {along}" if dose else "0"
 
 
 def estimate_text(cell: Mapping[str, Any]) -> str:

@@ -160,7 +160,7 @@ def test_a_cell_that_no_seed_tells_has_no_p_value_and_raises_no_other():
     a = rows("a", {0: 1.0, 1: 2.0, 2: -1.0})
     both = summary(a, rows("b", dict.fromkeys(range(3), np.nan)))
 
-    pd.testing.assert_frame_equal(both[:1], summary(a), check_dtype=False)
+    pd.testing.assert_frame_equal(both.iloc[:1], summary(a), check_dtype=False)
     row = both.iloc[1]
     names = ["difference", "ci_low", "ci_high", "p_value", "p_corrected", "p_smallest"]
     assert row[names].isna().tolist() == [True] * 6
