@@ -107,7 +107,7 @@ def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
     if theirs is not None:
         stage, _ = one_checkpoint(cells)
         of_stage = [c for c in last_checkpoints(theirs) if one_checkpoint(c)[0] == stage]
-        same = set(cells["loss_policy"])
+        same = sorted(set(cells["loss_policy"]))
         for found in of_stage:
             rows = _contrasts(found.loc[found["loss_policy"].isin(same)]).to_dict("records")
             beside |= {_key(row): unbroken(estimate_text(row)) for row in rows}

@@ -56,7 +56,7 @@ export default {render};
 
 
 def board_program() -> str:
-    """What the browser runs: plotly's program, kept from the page's own names, and `DRAW`."""
+    """What the browser runs: plotly's program, made to give itself to this module, and `DRAW`."""
     return (
         "const Plotly = (() => {\nconst module = {exports: {}}, exports = module.exports;\n"
         f"const define = undefined;\n{get_plotlyjs()}\nreturn module.exports;\n}})();\n{DRAW}"

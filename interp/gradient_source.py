@@ -23,7 +23,9 @@ from interp.gram_factors import Factors
 from interp.gram_split import components
 from training.loop import Examples, make_examples
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1 << 11, 1 << 14
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1 << 11, 1 << 12
+PASS_SHARE = 4
+"""A pass may record this fraction of the memory: its graph takes about twice its records."""
 
 Components = list[tuple[str, Factors]]
 
@@ -84,7 +86,7 @@ class GradientSource:
         """Examples of a forward pass, were all as long as the longest."""
         default = GPU_BATCH_TOKENS if self.device.type == "cuda" else CPU_BATCH_TOKENS
         tokens = self.options.batch_tokens or default
-        by_memory = self.options.memory // self.example_bytes
+        by_memory = self.options.memory // PASS_SHARE // self.example_bytes
         return max(1, min(tokens // self.examples.tokens.shape[1], by_memory))
 
     def batch(

@@ -11,6 +11,7 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from interp.ablation_sections import ablation_section, erasure_section
+from interp.alignment_sections import alignment_section
 from interp.attention_sections import attention_section
 from interp.grid_sections import lens_section, probes_section
 from interp.markup import Html, as_html
@@ -42,6 +43,7 @@ SECTIONS: list[Callable[[Run], Html | None]] = [
     erasure_section,
     transplants_section,
     weight_differences_section,
+    alignment_section,
     examples_section,
     settings_section,
 ]

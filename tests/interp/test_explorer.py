@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from data.errors import InputError
+from data.iml import IMLConfig
 from data.vocabulary import SUBSETS
 from interp.explorer import explore
 from interp.explorer_board import DRAW, board_program
@@ -48,13 +49,14 @@ def test_it_begins_at_the_end_of_stage_2_with_a_reliable_definition(tiny_run: Ru
     choice = explorer.choice
     assert (choice.seed, choice.stage, choice.subset) == (1000, 2, "D5_CONS")
     assert choice.step == tiny_run.steps(1000, 2)[-1]
-    assert explorer.menus["alias"].label in explorer.texts.value
+    assert str(explorer.menus["alias"].label) in str(explorer.texts.value)
 
 
 def test_it_begins_where_it_is_told_to(tiny_run: Run) -> None:
-    alias = next(r.alias for r in tiny_run.rows(1001).itertuples() if r.subset == "D6_CONS")
+    rows = tiny_run.tokenized_rows(1001)
+    alias = next(row.row.alias for row in rows if row.row.subset == "D6_CONS")
     explorer = explore(
-        tiny_run, seed=1001, stage=1, step=0, subset="D6_CONS", alias=str(alias), question="attr1"
+        tiny_run, seed=1001, stage=1, step=0, subset="D6_CONS", alias=alias, question="attr1"
     )
     assert explorer.view.question.row.alias == alias
     assert explorer.view.question.row.question == "attr1"
@@ -99,7 +101,8 @@ def test_a_run_without_checkpoints_is_refused(copied_run: Path) -> None:
 
 
 def test_rows_that_a_model_was_not_trained_on_are_refused(tiny_run: Run) -> None:
-    data = replace(tiny_run.config.data, n_entities=11)  # pyright: ignore[reportCallIssue]
+    assert isinstance(tiny_run.config.data, IMLConfig)
+    data = replace(tiny_run.config.data, n_entities=11)
     other = replace(tiny_run, config=replace(tiny_run.config, data=data))
     step = tiny_run.steps(1000, 2)[-1]
     with pytest.raises(InputError, match="draws other rows for seed 1000"):

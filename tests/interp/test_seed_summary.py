@@ -120,6 +120,16 @@ def test_a_cell_that_lacks_a_seed_counts_with_its_others():
     assert b["p_corrected"] >= b["p_value"]
 
 
+def test_a_seed_is_flipped_in_all_cells_at_once_whichever_a_cell_lacks():
+    """What a cell lacks is 0 under each flip, at its seed's place."""
+    a = [1.0, -0.4, 1.4, -0.9]
+    found = summary(rows("a", dict(enumerate(a))), rows("b", {2: 2.0, 3: -1.5}))
+
+    expected = corrected_by_hand([a, [0.0, 0.0, 2.0, -1.5]])
+    assert found["p_corrected"].tolist() == pytest.approx(expected)
+    assert expected != corrected_by_hand([a, [2.0, -1.5, 0.0, 0.0]]), "the place says nothing"
+
+
 def test_seeds_may_come_in_any_order():
     ordered = [*rows("a", {0: 1.0, 1: -2.0, 2: 3.0}), *rows("b", {0: 0.5, 1: 0.1, 2: -3.0})]
 
