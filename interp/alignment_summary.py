@@ -125,7 +125,7 @@ def sign_permutation_p(differences: Float[np.ndarray, " alias"]) -> float:
 
 
 def shuffle_permutation_p(
-    one: Float[np.ndarray, " alias"], other: Float[np.ndarray, " alias"]
+    one: Float[np.ndarray, " one"], other: Float[np.ndarray, " other"]
 ) -> float:
     """P of means as far apart, were the group of each alias drawn at random."""
     pooled = np.concatenate([one, other])

@@ -154,10 +154,18 @@ def left_out_sentences(summary: pd.DataFrame) -> list[str]:
         f"Leaving one definition out changes the answers' log-probability of {words[group]} by "
         f"{found[group, 'pearson']['measured']:+.3f} nats on average; its correlation over pairs "
         f"with what the Gram predicts is {estimate_text(found[group, 'pearson'])} (by ranks "
-        f"{found[group, 'rank']['correlation']:+.2f}; {_test_words(found[group, 'pearson'])})."
+        f"{found[group, 'rank']['correlation']:+.2f}{_within_words(found, group)}; "
+        f"{_test_words(found[group, 'pearson'])})."
         for group in words
         if (group, "pearson") in found
     ]
+
+
+def _within_words(found: Mapping[Any, Mapping[str, Any]], group: str) -> str:
+    cell = found.get(("within_tag", "pearson"))
+    if group != "own" or cell is None:
+        return ""
+    return f", within the definitions of one tag {cell['correlation']:+.2f}"
 
 
 def estimate_text(cell: Mapping[str, Any]) -> str:

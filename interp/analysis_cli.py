@@ -54,7 +54,7 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
         "--site", action="append", metavar="S", help="default the residual stream's states"
     )
     parser.add_argument(
-        "--role", action="append", metavar="R", help="default alias_last and question_last"
+        "--role", action="append", metavar="R", help="token roles; the command says its default"
     )
     parser.add_argument("--layer", action="append", type=int, metavar="L", help="default all")
     parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")

@@ -77,9 +77,10 @@ def _truth(view: View, definition: Row) -> str:
     words = f"{kind_words(definition)}; {SUBSETS[row.subset].tag} tag"
     if stated is None:
         return words
-    is_true = stated.rendered.answer == row.rendered.answer
-    verdict = "agrees with the answer" if is_true else f"implies {stated.rendered.answer}"
-    return f"{words}; {verdict}"
+    if stated.rendered.answer != row.rendered.answer:
+        return f"{words}; false: implies {stated.rendered.answer}"
+    is_other = definition.entity not in (None, row.entity)
+    return f"{words}; {'false, but implies this answer too' if is_other else 'true'}"
 
 
 def _subject(row: Row) -> str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from data.errors import InputError
 from data.pairs import PairKind
 from data.vocabulary import COMPARED, SUBSETS, Role, Stage
+from interp.addresses import HEAD_SITES
 from interp.analysis_cli import (
     add_selectors,
     fill,
@@ -79,6 +80,8 @@ def run_patching(arguments: argparse.Namespace) -> int:
     if arguments.limit < 1 or not 0 <= arguments.confidence < 1:
         raise InputError("--limit must be 1 or more and --confidence in [0, 1); change them")
     selection = selection_of(arguments, sites=("resid_pre", "attn_out", "mlp_out", "z"))
+    if arguments.head and not HEAD_SITES & set(selection.sites or ()):
+        _refuse(arguments.head, "--head", "none of the sites has heads")
 
     from interp.pair_batches import Metric
     from interp.patching import Direction, PatchAnalysis, attribution_correlation

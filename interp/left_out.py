@@ -8,8 +8,9 @@ epoch made one step of gradient descent there:
     predicted = -(epochs lr / batch size) <g_d, g_q>
 
 The optimizer rescales gradients and they change on the way, so that the scale means little; the
-correlation over pairs is the result. Own questions are predicted apart from questions about other
-aliases, since to tell these two kinds apart is easy.
+correlation over pairs is the result. To tell own questions from others, or D5 from D6, is easy, so
+own questions are predicted apart from those about other aliases, and `within_tag` takes the mean of
+each of D5 and D6 out of both sides first.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,14 @@ from training.evaluate import EvaluationSet, answer_metrics
 from training.retraining import Retraining
 from training.runs import Run
 
-GROUPS = {"own": (Pairing.OWN,), "matched": tuple(set(Pairing) - {Pairing.OWN}), "all": Pairing}
+WITHIN = "within_tag"
+GROUPS = {
+    "own": (Pairing.OWN,),
+    WITHIN: (Pairing.OWN,),
+    "matched": tuple(set(Pairing) - {Pairing.OWN}),
+    "all": Pairing,
+}
+CENTRED = ["predicted", "grad_cosine", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +120,7 @@ class LeftOutAnalysis:
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """One row for each group of pairs, predictor and kind of correlation.
 
-        Columns: run columns without the seed, `pairing` (`own`, `matched` or `all`), `predictor`
+        Columns: run columns without the seed, `pairing` (a key of `GROUPS`), `predictor`
         (`predicted`, or minus the cosine), `kind` (`pearson`, `rank`), `correlation` and `measured`
         (mean change of log-probability, in nats), and those of `summarize_over_seeds`.
         """
@@ -131,6 +139,9 @@ def left_out_correlations(table: pd.DataFrame) -> pd.DataFrame:
         assert isinstance(key, tuple)
         for group, members in GROUPS.items():
             chosen = rows.loc[rows["pairing"].isin([str(member) for member in members])]
+            if group == WITHIN:
+                means = chosen.groupby("subset")[CENTRED].transform("mean")
+                chosen = chosen.assign(**{name: chosen[name] - means[name] for name in CENTRED})
             predictors = {"predicted": chosen["predicted"], "cosine": -chosen["grad_cosine"]}
             for predictor, values in predictors.items():
                 for kind, correlate in (("pearson", correlation), ("rank", rank_correlation)):

@@ -198,7 +198,8 @@ def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
 def _others(pairs: Sequence[PromptPair]) -> Int[Tensor, " pair"] | None:
     """For each pair the next one whose answers are neither of its own, of its question if any is.
 
-    Whatever such a donor brings along, it cannot be this pair's answer.
+    Whatever such a donor brings along, it cannot be this pair's answer. Where every other pair
+    shares an answer, the one that shares least.
     """
     if len(pairs) < 2:
         return None

@@ -89,13 +89,13 @@ def _passes(batch: PairBatch, cells: Cells, *, ends_there: bool) -> Iterator[tup
     Those that begin late go together, so that few positions before them are computed for nothing,
     and those of one position in each prompt, of which the next block is cheaper.
     """
-    length = batch.clean.shape[1]
+    size = max(1, ROWS_A_PASS // (len(batch.foils) * len(cells.heads)))
     if ends_there:
-        yield list(cells.roles), length - batch.kept
+        for i in range(0, len(cells.roles), size):
+            yield list(cells.roles[i : i + size]), batch.clean.shape[1] - batch.kept
         return
     starts = batch.masks.any(1).int().argmax(1).tolist()
     is_single = (batch.masks.sum(2) == 1).all(1).tolist()
-    size = max(1, ROWS_A_PASS // (len(batch.foils) * len(cells.heads)))
     for group in (True, False):
         roles = [role for role in cells.roles if is_single[role] is group]
         order = sorted(roles, key=lambda role: starts[role])

@@ -246,6 +246,16 @@ def test_a_damaged_checkpoint_is_reported_and_the_view_stays(copied_run: Path) -
     assert explorer.message.value == ""
 
 
+def test_the_text_says_whether_a_definition_is_true(explorer: Explorer) -> None:
+    explorer.menus["subset"].value = "D5_CONS"
+    assert "reliable tag; true</span>" in str(explorer.texts.value)
+    explorer.menus["subset"].value = "D2_INCONS_QA2"
+    assert "unreliable tag; false" in str(explorer.texts.value)
+    explorer.menus["subset"].value = "QA3"
+    assert "<i" in str(explorer.texts.value)
+    assert "none</i>" in str(explorer.texts.value)
+
+
 def test_texts_are_escaped(explorer: Explorer) -> None:
     assert error_html("a <script> & b") == (
         '<span style="color:#b00020">a &lt;script&gt; &amp; b</span>'
