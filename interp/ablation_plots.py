@@ -84,7 +84,7 @@ def plot_ablation(
     title = f"What ablations change, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=height)
     unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
-    figure.update_yaxes(title=f"change ({unit})", zeroline=True)
+    figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-40)
     _make_room(figure, height)
     return figure

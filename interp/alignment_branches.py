@@ -79,7 +79,7 @@ class BranchAnalysis:
 
     def _branch(
         self, again: Retraining, rows: Sequence[TokenizedRow], step: int
-    ) -> dict[str, float]:
+    ) -> dict[str, int | float]:
         checkpoint = again.run.checkpoint(again.seed, 1, step)
         start = again.model_at(1, step)
         pairs = make_alignment_pairs(

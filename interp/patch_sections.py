@@ -17,11 +17,10 @@ NOTES = (
     "A pair is two prompts that differ in one thing, each with its own answer. Denoising asks what "
     "suffices to bring the clean answer back, noising what it needs. The effect is a share of the "
     "metric between the two prompts, of means over pairs, and not clipped. The control puts in "
-    "another pair's activation: about one half of the difference goes with any that takes the "
-    "right answer away and brings no other. Where that pair asks another question, the control "
-    "moves the question too, which is why ▼ can stand where the pair's own activation does "
-    "nothing. Heads of different seeds cannot be matched and are ranked within each seed. "
-    "Attribution is the linear estimate from one gradient, (donor − base) · gradient."
+    "another pair's activation, of the same question where there is one, whose answer is neither "
+    "of the two: about one half of a logit difference goes with any that takes the right answer "
+    "away and brings a third. Heads of different seeds cannot be matched and are ranked within "
+    "each seed. Attribution is the linear estimate from one gradient, (donor − base) · gradient."
 )
 
 

@@ -99,7 +99,8 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     found = [cell for cell in records if is_found(cell)]
     named = "; ".join(map(_cell_words, found[:MOST_NAMED] or records[:1]))
     if not found:
-        return f"{words}above the control in none of {len(records)} cells. Nearest: {named}."
+        few = _too_few(cells)
+        return f"{words}above the control in none of {len(records)} cells{few}. Nearest: {named}."
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return f"{words}above the control in {len(found)} of {len(records)} cells: {named}{more}."
 
@@ -246,7 +247,13 @@ def _pairs(cells: pd.DataFrame) -> str:
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:
-    return float(cells["p_smallest"].to_numpy().max())
+    return float(cells["p_smallest"].to_numpy().min())
+
+
+def _too_few(cells: pd.DataFrame) -> str:
+    """Why nothing could be found, where the seeds are too few for any p to be small."""
+    smallest = _smallest_p(cells)
+    return f" (so few seeds give no p below {smallest:.2g})" if smallest > ALPHA else ""
 
 
 def _place(cell: Mapping[str, Any]) -> str:

@@ -75,11 +75,11 @@ def test_the_adamw_step_is_the_first_of_stage_2(
     trained = copy.deepcopy(model).double()
     one = make_examples([pair.definition], options.policy, end_token=options.end_token)
     asked = make_examples([pair.question], options.policy, end_token=options.end_token)
-    before = float(batch_loss(trained, asked))
+    before = batch_loss(trained, asked).item()
     StageTrainer(trained, one, config, order_seed=0).train_step()
     names = pair.definition.row.row_id, pair.question.row.row_id
     row = adamw.loc[(adamw["row_a"] == names[0]) & (adamw["row_b"] == names[1])].iloc[0]
-    assert row["measured"] == pytest.approx(float(batch_loss(trained, asked)) - before, abs=1e-10)
+    assert row["measured"] == pytest.approx(batch_loss(trained, asked).item() - before, abs=1e-10)
 
 
 def test_the_model_is_left_as_it_was(
