@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from data.vocabulary import COMPARED, Role, Stage
 from interp.alignment_pairs import Pairing
-from interp.alignment_summary import ALL, GAPS, ZERO
+from interp.alignment_summary import ALL, GAPS, ZERO, is_token_part
 from interp.alignment_wording import PAIRING_WORDS
 from interp.grid_tables import one_checkpoint
 from interp.palette import NULL_COLOR, SUBSET_STYLES, transparent
@@ -42,12 +42,16 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
     """
     levels = _levels(summary, measure)
     stage, step = one_checkpoint(levels)
-    shown = [pair for pair in COMPARED.values() if set(pair) <= set(levels["subset"])]
+    shown = [
+        pair
+        for _, pair in sorted(COMPARED.items(), reverse=True)
+        if set(pair) <= set(levels["subset"])
+    ]
     if not shown:
         raise InputError("the table compares no two subsets; measure D5 and D6, or D1 and D2")
     found = set(levels["pairing"])
     order = [p for p in PAIRING_WORDS if p in found and p is not Pairing.OTHER]
-    titles = ["definitions of D5 and D6" if "D5" in pair[0] else "of D1 and D2" for pair in shown]
+    titles = [" and ".join(pair) for pair in shown]
     figure = make_subplots(cols=len(shown), shared_yaxes=True, subplot_titles=titles)
     for col, pair in enumerate(shown, start=1):
         for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
@@ -57,23 +61,30 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
     about = f"mean and 95% t interval, n = {n_seeds} seeds; hollow: matched pairs"
     title = f"Alignment of gradients, Stage {stage}, step {step}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
-    ticks = [PAIRING_WORDS[pairing].replace(", ", ",<br>") for pairing in order]
+    ticks = [
+        PAIRING_WORDS[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ")
+        for pairing in order
+    ]
     figure.update_xaxes(tickvals=list(range(len(order))), ticktext=ticks, tickangle=0)
     figure.update_xaxes(range=[-0.6, len(order) - 0.4], tickfont={"size": 11})
     figure.update_yaxes(zeroline=True)
     figure.update_yaxes(title=MEASURE_WORDS[measure], col=1)
-    figure.update_layout(legend={"y": -0.28}, margin={"t": 110})
+    figure.update_layout(legend={"y": -0.32}, margin={"t": 110})
     return figure
 
 
 def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go.Figure:
-    """Own pairs of each subset at every checkpoint of both stages; another alias in grey.
+    """Own pairs along both stages; another alias in grey.
+
+    Subsets that were measured at fewer checkpoints than others are left out.
 
     Args:
         summary: Rows of an `alignment_summary` of one run.
         measure: Which of the three.
     """
     levels = _levels(summary, measure)
+    n_checkpoints = levels.groupby("subset")["step"].transform("size")
+    levels = levels.loc[n_checkpoints == n_checkpoints.max()]
     stages = sorted(set(levels["stage"]))
     titles = [f"Stage {stage}" for stage in stages]
     figure = make_subplots(
@@ -111,7 +122,7 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
         InputError: there are none.
     """
     chosen = _levels(summary, "grad_cosine", whole=False)
-    cells = chosen.loc[chosen["component"].str.contains(" x ") & (chosen["pairing"] == "own")]
+    cells = chosen.loc[chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
     cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
     if cells.empty:
         raise InputError("the table has no token components of D5 and D6; measure them")
@@ -154,7 +165,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
         InputError: there are none.
     """
     chosen = _levels(summary, "grad_cosine", whole=False)
-    cells = chosen.loc[~chosen["component"].str.contains(" x ") & (chosen["pairing"] == "own")]
+    cells = chosen.loc[~chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
     cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
     if cells.empty:
         raise InputError("the table has no module components of D5 and D6; measure them")

@@ -13,7 +13,7 @@ from interp.alignment_plots import (
     plot_alignment_steps,
     plot_alignment_tokens,
 )
-from interp.alignment_summary import ALL, GAPS, ZERO
+from interp.alignment_summary import ALL, GAPS, ZERO, is_token_part
 from interp.alignment_test_plots import plot_branches, plot_predictions, plot_surgery
 from interp.alignment_wording import (
     CAUTION,
@@ -37,13 +37,13 @@ TESTS: dict[str, Test] = {
     "updates": (
         "One optimizer step",
         update_sentences,
-        lambda table: plot_predictions(table, by="optimizer", unit="nats of loss"),
+        lambda table: plot_predictions(table, by="optimizer", unit="nats"),
     ),
     "surgery": ("Gradients turned in Stage 1", surgery_sentences, plot_surgery),
     "left_out": (
         "Definitions left out of Stage 2",
         left_out_sentences,
-        lambda table: plot_predictions(table, unit="nats of log-probability"),
+        lambda table: plot_predictions(table, unit="nats"),
     ),
 }
 """By table its heading, its sentences and its figure."""
@@ -89,7 +89,7 @@ def _measured(run: Run, summary: pd.DataFrame) -> list[str]:
 def _component_figures(cells: pd.DataFrame, name: str) -> list[str]:
     own = cells.loc[(cells["pairing"] == Pairing.OWN) & (cells["component"] != ALL)]
     own = own.loc[own["subset"].isin(COMPARED[Stage.TWO])]
-    is_token = own["component"].str.contains(" x ")
+    is_token = own["component"].map(is_token_part).astype(bool)
     figures = []
     if is_token.any():
         figures.append(figure_html(plot_alignment_tokens(cells), f"{name}-tokens"))

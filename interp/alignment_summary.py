@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from data.errors import InputError
-from data.vocabulary import COMPARED, Stage
+from data.vocabulary import COMPARED, Role, Stage
 from interp.alignment_pairs import MATCHED, Pairing
 from interp.seed_summary import CHECKPOINT, summarize_over_seeds
 
@@ -33,6 +33,8 @@ FAMILY = ["component_kind", "loss_policy", "measure", "pairs"]
 """What is corrected together: all contrasts of one measure, the whole and the parts apart."""
 GAPS = {stage: "-".join(pair) for stage, pair in COMPARED.items()}
 """By stage whose definitions they are: `D1_CONS_QA1-D2_INCONS_QA2`, `D5_CONS-D6_CONS`."""
+TOKENS = {*map(str, Role), "word", "end"}
+"""What a token's position can be called; see `interp.alignment.token_roles`."""
 ALPHA = 0.05
 N_PERMUTATIONS = 999
 
@@ -160,6 +162,16 @@ def sign_test_p(values: np.ndarray) -> float:
 
     kept = values[values != 0]
     return float(binomtest(int((kept > 0).sum()), len(kept)).pvalue) if len(kept) else 1.0
+
+
+def is_token_part(component: str) -> bool:
+    """Whether a part is a definition's token x a question's; crossed modules are named alike.
+
+    >>> is_token_part("alias x question"), is_token_part("embed_in x lm_head")
+    (True, False)
+    """
+    left, _, right = component.partition(" x ")
+    return {left, right} <= TOKENS
 
 
 def _contrasts(

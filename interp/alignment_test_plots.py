@@ -53,7 +53,7 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
     about = f"a line for each of {n_seeds} seeds, a dot for each of {n_steps} branch points"
     title = f"Stage 2 from checkpoints of Stage 1<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=460)
-    figure.update_xaxes(title="D5 − D6 in cosine at the branch point", zeroline=True)
+    figure.update_xaxes(title="D5 − D6 in cosine at the branch point", zeroline=True, matches="x")
     figure.update_yaxes(title=f"iml_gap, {UNITS[metric]}", col=1)
     figure.update_layout(margin={"t": 110, "b": 60})
     return figure

@@ -197,7 +197,9 @@ def run_transplants(arguments: argparse.Namespace) -> int:
             raise InputError("--differences is about what Stage 2 changed; add --stage 2")
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
         differences = fill(changes, selection)[1]
-        print(differences.round(3).to_string(index=False))
+        columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
+        columns += ["cosine_other_tag", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+        print_summary(differences, columns, selection)
     return 0
 
 
