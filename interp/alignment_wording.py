@@ -134,7 +134,7 @@ def surgery_sentences(summary: pd.DataFrame) -> list[str]:
         for gap in ("iml_gap", "stage1_gap")
         for metric in HEADLINE_METRICS
     }
-    return [
+    sentences = [
         f"For each unit of dose, {words} changes by {rows.loc[name, 'value']:+.3f} along the "
         f"questions' gradient and by {rows.loc[name, 'null']:+.3f} along a random direction; "
         f"difference {estimate_text(rows.loc[name].to_dict())} "
@@ -142,6 +142,18 @@ def surgery_sentences(summary: pd.DataFrame) -> list[str]:
         for name, words in names.items()
         if name in rows.index
     ]
+    return [*sentences, _surgery_verdict(rows.loc["alignment"].to_dict())]
+
+
+def _surgery_verdict(cell: Mapping[str, Any]) -> str:
+    """Whether the treatment was one: a dose that leaves alignment as it is tests nothing."""
+    if cell["ci_high"] < 0:
+        return "The surgery lowers the alignment before Stage 2, so that the gaps test its effect."
+    return (
+        "The surgery is not shown to lower the alignment of definitions with their own questions: "
+        "it turns means over batches, in which an alias's definition and questions seldom meet. "
+        "That the gaps stay or change is then no evidence about this alignment."
+    )
 
 
 def left_out_sentences(summary: pd.DataFrame) -> list[str]:

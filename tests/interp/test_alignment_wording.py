@@ -89,12 +89,18 @@ def test_updates_are_told_with_the_alignment_of_the_update_itself(has_null: bool
     assert ("same entity +0.030" in sentence) == has_null
 
 
-def test_surgery_is_told_as_slopes_beside_the_control():
+@pytest.mark.parametrize(
+    ("high", "verdict"), [(-0.1, "lowers the alignment"), (0.1, "no evidence about this")]
+)
+def test_surgery_is_told_as_slopes_beside_the_control_and_whether_it_worked(
+    high: float, verdict: str
+):
     slope = {"quantity": "alignment", "against": "slope", "value": -0.2, "null": 0.01}
-    table = pd.DataFrame([slope | TESTED | {"difference": -0.21}])
-    (sentence,) = surgery_sentences(table)
+    table = pd.DataFrame([slope | TESTED | {"difference": -0.21, "ci_low": -0.4, "ci_high": high}])
+    sentence, last = surgery_sentences(table)
     assert "D5 − D6 in cosine before Stage 2 changes by -0.200" in sentence
     assert "by +0.010 along a random direction; difference -0.210" in sentence
+    assert verdict in last
 
 
 def test_leaving_out_is_told_for_own_and_other_questions_and_within_a_tag():
