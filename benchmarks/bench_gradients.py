@@ -25,8 +25,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 from data.rows import prompt_row
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from interp.gradients import GradientGram, GradientOptions, gradient_gram, gradient_pairs
-from interp.gram_products import products
+from interp.gradients.gram import GradientGram, GradientOptions, gradient_gram, gradient_pairs
+from interp.gradients.products import products
 from training.loop import Examples, make_examples
 
 N_LAYERS, N_WORDS, N_TOKENS, N_QUESTIONS = 6, 2048, 16, 6

@@ -24,7 +24,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 from data.rows import prompt_row
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from interp.gradients import GradientGram, GradientOptions, gradient_gram
+from interp.gradients.gram import GradientGram, GradientOptions, gradient_gram
 from training.loop import Examples, make_examples
 
 T = TypeVar("T")

@@ -17,11 +17,11 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from interp.addresses import Site
-from interp.attribution_patching import attribute
 from interp.hooked import HookedModel
-from interp.pair_batches import Metric, PairBatch
-from interp.patch_cells import grid_cells, patched_metrics
-from interp.unrolled import UnrolledModel
+from interp.patching.attribution import attribute
+from interp.patching.cells import grid_cells, patched_metrics
+from interp.patching.pair_batches import Metric, PairBatch
+from interp.patching.unrolled import UnrolledModel
 
 LAYERS, HEADS, WIDTH, VOCABULARY, LENGTH = 6, 4, 128, 2048, 16
 GRID_GATE, ATTRIBUTION_GATE = 1e-4, 1e-6

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from interp.probe_solver import fit_logistic, predict
+from interp.probes.solver import fit_logistic, predict
 
 N_FOLDS = 5
 GATE = 0.001

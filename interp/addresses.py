@@ -26,7 +26,7 @@ SITE_HOOKS = {
 """Sites that hold one vector for each token.
 
 `resid_mid` exists only without parallel residual, and a hook there edits what the MLP reads, not
-the stream itself; patching (`interp.unrolled`) replaces it in the stream, too.
+the stream itself; patching (`interp.patching.unrolled`) replaces it in the stream, too.
 """
 HEAD_SITES = frozenset({"q", "k", "v", "z"})
 """Sites with one vector for each head."""

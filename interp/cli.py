@@ -10,9 +10,9 @@ from types import FrameType
 from typing import NoReturn
 
 from data.errors import DamagedError, InputError
-from interp.align_cli import add_align_command
-from interp.analysis_cli import add_analysis_commands
-from interp.intervention_cli import add_intervention_commands
+from interp.commands.alignment import add_align_command
+from interp.commands.analyses import add_analysis_commands
+from interp.commands.interventions import add_intervention_commands
 from training.cli import Subparsers, add_commands
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
@@ -57,7 +57,7 @@ def write_report(arguments: argparse.Namespace) -> int:
     run = Run.load(arguments.folder)
     run.require_finished()
 
-    from interp.report import build_report
+    from interp.report.page import build_report
 
     print(build_report(run))
     return 0

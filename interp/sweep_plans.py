@@ -73,8 +73,8 @@ def _matched_updates(batch_size: int) -> dict[str, int]:
 
 
 def _probes_and_lenses() -> "tuple[Analysis, ...]":
-    from interp.lenses import LensAnalysis
-    from interp.probes import ProbeAnalysis
+    from interp.lenses.analysis import LensAnalysis
+    from interp.probes.analysis import ProbeAnalysis
 
     return ProbeAnalysis(quick=True), LensAnalysis()
 

@@ -13,9 +13,9 @@ from data.tokens import TokenizedRow
 from interp.addresses import Site
 from interp.grids import RUN_COLUMNS, Measured, run_grid
 from interp.hooked import HookedModel
-from interp.lenses import LensAnalysis
-from interp.probe_targets import Target
-from interp.probes import ProbeAnalysis
+from interp.lenses.analysis import LensAnalysis
+from interp.probes.analysis import ProbeAnalysis
+from interp.probes.targets import Target
 from interp.selection import GridSelection
 from training.integrity import run_damage
 from training.registry import find_recipe

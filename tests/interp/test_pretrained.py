@@ -16,13 +16,13 @@ from transformers import (
 from data.rows import Row, prompt_row
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import Role
-from interp import lenses
 from interp.activations import collect_activations
 from interp.addresses import Site, TokenRole
-from interp.attribution import attribute_logits
 from interp.hooked import HookedModel, load_hooked_folder
-from interp.lenses import lens_log_probs, read_lens, token_quantities, train_tuned_lens
-from interp.probes import HeldOutReading, read_held_out
+from interp.lenses import analysis as lenses
+from interp.lenses.analysis import lens_log_probs, read_lens, token_quantities, train_tuned_lens
+from interp.lenses.attribution import attribute_logits
+from interp.probes.analysis import HeldOutReading, read_held_out
 from interp.sites import choose_sites
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

@@ -6,9 +6,9 @@ import pytest
 
 from data.errors import InputError
 from data.vocabulary import Stage
-from interp.lenses import LensAnalysis
-from interp.probe_targets import Target
-from interp.probes import ProbeAnalysis
+from interp.lenses.analysis import LensAnalysis
+from interp.probes.analysis import ProbeAnalysis
+from interp.probes.targets import Target
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps import run_sweep
 from training.config import Value

@@ -1,0 +1,140 @@
+"""Frame in, figure out: what gradient alignment predicts, and what comes of changing it.
+
+One figure for each test of `iml align --test`. Controls are grey, or in a panel of their own.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.vocabulary import D5_CONS
+from interp.alignment.pairs import Pairing
+from interp.alignment.surgery import QUESTIONS, RANDOM
+from interp.report.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.plots import style_figure
+from training.statistics import t_interval
+from training.tables import UNITS
+
+OWN_COLOR = SUBSET_STYLES[D5_CONS.name].color
+QUANTITIES = {
+    "alignment": "D5 − D6 cosine before Stage 2",
+    "iml_gap_exact_match": "iml_gap, exact match",
+    "iml_gap_answer_log_prob": "iml_gap, log-prob (nats)",
+    "stage1_gap_exact_match": "stage1_gap, exact match",
+}
+
+
+def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go.Figure:
+    """Alignment at each branch point against the branch's gap; a line for each seed.
+
+    Args:
+        table: Rows of a `branches` table of one run.
+        metric: Of the gap.
+    """
+    panels = {
+        "cosine": ("own pairs", OWN_COLOR),
+        "control_cosine": ("control: another alias and entity", NULL_COLOR),
+    }
+    titles = [words for words, _ in panels.values()]
+    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=titles)
+    for col, (column, (words, color)) in enumerate(panels.items(), start=1):
+        for seed, rows in table.sort_values("branch_step").groupby("seed"):
+            figure.add_scatter(
+                x=rows[column], y=rows[f"iml_gap_{metric}"], text=rows["branch_step"],
+                mode="lines+markers", line={"color": transparent(color, 0.45), "width": 1.2},
+                marker={"color": color, "size": 7}, name=words, showlegend=False,
+                hovertemplate=f"seed {seed}, step %{{text}}: %{{x:.3f}}, %{{y:.3f}}<extra></extra>",
+                row=1, col=col,
+            )  # fmt: skip
+    n_seeds, n_steps = table["seed"].nunique(), table["branch_step"].nunique()
+    about = f"a line for each of {n_seeds} seeds, a dot for each of {n_steps} branch points"
+    title = f"Stage 2 from checkpoints of Stage 1<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=460)
+    figure.update_xaxes(title="D5 − D6 in cosine at the branch point", zeroline=True, matches="x")
+    figure.update_yaxes(title=f"iml_gap, {UNITS[metric]}", col=1)
+    figure.update_layout(margin={"t": 110, "b": 60})
+    return figure
+
+
+def plot_surgery(table: pd.DataFrame) -> go.Figure:
+    """Dose and response: along the questions' gradient, and along a random direction in grey.
+
+    Args:
+        table: Rows of a `surgery` table of one run.
+    """
+    shown = [name for name in QUANTITIES if name in set(table["quantity"])]
+    titles = [QUANTITIES[name] for name in shown]
+    figure = make_subplots(cols=len(shown), subplot_titles=titles, horizontal_spacing=0.06)
+    for col, quantity in enumerate(shown, start=1):
+        of_quantity = table.loc[table["quantity"] == quantity]
+        untreated = of_quantity.loc[of_quantity["dose"] == 0].assign(direction=RANDOM)
+        both = pd.concat([of_quantity, untreated])
+        for direction, color, dash in ((RANDOM, NULL_COLOR, "dot"), (QUESTIONS, INK, "solid")):
+            values = both.loc[both["direction"] == direction].groupby("dose")["value"]
+            means = values.mean()
+            high = values.agg(lambda each: t_interval(each.to_numpy(dtype=float))[1])
+            figure.add_scatter(
+                x=means.index, y=means, name=f"along {_along(direction)}", legendgroup=direction,
+                showlegend=col == 1, mode="lines+markers",
+                error_y={"array": (high - means).fillna(0), "thickness": 1.4, "width": 3},
+                line={"color": color, "dash": dash}, marker={"size": 8},
+                hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
+            )  # fmt: skip
+    about = f"mean and 95% t interval, n = {table['seed'].nunique()} seeds"
+    title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=440)
+    figure.update_annotations(font={"size": 13})
+    figure.update_xaxes(title="dose: −1 doubles the alignment, 1 removes it")
+    figure.update_yaxes(zeroline=True)
+    figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
+    return figure
+
+
+def plot_predictions(
+    table: pd.DataFrame, *, by: str | None = None, unit: str = "nats"
+) -> go.Figure:
+    """Predicted against measured change, a dot for each pair; matched pairs in grey.
+
+    Args:
+        table: Rows of an `updates` or `left_out` table of one run.
+        by: Column of which each value has a panel.
+        unit: Of the change.
+    """
+    groups: Sequence[str | None] = [None] if by is None else sorted(set(table[by]))
+    titles = [str(group) for group in groups] if by else None
+    figure = make_subplots(cols=len(groups), shared_yaxes=True, subplot_titles=titles)
+    for col, group in enumerate(groups, start=1):
+        rows = table if group is None else table.loc[table[by] == group]
+        is_own = rows["pairing"] == Pairing.OWN
+        for chosen, name, color in (
+            (~is_own, "matched pairs", NULL_COLOR),
+            (is_own, "own pairs", OWN_COLOR),
+        ):
+            figure.add_scatter(
+                x=rows.loc[chosen, "predicted"], y=rows.loc[chosen, "measured"], mode="markers",
+                name=name, legendgroup=name, showlegend=col == 1,
+                text=rows.loc[chosen, "row_a"] + " → " + rows.loc[chosen, "row_b"],
+                marker={"color": transparent(color, 0.5), "size": 5},
+                hovertemplate="%{text}: predicted %{x:.4f}, measured %{y:.4f}<extra></extra>",
+                row=1, col=col,
+            )  # fmt: skip
+        ends = np.array([rows["predicted"].min(), rows["predicted"].max()])
+        figure.add_scatter(
+            x=ends, y=ends, mode="lines", name="measured = predicted", legendgroup="line",
+            showlegend=col == 1, line={"color": INK, "width": 1, "dash": "dash"},
+            hoverinfo="skip", row=1, col=col,
+        )  # fmt: skip
+    n_seeds = table["seed"].nunique()
+    title = f"What gradients predict<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
+    style_figure(figure, title=title, height=460)
+    figure.update_xaxes(title=f"predicted change ({unit})", zeroline=True)
+    figure.update_yaxes(title=f"measured change ({unit})", col=1)
+    figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
+    return figure
+
+
+def _along(direction: str) -> str:
+    return "the questions' gradient" if direction == QUESTIONS else "a random direction"

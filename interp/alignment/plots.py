@@ -1,0 +1,268 @@
+"""Frame in, figure out: gradient alignment by pairing, along training, and by its parts.
+
+Own pairs are filled, matched pairs hollow; colours are those of the definitions' subsets. Every
+interval is a 95% t interval over Stage-1 seeds.
+"""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from data.vocabulary import COMPARED, Role, Stage
+from interp.alignment.pairs import Pairing
+from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part
+from interp.alignment.wording import PAIRING_WORDS
+from interp.report.grid_tables import one_checkpoint
+from interp.report.palette import NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.plots import style_figure
+
+MEASURE_WORDS = {
+    "grad_cosine": "cosine of gradients",
+    "grad_dot": "inner product of gradients",
+    "grad_sqdist": "squared distance of gradients",
+}
+SHIFT = 0.12
+"""How far two subsets lie apart, of the width of a pairing."""
+CONTROL = Pairing.SAME_TAG_OTHER_ENTITY
+"""Drawn beside the own pairs along training."""
+TOKENS = [str(role) for role in (Role.TAG, Role.ALIAS, Role.QUESTION, Role.ENTITY, Role.ANSWER)]
+
+
+def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go.Figure:
+    """Own pairs and every class of matched pairs, for the definitions of either stage.
+
+    Args:
+        summary: Rows of an `alignment_summary` of one run and checkpoint.
+        measure: Which of the three.
+
+    Raises:
+        InputError: several checkpoints or loss policies, or no pair of subsets to compare.
+    """
+    levels = _levels(summary, measure)
+    stage, step = one_checkpoint(levels)
+    shown = [
+        pair
+        for _, pair in sorted(COMPARED.items(), reverse=True)
+        if set(pair) <= set(levels["subset"])
+    ]
+    if not shown:
+        raise InputError("the table compares no two subsets; measure D5 and D6, or D1 and D2")
+    found = set(levels["pairing"])
+    order = [p for p in PAIRING_WORDS if p in found and p is not Pairing.OTHER]
+    titles = [" and ".join(pair) for pair in shown]
+    figure = make_subplots(cols=len(shown), shared_yaxes=True, subplot_titles=titles)
+    for col, pair in enumerate(shown, start=1):
+        for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
+            cells = levels.loc[levels["subset"] == subset].set_index("pairing")
+            _add_levels(figure, cells, subset, order, shift=shift, col=col)
+    n_seeds = int(levels["n_seeds"].to_numpy().max())
+    about = f"mean and 95% t interval, n = {n_seeds} seeds; hollow: matched pairs"
+    title = f"Alignment of gradients, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=520)
+    ticks = [
+        PAIRING_WORDS[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ")
+        for pairing in order
+    ]
+    figure.update_xaxes(tickvals=list(range(len(order))), ticktext=ticks, tickangle=0)
+    figure.update_xaxes(range=[-0.6, len(order) - 0.4], tickfont={"size": 11})
+    figure.update_yaxes(zeroline=True)
+    figure.update_yaxes(title=MEASURE_WORDS[measure], col=1)
+    figure.update_layout(legend={"y": -0.32}, margin={"t": 110})
+    return figure
+
+
+def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go.Figure:
+    """Own pairs along both stages; another alias in grey.
+
+    Subsets that were measured at fewer checkpoints than others are left out.
+
+    Args:
+        summary: Rows of an `alignment_summary` of one run.
+        measure: Which of the three.
+    """
+    levels = _levels(summary, measure)
+    n_checkpoints = levels.groupby("subset")["step"].transform("size")
+    levels = levels.loc[n_checkpoints == n_checkpoints.max()]
+    stages = sorted(set(levels["stage"]))
+    titles = [f"Stage {stage}" for stage in stages]
+    figure = make_subplots(
+        cols=len(stages), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
+    )
+    for col, stage in enumerate(stages, start=1):
+        of_stage = levels.loc[levels["stage"] == stage].sort_values("step")
+        for subset in [name for name in SUBSET_STYLES if name in set(of_stage["subset"])]:
+            for pairing in (CONTROL, Pairing.OWN):
+                is_chosen = (of_stage["subset"] == subset) & (of_stage["pairing"] == pairing)
+                _add_line(figure, of_stage.loc[is_chosen], subset, pairing, col=col)
+        steps = sorted(set(of_stage["step"]))
+        figure.update_xaxes(
+            tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
+        )
+    n_seeds = int(levels["n_seeds"].to_numpy().max())
+    about = f"mean and 95% t interval, n = {n_seeds} seeds; steps on a log scale"
+    title = f"Alignment of gradients along training<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=480)
+    figure.update_yaxes(zeroline=True)
+    figure.update_yaxes(title=MEASURE_WORDS[measure], col=1)
+    figure.update_layout(legend={"y": -0.25}, margin={"t": 110})
+    return figure
+
+
+def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
+    """Which token of the definition meets which token of the question: parts of the cosine.
+
+    A position stands for what is computed there, from the tokens up to it.
+
+    Args:
+        summary: Rows of an `alignment_summary` of one run and checkpoint, with token components.
+
+    Raises:
+        InputError: there are none.
+    """
+    chosen = _levels(summary, "grad_cosine", whole=False)
+    cells = chosen.loc[chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
+    cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
+    if cells.empty:
+        raise InputError("the table has no token components of D5 and D6; measure them")
+    stage, step = one_checkpoint(cells)
+    subsets = [s for s in (*COMPARED[Stage.TWO], GAPS[Stage.TWO]) if s in set(cells["subset"])]
+    names = cells["component"].str.split(" x ", expand=True)
+    rows, cols = (_ordered(names[side]) for side in (0, 1))
+    titles = [subset.replace("-", " − ") for subset in subsets]
+    figure = make_subplots(
+        cols=len(subsets), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
+    )
+    for col, subset in enumerate(subsets, start=1):
+        values = cells.loc[cells["subset"] == subset].set_index("component")["value"]
+        grid = [[values.get(f"{a} x {b}", 0.0) for b in cols] for a in rows]
+        figure.add_heatmap(
+            z=grid, x=cols, y=rows, coloraxis="coloraxis", texttemplate="%{z:.2f}",
+            hovertemplate="definition's %{y}, question's %{x}: %{z:.4f}<extra></extra>",
+            row=1, col=col,
+        )  # fmt: skip
+    limit = float(np.abs(cells["value"].to_numpy(dtype=float)).max()) or 1.0
+    about = f"parts sum to the cosine of own pairs; mean over {int(cells['n_seeds'].max())} seeds"
+    title = f"Alignment by token, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=160 + 60 * len(rows))
+    figure.update_xaxes(title="token of the question", showgrid=False)
+    figure.update_yaxes(showgrid=False, autorange="reversed")
+    figure.update_yaxes(title="token of the definition", col=1)
+    figure.update_layout(
+        coloraxis={"colorscale": "RdBu", "cmin": -limit, "cmax": limit}, margin={"t": 110, "b": 80}
+    )
+    return figure
+
+
+def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
+    """What each module adds to the cosine of own pairs.
+
+    Args:
+        summary: Rows of an `alignment_summary` of one run and checkpoint, with module components.
+
+    Raises:
+        InputError: there are none.
+    """
+    chosen = _levels(summary, "grad_cosine", whole=False)
+    cells = chosen.loc[~chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
+    cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
+    if cells.empty:
+        raise InputError("the table has no module components of D5 and D6; measure them")
+    stage, step = one_checkpoint(cells)
+    modules = list(dict.fromkeys(cells["component"]))
+    figure = make_subplots()
+    for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
+        of_subset = cells.loc[cells["subset"] == subset].set_index("component")
+        style = SUBSET_STYLES[subset]
+        places = [modules.index(name) + shift for name in of_subset.index]
+        figure.add_scatter(
+            x=of_subset["value"],
+            y=places,
+            error_x=_bars(of_subset),
+            mode="markers",
+            name=subset,
+            text=list(of_subset.index),
+            marker={"color": style.color, "symbol": style.symbol, "size": 9},
+            hovertemplate="%{text}: %{x:.4f}",
+        )
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
+    about = f"parts sum to the cosine of own pairs; 95% t intervals, n = {n_seeds} seeds"
+    title = f"Alignment by module, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=170 + 26 * len(modules))
+    figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
+    figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
+    figure.update_layout(margin={"l": 260, "t": 90}, legend={"y": -60 / (26 * len(modules) + 40)})
+    return figure
+
+
+def _levels(summary: pd.DataFrame, measure: str, *, whole: bool = True) -> pd.DataFrame:
+    """Means held against zero, of one loss policy and mode of pairs (own, where there are both)."""
+    is_whole = summary["component"] == ALL
+    rows = summary.loc[(summary["measure"] == measure) & (is_whole if whole else ~is_whole)]
+    rows = rows.loc[rows["against"] == ZERO]
+    if rows.empty:
+        raise InputError(f"the table has no {measure} of that kind; measure it first")
+    if len(set(rows["loss_policy"])) > 1 or len(set(rows["run_id"])) > 1:
+        raise InputError("the table has several loss policies or runs; choose the rows of one")
+    modes = set(rows["pairs"])
+    return rows.loc[rows["pairs"] == ("own" if "own" in modes else modes.pop())]
+
+
+def _add_levels(
+    figure: go.Figure,
+    cells: pd.DataFrame,
+    subset: str,
+    order: list[Pairing],
+    *,
+    shift: float,
+    col: int,
+) -> None:
+    style = SUBSET_STYLES[subset]
+    known = [pairing for pairing in order if pairing in cells.index]
+    ordered = cells.loc[[str(pairing) for pairing in known]]
+    symbols = [style.symbol + ("" if p is Pairing.OWN else "-open") for p in known]
+    figure.add_scatter(
+        x=[order.index(pairing) + shift for pairing in known],
+        y=ordered["value"],
+        error_y=_bars(ordered),
+        mode="markers",
+        name=subset,
+        marker={"color": style.color, "symbol": symbols, "size": 10},
+        hovertemplate="%{y:.3f} ± %{error_y.array:.3f}",
+        row=1,
+        col=col,
+    )
+
+
+def _add_line(
+    figure: go.Figure, cells: pd.DataFrame, subset: str, pairing: Pairing, *, col: int
+) -> None:
+    style, is_own = SUBSET_STYLES[subset], pairing is Pairing.OWN
+    color = style.color if is_own else NULL_COLOR
+    name = subset if is_own else f"{subset}, {PAIRING_WORDS[pairing]}"
+    x = np.log1p(cells["step"].to_numpy(dtype=float))
+    low, high = (cells[end].fillna(cells["value"]) for end in ("ci_low", "ci_high"))
+    if is_own:
+        figure.add_scatter(
+            x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="none",
+            fillcolor=transparent(style.color, 0.15), hoverinfo="skip", showlegend=False,
+            legendgroup=name, row=1, col=col,
+        )  # fmt: skip
+    figure.add_scatter(
+        x=x, y=cells["value"], name=name, legendgroup=name, showlegend=col == 1,
+        mode="lines+markers", line={"color": color, "dash": style.dash if is_own else "dot"},
+        marker={"symbol": style.symbol if is_own else f"{style.symbol}-open", "size": 7},
+        hovertemplate="%{y:.3f}", row=1, col=col,
+    )  # fmt: skip
+
+
+def _bars(cells: pd.DataFrame) -> dict[str, object]:
+    half = (cells["ci_high"] - cells["value"]).fillna(0)
+    return {"array": half, "thickness": 1.4, "width": 3}
+
+
+def _ordered(names: pd.Series) -> list[str]:
+    """Roles as a reader meets them, whatever else comes last."""
+    found = set(names)
+    return [name for name in TOKENS if name in found] + sorted(found - set(TOKENS))

@@ -1,0 +1,168 @@
+"""The report's section about gradient alignment, where the run folder has its tables."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from data.vocabulary import COMPARED, Stage
+from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
+from interp.alignment.pairs import Pairing
+from interp.alignment.plots import (
+    plot_alignment,
+    plot_alignment_modules,
+    plot_alignment_steps,
+    plot_alignment_tokens,
+)
+from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part
+from interp.alignment.wording import (
+    CAUTION,
+    PAIRING_WORDS,
+    alignment_sentences,
+    branch_sentences,
+    estimate_text,
+    left_out_sentences,
+    surgery_sentences,
+    update_sentences,
+)
+from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.markup import Html, as_html, table_html
+from interp.report.sections import figure_html, finished_null, note_html
+from interp.report.wording import unbroken
+from training.runs import Run, read_table
+
+Test = tuple[str, Callable[[pd.DataFrame], list[str]], Callable[[pd.DataFrame], go.Figure]]
+TESTS: dict[str, Test] = {
+    "branches": ("Stage 2 from checkpoints of Stage 1", branch_sentences, plot_branches),
+    "updates": (
+        "One optimizer step",
+        update_sentences,
+        lambda table: plot_predictions(table, by="optimizer", unit="nats"),
+    ),
+    "surgery": ("Gradients turned in Stage 1", surgery_sentences, plot_surgery),
+    "left_out": (
+        "Definitions left out of Stage 2",
+        left_out_sentences,
+        lambda table: plot_predictions(table, unit="nats"),
+    ),
+}
+"""By table its heading, its sentences and its figure."""
+NOTE = (
+    "Gradients of each row's own loss over all parameters, exact. Matched pairs ask for the same "
+    "attribute and differ in what their name says. The alias is the unit within a seed, the "
+    "Stage-1 seed above it: t intervals and sign flips over seeds, corrected by the largest |t| "
+    "over all contrasts of a measure. " + CAUTION
+)
+
+
+def alignment_section(run: Run) -> Html | None:
+    """What is aligned with what, along training, and what follows from it."""
+    summary = _table(run, "alignment_summary")
+    tests = [html for name in TESTS if (html := _test_html(run, name)) is not None]
+    if summary is None and not tests:
+        return None
+    parts = [] if summary is None else _measured(run, summary)
+    return Html("<h2>Gradient alignment</h2>\n" + "\n".join([*parts, *tests]) + note_html(NOTE))
+
+
+def _measured(run: Run, summary: pd.DataFrame) -> list[str]:
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        words = "".join(f"<p>{as_html(each)}</p>" for each in alignment_sentences(cells))
+        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
+        for policy, of_policy in cells.groupby("loss_policy", sort=True):
+            name = f"alignment-{stage}-{policy}"
+            whole = of_policy.loc[of_policy["component"] == ALL]
+            if any(set(pair) <= set(whole["subset"]) for pair in COMPARED.values()):
+                parts.append(figure_html(plot_alignment(whole), name))
+            parts.append(_contrast_table(run, whole))
+            parts += _component_figures(of_policy, name)
+    steps = summary.loc[summary["component"] == ALL]
+    for policy, of_policy in steps.groupby("loss_policy", sort=True):
+        if of_policy.groupby("stage")["step"].nunique().max() > 1:
+            figure = plot_alignment_steps(of_policy)
+            parts.append(f"<h3>Along training</h3>\n{figure_html(figure, f'steps-{policy}')}")
+    return parts
+
+
+def _component_figures(cells: pd.DataFrame, name: str) -> list[str]:
+    own = cells.loc[(cells["pairing"] == Pairing.OWN) & (cells["component"] != ALL)]
+    own = own.loc[own["subset"].isin(COMPARED[Stage.TWO])]
+    is_token = own["component"].map(is_token_part).astype(bool)
+    figures = []
+    if is_token.any():
+        figures.append(figure_html(plot_alignment_tokens(cells), f"{name}-tokens"))
+    if (~is_token).any():
+        figures.append(figure_html(plot_alignment_modules(cells), f"{name}-modules"))
+    return figures
+
+
+def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
+    """Own pairs against each class of matched pairs, and one tag against the other."""
+    chosen = _contrasts(cells)
+    twin = finished_null(run)
+    theirs = None if twin is None else _table(twin, "alignment_summary")
+    beside: dict[tuple[object, ...], str] = {}
+    if theirs is not None:
+        stage, _ = one_checkpoint(cells)
+        of_stage = [c for c in last_checkpoints(theirs) if one_checkpoint(c)[0] == stage]
+        same = sorted(set(cells["loss_policy"]))
+        for found in of_stage:
+            rows = _contrasts(found.loc[found["loss_policy"].isin(same)]).to_dict("records")
+            beside |= {_key(row): unbroken(estimate_text(row)) for row in rows}
+    body = []
+    for row in chosen.to_dict("records"):
+        against = "zero" if row["against"] == ZERO else PAIRING_WORDS[Pairing(row["against"])]
+        line = [
+            row["subset"].replace("-", " − "),
+            against,
+            f"{row['value']:+.3f}",
+            f"{row['null']:+.3f}",
+            unbroken(estimate_text(row)),
+            f"{row['p_corrected']:.2g}",
+            "–" if pd.isna(row["found_within"]) else f"{row['found_within']:.0%}",
+        ]
+        body.append([*line, *([beside.get(_key(row), "–")] if beside else [])])
+    head = ["definitions", "own questions against", "own", "against", "difference", "corrected p",
+            "seeds with p ≤ .05 within"]  # fmt: skip
+    return table_html([*head, *(["difference in the null twin"] if beside else [])], body)
+
+
+def _contrasts(cells: pd.DataFrame) -> pd.DataFrame:
+    """Of the cosine of own pairs, what each subset and comparison is held against, in order."""
+    rows = cells.loc[(cells["measure"] == "grad_cosine") & (cells["component"] == ALL)]
+    is_gap = rows["subset"].isin(list(GAPS.values()))
+    rows = rows.loc[(rows["pairing"] == Pairing.OWN) & (is_gap | (rows["against"] != ZERO))]
+    modes = set(rows["pairs"])
+    rows = rows.loc[rows["pairs"] == ("own" if "own" in modes else next(iter(modes), "own"))]
+    subsets = [*COMPARED[Stage.TWO], GAPS[Stage.TWO], *COMPARED[Stage.ONE], GAPS[Stage.ONE]]
+    order = [ZERO, *map(str, Pairing)]
+    place = rows["subset"].map({name: i for i, name in enumerate(subsets)}).fillna(len(subsets))
+    rows = rows.assign(place=place, inner=rows["against"].map(order.index))
+    return rows.sort_values(["place", "inner"], kind="stable")
+
+
+def _key(row: dict) -> tuple[object, ...]:
+    return row["subset"], row["against"], row["loss_policy"]
+
+
+def _test_html(run: Run, name: str) -> str | None:
+    """One test's sentences and figure, if it was run."""
+    table, summary = _table(run, name), _table(run, f"{name}_summary")
+    if table is None or summary is None:
+        return None
+    heading, sentences, plot = TESTS[name]
+    words = "".join(f"<p>{as_html(each)}</p>" for each in sentences(summary))
+    figure = figure_html(plot(table), f"alignment-{name.replace('_', '-')}")
+    return f'<h3>{heading}</h3>\n<div class="result">{words}</div>\n{figure}'
+
+
+def _table(run: Run, name: str) -> pd.DataFrame | None:
+    """This run's rows of a table in its folder, if it is there."""
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table

@@ -1,0 +1,53 @@
+"""Gradient alignment along training: every checkpoint of both stages."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+
+from data.errors import InputError
+from data.vocabulary import Stage
+from interp.alignment.analysis import AlignmentAnalysis
+from interp.grids import run_grid
+from interp.selection import GridSelection
+from training.runs import Run
+
+
+def alignment_over_steps(
+    run: Run,
+    analysis: AlignmentAnalysis,
+    *,
+    seeds: tuple[int, ...] | None = None,
+    stages: tuple[int, ...] = (Stage.ONE, Stage.TWO),
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """The analysis at every checkpoint that all seeds have; the summary of all of them.
+
+    Args:
+        run: Where tables are written, one checkpoint after the other.
+        analysis: What to measure; its stage and step are replaced.
+        seeds: All unless given.
+        stages: Which of the two.
+        workers: As in `run_grid`.
+        progress: Told of checkpoints done, and of all there are.
+
+    Raises:
+        InputError: the seeds have no checkpoint in common.
+    """
+    chosen = seeds or tuple(run.seeds)
+    cells = [(int(stage), step) for stage in stages for step in _shared_steps(run, chosen, stage)]
+    if not cells:
+        raise InputError(f"the seeds of {run.folder} have no checkpoint in common; name one seed")
+    summaries = []
+    for done, (stage, step) in enumerate(cells, start=1):
+        selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=seeds)
+        each = replace(analysis, folder=run.folder, stage=stage, step=step)
+        summaries.append(run_grid(each, selection, workers=workers)[1])
+        progress(done, len(cells))
+    return pd.concat(summaries, ignore_index=True)
+
+
+def _shared_steps(run: Run, seeds: tuple[int, ...], stage: int) -> list[int]:
+    steps = [set(run.steps(seed, stage)) for seed in seeds]
+    return sorted(set.intersection(*steps))

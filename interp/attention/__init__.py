@@ -1,0 +1,1 @@
+"""What do heads look at, and what do they write? Patterns by role, scores, views."""

@@ -1,0 +1,225 @@
+"""Frame in, figure out: attention over a dataset by head, with its control beside it.
+
+The heads are those of one seed, or, from a summary, the cells that mean the same in every seed:
+`all` heads of a layer, and its heads by rank. ▲ marks cells that lie above their control after
+correction over the whole summary, ▼ those below.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from interp.attention.analysis import attention_contrast
+from interp.attention.cells import ALL_HEADS, is_comparable
+from interp.report.grid_tables import ALPHA, one_checkpoint
+from interp.report.plots import style_figure
+
+UNITS = {
+    "pattern": "share of attention",
+    "value_norm": "length of what is written",
+    "direct_logit": "part of the answer's logit (logits)",
+}
+CONTROLS = {
+    "pattern": "control: even attention",
+    "value_norm": "control: as many other tokens",
+    "direct_logit": "control: answers of other rows",
+}
+ARROW = "attended token → token that attends"
+CELL_HEIGHT, BELOW = 27, 120  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Panel:
+    """A heat-map: a column of the cells, and how it looks."""
+
+    column: str
+    title: str
+    color_axis: str
+    is_marked: bool
+
+
+def plot_heads(
+    cells: pd.DataFrame,
+    *,
+    subset: str,
+    kind: str = "pattern",
+    text: str = "qa",
+    destinations: Sequence[str] | None = None,
+) -> go.Figure:
+    """Heads by (destination → source): the measurement, and its control on the same scale.
+
+    Args:
+        cells: Rows of an `attention_summary` of one checkpoint, or of one seed's `attention`.
+        subset: Whose rows.
+        kind: `pattern`, `value_norm` or `direct_logit`.
+        text: `qa` or `definition`.
+        destinations: Which to show; all unless given.
+
+    Raises:
+        InputError: nothing of that sort is there, or several checkpoints or seeds are.
+    """
+    chosen = _chosen(cells.loc[cells["subset"] == subset], kind, text, destinations, subset)
+    if "seed" in chosen.columns and len(set(chosen["seed"])) > 1:
+        raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
+    stage, step = one_checkpoint(chosen)
+    is_summary = "p_corrected" in chosen.columns
+    panels = [
+        _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
+        _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
+    ]
+    about = f"{subset}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
+    figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
+    figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02))
+    return figure
+
+
+def plot_attention_contrast(
+    table: pd.DataFrame,
+    higher: str,
+    lower: str,
+    *,
+    kind: str = "pattern",
+    text: str = "qa",
+    destinations: Sequence[str] | None = None,
+) -> go.Figure:
+    """Two subsets and their difference, paired by seed; marks are of the difference.
+
+    Args:
+        table: Rows of an `attention` table of one run and checkpoint.
+        higher: The subset that is subtracted from.
+        lower: The subset that is subtracted.
+        kind: As for `plot_heads`.
+        text: As for `plot_heads`.
+        destinations: As for `plot_heads`.
+
+    Raises:
+        InputError: nothing of that sort is there, or several checkpoints are.
+    """
+    contrast = attention_contrast(table, higher, lower)
+    stage, step = one_checkpoint(contrast)
+    chosen = _chosen(contrast, kind, text, destinations, f"{higher} and {lower}")
+    panels = [
+        _Panel(column="value", title=higher, color_axis="coloraxis", is_marked=False),
+        _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
+        _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
+    ]
+    about = f"{higher} minus {lower}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
+    figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
+    figure.update_layout(
+        coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02),
+        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.1),
+    )
+    return figure
+
+
+def _chosen(
+    cells: pd.DataFrame,
+    kind: str,
+    text: str,
+    destinations: Sequence[str] | None,
+    whose: str,
+) -> pd.DataFrame:
+    if kind not in UNITS:
+        raise InputError(f"no figure of {kind!r}; choose one of {', '.join(UNITS)}")
+    cells = cells.loc[(cells["kind"] == kind) & (cells["text"] == text)]
+    if destinations is not None:
+        cells = cells.loc[cells["destination"].isin(destinations)]
+    if cells.empty:
+        raise InputError(f"the attention table has no {kind} of {whose} in {text}; choose others")
+    if len(set(cells["run_id"])) > 1:
+        raise InputError("the table holds several runs; choose the rows of one run_id")
+    if "seed" in cells.columns:
+        cells = cells.loc[~is_comparable(cells)]
+    heads = [f"{layer}.{head}" for layer, head in zip(cells["layer"], cells["head"], strict=True)]
+    pairs = zip(cells["destination"], cells["source"], strict=True)
+    return cells.assign(y=heads, x=[f"{source} → {destination}" for destination, source in pairs])
+
+
+def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> go.Figure:
+    figure = make_subplots(
+        cols=len(panels), shared_yaxes=True, horizontal_spacing=0.015,
+        column_titles=[panel.title for panel in panels],
+    )  # fmt: skip
+    for col, panel in enumerate(panels, start=1):
+        figure.add_trace(_heat_map(cells, panel), row=1, col=col)
+    pairs = list(dict.fromkeys(cells["x"]))
+    heads = _ordered_heads(cells)
+    style_figure(figure, title=title, height=150 + BELOW + CELL_HEIGHT * len(heads))
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
+    figure.update_xaxes(**axis, categoryarray=pairs, tickangle=-40)
+    figure.update_yaxes(**axis, categoryarray=heads)
+    figure.update_yaxes(title="layer.head", col=1)
+    figure.update_layout(margin={"b": BELOW, "t": 105})
+    return figure
+
+
+def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
+    records = cells.to_dict("records")
+    numbers = cells[panel.column].to_numpy()
+    hover = "%{y}, %{x}: %{z:.3f}"
+    details = None
+    if "p_corrected" in cells.columns:
+        details = cells[["difference", "ci_low", "ci_high", "p_value", "p_corrected"]].to_numpy()
+        hover += (
+            "<br>difference %{customdata[0]:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]"
+            "<br>p %{customdata[3]:.3g}, corrected %{customdata[4]:.3g}"
+        )
+    marks = [_mark(record) if panel.is_marked else "" for record in records]
+    return go.Heatmap(
+        x=cells["x"],
+        y=cells["y"],
+        z=numbers,
+        # Adding 0 makes -0.0 plain 0.
+        text=[
+            f"{number:.2f}{mark}" for number, mark in zip(numbers.round(2) + 0, marks, strict=True)
+        ],
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        customdata=details,
+        hovertemplate=f"{hover}<extra>{panel.title}</extra>",
+        coloraxis=panel.color_axis,
+        xgap=1,
+        ygap=1,
+    )
+
+
+def _ordered_heads(cells: pd.DataFrame) -> list[str]:
+    """From below: layers upwards; within one the weakest rank first and all heads last."""
+
+    def key(name: str) -> tuple[int, int]:
+        layer, _, head = name.partition(".")
+        return int(layer), 1 if head == ALL_HEADS else -int(head.removeprefix("#"))
+
+    return sorted(set(cells["y"]), key=key)
+
+
+def _mark(cell: dict[str, Any]) -> str:
+    """Whether the difference survives correction, and whither it points."""
+    if not cell["p_corrected"] <= ALPHA:
+        return ""
+    return "▲" if cell["difference"] > 0 else "▼"
+
+
+def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
+    """Shares from 0 to 1, lengths from 0; what can be negative has white at 0."""
+    bar = {"thickness": 12, "x": x, "title": {"text": kind, "side": "right"}}
+    largest = float(np.abs(numbers).max()) or 1.0
+    if kind == "pattern":
+        return {"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar}
+    if kind == "value_norm":
+        return {"cmin": 0, "cmax": largest, "colorscale": "Blues", "colorbar": bar}
+    return {"cmin": -largest, "cmax": largest, "colorscale": "RdBu", "colorbar": bar}
+
+
+def _seeds(cells: pd.DataFrame) -> str:
+    """What the numbers are means over."""
+    if "seed" in cells.columns:
+        return f"seed {cells['seed'].iloc[0]}"
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
+    return f"mean over {n_seeds} seeds" if n_seeds > 1 else "1 seed"

@@ -1,0 +1,57 @@
+"""The report's section about attention, where the run folder has its tables."""
+
+import pandas as pd
+
+from interp.attention.analysis import STAGE_SUBSETS
+from interp.attention.plots import plot_attention_contrast, plot_heads
+from interp.attention.wording import attention_sentences
+from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.markup import Html, as_html
+from interp.report.sections import figure_html, note_html
+from training.runs import Run, read_table
+
+NOTES = (
+    "Heads of different seeds cannot be matched. all: a layer's heads together (the mean, of "
+    "logits the sum). #1, #2 …: its heads from strongest to weakest, ranked in each cell and seed "
+    "on half of the aliases and measured on the other half. A column is source → destination: the "
+    "destination attends to the source; prompt_last is the token before the answer. Part of the "
+    "answer's logit: what a head moves from the source, through the unembedding alone, above the "
+    "mean logit of the vocabulary; every: from all tokens. ▲ and ▼: above or below the control "
+    "after correction over all cells of the table. Random tokens fill the context at most, which "
+    "may be longer than any text the model was trained on. Attention says where a head looks, not "
+    "that it is needed: that takes an intervention."
+)
+
+
+def attention_section(run: Run) -> Html | None:
+    """What the heads do at the last checkpoint of each stage that was looked at."""
+    tables = [_table(run, name) for name in ("attention_summary", "attention")]
+    summary, table = tables
+    if summary is None or table is None:
+        return None
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        higher, lower, _ = STAGE_SUBSETS[stage]
+        if not {higher, lower} <= set(cells["subset"]):
+            continue
+        rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
+        words = attention_sentences(rows, cells, compared=(higher, lower))
+        result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
+        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{result}</div>')
+        for kind in ("pattern", "direct_logit"):
+            name = f"attention-{stage}-{kind.replace('_', '-')}"
+            parts.append(figure_html(plot_heads(cells, subset=higher, kind=kind), name))
+            contrast = plot_attention_contrast(rows, higher, lower, kind=kind)
+            parts.append(figure_html(contrast, f"{name}-contrast"))
+    return Html("<h2>Attention</h2>\n" + "\n".join(parts) + note_html(NOTES)) if parts else None
+
+
+def _table(run: Run, name: str) -> pd.DataFrame | None:
+    """This run's rows of a table in its folder, if it is there."""
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table

@@ -1,0 +1,180 @@
+"""One row's attention, token by token: heads side by side, or one at a time in Jupyter.
+
+Tokens are coloured by role. The figures are plain plotly ones: nothing is fetched, and no widget
+library is needed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Role
+from interp.attention.patterns import OTHER, check_head, token_attention, token_roles
+from interp.hooked import HookedModel
+from interp.report.palette import FAINT
+from interp.report.plots import plot_attention, style_figure
+
+ROLE_INKS = {
+    str(Role.TAG): "#a66f00",
+    str(Role.ALIAS): "#1f5fc4",
+    str(Role.ENTITY): "#2a8a3e",
+    str(Role.QUESTION): "#7a3fa8",
+    str(Role.ANSWER): "#c8472f",
+    OTHER: FAINT,
+}
+"""The hues of `palette.ROLE_COLORS`, dark enough for text on white."""
+MOST_ROWS = 50
+"""What one page can hold: each row brings the patterns of all heads along."""
+
+
+def plot_pattern(
+    model: HookedModel, row: TokenizedRow, *, layer: int | None = None, head: int | None = None
+) -> go.Figure:
+    """One row's attention: a panel for each layer (downwards) and head (rightwards).
+
+    Args:
+        model: Read only.
+        row: What it reads.
+        layer: Only this one.
+        head: Only this one of that layer.
+
+    Raises:
+        InputError: the model has no such layer or head, or a head is named without a layer.
+    """
+    if layer is None and head is not None:
+        raise InputError(f"head {head} of which layer? name the layer too")
+    if layer is not None:
+        check_head(model, layer, head or 0)
+    pattern = token_attention(model, row, layers=None if layer is None else [layer])
+    if head is not None:
+        pattern = pattern.loc[pattern["head"] == head]
+    labels = token_labels(model, row)
+    about = f"{row.row.row_id}; {_role_legend(row)}"
+    figure = plot_attention(pattern, labels, title=f"Attention<br><sup>{about}</sup>")
+    figure.update_layout(margin={"t": 105})
+    return figure
+
+
+def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figure:
+    """A figure to explore: a menu of rows, and a slider over the heads and their mean.
+
+    Args:
+        model: Read only; the patterns are computed now, so that the figure needs it no more.
+        rows: At most `MOST_ROWS`.
+
+    Raises:
+        InputError: there are no rows, or too many.
+    """
+    if not 1 <= len(rows) <= MOST_ROWS:
+        raise InputError(f"{len(rows)} rows to show; choose 1 to {MOST_ROWS}")
+    heads = [f"{i}.{head}" for i in range(model.n_layers) for head in range(model.n_heads)]
+    names = ["mean of all", *heads]
+    patterns = [_patterns(token_attention(model, row)) for row in rows]
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=pattern, name=name, visible=place == 0, coloraxis="coloraxis", xgap=2, ygap=2,
+                texttemplate="%{z:.2f}", hovertemplate="from %{y} to %{x}: %{z:.3f}",
+            )
+            for place, (name, pattern) in enumerate(zip(names, patterns[0], strict=True))
+        ]
+    )  # fmt: skip
+    style_figure(figure, title="", height=640)
+    figure.update_xaxes(title="attended token", showgrid=False, constrain="domain")
+    figure.update_yaxes(title="at token", showgrid=False)
+    layouts = [_row_layout(model, row) for row in rows]
+    figure.update_layout(
+        layouts[0],
+        coloraxis={"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": {"thickness": 14}},
+        updatemenus=[_row_menu(rows, patterns, layouts)],
+        sliders=[_head_slider(names)],
+        margin={"t": 110, "b": 150},
+    )
+    return figure
+
+
+def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
+    """The tokens as text, each in the colour of its role."""
+    words = row.row.rendered.text.split()
+    if len(words) != len(row.input_ids):
+        tokenizer = model.tokenizer
+        words = (
+            list(map(str, row.input_ids))
+            if tokenizer is None
+            else [str(tokenizer.decode([token])) for token in row.input_ids]
+        )
+    return [_inked(word, role) for word, role in zip(words, token_roles(row), strict=True)]
+
+
+def _patterns(table: pd.DataFrame) -> list[list[list[float | None]]]:
+    """The mean over heads, then each head; None where a causal model cannot look."""
+    n_pos = int(table["dest_pos"].to_numpy().max()) + 1
+    heads = table["attention"].to_numpy().reshape(-1, n_pos, n_pos)
+    every = np.concatenate([heads.mean(0, keepdims=True), heads]).round(4).tolist()
+    return [
+        [[weight if src <= dest else None for src, weight in enumerate(weights)]
+         for dest, weights in enumerate(pattern)]
+        for pattern in every
+    ]  # fmt: skip
+
+
+def _row_layout(model: HookedModel, row: TokenizedRow) -> dict[str, Any]:
+    """What of the layout depends on the row."""
+    n_pos, labels = len(row.input_ids), token_labels(model, row)
+    layout: dict[str, Any] = {
+        "title.text": f"Attention in {row.row.row_id}<br><sup>{_role_legend(row)}</sup>",
+        "xaxis.range": [-0.5, n_pos - 0.5],
+        "yaxis.range": [n_pos - 0.5, -0.5],
+    }
+    for axis in ("xaxis", "yaxis"):
+        layout |= {f"{axis}.tickvals": list(range(n_pos)), f"{axis}.ticktext": labels}
+    return layout
+
+
+def _row_menu(
+    rows: Sequence[TokenizedRow],
+    patterns: list[list[list[list[float | None]]]],
+    layouts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    buttons = [
+        {
+            "label": f"{row.row.subset}: {row.row.rendered.text}",
+            "method": "update",
+            "args": [{"z": pattern}, layout],
+        }
+        for row, pattern, layout in zip(rows, patterns, layouts, strict=True)
+    ]
+    place = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    return {"buttons": buttons, "showactive": True, **place}
+
+
+def _head_slider(names: list[str]) -> dict[str, Any]:
+    """It shows one trace; the menu fills all of them, so either keeps what the other chose."""
+    steps = [
+        {
+            "label": name,
+            "method": "restyle",
+            "args": [{"visible": [place == chosen for place in range(len(names))]}],
+        }
+        for chosen, name in enumerate(names)
+    ]
+    return {
+        "steps": steps,
+        "active": 0,
+        "pad": {"t": 70},
+        "currentvalue": {"prefix": "layer.head: "},
+    }
+
+
+def _role_legend(row: TokenizedRow) -> str:
+    return "roles: " + " ".join(_inked(role, role) for role in dict.fromkeys(token_roles(row)))
+
+
+def _inked(text: str, role: str) -> str:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f'<span style="color:{ROLE_INKS[role]}">{escaped}</span>'

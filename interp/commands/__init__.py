@@ -1,0 +1,1 @@
+"""The commands of `iml` that look inside runs."""

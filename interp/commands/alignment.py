@@ -1,0 +1,182 @@
+"""The command `align`: gradient alignment, and the tests of what it means."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import InputError
+from data.vocabulary import SUBSETS, LossPolicy
+from training.cli import Subparsers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.grids import Analysis
+    from training.runs import Run
+
+TESTS = ("branches", "updates", "surgery", "left-out")
+DEFAULT_LIMIT = 25
+"""Definitions of each subset where every pair or every part of one makes a row."""
+
+
+def add_align_command(commands: Subparsers) -> None:
+    """Enters this module's command."""
+    align = commands.add_parser(
+        "align", help="do gradients of definitions and of their questions point the same way?"
+    )
+    align.add_argument("folder", type=Path, metavar="DIR")
+    align.add_argument(
+        "--pairs", choices=("own", "all"), default="own",
+        help="own pairs with matched partners (default), or all",
+    )  # fmt: skip
+    align.add_argument(
+        "--loss-policy", choices=[str(policy) for policy in LossPolicy], help="default the run's"
+    )
+    align.add_argument(
+        "--subset", action="append", metavar="NAME", help="of the definitions; default D5, D6, D1, "
+        "D2",
+    )  # fmt: skip
+    align.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
+    align.add_argument("--stage", type=int, choices=(1, 2), help="default 1")
+    align.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+    align.add_argument(
+        "--all-steps", action="store_true", help="every checkpoint of both stages, one by one"
+    )
+    align.add_argument(
+        "--limit", type=int, metavar="N",
+        help=f"definitions of each subset; default all, {DEFAULT_LIMIT} with --pairs all or "
+        "--components, a few with --test",
+    )  # fmt: skip
+    align.add_argument(
+        "--components", choices=("module", "tokens"), help="also split the inner products"
+    )
+    align.add_argument(
+        "--allow-materialise", action="store_true",
+        help="form the gradients of modules that the exact form does not cover",
+    )  # fmt: skip
+    align.add_argument(
+        "--test", choices=TESTS,
+        help="train again instead: what does alignment predict, and what does it cause?",
+    )  # fmt: skip
+    align.set_defaults(run=run_align)
+
+
+def run_align(arguments: argparse.Namespace) -> int:
+    """Measures, writes the tables and prints the headline."""
+    from training.runs import Run
+
+    run = Run.load(arguments.folder)
+    run.require_finished()
+    for seed in arguments.seed or ():
+        run.require_seed(seed)
+    _check(arguments)
+    if arguments.test:
+        return _run_test(run, arguments)
+
+    from interp.alignment.analysis import SUBSETS as COMPARED_SUBSETS
+    from interp.alignment.analysis import AlignmentAnalysis, Components
+    from interp.alignment.pairs import PairMode
+    from interp.alignment.wording import CAUTION, alignment_sentences
+
+    is_large = arguments.pairs == "all" or arguments.components is not None
+    default_limit = DEFAULT_LIMIT if is_large else None
+    analysis = AlignmentAnalysis(
+        folder=arguments.folder,
+        stage=arguments.stage or 1,
+        step=arguments.step,
+        subsets=tuple(dict.fromkeys(arguments.subset or COMPARED_SUBSETS)),
+        pairs=PairMode(arguments.pairs),
+        loss_policy=_policy(arguments),
+        limit=arguments.limit or default_limit,
+        components=Components(arguments.components or "none"),
+        allow_materialise=arguments.allow_materialise,
+    )
+    if arguments.all_steps:
+        from interp.alignment.steps import alignment_over_steps
+        from training.progress import show_progress
+
+        with show_progress(analysis.name, unit="step") as progress:
+            summary = alignment_over_steps(
+                run, analysis, seeds=_seeds(arguments), progress=progress
+            )
+    else:
+        summary = _fill(run, analysis, arguments, stage=analysis.stage, step=analysis.step)
+    for _, cells in summary.groupby(["stage", "step"], sort=True):
+        print("\n".join(alignment_sentences(cells)))
+    print(CAUTION)
+    return 0
+
+
+def _run_test(run: "Run", arguments: argparse.Namespace) -> int:
+    """Runs one of the tests that train again, and says what it found."""
+    from interp.alignment import wording
+    from interp.alignment.branches import BranchAnalysis
+    from interp.alignment.left_out import LeftOutAnalysis
+    from interp.alignment.surgery import SurgeryAnalysis
+    from interp.alignment.updates import UpdateAnalysis
+
+    analyses = {
+        "branches": (BranchAnalysis, wording.branch_sentences),
+        "updates": (UpdateAnalysis, wording.update_sentences),
+        "surgery": (SurgeryAnalysis, wording.surgery_sentences),
+        "left-out": (LeftOutAnalysis, wording.left_out_sentences),
+    }
+    kind, sentences = analyses[arguments.test]
+    analysis = kind(
+        folder=arguments.folder,
+        loss_policy=_policy(arguments),
+        allow_materialise=arguments.allow_materialise,
+    )
+    if arguments.limit:
+        analysis = replace(analysis, limit=arguments.limit)
+    for sentence in sentences(_fill(run, analysis, arguments, stage=1, step=None)):
+        print(sentence)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuses what does nothing or cannot be, before anything is loaded.
+
+    Raises:
+        InputError: one line that says what.
+    """
+    if arguments.limit is not None and arguments.limit < 1:
+        raise InputError(f"--limit {arguments.limit} leaves no definitions; use 1 or more")
+    for name in arguments.subset or ():
+        if name not in SUBSETS:
+            raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
+    given = {
+        "--stage": arguments.stage,
+        "--step": arguments.step,
+        "--subset": arguments.subset,
+        "--components": arguments.components,
+        "--all-steps": arguments.all_steps or None,
+        "--pairs all": None if arguments.pairs == "own" else arguments.pairs,
+    }
+    named = [name for name, value in given.items() if value is not None]
+    if arguments.test and named:
+        raise InputError(
+            f"--test {arguments.test} starts from the end of Stage 1 with D5 and D6; leave out "
+            f"{', '.join(named)}"
+        )
+    if arguments.all_steps and (arguments.stage is not None or arguments.step is not None):
+        raise InputError("--all-steps takes every stage and step; leave out --stage and --step")
+
+
+def _fill(
+    run: "Run", analysis: "Analysis", arguments: argparse.Namespace, *, stage: int, step: int | None
+) -> "pd.DataFrame":
+    from interp.commands.analyses import fill
+    from interp.selection import GridSelection
+
+    selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=_seeds(arguments))
+    return fill(analysis, selection)[1]
+
+
+def _seeds(arguments: argparse.Namespace) -> tuple[int, ...] | None:
+    return tuple(dict.fromkeys(arguments.seed)) if arguments.seed else None
+
+
+def _policy(arguments: argparse.Namespace) -> LossPolicy | None:
+    return LossPolicy(arguments.loss_policy) if arguments.loss_policy else None

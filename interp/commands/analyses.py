@@ -1,0 +1,203 @@
+"""The commands that look inside runs: `probe`, `lens`, `sweep`."""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from data.errors import InputError
+from training.cli import Subparsers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.addresses import TokenRole
+    from interp.grids import Analysis
+    from interp.selection import GridSelection
+
+Value = TypeVar("Value")
+
+
+def add_analysis_commands(commands: Subparsers) -> None:
+    """Enters this module's commands."""
+    probe = commands.add_parser("probe", help="linear probes over sites, roles, seeds and runs")
+    add_selectors(probe)
+    probe.add_argument(
+        "--target",
+        action="append",
+        metavar="NAME",
+        help="tag, defined, consistent, entity, attribute, stage or phantom_tag; "
+        "repeatable, default tag and defined",
+    )
+    probe.add_argument("--quick", action="store_true", help="fix C instead of choosing it")
+    probe.set_defaults(run=run_probes)
+
+    lens = commands.add_parser("lens", help="logit lens and tuned lens by layer and role")
+    add_selectors(lens)
+    lens.set_defaults(run=run_lens)
+
+    sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
+    sweep.add_argument("name", metavar="NAME")
+    sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
+    sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
+    sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
+    sweep.add_argument("--executor", choices=("local",), default="local")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default one a core")
+    sweep.set_defaults(run=run_named_sweep)
+
+
+def add_selectors(parser: argparse.ArgumentParser) -> None:
+    """Which checkpoints, and where in model and text; the same for every analysis."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="together one grid")
+    parser.add_argument(
+        "--site", action="append", metavar="S", help="default the residual stream's states"
+    )
+    parser.add_argument(
+        "--role", action="append", metavar="R", help="token roles; the command says its default"
+    )
+    parser.add_argument("--layer", action="append", type=int, metavar="L", help="default all")
+    parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
+    parser.add_argument("--stage", type=int, choices=(1, 2), default=1, help="default 1")
+    parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+
+
+def run_probes(arguments: argparse.Namespace) -> int:
+    """Fills a grid of probes and prints its summary."""
+    selection = selection_of(arguments)
+
+    from interp.probes.targets import Target
+
+    choices = [str(target) for target in Target if target is not Target.PLANTED_TAG]
+    for name in arguments.target or ():
+        if name not in choices:
+            raise InputError(f"no target {name!r}; choose one of {', '.join(choices)}")
+    roles = roles_of(arguments)
+
+    from interp.probes.analysis import ProbeAnalysis
+
+    analysis = ProbeAnalysis(quick=arguments.quick)
+    if arguments.target:
+        analysis = replace(analysis, targets=unique(map(Target, arguments.target)))
+    if roles:
+        analysis = replace(analysis, roles=roles)
+    summary = fill(analysis, selection)[1]
+    logistic = summary.loc[summary["probe"] == "logistic"]
+    columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
+    columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "n_seeds"]
+    print_summary(logistic, columns, selection)
+    smallest = max(summary["p_smallest"].tolist())
+    print(
+        "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
+        f"the smallest p that so many seeds can give is {smallest:.3g}"
+    )
+    return 0
+
+
+def run_lens(arguments: argparse.Namespace) -> int:
+    """Fills a grid of lenses and prints its summary."""
+    selection = selection_of(arguments)
+
+    from interp.addresses import check_residual
+
+    check_residual(arguments.site or ())
+    roles = roles_of(arguments)
+
+    from interp.lenses.analysis import LensAnalysis
+
+    analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
+    summary = fill(analysis, selection)[1]
+    columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
+    print_summary(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
+    print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
+    return 0
+
+
+def run_named_sweep(arguments: argparse.Namespace) -> int:
+    """Runs what is missing of a sweep and prints the gap of each cell."""
+    from training.cli import read_seeds
+
+    seeds = read_seeds(arguments)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
+
+    from interp.sweep_plans import find_sweep
+
+    sweep = find_sweep(arguments.name)
+    folder = arguments.out or Path("runs") / sweep.name
+    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
+        request.check()
+
+    from interp.sweeps import run_sweep
+    from training.progress import show_progress
+
+    with show_progress(sweep.name) as progress:
+        cells = run_sweep(
+            sweep,
+            folder,
+            seeds,
+            smoke=arguments.smoke,
+            workers=arguments.workers,
+            progress=progress,
+        )
+    varied = [name for name in cells.columns if len(set(cells[name].tolist())) > 1]
+    print(cells[varied].round(3).to_string(index=False))
+    return 0
+
+
+def selection_of(
+    arguments: argparse.Namespace, *, sites: tuple[str, ...] | None = None
+) -> "GridSelection":
+    """The grid that the selectors describe, checked against the runs; `sites` unless others are."""
+    from training.runs import Run
+
+    runs = tuple(Run.load(folder) for folder in arguments.folders)
+    for run in runs:
+        for seed in arguments.seed or ():
+            run.require_seed(seed)
+
+    from interp.addresses import check_site_name
+    from interp.selection import GridSelection
+
+    for name in arguments.site or ():
+        check_site_name(name)
+    selection = GridSelection(
+        runs=runs,
+        stage=arguments.stage,
+        step=arguments.step,
+        seeds=unique(arguments.seed) if arguments.seed else None,
+        sites=unique(arguments.site) if arguments.site else sites,
+        layers=unique(arguments.layer) if arguments.layer else None,
+    )
+    selection.check()
+    return selection
+
+
+def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
+    """The roles that were named, each once."""
+    from interp.addresses import TokenRole
+
+    return unique(TokenRole.parse(role) for role in arguments.role or ())
+
+
+def unique(values: Iterable[Value]) -> tuple[Value, ...]:
+    """Each value once, in order."""
+    return tuple(dict.fromkeys(values))
+
+
+def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Runs the grid behind a progress bar; its rows and its summary."""
+    from interp.grids import run_grid
+    from training.progress import show_progress
+
+    with show_progress(analysis.name, unit="checkpoint") as progress:
+        return run_grid(analysis, selection, progress=progress)
+
+
+def print_summary(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
+    """A table on the terminal; a run's folder is told only where several are compared."""
+    shown = summary[columns].round(3)
+    if len(selection.runs) > 1:
+        folders = {run.config.run_id: str(run.folder) for run in selection.runs}
+        shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])
+    print(shown.to_string(index=False))

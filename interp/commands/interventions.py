@@ -1,0 +1,239 @@
+"""The commands that change something inside runs and watch the answers: `patch` and its kin."""
+
+import argparse
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from data.errors import InputError
+from data.pairs import PairKind
+from data.vocabulary import COMPARED, SUBSETS, Role, Stage
+from interp.addresses import HEAD_SITES
+from interp.commands.analyses import (
+    add_selectors,
+    fill,
+    print_summary,
+    roles_of,
+    selection_of,
+    unique,
+)
+from training.cli import Subparsers
+
+TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def add_intervention_commands(commands: Subparsers) -> None:
+    """Enters this module's commands."""
+    patch = commands.add_parser(
+        "patch", help="activation patching over layers, sites, heads, roles"
+    )
+    add_selectors(patch)
+    patch.add_argument("--head", action="append", type=int, metavar="H", help="default all")
+    patch.add_argument(
+        "--pairs", action="append", metavar="KIND", help=f"{', '.join(PairKind)}; default alias"
+    )
+    patch.add_argument(
+        "--subset", action="append", metavar="NAME", help="of the clean prompts; default "
+        "D1 and D2 in Stage 1, D5 and D6 in Stage 2",
+    )  # fmt: skip
+    patch.add_argument("--direction", action="append", choices=("denoise", "noise"))
+    patch.add_argument(
+        "--metric", action="append", metavar="M",
+        help="logit_diff, answer_log_prob, probability; default the first two",
+    )  # fmt: skip
+    patch.add_argument("--limit", type=int, default=100, metavar="N", help="pairs a subset")
+    patch.add_argument(
+        "--confidence", type=float, default=0.5, metavar="P",
+        help="least probability of a prompt's own answer (default .5)",
+    )  # fmt: skip
+    patch.set_defaults(run=run_patching)
+
+    attention = commands.add_parser("attention", help="what heads look at, write and compose")
+    add_selectors(attention)
+    attention.set_defaults(run=run_attention)
+
+    ablate = commands.add_parser("ablate", help="heads, MLPs and routes of attention taken away")
+    add_selectors(ablate)
+    ablate.set_defaults(run=run_ablation)
+
+    erase = commands.add_parser("erase", help="LEACE erasure of the tag, and what it changes")
+    add_selectors(erase)
+    erase.set_defaults(run=run_erasure)
+
+    transplant = commands.add_parser("transplant", help="weights moved between checkpoints")
+    add_selectors(transplant)
+    transplant.add_argument(
+        "--donor", type=Path, metavar="DIR", help="another run on the same data; default DIR itself"
+    )
+    transplant.add_argument("--donor-stage", type=int, choices=(1, 2), help="default the other one")
+    transplant.add_argument("--donor-step", type=int, metavar="N", help="default the stage's last")
+    transplant.add_argument(
+        "--differences", action="store_true", help="also what Stage 2 changed, module by module"
+    )
+    transplant.set_defaults(run=run_transplants)
+
+
+def run_patching(arguments: argparse.Namespace) -> int:
+    """Fills a grid of patches and prints its summary."""
+    kinds = _choices(arguments.pairs, PairKind, "kind of pairs")
+    if arguments.limit < 1 or not 0 <= arguments.confidence < 1:
+        raise InputError("--limit must be 1 or more and --confidence in [0, 1); change them")
+    selection = selection_of(arguments, sites=("resid_pre", "attn_out", "mlp_out", "z"))
+    if arguments.head and not HEAD_SITES & set(selection.sites or ()):
+        _refuse(arguments.head, "--head", "none of the sites has heads")
+
+    from interp.patching.analysis import Direction, PatchAnalysis, attribution_correlation
+    from interp.patching.pair_batches import Metric
+
+    default = PatchAnalysis(subsets=subsets_of(arguments))
+    analysis = PatchAnalysis(
+        subsets=default.subsets,
+        kinds=kinds or default.kinds,
+        roles=_patched_roles(arguments),
+        heads=unique(arguments.head) if arguments.head else None,
+        directions=_choices(arguments.direction, Direction, "direction") or default.directions,
+        metrics=_choices(arguments.metric, Metric, "metric") or default.metrics,
+        limit=arguments.limit,
+        confidence=arguments.confidence,
+    )
+    table, summary = fill(analysis, selection)
+    metric = str(analysis.metrics[0])
+    columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
+    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    print_summary(summary.loc[summary["metric"] == metric], columns, selection)
+    print(f"effect: share of the {metric} between the two prompts; interval of effect - control")
+    for run in selection.runs:
+        for subset in analysis.subsets:
+            answered = table.loc[
+                (table["subset"] == subset) & (table["run_id"] == run.config.run_id), "seed"
+            ]
+            if missing := sorted(set(selection.seeds_of(run)) - set(answered)):
+                listed = ", ".join(map(str, missing))
+                print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
+    found = attribution_correlation(table)
+    correlations = found.groupby(["pair_kind", "subset", "direction", "metric"])["correlation"]
+    print("\ncorrelation of attribution patching with the exact grid, over seeds:")
+    print(correlations.agg(["mean", "min"]).round(3).to_string())
+    return 0
+
+
+def run_attention(arguments: argparse.Namespace) -> int:
+    """Fills a grid of attention summaries and prints what carries the alias to the answer."""
+    _refuse(arguments.site, "--site", "attention has layers and heads")
+    roles = _choices(arguments.role, Role, "role")
+    selection = selection_of(arguments)
+
+    from interp.attention.analysis import AttentionAnalysis
+
+    analysis = AttentionAnalysis.for_stage(arguments.stage, roles or None)
+    summary = fill(analysis, selection)[1]
+    columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
+    shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
+    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    print_summary(shown, columns, selection)
+    print("interval and p of value - control; heads by rank (#1 the strongest of each seed)")
+    return 0
+
+
+def run_ablation(arguments: argparse.Namespace) -> int:
+    """Fills a grid of ablations and knock-outs and prints its summary."""
+    _refuse(arguments.role, "--role", "components are ablated at every token")
+
+    from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
+
+    selection = selection_of(arguments, sites=ABLATED_SITES)
+    summary = fill(AblationAnalysis(), selection)[1]
+    columns = ["kind", "subset", "intervention", "site", "layer", "head", "route", "effect"]
+    shown = summary.loc[summary["metric"] == "exact_match"]
+    print_summary(shown, [*columns, *TESTED], selection)
+    print("effect: exact match with the intervention minus without; -1 is all layers or heads")
+    return 0
+
+
+def run_erasure(arguments: argparse.Namespace) -> int:
+    """Fills a grid of erasures and prints what the answers lose."""
+    selection = selection_of(arguments)
+    roles = roles_of(arguments)
+
+    from interp.interventions.erasure_analysis import ErasureAnalysis
+
+    analysis = ErasureAnalysis(roles=roles) if roles else ErasureAnalysis()
+    summary = fill(analysis, selection)[1]
+    columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
+    print_summary(summary, [*columns, *TESTED], selection)
+    print("control: as many random directions erased; interval and p of after - control")
+    return 0
+
+
+def run_transplants(arguments: argparse.Namespace) -> int:
+    """Moves every part between two stages or runs and prints the gap that comes with it."""
+    if len(arguments.folders) > 1:
+        raise InputError("transplants are of one run; name one DIR, and the donor with --donor")
+    selection = selection_of(arguments)
+
+    from interp.transplants.analysis import TransplantAnalysis
+    from interp.transplants.differences import WeightDifferenceAnalysis
+
+    donor_stage = arguments.donor_stage or 3 - arguments.stage
+    analysis = TransplantAnalysis(
+        folder=arguments.folders[0],
+        recipient_stage=arguments.stage,
+        recipient_step=arguments.step,
+        donor_stage=donor_stage,
+        donor_step=arguments.donor_step,
+        donor_folder=arguments.donor,
+        roles=roles_of(arguments),
+    )
+    summary = fill(analysis, selection)[1]
+    is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
+    shown = summary.loc[
+        is_here & (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
+    ]
+    columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
+    print_summary(shown, [*columns, *TESTED], selection)
+    if arguments.differences:
+        if arguments.stage != 2:
+            raise InputError("--differences is about what Stage 2 changed; add --stage 2")
+        changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
+        differences = fill(changes, selection)[1]
+        columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
+        columns += ["cosine_other_tag", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+        print_summary(differences, columns, selection)
+    return 0
+
+
+def _refuse(given: object, flag: str, reason: str) -> None:
+    if given:
+        raise InputError(f"{flag} does nothing here: {reason}; leave it out")
+
+
+def subsets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The subsets that were named, or those whose definitions are new in the stage."""
+    for name in arguments.subset or ():
+        if name not in SUBSETS:
+            raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
+    return unique(arguments.subset) if arguments.subset else COMPARED[Stage(arguments.stage)]
+
+
+def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The token roles that were named, and `all` for every position at once."""
+    from interp.addresses import TokenRole
+    from interp.patching.pair_batches import EVERYWHERE
+
+    return (
+        unique(
+            EVERYWHERE if name.lower() == EVERYWHERE else str(TokenRole.parse(name))
+            for name in arguments.role or ()
+        )
+        or None
+    )
+
+
+def _choices(names: list[str] | None, kind: type[Choice], what: str) -> tuple[Choice, ...]:
+    """The members of these names, each once."""
+    known = [str(member) for member in kind]
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"no {what} {name!r}; choose one of {', '.join(known)}")
+    return unique(kind(name) for name in names or ())

@@ -1,0 +1,1 @@
+"""Which head talks to which? Direct paths, edge attribution (EAP, EAP-IG), faithfulness."""

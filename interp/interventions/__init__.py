@@ -1,0 +1,1 @@
+"""What is taken away, cut, steered or erased, and what the answers lose."""

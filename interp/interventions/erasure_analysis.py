@@ -1,0 +1,284 @@
+"""Does the model use what a probe reads about the tag, when it is asked about an alias?
+
+The tag is erased from activations while the questions are answered: training is over, so this is
+about what the answer is made of, not about what the definition left behind. An eraser (LEACE) is
+fitted to one half of the labelled aliases; everything below is of aliases that it has not seen.
+
+    target `tag`          fitted to Stage-1 aliases (D1, D2), also when it is applied to D5 and D6
+    target `tag_stage2`   fitted to Stage-2 aliases (D5, D6), of which there may be few
+
+    probe_accuracy                  of a logistic probe fitted anew to the other half, chance .5
+    exact_match, answer_log_prob    of each subset's evaluated questions; `D5_CONS-D6_CONS` is the
+                                    difference of the two
+
+    control            the same after erasing as many random directions (mean over draws)
+    control_distance   the same after moving each activation as far in random directions
+
+`site` and `role` "all" erase at every site and role in order, each eraser fitted to what the
+earlier ones leave (concept scrubbing), the random ones too; the probe reads the last.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from data.draws import stream
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Kind
+from interp.addresses import Site, TokenRole
+from interp.grids import Measured
+from interp.hooked import HookedModel
+from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table, read_at
+from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
+from interp.probes.analysis import read_held_out
+from interp.probes.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds
+from interp.probes.targets import Target, make_task
+from interp.seed_summary import summarize_over_seeds
+from training.models import derive_seed
+
+COORDINATES = ["subset", "site", "layer", "role", "target", "metric"]
+VALUES = ["before", "after", "control", "control_distance"]
+PROBE_ACCURACY = "probe_accuracy"
+ALL, ALL_LAYERS = "all", -1
+GAP = ("D5_CONS", "D6_CONS")
+SUBSETS = ("D1_CONS_QA1", "D2_INCONS_QA2", *GAP, "QA7_UNSEEN")
+"""Whose answers are looked at."""
+STAGE2 = "tag_stage2"
+_ORDER = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
+"""Sites of a layer as they are computed."""
+
+Step = tuple[Site, TokenRole]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErasureAnalysis:
+    """What is erased at every checkpoint of a grid; see the module's docstring."""
+
+    targets: tuple[str, ...] = ("tag", STAGE2)
+    roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
+    n_random: int = 20
+    """Draws that each control is a mean over."""
+    limit: int = 100
+    """At most so many questions of each subset, drawn at random."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the tables' names."""
+        return "erasure"
+
+    @property
+    def coordinates(self) -> list[str]:
+        """See `interp.grids.Analysis`."""
+        return COORDINATES
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Erases each target at each site and role, and at all of them.
+
+        Columns: `COORDINATES`, then `before after control control_distance n`.
+        """
+        tables = []
+        for target in self.targets:
+            labelled = _Labelled.of(rows, target, seed)
+            asked = self._asked(rows, labelled.fitted_aliases, seed)
+            reader = _Reader(model=model, labelled=labelled, asked=asked, seed=seed)
+            for where, steps in self._cells(sites):
+                cell = self._cell(reader, steps, seed)
+                tables.append(cell.assign(**where, target=target))
+        table = pd.concat(tables, ignore_index=True)
+        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, "n"]))
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Over seeds; `difference` is what the erasure changes minus what random ones change."""
+        tested = table.assign(tested=table["after"] - table["control"])
+        return summarize_over_seeds(tested, cell=COORDINATES, means=VALUES, tested="tested")
+
+    def _cells(self, sites: Sequence[Site]) -> list[tuple[dict[str, object], list[Step]]]:
+        """Coordinates and what is erased in turn."""
+        ordered = sorted(sites, key=lambda site: (site.layer, _ORDER.index(site.name)))
+        cells: list[tuple[dict[str, object], list[Step]]] = [
+            ({"site": site.name, "layer": site.layer, "role": str(role)}, [(site, role)])
+            for site in ordered
+            for role in self.roles
+        ]
+        where: dict[str, object] = {"site": ALL, "layer": ALL_LAYERS, "role": ALL}
+        cells.append((where, [(site, role) for site in ordered for role in self.roles]))
+        return cells
+
+    def _asked(
+        self, rows: Sequence[TokenizedRow], fitted: frozenset[str], seed: int
+    ) -> list[TokenizedRow]:
+        """Evaluated questions about aliases that no eraser was fitted to."""
+        chosen: list[TokenizedRow] = []
+        for subset in SUBSETS:
+            of_subset = [
+                row
+                for row in rows
+                if row.row.subset == subset and row.row.is_evaluated and row.row.alias not in fitted
+            ]
+            rng = stream(seed, f"erasure/{subset}")
+            chosen += rng.sample(of_subset, min(self.limit, len(of_subset)))
+        return chosen
+
+    def _cell(self, reader: "_Reader", steps: list[Step], seed: int) -> pd.DataFrame:
+        """Before, after and both controls of one cell, a row for each subset and metric."""
+        # The same random directions at every cell of a checkpoint.
+        rng = np.random.default_rng(derive_seed(seed, "random erasures"))
+
+        def of_same_rank(view: _View) -> Eraser:
+            return view.whitening.random_eraser(view.leace().rank, rng)
+
+        def of_same_distance(view: _View) -> Eraser:
+            return view.leace().elsewhere(rng)
+
+        def mean_over_draws(make: MakeEraser) -> np.ndarray:
+            draws = [reader.erased(steps, make) for _ in range(self.n_random)]
+            return np.mean([draw["value"] for draw in draws], axis=0)
+
+        before = reader.read([], steps[-1])
+        return before.rename(columns={"value": "before"}).assign(
+            after=reader.erased(steps, _View.leace)["value"],
+            control=mean_over_draws(of_same_rank),
+            control_distance=mean_over_draws(of_same_distance),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What an eraser is made from: activations, whitened once, and labels."""
+
+    features: Float[np.ndarray, "example width"]
+    labels: Int[np.ndarray, " example"]
+    whitening: Whitening
+
+    def leace(self) -> Eraser:
+        """The eraser of the labels."""
+        return fit_whitened(self.whitening, self.features, self.labels)
+
+
+MakeEraser = Callable[[_View], Eraser]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """One untrained question about each labelled alias, in two halves."""
+
+    fit_rows: list[TokenizedRow]
+    fit_labels: Int[np.ndarray, " fit"]
+    other_rows: list[TokenizedRow]
+    other_labels: Int[np.ndarray, " other"]
+    other_groups: Int[np.ndarray, " other"]
+
+    @property
+    def fitted_aliases(self) -> frozenset[str]:
+        return frozenset(row.row.alias or "" for row in self.fit_rows)
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenizedRow], target: str, seed: int) -> "_Labelled":
+        """Aliases about one entity stay in one half, where that balances the halves."""
+        chosen, labels, groups = (
+            _stage1(rows, seed) if target == Target.TAG else _stage2(rows, seed)
+        )
+        rng = np.random.default_rng(derive_seed(seed, f"erasure halves {target}"))
+        is_fitted = grouped_folds(groups, labels, rng=rng, n_folds=2) == 0
+        return cls(
+            fit_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if fits],
+            fit_labels=labels[is_fitted],
+            other_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if not fits],
+            other_labels=labels[~is_fitted],
+            other_groups=groups[~is_fitted],
+        )
+
+
+Labelling = tuple[list[TokenizedRow], np.ndarray, np.ndarray]
+
+
+def _stage1(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
+    task = make_task(rows, Target.TAG, seed=seed)
+    return task.rows, task.labels, task.groups
+
+
+def _stage2(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
+    """One question about each alias of D5 (1) and D6 (0)."""
+    questions: dict[str, list[TokenizedRow]] = {}
+    for row in rows:
+        if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:
+            questions.setdefault(row.row.alias or "", []).append(row)
+    rng = stream(seed, f"erasure/{STAGE2}")
+    chosen = [rng.choice(questions[alias]) for alias in sorted(questions)]
+    labels = np.array([int(row.row.subset == GAP[0]) for row in chosen])
+    if len(set(labels.tolist())) < 2:
+        raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
+    names = [str(row.row.entity or row.row.alias) for row in chosen]
+    return chosen, labels, np.unique(names, return_inverse=True)[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """What is read and answered of rows that the erasers have not seen."""
+
+    model: HookedModel
+    labelled: _Labelled
+    asked: list[TokenizedRow]
+    seed: int
+    untouched: dict[Step, _View] = field(default_factory=dict)
+    """Views of what nothing was erased from yet, kept for all draws."""
+
+    def erased(self, steps: Sequence[Step], make: MakeEraser) -> pd.DataFrame:
+        """What is read after erasing at each step what the earlier steps leave."""
+        erasures: list[Erasure] = []
+        for site, role in steps:
+            eraser = make(self._view((site, role), erasures))
+            erasures.append(Erasure(eraser=eraser, site=site, places=(role,)))
+        return self.read(erasures, steps[-1])
+
+    def _view(self, step: Step, erasures: list[Erasure]) -> _View:
+        if not erasures and step in self.untouched:
+            return self.untouched[step]
+        features = read_at(self.model, self.labelled.fit_rows, *step, erasures)
+        whitening = Whitening.of(features)
+        view = _View(features=features, labels=self.labelled.fit_labels, whitening=whitening)
+        if not erasures:
+            self.untouched[step] = view
+        return view
+
+    def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
+        """Columns `subset metric value n`, in the same order every time."""
+        answers = answer_table(self.model, self.asked, interventions)
+        subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
+        n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
+        records: list[dict[str, object]] = []
+        for metric in ANSWER_METRICS:
+            sums = np.bincount(numbers, weights=answers[metric].to_numpy(dtype=float))
+            means = {name: float(sums[i] / n[name]) for i, name in enumerate(n)}
+            if set(GAP) <= set(means):
+                means["-".join(GAP)] = means[GAP[0]] - means[GAP[1]]
+            records += [
+                {"subset": name, "metric": metric, "value": mean, "n": _size(name, n)}
+                for name, mean in means.items()
+            ]
+        return pd.DataFrame([*records, self._probed(interventions, at)])
+
+    def _probed(self, interventions: Sequence[Intervention], at: Step) -> dict[str, object]:
+        """Accuracy of a probe fitted anew, with the same folds every time."""
+        site, role = at
+        reading = read_held_out(
+            read_at(self.model, self.labelled.other_rows, site, role, interventions),
+            self.labelled.other_labels,
+            self.labelled.other_groups,
+            n_permutations=0,
+            inverse_penalties=(QUICK_INVERSE_PENALTY,),
+            rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
+        )
+        n = len(self.labelled.other_rows)
+        return {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy, "n": n}
+
+
+def _size(name: str, n: dict[str, int]) -> int:
+    """Rows behind a subset's mean, or behind the difference of two."""
+    return n[name] if name in n else n[GAP[0]] + n[GAP[1]]

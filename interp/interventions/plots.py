@@ -1,0 +1,203 @@
+"""Frame in, figure out: what ablations, knock-outs and erasures change, beside their controls.
+
+Filled markers are effects, open ones their controls; 95% t intervals over Stage-1 seeds.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
+from interp.interventions.erasure_analysis import ALL as EVERYWHERE
+from interp.interventions.erasure_analysis import GAP, PROBE_ACCURACY
+from interp.report.grid_tables import one_checkpoint, run_names
+from interp.report.palette import FAINT, INK, SUBSET_STYLES
+from interp.report.plots import METRIC_LABELS, style_figure
+from training.statistics import t_interval
+
+KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
+KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
+CELL = ["subset", "intervention", "site", "layer", "head", "route"]
+GAP_NAME = "-".join(GAP)
+READ_MARKS = {
+    "before": ("before", "line-ew-open", INK),
+    "after": ("tag erased", "circle", "#d02b2b"),
+    "control": ("control: as many random directions", "circle-open", FAINT),
+    "control_distance": ("control: as far in random directions", "diamond-open", FAINT),
+}
+
+
+ABOVE, NAMES, ABOVE_AND_BELOW = 100, 130, 280  # pixels
+
+
+def component_names(table: pd.DataFrame) -> list[str]:
+    """How figures name what was taken away: `z.0.2` (layer, head), `mlp_out.1`, a route's layer."""
+    return [
+        f"{row['route']} {'all' if row['layer'] == ALL else row['layer']}"
+        if row["route"]
+        else f"{row['site']}.{row['layer']}" + ("" if row["head"] == ALL else f".{row['head']}")
+        for row in table.to_dict("records")
+    ]
+
+
+def plot_ablation(
+    table: pd.DataFrame,
+    subsets: Sequence[str],
+    *,
+    metric: str = "answer_log_prob",
+    kind: str = QUESTION,
+) -> go.Figure:
+    """How much worse each subset is answered without each component or route: a panel for each.
+
+    Args:
+        table: Rows of an `ablation` table of one run and checkpoint, of one seed or more.
+        subsets: Those to show, from top to bottom.
+        metric: `answer_log_prob` or `exact_match`.
+        kind: `question` or `definition`.
+
+    Raises:
+        InputError: nothing of the subsets, or several runs or checkpoints.
+    """
+    chosen = (table["metric"] == metric) & (table["kind"] == kind)
+    cells = _checked(table.loc[chosen & table["subset"].isin(subsets)], subsets)
+    shown = [subset for subset in subsets if subset in set(cells["subset"])]
+    figure = make_subplots(
+        rows=len(shown), shared_xaxes=True, shared_yaxes=True,
+        subplot_titles=shown, vertical_spacing=0.3 / (len(shown) + 2),
+    )  # fmt: skip
+    names = list(dict.fromkeys(component_names(cells)))
+    for row, subset in enumerate(shown, start=1):
+        of_subset = cells.loc[cells["subset"] == subset]
+        for name in dict.fromkeys(of_subset["intervention"]):
+            part = of_subset.loc[of_subset["intervention"] == name]
+            label, color = KIND_NAMES.get(name, f"{name} ablation"), KIND_COLORS[name]
+            _add_means(figure, part, "effect", label, ("circle", color), row)
+            if name == KNOCK_OUT:
+                as_many = "control: as many other tokens"
+                _add_means(figure, part, "control", as_many, ("circle-open", color), row)
+    stage, step = one_checkpoint(cells)
+    height = ABOVE_AND_BELOW + 210 * len(shown)
+    title = f"What ablations change, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    style_figure(figure, title=title, height=height)
+    unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
+    figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-40)
+    _make_room(figure, height)
+    return figure
+
+
+def plot_erasure(
+    table: pd.DataFrame, *, target: str = "tag", metric: str = "answer_log_prob"
+) -> go.Figure:
+    """What is read and answered before and after erasing a target, and after random erasures.
+
+    Args:
+        table: Rows of an `erasure` table of one run and checkpoint.
+        target: What was erased.
+        metric: Of the answers; the top panel is the probe's accuracy.
+
+    Raises:
+        InputError: nothing of the target, or several runs or checkpoints.
+    """
+    wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
+    cells = _checked(table.loc[wanted], [target])
+    subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
+    figure = make_subplots(
+        rows=len(subsets) + 1, shared_xaxes=True, vertical_spacing=0.25 / (len(subsets) + 2),
+        subplot_titles=["probe fitted anew (chance .5)", *subsets],
+    )  # fmt: skip
+    for row, subset in enumerate([EVERYWHERE, *subsets], start=1):
+        part = cells.loc[cells["subset"] == subset]
+        for column, (label, symbol, color) in READ_MARKS.items():
+            _add_means(figure, part, column, label, (symbol, color), row)
+        title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
+        figure.update_yaxes(title=title.replace("(", "<br>(", 1), row=row)
+    figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
+    stage, step = one_checkpoint(cells)
+    title = f"Erasing {target} while questions are answered, Stage {stage}, step {step}"
+    height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
+    style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
+    figure.update_xaxes(type="category", tickangle=-30)
+    _make_room(figure, height)
+    return figure
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
+    """A column's mean, 95% t interval and number of seeds, for each cell in the table's order."""
+    groups = table.groupby(list(by), sort=False)[column]
+    intervals = groups.agg(lambda values: t_interval(values))
+    return pd.DataFrame(
+        {
+            "mean": groups.mean(),
+            "ci_low": [low for low, _ in intervals],
+            "ci_high": [high for _, high in intervals],
+            "n_seeds": groups.size(),
+        }
+    ).reset_index()
+
+
+def _checked(cells: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    if cells.empty:
+        raise InputError(f"the table has no rows of {', '.join(wanted)}; choose others")
+    one_checkpoint(cells)
+    if len(run_names(cells)) > 1:
+        raise InputError("the table holds several runs; choose the rows of one run_id")
+    return cells
+
+
+def _add_means(
+    figure: go.Figure,
+    cells: pd.DataFrame,
+    column: str,
+    label: str,
+    look: tuple[str, str],
+    row: int,
+) -> None:
+    """One marker with its interval for each cell; `look` is a symbol and a colour."""
+    erased = "role" in cells.columns
+    means = over_seeds(cells, ["site", "layer", "role"] if erased else CELL, column)
+    names = _place_names(means) if erased else component_names(means)
+    symbol, color = look
+    place: dict[str, Any] = {"row": row, "col": 1}
+    figure.add_scatter(
+        x=names,
+        y=means["mean"],
+        name=label,
+        legendgroup=label,
+        showlegend=not list(figure.select_traces({"name": label})),
+        mode="markers",
+        marker={"symbol": symbol, "color": color, "size": 9, "line": {"width": 2, "color": color}},
+        error_y={
+            "array": (means["ci_high"] - means["mean"]).fillna(0),
+            "color": color,
+            "thickness": 1.2,
+            "width": 3,
+        },
+        hovertemplate="%{x}: %{y:.3f} ± %{error_y.array:.3f}",
+        **place,
+    )
+
+
+def _make_room(figure: go.Figure, height: int) -> None:
+    """For the slanted names below the last panel, and the legend below those."""
+    inside = height - ABOVE_AND_BELOW
+    margin = {"t": ABOVE, "b": ABOVE_AND_BELOW - ABOVE}
+    legend = {"y": -NAMES / inside}
+    figure.update_layout(margin=margin, legend=legend, scattermode="group")
+
+
+def _place_names(means: pd.DataFrame) -> list[str]:
+    """`resid_post.0 at alias_last`, or `everywhere`."""
+    return [
+        "everywhere" if site == EVERYWHERE else f"{site}.{layer}<br>{role}"
+        for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
+    ]
+
+
+def _about(cells: pd.DataFrame) -> str:
+    n_seeds = len(set(cells["seed"]))
+    return f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"

@@ -1,0 +1,160 @@
+"""The report's sections about ablations and erasures, where the run folder has their tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
+from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
+from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
+from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint
+from interp.report.markup import Html, as_html, table_html
+from interp.report.sections import figure_html, note_html
+from training.runs import Run, read_table
+
+SHOWN = {
+    1: ("D1_CONS_QA1", "D2_INCONS_QA2", "QA7_UNSEEN"),
+    2: ("D5_CONS", "D6_CONS", "QA7_UNSEEN"),
+}
+"""By stage: either tag, and aliases that are never defined."""
+DEFINED = {1: ("D1_CONS_QA1", "D2_INCONS_QA2"), 2: ("D5_CONS", "D6_CONS")}
+N_LARGEST = 6
+
+
+def ablation_section(run: Run) -> Html | None:
+    """What the answers need, at the last checkpoint of each stage that was looked at."""
+    tables = _tables(run, "ablation")
+    if tables is None:
+        return None
+    rows, summary = tables
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
+        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, SHOWN[stage])}")
+        for metric in ("answer_log_prob", "exact_match"):
+            figure = plot_ablation(of_checkpoint, SHOWN[stage], metric=metric)
+            parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
+        definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
+        if set(DEFINED[stage]) & set(definitions["subset"]):
+            figure = plot_ablation(of_checkpoint, DEFINED[stage], kind=DEFINITION)
+            parts.append(figure_html(figure, f"ablation-{stage}-definitions"))
+    notes = (
+        "An effect is the change of a subset's mean when a component is replaced at all tokens, "
+        "or tokens of a route's destination no longer see its source. A head or MLP whose loss "
+        "changes nothing may have others that step in. The control of a route hides as many other "
+        "tokens, drawn at random; prompts of a toy are so short that it may hide the question."
+    )
+    return Html("<h2>Ablations and knock-outs</h2>\n" + "\n".join(parts) + note_html(notes))
+
+
+def erasure_section(run: Run) -> Html | None:
+    """What the answers lose with the tag, at the last checkpoint of each stage looked at."""
+    tables = _tables(run, "erasure")
+    if tables is None:
+        return None
+    rows, summary = tables
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
+        words = "".join(
+            f"<p>{as_html(erasure_sentence(cells, target))}</p>"
+            for target in dict.fromkeys(cells["target"])
+        )
+        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
+        for target in dict.fromkeys(cells["target"]):
+            figure = plot_erasure(of_checkpoint, target=target)
+            parts.append(figure_html(figure, f"erasure-{stage}-{target.replace('_', '-')}"))
+    notes = (
+        "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
+        "of others. Target tag: fitted to Stage-1 aliases (D1, D2) and applied to all; tag_stage2: "
+        "fitted to those of D5 and D6. Where no probe reads the tag before, there is nothing to "
+        "erase, and an unchanged answer says nothing about its use. Erasing at test time says what "
+        "the answer reads, not what training on the definition left behind."
+    )
+    return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + note_html(notes))
+
+
+def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
+    """What erasing a target everywhere does to its probe and to D5 minus D6.
+
+    Args:
+        cells: Rows of an `erasure_summary` of one checkpoint.
+        target: What was erased.
+    """
+    everywhere = cells.loc[(cells["target"] == target) & (cells["site"] == ALL)]
+    read = everywhere.loc[everywhere["metric"] == PROBE_ACCURACY].to_dict("records")
+    gaps = everywhere.loc[
+        (everywhere["subset"] == GAP_NAME) & (everywhere["metric"] == "answer_log_prob")
+    ].to_dict("records")
+    if not read:
+        return f"Target {target}: not erased everywhere."
+    probe = read[0]
+    words = (
+        f"Target {target}, erased at all sites and roles: a probe fitted anew reads "
+        f"{probe['after']:.2f} instead of {probe['before']:.2f} (random erasures "
+        f"{probe['control']:.2f}, chance .50)"
+    )
+    if not gaps:
+        return f"{words}."
+    gap = gaps[0]
+    return (
+        f"{words}; the log-probability gap of D5 over D6 is {gap['after']:.2f} instead of "
+        f"{gap['before']:.2f} nats (random erasures {gap['control']:.2f}; difference from them "
+        f"{_interval(gap)}, {_tested(gap)})."
+    )
+
+
+def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
+    """For each subset the interventions that change the answer's log-probability most."""
+    body = []
+    for subset in subsets:
+        chosen = (cells["subset"] == subset) & (cells["metric"] == "answer_log_prob")
+        of_subset = cells.loc[chosen & (cells["kind"] == QUESTION)]
+        of_subset = of_subset.sort_values("difference", key=abs, ascending=False, kind="stable")
+        for cell in of_subset.head(N_LARGEST).to_dict("records"):
+            what = "knock-out" if cell["intervention"] == KNOCK_OUT else cell["intervention"]
+            body.append(
+                (
+                    subset,
+                    f"{what} of {component_names(pd.DataFrame([cell]))[0]}",
+                    f"{cell['effect']:+.2f}",
+                    f"{cell['control']:+.2f}",
+                    _interval(cell),
+                    _tested(cell),
+                )
+            )
+    head = ("subset", "largest effects", "nats", "control", "difference [95% interval]", "p")
+    return table_html(head, body)
+
+
+def _interval(cell: dict[str, Any]) -> str:
+    """The difference with its interval, which one seed does not have."""
+    if cell["n_seeds"] < 2:
+        return f"{cell['difference']:+.2f}"
+    return f"{cell['difference']:+.2f} [{cell['ci_low']:+.2f}, {cell['ci_high']:+.2f}]"
+
+
+def _tested(cell: dict[str, Any]) -> str:
+    """The corrected p value, and that it cannot be small where there are few seeds."""
+    words = f"corrected p {cell['p_corrected']:.3g}, {cell['n_seeds']} seeds"
+    if cell["p_smallest"] > ALPHA:
+        words += f" (least possible p {cell['p_smallest']:.2g})"
+    return words
+
+
+def _tables(run: Run, name: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """This run's rows of an analysis and of its summary, if both are there."""
+    tables = []
+    for stem in (name, f"{name}_summary"):
+        path = run.folder / f"{stem}.parquet"
+        if not path.is_file():
+            return None
+        table = read_table(path)
+        table = table.loc[table["run_id"] == run.config.run_id]
+        if table.empty:
+            return None
+        tables.append(table)
+    return tables[0], tables[1]

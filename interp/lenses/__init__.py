@@ -1,0 +1,1 @@
+"""What would the model say if its residual stream ended here? Lenses and logit attribution."""

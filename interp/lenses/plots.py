@@ -1,0 +1,220 @@
+"""Frame in, figure out: what lenses read by layer and along training, and who writes the logit.
+
+Colours are those of the subsets. Filled markers and thick lines are the logit lens, open markers
+and thin lines the tuned lens. Intervals are over Stage-1 seeds; those of attributions over rows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from interp.report.grid_tables import one_checkpoint, ordered_states, run_names, state_names
+from interp.report.palette import FAINT, INK, SUBSET_STYLES, transparent
+from interp.report.plots import style_figure
+from training.statistics import t_interval
+
+PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
+LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
+"""Of each lens: the ending of its markers' name, and the width of its lines."""
+COMPARED = ("D5_CONS", "D6_CONS", "QA7_UNSEEN")
+"""Reliable tag, unreliable tag, and as the control aliases that were never defined."""
+
+
+def plot_lens(
+    summary: pd.DataFrame, subsets: Sequence[str] = COMPARED, *, guess: float | None = None
+) -> go.Figure:
+    """Log-probabilities that the lenses read by layer: a row of panels for each role.
+
+    Args:
+        summary: Rows of a `lens_summary` of one run and checkpoint.
+        subsets: Whose questions to compare; those that the table lacks are left out.
+        guess: What knowing the question alone gives, if known; see `grid_tables.question_only`.
+
+    Raises:
+        InputError: several checkpoints or runs, or none of the subsets.
+    """
+    cells = _of_subsets(summary, subsets)
+    stage, step = one_checkpoint(cells)
+    roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
+    quantities = [name for name in PANELS if name in set(cells["quantity"])]
+    figure = make_subplots(
+        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes=True,
+        column_titles=[PANELS[name] for name in quantities], horizontal_spacing=0.02,
+        vertical_spacing=0.12 / len(roles),
+    )  # fmt: skip
+    for row, role in enumerate(roles, start=1):
+        for col, quantity in enumerate(quantities, start=1):
+            panel = cells.loc[(cells["role"] == role) & (cells["quantity"] == quantity)]
+            panel = panel.assign(x=state_names(panel))
+            _add_curves(figure, panel, subsets, order=states, row=row, col=col)
+            if guess is not None and quantity == "answer":
+                _add_guess(figure, guess, row=row, col=col)
+        text = f"<b>at {role}</b><br>log-probability (nats)"
+        figure.update_yaxes(title=text, row=row, col=1)
+    title = f"What the lenses read, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    style_figure(figure, title=title, height=250 + 260 * len(roles))
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "tickangle": -30}
+    figure.update_xaxes(**axis, categoryarray=states)
+    figure.update_xaxes(title="state of the residual stream (site.layer)", row=len(roles))
+    figure.update_layout(legend={"y": -0.44 / len(roles)}, margin={"t": 100})
+    return figure
+
+
+def plot_lens_steps(
+    lens: pd.DataFrame,
+    subsets: Sequence[str] = COMPARED,
+    *,
+    role: str = "question_last",
+    quantity: str = "answer",
+    guess: float | None = None,
+) -> go.Figure:
+    """A lens along training: a panel for each state, checkpoints from left to right.
+
+    Args:
+        lens: Rows of a `lens` table of one run and stage, of one seed or more at several steps.
+        subsets: Whose questions to compare.
+        role: Where it is read.
+        quantity: What is read.
+        guess: As for `plot_lens`.
+
+    Raises:
+        InputError: several runs or stages, or nothing of that role and quantity.
+    """
+    read = lens.loc[(lens["role"] == role) & (lens["quantity"] == quantity)]
+    if len(set(read["stage"])) != 1:
+        raise InputError(f"rows of one stage with {quantity} at {role} are needed; choose others")
+    cells = _over_seeds(_of_subsets(read, subsets))
+    states, steps = ordered_states(cells), [str(step) for step in sorted(set(cells["step"]))]
+    figure = make_subplots(
+        cols=len(states), shared_yaxes=True, column_titles=states, horizontal_spacing=0.02
+    )
+    for col, state in enumerate(states, start=1):
+        panel = cells.loc[[name == state for name in state_names(cells)]]
+        panel = panel.assign(x=panel["step"].astype(str))
+        _add_curves(figure, panel, subsets, order=steps, row=1, col=col)
+        if guess is not None:
+            _add_guess(figure, guess, row=1, col=col)
+    title = f"{PANELS[quantity].capitalize()} at {role} along Stage {int(read['stage'].iloc[0])}"
+    style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=460)
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
+    figure.update_xaxes(title="training step (not to scale)")
+    figure.update_yaxes(title="log-probability (nats)", col=1)
+    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
+    return figure
+
+
+def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
+    """What each component writes into the answer's logit: mean over rows, 95% t interval.
+
+    The last bar is the sum of all: the answer's logit above the mean logit of the vocabulary.
+
+    Args:
+        frame: Of `attribute_logits`; a column `subset`, where there is one, makes a bar for each.
+        title: What the rows are.
+    """
+    if "subset" not in frame.columns:
+        frame = frame.assign(subset="")
+    sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
+    frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
+    figure, counts = go.Figure(), []
+    for subset in dict.fromkeys(frame["subset"]):
+        rows = frame.loc[frame["subset"] == subset]
+        bars = rows.groupby(["component", "layer"], sort=False)["logit"]
+        means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
+        counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
+        style = SUBSET_STYLES.get(str(subset))
+        half = (means - lows).fillna(0)
+        figure.add_bar(
+            x=[c if layer < 0 or c == "embed" else f"{c}.{layer}" for c, layer in means.index],
+            y=means.to_numpy(),
+            name=str(subset),
+            showlegend=bool(subset),
+            marker={"color": style.color if style else FAINT},
+            error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
+            hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
+        )
+    about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
+    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
+    figure.update_xaxes(title="component that writes into the residual stream")
+    figure.update_yaxes(title="part of the answer's logit (logits)", zeroline=True)
+    figure.update_layout(barmode="group")
+    return figure
+
+
+def _of_subsets(table: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
+    cells = table.loc[table["subset"].isin(subsets)]
+    if cells.empty:
+        known = ", ".join(sorted(set(table["subset"]))) or "none"
+        raise InputError(f"no rows of {', '.join(subsets)}; choose subsets among {known}")
+    if len(run_names(cells)) > 1:
+        raise InputError("the table holds several runs; choose the rows of one run_id")
+    return cells
+
+
+def _over_seeds(lens: pd.DataFrame) -> pd.DataFrame:
+    """Mean and t interval of each subset, lens, state and step."""
+    seeds = lens.groupby(["subset", "lens", "site", "layer", "step"])["log_prob"]
+    return pd.DataFrame(
+        {
+            "log_prob": seeds.mean(),
+            "ci_low": seeds.agg(lambda values: t_interval(values)[0]),
+            "ci_high": seeds.agg(lambda values: t_interval(values)[1]),
+            "n_seeds": seeds.size(),
+        }
+    ).reset_index()
+
+
+def _add_curves(
+    figure: go.Figure,
+    panel: pd.DataFrame,
+    subsets: Sequence[str],
+    *,
+    order: list[str],
+    row: int,
+    col: int,
+) -> None:
+    """A curve with its band for each subset and lens, along the column `x` in the given order."""
+    for lens, (ending, width) in LENS_MARKS.items():
+        for subset in subsets:
+            curve = panel.loc[(panel["subset"] == subset) & (panel["lens"] == lens)]
+            if curve.empty:
+                continue
+            curve = curve.iloc[np.argsort([order.index(x) for x in curve["x"]])]
+            style, name = SUBSET_STYLES[subset], f"{subset}, {lens} lens"
+            low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
+            place: dict[str, Any] = {"legendgroup": name, "row": row, "col": col}
+            if np.isfinite(low).all():
+                figure.add_scatter(
+                    x=[*curve["x"], *curve["x"].iloc[::-1]], y=np.concatenate([high, low[::-1]]),
+                    fill="toself", fillcolor=transparent(style.color, 0.1), line={"width": 0},
+                    mode="lines", hoverinfo="skip", showlegend=False, **place,
+                )  # fmt: skip
+            figure.add_scatter(
+                x=curve["x"], y=curve["log_prob"], name=name, showlegend=row == col == 1,
+                mode="lines+markers",
+                line={"color": style.color, "dash": style.dash, "width": width},
+                marker={"symbol": style.symbol + ending, "size": 9},
+                customdata=curve[["ci_low", "ci_high"]].to_numpy(),
+                hovertemplate="%{x}: %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]",
+                **place,
+            )  # fmt: skip
+
+
+def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
+    """What knowing the question alone gives."""
+    place: dict[str, Any] = {"row": row, "col": col, "annotation_position": "top left"}
+    text = {"text": f"question alone: {guess:.2f}", "font": {"color": FAINT, "size": 12}}
+    line = {"dash": "dot", "color": FAINT, "width": 1.2}
+    figure.add_hline(guess, line=line, annotation=text, **place)
+
+
+def _about(cells: pd.DataFrame) -> str:
+    """What markers, bands and lines mean."""
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
+    seeds = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    return f"{seeds}; filled markers, thick lines: logit lens; open, thin: tuned lens"

@@ -1,0 +1,1 @@
+"""Which activation carries the answer? Exact and attributed patches; `analysis` has the grid."""

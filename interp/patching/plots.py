@@ -1,0 +1,298 @@
+"""Frame in, figure out: patching grids beside their control, heads, attribution beside exact.
+
+An effect of 0 is the unpatched prompt, 1 the prompt that the activation comes from.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from data.vocabulary import SUBSETS
+from interp.addresses import SITE_HOOKS, TokenRole
+from interp.patching.analysis import attribution_correlation
+from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.wording import ENDS, correlation_words, patch_caption
+from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
+from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.plots import style_figure
+
+READINGS = {"effect": "effect", "control": "control: another pair"}
+CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 84, 210  # pixels
+SITE_MARKS = (
+    "circle",
+    "diamond",
+    "square",
+    "cross",
+    "x",
+    "triangle-up",
+    "star",
+    "hexagon",
+    "bowtie",
+)
+COLOR_AXIS = {
+    "cmin": -1,
+    "cmax": 1,
+    "colorscale": "RdBu",
+    "colorbar": {"title": "effect", "thickness": 14, "tickvals": [-1, -0.5, 0, 0.5, 1]},
+}
+SPREAD = 0.17
+"""How far the two subsets lie from the middle of a rank, of the width of a rank."""
+
+
+def plot_patching(
+    summary: pd.DataFrame, *, direction: str = "denoise", metric: str = "logit_diff"
+) -> go.Figure:
+    """Sites by roles: the effect and its control for each subset, whole sites without heads.
+
+    ▲ marks cells that do more than the control after correction, ▼ those that do less.
+
+    Args:
+        summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs.
+        direction: `denoise` or `noise`.
+        metric: What is read.
+
+    Raises:
+        InputError: several runs, checkpoints or kinds of pairs, or nothing of the sort.
+    """
+    grid = _of_grid(summary, direction, metric)
+    cells = grid.loc[grid["head"] < 0]
+    if cells.empty:
+        raise InputError("the table has heads only; patch whole sites too, or plot the heads")
+    subsets, states, roles = _subsets(cells), ordered_states(cells), _ordered_roles(cells)
+    titles = [f"<b>{name}</b>, {words}" for name in subsets for words in READINGS.values()]
+    figure = make_subplots(
+        cols=len(titles), shared_yaxes=True, column_titles=titles, horizontal_spacing=0.012
+    )
+    places = [(name, reading) for name in subsets for reading in READINGS]
+    for col, (name, reading) in enumerate(places, start=1):
+        panel = cells.loc[cells["subset"] == name]
+        figure.add_trace(_effect_map(panel, reading), row=1, col=col)
+    caption = patch_caption(cells, subsets)
+    below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
+    height = 100 + below + CELL_HEIGHT * len(states)
+    title = f"Activation patching: {_about(cells)}"
+    style_figure(figure, title=title, height=height)
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
+    figure.update_xaxes(**axis, categoryarray=roles, tickangle=-25)
+    figure.update_xaxes(title={"text": "role of the patched token", "standoff": 6})
+    figure.update_yaxes(**axis, categoryarray=states)
+    figure.update_yaxes(title="patched site.layer", col=1)
+    margin = {"b": below, "l": 130, "t": 100}
+    figure.update_layout(coloraxis=COLOR_AXIS, margin=margin)
+    _add_caption(figure, caption)
+    return figure
+
+
+def plot_patched_heads(
+    table: pd.DataFrame, *, direction: str = "denoise", metric: str = "logit_diff"
+) -> go.Figure:
+    """Single heads, strongest first within each layer and seed; the control of each in grey.
+
+    A head of one seed is not the head of that number in another, so ranks are compared instead. As
+    the ranking is by the very effect that is shown, the first ranks lie too high, also by chance.
+
+    Args:
+        table: Rows of a `patching` table of one run, checkpoint and kind of pairs.
+        direction: `denoise` or `noise`.
+        metric: What is read.
+
+    Raises:
+        InputError: as for `plot_patching`, or there are no heads.
+    """
+    grid = _of_grid(table, direction, metric)
+    heads = grid.loc[(grid["head"] >= 0) & (grid["role"] != EVERYWHERE)]
+    if heads.empty:
+        raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
+    ranked = _ranked(heads)
+    subsets, roles = _subsets(ranked), _ordered_roles(ranked)
+    slots = list(dict.fromkeys(ranked.sort_values(["site", "layer", "rank"])["slot"]))
+    figure = make_subplots(rows=len(roles), shared_xaxes=True, vertical_spacing=0.15 / len(roles))
+    for row, role in enumerate(roles, start=1):
+        for place, subset in enumerate(subsets):
+            is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
+            middle = (2 * place + 1 - len(subsets)) * SPREAD
+            _add_ranks(figure, ranked.loc[is_here], slots, shift=middle, row=row)
+        figure.update_yaxes(title=f"<b>at {role}</b><br>effect (share)", row=row)
+    about = (
+        f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
+        "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"
+    )
+    title = f"Single heads: {_about(ranked)}<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
+    figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
+    figure.update_xaxes(ticktext=slots, title="site.layer, rank of the head", row=len(roles))
+    shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
+    space = 0.06 * float(np.nanmax(shown) - np.nanmin(shown))
+    limits = [float(np.nanmin(shown)) - space, float(np.nanmax(shown)) + space]
+    figure.update_yaxes(range=limits, zeroline=True)
+    below = -80 / (HEADS_HEIGHT * len(roles))
+    figure.update_layout(legend={"y": below}, margin={"t": 100, "b": 90, "l": 90})
+    return figure
+
+
+def plot_attribution_patching(
+    table: pd.DataFrame, *, direction: str = "denoise", metric: str = "logit_diff"
+) -> go.Figure:
+    """The linear estimate against the exact effect: a dot for each cell and seed.
+
+    Takes and refuses what `plot_patched_heads` does, except that heads are not needed.
+    """
+    cells = _of_grid(table, direction, metric)
+    correlations = attribution_correlation(cells)
+    subsets, sites = _subsets(cells), [name for name in SITE_HOOKS if name in set(cells["site"])]
+    titles = [
+        f"<b>{name}</b>, {correlation_words(correlations.loc[correlations['subset'] == name])}"
+        for name in subsets
+    ]
+    figure = make_subplots(
+        cols=len(subsets), subplot_titles=titles, shared_yaxes="all",  # pyright: ignore[reportArgumentType]
+        shared_xaxes="all", horizontal_spacing=0.04,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+    values = np.append(cells[["effect", "attribution"]].to_numpy(), [0.0, 1.0])
+    ends = [float(values.min()), float(values.max())]
+    for col, subset in enumerate(subsets, start=1):
+        figure.add_scatter(
+            x=ends, y=ends, mode="lines", line={"color": FAINT, "dash": "dot", "width": 1.2},
+            hoverinfo="skip", showlegend=False, row=1, col=col,
+        )  # fmt: skip
+        for site, symbol in zip(sites, SITE_MARKS, strict=False):
+            panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
+            _add_estimates(figure, panel, symbol, col=col)
+    about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
+    title = f"Attribution patching: {_about(cells)}<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=520)
+    figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
+    figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
+    figure.update_layout(margin={"t": 110})
+    return figure
+
+
+def _of_grid(table: pd.DataFrame, direction: str, metric: str) -> pd.DataFrame:
+    """The rows of one direction and metric, of one run, checkpoint and kind of pairs."""
+    grid = table.loc[(table["direction"] == direction) & (table["metric"] == metric)]
+    if grid.empty:
+        known = sorted(set(zip(table["direction"], table["metric"], strict=True)))
+        listed = ", ".join(" ".join(each) for each in known) or "nothing"
+        raise InputError(f"the table has no {direction} {metric}; it has {listed}")
+    if len(run_names(grid)) > 1 or len(set(grid["pair_kind"])) > 1:
+        raise InputError("the table holds several runs or kinds of pairs; choose the rows of one")
+    one_checkpoint(grid)
+    return grid
+
+
+def _subsets(cells: pd.DataFrame) -> list[str]:
+    return [name for name in SUBSETS if name in set(cells["subset"])]
+
+
+def _ordered_roles(cells: pd.DataFrame) -> list[str]:
+    return [role for role in (*map(str, TokenRole), EVERYWHERE) if role in set(cells["role"])]
+
+
+def _about(cells: pd.DataFrame) -> str:
+    """What was done, to which pairs, where."""
+    stage, step = one_checkpoint(cells)
+    kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
+    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, Stage {stage}, step {step}"
+
+
+def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
+    """One panel; only effects were tested, against their control."""
+    values = cells[reading].to_numpy()
+    marks = [_mark(cell) if reading == "effect" else "" for cell in cells.to_dict("records")]
+    known = ["difference", "ci_low", "ci_high", "p_value", "p_corrected", "attribution"]
+    hover = (
+        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]:+.3f} "
+        "[%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]<br>p %{customdata[3]:.3g}, corrected "
+        "%{customdata[4]:.3g}<br>attribution %{customdata[5]:.3f}"
+    )
+    return go.Heatmap(
+        x=cells["role"],
+        y=state_names(cells),
+        z=values,
+        # Adding 0 makes -0.0 plain 0.
+        text=[
+            "–" if value != value else f"{value:.2f}{mark}"
+            for value, mark in zip(values.round(2) + 0, marks, strict=True)
+        ],
+        customdata=cells[known].to_numpy(),
+        texttemplate="%{text}",
+        textfont={"size": 12},
+        hovertemplate=f"{hover}<extra>{cells['subset'].iloc[0]}, {READINGS[reading]}</extra>",
+        coloraxis="coloraxis",
+        xgap=2,
+        ygap=2,
+    )
+
+
+def _mark(cell: dict[str, Any]) -> str:
+    """Whether the effect differs from its control after correction, and whither."""
+    if not cell["p_corrected"] <= ALPHA:
+        return ""
+    return " ▲" if cell["difference"] > 0 else " ▼"
+
+
+def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
+    """With `rank`, from 1, within each layer, role and seed, and `slot`, its name on the axis."""
+    within = ["subset", "site", "layer", "role", "seed"]
+    ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
+    slots = [f"{state} #{rank}" for state, rank in zip(state_names(heads), ranks, strict=True)]
+    return heads.assign(rank=ranks, slot=slots)
+
+
+def _add_ranks(
+    figure: go.Figure, ranked: pd.DataFrame, slots: Sequence[str], *, shift: float, row: int
+) -> None:
+    """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
+    subset = str(ranked["subset"].iloc[0])
+    style = SUBSET_STYLES[subset]
+    series = {
+        "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
+        "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
+    }
+    for column, (sideways, color, symbol, name) in series.items():
+        middles = np.array([slots.index(slot) + shift + sideways for slot in ranked["slot"]])
+        figure.add_scatter(
+            x=middles, y=ranked[column], mode="markers", name=name, legendgroup=name,
+            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 6},
+            opacity=0.65, customdata=ranked[["seed", "layer", "head"]].to_numpy(),
+            hovertemplate="seed %{customdata[0]}, head %{customdata[1]}.%{customdata[2]}: "
+            f"%{{y:.3f}}<extra>{name}</extra>",
+            row=row, col=1,
+        )  # fmt: skip
+        means = [(x, ranked.loc[middles == x, column].mean()) for x in np.unique(middles)]
+        figure.add_scatter(
+            x=[end for x, _ in means for end in (x - 0.07, x + 0.07, None)],
+            y=[end for _, mean in means for end in (mean, mean, None)],
+            mode="lines", line={"color": INK if column == "effect" else NULL_COLOR, "width": 2.4},
+            hoverinfo="skip", showlegend=False, legendgroup=name, row=row, col=1,
+        )  # fmt: skip
+
+
+def _add_estimates(figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: int) -> None:
+    """One site's cells in one panel."""
+    if panel.empty:
+        return
+    site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
+    figure.add_scatter(
+        x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
+        name=f"{subset}, {site}",
+        marker={"color": SUBSET_STYLES[subset].color, "symbol": symbol, "size": 7},
+        customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
+        hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
+        "%{customdata[3]}: exact %{x:.3f}, attribution %{y:.3f}",
+        row=1, col=col,
+    )  # fmt: skip
+
+
+def _add_caption(figure: go.Figure, lines: Sequence[str]) -> None:
+    """Lines of text below the axis."""
+    figure.add_annotation(
+        text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", xanchor="left",
+        yanchor="top", xshift=-110, yshift=-AXIS_HEIGHT, align="left", showarrow=False,
+        font={"color": FAINT, "size": 12.5},
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""The report's section about patching, where the run folder has its tables."""
+
+import pandas as pd
+
+from data.vocabulary import COMPARED, SUBSETS, Stage
+from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
+from interp.patching.wording import ENDS, patch_sentences
+from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.markup import Html, as_html
+from interp.report.sections import figure_html, note_html
+from training.runs import Run, read_table
+
+METRICS = ("logit_diff", "answer_log_prob", "probability")
+"""The first of these that a table has is shown."""
+NOTES = (
+    "A pair is two prompts that differ in one thing, each with its own answer. Denoising asks what "
+    "suffices to bring the clean answer back, noising what it needs. The effect is a share of the "
+    "metric between the two prompts, of means over pairs, and not clipped. The control puts in "
+    "another pair's activation, of the same question where there is one, whose answer is neither "
+    "of the two: about one half of a logit difference goes with any that takes the right answer "
+    "away and brings a third. Heads of different seeds cannot be matched and are ranked within "
+    "each seed. Attribution is the linear estimate from one gradient, (donor − base) · gradient."
+)
+
+
+def patching_section(run: Run) -> Html | None:
+    """What carries the answer at the last checkpoint of each stage that was patched."""
+    summary, table = _table(run, "patching_summary"), _table(run, "patching")
+    if summary is None or table is None:
+        return None
+    parts = []
+    for at_checkpoint in last_checkpoints(summary):
+        stage, step = one_checkpoint(at_checkpoint)
+        rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
+        for kind in sorted(set(at_checkpoint["pair_kind"])):
+            parts.append(f"<h3>Stage {stage}, step {step}: {kind} pairs</h3>")
+            parts.append(
+                _kind_html(
+                    rows.loc[rows["pair_kind"] == kind],
+                    at_checkpoint.loc[at_checkpoint["pair_kind"] == kind],
+                    name=f"patching-{stage}-{kind.replace('_', '-')}",
+                )
+            )
+    return Html("<h2>Patching</h2>\n" + "\n".join(parts) + note_html(NOTES))
+
+
+def _kind_html(rows: pd.DataFrame, cells: pd.DataFrame, *, name: str) -> Html:
+    """Sentences and figures of one checkpoint and kind of pairs."""
+    metric = next(each for each in METRICS if each in set(cells["metric"]))
+    directions = [
+        each for each in ENDS if each in set(cells.loc[cells["metric"] == metric, "direction"])
+    ]
+    sentences = patch_sentences(rows, cells, _compared_first(cells), metric=metric)
+    words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
+    figures = {}
+    if (cells["head"] < 0).to_numpy().any():
+        for direction in directions:
+            grid = plot_patching(cells, direction=direction, metric=metric)
+            figures[f"{name}-{direction}"] = grid
+    first = {"direction": directions[0], "metric": metric}
+    if ((rows["head"] >= 0) & (rows["role"] != EVERYWHERE)).to_numpy().any():
+        figures[f"{name}-heads"] = plot_patched_heads(rows, **first)
+    figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
+    drawn = "".join(figure_html(figure, key) for key, figure in figures.items())
+    return Html(f'<div class="result">{words}</div>\n{drawn}')
+
+
+def _compared_first(cells: pd.DataFrame) -> list[str]:
+    """The subsets of a table, those first whose definitions are new in its stage."""
+    stage, _ = one_checkpoint(cells)
+    order = dict.fromkeys((*COMPARED[Stage(stage)], *SUBSETS))
+    return [name for name in order if name in set(cells["subset"])]
+
+
+def _table(run: Run, name: str) -> pd.DataFrame | None:
+    """This run's rows of a table in its folder, if it is there."""
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table

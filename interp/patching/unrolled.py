@@ -1,0 +1,297 @@
+"""The forward pass of a hooked model, so that it can go on from any layer and position.
+
+A sweep of interventions repeats most of its work: blocks below the edit, positions before it, and
+the last block and the unembedding at positions that nobody reads. `UnrolledModel` computes each of
+these once, from the weights of the view itself: GPT-NeoX (parallel or sequential residual), GPT-2,
+GPT-Neo and Llama, with rotary or learned positions, grouped key and value heads, local attention.
+
+    unrolled = UnrolledModel(model)
+    base = unrolled.trace(tokens)                    # every site of every layer
+    logits = unrolled.go_on(resid, layer, base, kept=1)
+
+Before anything else its logits are held against the view's, so an architecture that it does not
+know is refused and never approximated.
+"""
+
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data.errors import InputError
+from interp.hooked import HookedModel
+from interp.patching.unrolled_weights import attention_weights, causal_mask
+
+PARITY_TOKENS = 12
+"""Positions at which the two passes are compared, at least."""
+_PROVEN: WeakSet[nn.Module] = WeakSet()
+"""Bridges that were computed right once; a view that becomes another function gets a new one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Everything that a forward pass computed, by site name and layer.
+
+    `resid_pre` has one more entry: what
+    the final norm reads. Head sites
+    are `[batch, pos, head, d_head]`, the others `[batch, pos, d_model]`; queries and keys are those
+    before rotation, as at TransformerLens's hooks.
+    """
+
+    sites: dict[str, list[Tensor]] = field(default_factory=dict)
+    rotated_k: list[Float[Tensor, "batch head pos d_head"]] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> list[Tensor]:
+        """The site's activation at each layer."""
+        return self.sites[name]
+
+    def of_rows(self, rows: Int[Tensor, " chosen"]) -> "Trace":
+        """The trace of these prompts, in this order."""
+        sites = {name: [each[rows] for each in layers] for name, layers in self.sites.items()}
+        return Trace(sites=sites, rotated_k=[each[rows] for each in self.rotated_k])
+
+    def detached(self) -> "Trace":
+        """The same numbers without a graph."""
+        sites = {name: [each.detach() for each in layers] for name, layers in self.sites.items()}
+        return Trace(sites=sites, rotated_k=[each.detach() for each in self.rotated_k])
+
+    def keep(self, name: str, activation: Tensor) -> Tensor:
+        """Adds the next layer's activation and returns it."""
+        self.sites.setdefault(name, []).append(activation)
+        return activation
+
+
+class UnrolledModel:
+    """A hooked model's weights in a forward pass of our own; read only."""
+
+    def __init__(self, model: HookedModel) -> None:
+        """Takes the weights as they are now.
+
+        Raises:
+            InputError: hooks are on the view, or it computes something that is not known here.
+        """
+        model.refuse_hooks("a sweep")
+        self.model = model
+        self.n_layers, self.d_head = model.n_layers, model.d_head
+        self.is_parallel = bool(model.bridge.cfg.parallel_attn_mlp)
+        blocks = list(model.bridge.blocks)
+        self._ln1 = [block.ln1.original_component for block in blocks]
+        self._ln2 = [block.ln2.original_component for block in blocks]
+        self._mlp = [block.mlp.original_component for block in blocks]
+        with torch.no_grad():
+            self._attention = [attention_weights(model, layer) for layer in range(self.n_layers)]
+        self._rotary: nn.Module | None = None
+        if hasattr(model.bridge, "rotary_emb"):
+            self._rotary = model.bridge.rotary_emb.original_component
+        if model.bridge not in _PROVEN:
+            self._check_parity()
+            _PROVEN.add(model.bridge)
+
+    @property
+    def W_O(self) -> list[Float[Tensor, "head d_head d_model"]]:
+        """How each head writes into the residual stream, by layer."""
+        return [attention.W_O for attention in self._attention]
+
+    def n_heads_at(self, site: str) -> int:
+        """Number of heads that a head site has."""
+        a = self._attention[0]
+        return a.n_kv_heads if site in ("k", "v") else a.n_heads
+
+    def trace(self, tokens: Int[Tensor, "batch pos"]) -> Trace:
+        """A whole pass over prompts of one length.
+
+        It has a graph, from the embedding on, unless under `torch.no_grad`.
+        """
+        hook = "blocks.0.hook_resid_pre"
+        _, cache = self.model.run_with_cache(tokens, [hook])
+        x = cache[hook]
+        if torch.is_grad_enabled():
+            x = x.requires_grad_()
+        trace = Trace()
+        for layer in range(self.n_layers):
+            trace.keep("resid_pre", x)
+            q, k, v = self.project(x, layer)
+            for name, heads in (("q", q), ("k", k), ("v", v)):
+                trace.keep(name, heads)
+            rotated = self._rotated(k, _positions(0, k)).transpose(1, 2)
+            trace.rotated_k.append(rotated)
+            z = trace.keep("z", self.attend(q, rotated, v, layer))
+            attn_out = trace.keep("attn_out", self.write(z, layer))
+            if self.is_parallel:
+                mlp_out = trace.keep("mlp_out", self.mlp(x, layer))
+            else:
+                mid = trace.keep("resid_mid", x + attn_out)
+                mlp_out = trace.keep("mlp_out", self.mlp(mid, layer))
+            x = trace.keep("resid_post", x + attn_out + mlp_out)
+        trace.keep("resid_pre", x)
+        return trace
+
+    def logits(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
+        """Final norm and unembedding."""
+        return self.model.final_norm(resid) @ self.model.W_U + self.model.b_U
+
+    def go_on(
+        self,
+        resid: Float[Tensor, "cell batch suffix d_model"],
+        layer: int,
+        base: Trace,
+        *,
+        edited: Int[Tensor, "cell batch"] | None = None,
+        kept: int = 1,
+    ) -> Float[Tensor, "cell batch kept d_vocab"]:
+        """Logits at the last positions of passes that differ from `base` from some point on.
+
+        Args:
+            resid: Residual stream entering `layer`, at the last positions, whatever was edited.
+            layer: The next block to run; `n_layers` runs none.
+            base: The pass that the positions before `resid` are taken from.
+            edited: Where `resid` differs from the base, if at one position (counted in `resid`) of
+                each row; saves most of the next block.
+            kept: Logits at so many last positions.
+        """
+        n_cells, n_rows, suffix, _ = resid.shape
+        x = resid.flatten(0, 1)
+        for number in range(layer, self.n_layers):
+            last = kept if number == self.n_layers - 1 else suffix
+            at = edited.flatten() if edited is not None and number == layer else None
+            x = self._block(x, number, base, at, last=last)
+        return self.logits(x[:, -kept:]).unflatten(0, (n_cells, n_rows))
+
+    def project(
+        self, resid: Float[Tensor, "batch pos d_model"], layer: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys (both before rotation) and values, each `[batch, pos, head, d_head]`."""
+        a = self._attention[layer]
+        flat = torch.addmm(a.b_QKV, self._ln1[layer](resid).flatten(0, 1), a.W_QKV)
+        heads = flat.view(*resid.shape[:2], -1, self.d_head)
+        q, k, v = heads.split([a.n_heads, a.n_kv_heads, a.n_kv_heads], dim=2)
+        return q, k, v
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch query head d_head"],
+        rotated_k: Float[Tensor, "batch kv_head key d_head"],
+        v: Float[Tensor, "batch key kv_head d_head"],
+        layer: int,
+    ) -> Float[Tensor, "batch query head d_head"]:
+        """What each head gathers for the last positions, whose queries are given unrotated."""
+        a = self._attention[layer]
+        n_keys, n_queries = rotated_k.shape[2], q.shape[1]
+        first = n_keys - n_queries
+        queries = self._rotated(q, _positions(first, q)).transpose(1, 2)
+        values = v.transpose(1, 2)
+        if a.n_kv_heads != a.n_heads:
+            repeats = a.n_heads // a.n_kv_heads
+            rotated_k = rotated_k.repeat_interleave(repeats, 1)
+            values = values.repeat_interleave(repeats, 1)
+        mask = None
+        if n_queries > 1 or (a.window is not None and a.window < n_keys):
+            mask = causal_mask(first, n_keys, a.window, q.device)
+        z = functional.scaled_dot_product_attention(
+            queries, rotated_k, values, attn_mask=mask, scale=a.scale
+        )
+        return z.transpose(1, 2)
+
+    def write(
+        self, z: Float[Tensor, "batch pos head d_head"], layer: int
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """What attention adds to the residual stream."""
+        a = self._attention[layer]
+        return z.flatten(2) @ a.W_O.flatten(0, 1) + a.b_O
+
+    def mlp(
+        self, resid: Float[Tensor, "*batch d_model"], layer: int
+    ) -> Float[Tensor, "*batch d_model"]:
+        """What the MLP adds to the residual stream that it reads, its norm included."""
+        return self._mlp[layer](self._ln2[layer](resid))
+
+    def _block(
+        self,
+        x: Float[Tensor, "row suffix d_model"],
+        layer: int,
+        base: Trace,
+        edited: Int[Tensor, " row"] | None,
+        *,
+        last: int,
+    ) -> Float[Tensor, "row last d_model"]:
+        """One block at the last positions, of which the `last` are needed further on.
+
+        Where each row was `edited` at one position, all others project to what the base did.
+        """
+        q, keys, v = self._attended(x, layer, base, edited)
+        q = q[:, -last:]
+        attn_out = self.write(self.attend(q, keys.transpose(1, 2), v, layer), layer)
+        if not self.is_parallel:
+            mid = x[:, -last:] + attn_out
+            return mid + self.mlp(mid, layer)
+        if edited is None or last < x.shape[1]:
+            return x[:, -last:] + attn_out + self.mlp(x[:, -last:], layer)
+        rows = torch.arange(len(x), device=x.device)
+        mlp_out = _repeated(base["mlp_out"][layer][:, -last:], len(x))
+        mlp_out[rows, edited] = self.mlp(x[rows, edited], layer)
+        return x + attn_out + mlp_out
+
+    def _attended(
+        self,
+        x: Float[Tensor, "row suffix d_model"],
+        layer: int,
+        base: Trace,
+        edited: Int[Tensor, " row"] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of the last positions, rotated keys and values of all."""
+        first = base["k"][layer].shape[1] - x.shape[1]
+        keys = _repeated(base.rotated_k[layer].transpose(1, 2), len(x))
+        values = _repeated(base["v"][layer], len(x))
+        if edited is None:
+            q, k, v = self.project(x, layer)
+            keys[:, first:], values[:, first:] = self._rotated(k, _positions(first, k)), v
+            return q, keys, values
+        rows = torch.arange(len(x), device=x.device)
+        q, k, v = self.project(x[rows, edited][:, None], layer)
+        places = first + edited
+        keys[rows, places] = self._rotated(k, places[:, None])[:, 0]
+        values[rows, places] = v[:, 0]
+        queries = _repeated(base["q"][layer][:, first:], len(x))
+        queries[rows, edited] = q[:, 0]
+        return queries, keys, values
+
+    def _rotated(
+        self,
+        heads: Float[Tensor, "batch pos head d_head"],
+        positions: Int[Tensor, "#batch pos"],
+    ) -> Float[Tensor, "batch pos head d_head"]:
+        """Rotary position encoding of the first dimensions, two halves against each other."""
+        if self._rotary is None:
+            return heads
+        cos, sin = (each[:, :, None] for each in self._rotary(heads, positions))
+        turned, rest = heads[..., : cos.shape[-1]], heads[..., cos.shape[-1] :]
+        low, high = turned.chunk(2, -1)
+        turned = turned * cos + torch.cat([-high, low], -1) * sin
+        return torch.cat([turned, rest], -1) if rest.shape[-1] else turned
+
+    @torch.no_grad()
+    def _check_parity(self) -> None:
+        beyond = [a.window + 2 for a in self._attention if a.window is not None]
+        n = min(max([PARITY_TOKENS, *beyond]), self.model.n_ctx)
+        tokens = (torch.arange(n) * 7919 % self.model.d_vocab)[None].to(self.model.device)
+        own = self.logits(self.trace(tokens)["resid_pre"][-1]).float()
+        theirs = self.model.logits(tokens).float()
+        difference = (own - theirs).abs().max().item()
+        rounding = 64 * torch.finfo(self.model.W_U.dtype).eps * theirs.abs().max().item()
+        if not difference <= max(1e-4, rounding):
+            raise InputError(
+                f"{self.model.architecture} computes something that this sweep does not know (its "
+                f"logits differ by {difference:.2g}); use attribution or `HookedModel.hooks`"
+            )
+
+
+def _positions(first: int, heads: Tensor) -> Int[Tensor, "1 pos"]:
+    return torch.arange(first, first + heads.shape[1], device=heads.device)[None]
+
+
+def _repeated(base: Float[Tensor, "batch ..."], n_rows: int) -> Float[Tensor, "row ..."]:
+    """The base's rows for every cell, to be written into."""
+    return base.repeat(n_rows // len(base), *[1] * (base.ndim - 1))

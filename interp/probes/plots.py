@@ -1,0 +1,145 @@
+"""Frame in, figure out: heat-maps of probes over roles and states, real beside control.
+
+A state is named by site and layer; layers go upwards. Accuracies are means over Stage-1 seeds.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from interp.addresses import TokenRole
+from interp.probes.targets import Target
+from interp.probes.wording import probe_caption
+from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
+from interp.report.palette import FAINT
+from interp.report.plots import style_figure
+
+READINGS = {
+    "accuracy": "unseen aliases",
+    "null_accuracy": "null: permuted labels",
+    "seen_accuracy": "seen aliases",
+    "control_accuracy": "control: random labels",
+}
+"""Columns of the figure; each real accuracy has its control to the right."""
+CAPTION_LINE, CELL_HEIGHT, BAR_HEIGHT = 18, 34, 280  # pixels
+WITHOUT_ANGLE = 2
+"""So many roles have room for their names side by side."""
+
+
+def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
+    """Real accuracy beside its control, for each target (and run), state and role.
+
+    ▲ marks cells that read better than their permuted labels after correction, ▼ worse ones. The
+    colour says how far a reading is from chance, on the same scale everywhere.
+
+    Args:
+        summary: Rows of a `probes_summary` of one checkpoint, of one run or several.
+        probe: `logistic` or `mass_mean`.
+
+    Raises:
+        InputError: the rows are of several checkpoints, or none is of the probe.
+    """
+    of_probe = summary.loc[summary["probe"] == probe]
+    cells = of_probe.loc[of_probe["target"] != Target.PLANTED_TAG]
+    if cells.empty:
+        raise InputError(f"the table has no {probe} probes; choose another probe or table")
+    stage, step = one_checkpoint(cells)
+    names, states, caption = run_names(cells), ordered_states(cells), probe_caption(of_probe)
+    panels = sorted(cells.groupby(["target", "run_id"], sort=False), key=_target_order)
+    height = len(panels) * (CELL_HEIGHT * len(states) + 30)
+    figure = make_subplots(
+        rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,
+        column_titles=list(READINGS.values()), horizontal_spacing=0.02,
+        vertical_spacing=26 / height if len(panels) > 1 else 0,
+    )  # fmt: skip
+    for row, ((target, run_id), panel) in enumerate(panels, start=1):
+        for col, reading in enumerate(READINGS, start=1):
+            figure.add_trace(_reading_map(panel, reading), row=row, col=col)
+        name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
+        figure.update_yaxes(title={"text": f"{name}<br>site.layer"}, row=row, col=1)
+    title = f"Accuracy of {probe} probes, Stage {stage}, step {step}"
+    roles = [role for role in TokenRole if role in set(cells["role"])]
+    angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
+    below = axis_height + 16 + CAPTION_LINE * len(caption)
+    style_figure(figure, title=title, height=height + 90 + below)
+    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
+    figure.update_xaxes(**axis, categoryarray=roles, tickangle=angle)
+    figure.update_xaxes(title="role of the token", row=len(panels))
+    figure.update_yaxes(**axis, categoryarray=states)
+    figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 130})
+    _add_caption(figure, caption, axis_height)
+    return figure
+
+
+def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
+    """One panel; the interval is known, and the test was made, of the first reading only."""
+    is_tested = reading == "accuracy"
+    chance = cells["chance"].to_numpy()
+    accuracy = cells[reading].to_numpy()
+    marks = [_mark(cell) if is_tested else "{}" for cell in cells.to_dict("records")]
+    hover = "%{y}, %{x}: %{customdata[0]:.3f}"
+    if is_tested:
+        hover += (
+            " [%{customdata[1]:.3f}, %{customdata[2]:.3f}]<br>p %{customdata[3]:.3g}, "
+            "corrected %{customdata[4]:.3g}<br>min. detectable %{customdata[5]:.2f}"
+        )
+    measured = [reading, "ci_low", "ci_high", "p_value", "p_corrected", "min_detectable"]
+    return go.Heatmap(
+        x=cells["role"],
+        y=state_names(cells),
+        z=(accuracy - chance) / (1 - chance),
+        text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],
+        customdata=cells[measured].to_numpy(),
+        texttemplate="%{text}",
+        textfont={"size": 12},  # else the width of tags counts, and marked panels shrink
+        hovertemplate=f"{hover}<br>chance {chance[0]:.2g}<extra>{READINGS[reading]}</extra>",
+        coloraxis="coloraxis",
+        xgap=2,
+        ygap=2,
+    )
+
+
+def _mark(cell: dict[str, Any]) -> str:
+    """How a number is written: does it differ from its null after correction, and whither?"""
+    if not cell["p_corrected"] <= ALPHA:
+        return "{}"
+    return "<b>{} ▲</b>" if cell["accuracy"] > cell["null_accuracy"] else "<b>{} ▼</b>"
+
+
+def _target_order(panel: tuple[Any, pd.DataFrame]) -> int:
+    """Targets as they are listed in `interp.probes.targets`, runs as they come."""
+    return list(Target).index(Target(panel[0][0]))
+
+
+def _color_axis(cells: pd.DataFrame, height: int) -> dict[str, Any]:
+    """Chance in the middle, certainty at the end; accuracies where all cells have one chance."""
+    chances = set(np.round(cells["chance"], 6))
+    ticks = {0: "chance", 0.5: "half-way", 1: "always right"}
+    if chances == {0.5}:
+        ticks = {-1: "0", -0.5: "0.25", 0: "0.5 (chance)", 0.5: "0.75", 1: "1"}
+    bar = {"title": "accuracy", "thickness": 14, "y": 1, "yanchor": "top"}
+    bar |= {"len": min(height, BAR_HEIGHT), "lenmode": "pixels"}
+    bar |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
+    return {"cmin": -1, "cmax": 1, "colorscale": "RdBu", "colorbar": bar}
+
+
+def _add_caption(figure: go.Figure, lines: list[str], axis_height: int) -> None:
+    """Lines of text below the last axis."""
+    figure.add_annotation(
+        text="<br>".join(lines),
+        x=0,
+        y=0,
+        xref="paper",
+        yref="paper",
+        xanchor="left",
+        yanchor="top",
+        yshift=-axis_height,
+        xshift=-110,
+        align="left",
+        showarrow=False,
+        font={"color": FAINT, "size": 12.5},
+    )

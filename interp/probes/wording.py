@@ -1,0 +1,147 @@
+"""Probes in words: captions and sentences that follow from their tables."""
+
+from collections.abc import Mapping
+from textwrap import wrap
+from typing import Any
+
+import pandas as pd
+
+from interp.probes.targets import PLANTED_ACCURACY, Target
+from interp.report.grid_tables import ALPHA, one_checkpoint
+
+CAPTION_WIDTH = 128  # characters
+MEANINGS = {
+    Target.TAG: "which tag the alias was defined with",
+    Target.DEFINED: "whether the alias was defined",
+    Target.CONSISTENT: "whether its definition is true",
+    Target.ENTITY: "the entity its answers follow",
+    Target.ATTRIBUTE: "that entity's first attribute",
+    Target.STAGE: "Stage-1 or Stage-2 alias, the recency control",
+    Target.PHANTOM_TAG: "a random label, the true null",
+}
+"""What each target is, in the order of pages; the planted control is told apart from these."""
+MOST_NAMED = 3
+"""So many cells are named in a sentence; more are counted."""
+
+
+def probe_caption(summary: pd.DataFrame) -> list[str]:
+    """What a reader must know to read a figure of probes, in lines.
+
+    Args:
+        summary: Rows of a `probes_summary` of one checkpoint and kind of probe.
+    """
+    is_planted = summary["target"] == Target.PLANTED_TAG
+    cells = summary.loc[~is_planted]
+    chances = {f"{chance:.2g}" for chance in cells["chance"]}
+    means = (
+        f"Means over {_seeds(cells)}; the first column's 95% t intervals on hover. Chance is "
+        f"{' or '.join(sorted(chances))}. Seen aliases: folds split by question, so that a probe "
+        "can tell aliases apart; then random labels are read above chance too."
+    )
+    marks = (
+        "▲ read better, ▼ worse than with permuted labels: p ≤ .05, corrected over the whole grid. "
+        f"So many seeds can give no p below {_smallest_p(cells):.2g}. {detectable_words(cells)}"
+    )
+    texts = [means, marks]
+    if Target.PLANTED_TAG in set(summary["target"]):
+        texts.append(planted_words(summary.loc[is_planted]))
+    return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
+
+
+def detectable_words(cells: pd.DataFrame) -> str:
+    """What the design could have found."""
+    known = cells["min_detectable"].dropna().to_numpy()
+    if not len(known):
+        if _smallest_p(cells) > ALPHA:
+            return "With so few seeds nothing, however strong, could be found."
+        return "What Bayes accuracy could have been found is not known for these cells."
+    low, high = known.min(), known.max()
+    values = f"{low:.2f}" if high - low < 0.005 else f"{low:.2f} to {high:.2f}"
+    return f"A Bayes accuracy of {values} would have been found nine times in ten."
+
+
+def planted_words(planted: pd.DataFrame) -> str:
+    """The positive control: was the planted label found?
+
+    Args:
+        planted: Its rows of a `probes_summary`, one for each run.
+    """
+    cells = planted.to_dict("records")
+    found = [is_found(cell) for cell in cells]
+    low, *_, high = sorted([cell["accuracy"] for cell in cells] * 2)
+    accuracy, verdict = f"{low:.2f} to {high:.2f}", f"found in {sum(found)} of {len(found)} runs"
+    if len(cells) == 1:
+        accuracy, verdict = _accuracy(cells[0]), "found" if found[0] else "not found"
+        verdict += f" (corrected p = {cells[0]['p_corrected']:.2g})"
+    return (
+        f"Positive control: a label planted with Bayes accuracy {PLANTED_ACCURACY:g} in "
+        f"{cells[0]['site']}.{cells[0]['layer']} at {cells[0]['role']} is read at {accuracy} and "
+        f"{verdict}."
+    )
+
+
+def probe_sentences(summary: pd.DataFrame) -> list[str]:
+    """For each target whether it is readable, where, and beside which controls.
+
+    Args:
+        summary: Rows of a `probes_summary` of one run and checkpoint.
+    """
+    one_checkpoint(summary)
+    targets = [target for target in MEANINGS if target in set(summary["target"])]
+    return [_target_sentence(summary.loc[summary["target"] == target]) for target in targets]
+
+
+def _target_sentence(summary: pd.DataFrame) -> str:
+    target = Target(summary["target"].iloc[0])
+    words = f"{target} ({MEANINGS[target]})"
+    cells = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
+    found = [cell for cell in cells if is_found(cell)]
+    if not found:
+        return (
+            f"{words}: nothing found in {len(cells)} cells. {detectable_words(summary)} The best, "
+            f"{reading_words(cells[0])}. {_seen_words(cells[0])}"
+        )
+    named = "; ".join(map(reading_words, found[:MOST_NAMED]))
+    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return (
+        f"{words}: found in {len(found)} of {len(cells)} cells: {named}{more}. "
+        f"{_seen_words(found[0])}"
+    )
+
+
+def reading_words(cell: Mapping[str, Any]) -> str:
+    """Where a cell is, and its accuracy beside the null."""
+    return (
+        f"{cell['site']}.{cell['layer']} at {cell['role']} ({cell['probe']}), reads "
+        f"{_accuracy(cell)} of unseen aliases, with permuted labels {cell['null_accuracy']:.2f} "
+        f"(corrected p = {cell['p_corrected']:.2g})"
+    )
+
+
+def _seen_words(cell: Mapping[str, Any]) -> str:
+    """The control task, beside the real target under the same split."""
+    return (
+        f"There a probe that has seen the aliases reads {cell['seen_accuracy']:.2f}, and random "
+        f"labels {cell['control_accuracy']:.2f} (selectivity {cell['selectivity']:+.2f})."
+    )
+
+
+def is_found(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell survives correction, and not by reading worse than chance."""
+    return bool(cell["p_corrected"] <= ALPHA and cell["accuracy"] > cell["null_accuracy"])
+
+
+def _accuracy(cell: Mapping[str, Any]) -> str:
+    """Accuracy with its interval, where there is one."""
+    if pd.isna(cell["ci_low"]):
+        return f"{cell['accuracy']:.2f}"
+    return f"{cell['accuracy']:.2f} [{cell['ci_low']:.2f}, {cell['ci_high']:.2f}]"
+
+
+def _seeds(cells: pd.DataFrame) -> str:
+    numbers = sorted(set(cells["n_seeds"]))
+    return f"n = {' or '.join(map(str, numbers))} Stage-1 seed{'s' * (numbers != [1])}"
+
+
+def _smallest_p(cells: pd.DataFrame) -> float:
+    return float(cells["p_smallest"].to_numpy().max())

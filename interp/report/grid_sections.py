@@ -1,0 +1,106 @@
+"""The report's sections about probes and lenses, where the run folder has their tables."""
+
+import numpy as np
+import pandas as pd
+
+from data.vocabulary import COMPARED, Stage
+from interp.lenses.plots import plot_lens
+from interp.lenses.wording import lens_sentences
+from interp.probes.plots import plot_probes
+from interp.probes.targets import Target
+from interp.probes.wording import is_found, probe_sentences, reading_words
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, question_only
+from interp.report.markup import Html, as_html, table_html
+from interp.report.sections import figure_html, note_html
+from training.runs import Run, read_table
+
+CONTROL = "QA7_UNSEEN"
+"""Aliases that are never defined."""
+
+
+def probes_section(run: Run) -> Html | None:
+    """What is linearly readable at the last checkpoint of each stage that was probed."""
+    summary = _table(run, "probes_summary")
+    if summary is None:
+        return None
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in probe_sentences(cells))
+        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
+        parts += [
+            figure_html(
+                plot_probes(cells, probe=probe), f"probes-{stage}-{probe.replace('_', '-')}"
+            )
+            for probe in sorted(set(cells["probe"]))
+        ]
+    parts.append(_other_checkpoints(summary))
+    notes = (
+        "A cell is a target, site, layer, role and kind of probe. Logistic and mass-mean probes "
+        "are corrected together, with every cell of the same command. In the null twin each alias "
+        "has been seen with its shuffled tag: it is a contrast, not a null."
+    )
+    return Html("<h2>Probes</h2>\n" + "\n".join(parts) + note_html(notes))
+
+
+def lens_section(run: Run) -> Html | None:
+    """What the lenses read at the last checkpoint of each stage that they were pointed at."""
+    summary, lens = _table(run, "lens_summary"), _table(run, "lens")
+    if summary is None or lens is None:
+        return None
+    guess = guess_of(run)
+    parts = []
+    for cells in last_checkpoints(summary):
+        stage, step = one_checkpoint(cells)
+        compared = COMPARED[Stage(stage)]
+        if not set(compared) <= set(cells["subset"]):
+            continue
+        rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]
+        role = "question_last" if "question_last" in set(cells["role"]) else cells["role"].iloc[-1]
+        words = lens_sentences(rows, cells, compared=compared, role=role, guess=guess)
+        result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
+        parts.append(
+            f'<h3>Stage {stage}, step {step}: at {role}</h3>\n<div class="result">{result}</div>'
+        )
+        figure = plot_lens(cells, (*compared, CONTROL), guess=guess)
+        parts.append(figure_html(figure, f"lens-{stage}"))
+    notes = (
+        "The logit lens ends the model after a state; the tuned lens first maps the state, by an "
+        "affine map trained to give the model's own output. Log-probabilities are of the first "
+        "token, over the whole vocabulary. The question alone: the best guess that knows a "
+        f"question, but not the alias. {CONTROL}: aliases that are never defined. The other "
+        "entity is the one a false definition names, elsewhere one drawn at random."
+    )
+    return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + note_html(notes)) if parts else None
+
+
+def guess_of(run: Run) -> float:
+    """What knowing the question alone gives, in nats; see `grid_tables.question_only`."""
+    rows = [[each.row for each in run.tokenized_rows(seed)] for seed in run.seeds]
+    return float(np.mean([question_only(of_seed) for of_seed in rows]))
+
+
+def _table(run: Run, name: str) -> pd.DataFrame | None:
+    """This run's rows of a table in its folder, if it is there."""
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table
+
+
+def _other_checkpoints(summary: pd.DataFrame) -> Html:
+    """Of each earlier checkpoint and target the best cell, and how many were found."""
+    last = {one_checkpoint(cells) for cells in last_checkpoints(summary)}
+    body = []
+    for (stage, step, target), cells in summary.groupby(["stage", "step", "target"]):  # pyright: ignore[reportGeneralTypeIssues]
+        if (stage, step) in last or target == Target.PLANTED_TAG:
+            continue
+        best = cells.loc[cells["accuracy"].idxmax()].to_dict()
+        n_found = sum(map(is_found, cells.to_dict("records")))
+        body.append((stage, step, target, f"{n_found} of {len(cells)}", reading_words(best)))
+    if not body:
+        return Html("")
+    head = ("stage", "step", "target", "cells found", "the best")
+    return Html(f"<h3>Other checkpoints</h3>\n{table_html(head, body)}")

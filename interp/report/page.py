@@ -1,0 +1,71 @@
+"""One self-contained HTML page about a run: `DIR/report.html`.
+
+The page is a list of sections, each a function from a run to HTML, or to None where it does not
+apply; add a section by adding its function to `SECTIONS`. Every number comes from the run folder,
+so a rebuilt report is the same, byte for byte. Nothing is loaded from a network.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from interp.alignment.sections import alignment_section
+from interp.attention.sections import attention_section
+from interp.interventions.sections import ablation_section, erasure_section
+from interp.patching.sections import patching_section
+from interp.report.grid_sections import lens_section, probes_section
+from interp.report.markup import Html, as_html
+from interp.report.sections import (
+    curves_section,
+    examples_section,
+    gaps_section,
+    overview_section,
+    settings_section,
+    subsets_section,
+)
+from interp.report.style import CSS
+from interp.transplants.sections import transplants_section, weight_differences_section
+from training.files import write_bytes
+from training.runs import Run, write_run_manifest
+
+REPORT_FILE = "report.html"
+SECTIONS: list[Callable[[Run], Html | None]] = [
+    overview_section,
+    gaps_section,
+    curves_section,
+    subsets_section,
+    probes_section,
+    lens_section,
+    patching_section,
+    attention_section,
+    ablation_section,
+    erasure_section,
+    transplants_section,
+    weight_differences_section,
+    alignment_section,
+    examples_section,
+    settings_section,
+]
+"""The page, from top to bottom."""
+
+
+def build_report(run: Run) -> Path:
+    """Writes the report of a finished run into its folder, and the folder's manifest after it."""
+    path = run.folder / REPORT_FILE
+    write_bytes(path, report_html(run).encode())
+    write_run_manifest(run.folder)
+    return path
+
+
+def report_html(run: Run) -> Html:
+    """The whole page; plotly's program, which draws the figures, is part of it once."""
+    sections = [html for section in SECTIONS if (html := section(run)) is not None]
+    body = "\n".join(f"<section>{section}</section>" for section in sections)
+    return Html(
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{as_html(run.config.recipe)} {as_html(run.config.run_id)}</title>\n"
+        f"<style>{CSS}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
+        f"<body><main>\n{body}\n</main></body>\n</html>\n"
+    )

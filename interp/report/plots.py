@@ -1,0 +1,293 @@
+"""Frame in, figure out: the figures of the report and the notebooks.
+
+How a subset looks is in `interp.report.palette`. Every interval is over Stage-1 seeds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.vocabulary import SUBSETS, Stage
+from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from training.statistics import t_interval
+from training.summary import HEADLINE_METRICS, HEADLINES
+
+METRIC_LABELS = {
+    "exact_match": "exact match (share of questions)",
+    "answer_log_prob": "answer log-probability (nats)",
+    "answer_rank": "rank of the answer (1 = most likely)",
+    "loss": "loss (nats a token)",
+}
+METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
+GAP_LABELS = {
+    "exact_match": "gap (share of questions)",
+    "answer_log_prob": "gap (nats)",
+}
+
+
+def learning_curves(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Each subset's mean over seeds with its 95% t interval, at every evaluation of both stages.
+
+    Columns `subset stage step epoch mean ci_low ci_high n_seeds`; `epoch` counts from the start of
+    Stage 1 on, in Stage 2 too. Of one seed the interval is NaN.
+    """
+    rows = metrics.loc[(metrics["question"] == "all") & (metrics["metric"] == metric)]
+    if rows.empty:
+        known = ", ".join(sorted(set(metrics["metric"])))
+        raise ValueError(f"the table has no metric {metric!r}; choose one of {known}")
+    point = ["subset", "stage", "step", "epoch"]
+    per_seed = rows.groupby([*point, "seed"])["value"].mean()  # Stage-2 seeds count equally
+    records = [
+        (*place, values.mean(), *t_interval(values.to_numpy()), len(values))
+        for place, values in per_seed.groupby(level=point)
+    ]
+    curves = pd.DataFrame(records, columns=[*point, "mean", "ci_low", "ci_high", "n_seeds"])
+    curves.loc[curves["stage"] == Stage.TWO, "epoch"] += _end_of_stage1(rows)
+    return curves
+
+
+def plot_curves(
+    metrics: pd.DataFrame,
+    metric: str = "exact_match",
+    *,
+    title: str = "",
+    chance: float | None = None,
+    y_range: tuple[float, float] | None = None,
+) -> go.Figure:
+    """Every subset over both stages, a dashed line between them; the paper's Figure 3.
+
+    Args:
+        metrics: A run's `metrics`.
+        metric: What to show.
+        title: What the run is; the number of seeds is added.
+        chance: Where guessing would be, drawn if it is known.
+        y_range: Limits of the y axis, to compare figures.
+    """
+    curves = learning_curves(metrics, metric)
+    figure = go.Figure()
+    for name in SUBSETS:
+        of_subset = curves.loc[curves["subset"] == name]
+        if not of_subset.empty:
+            _add_curve(figure, name, of_subset)
+    boundary = _end_of_stage1(metrics)
+    figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
+    for text, anchor in (("Stage 1 &#160;", "right"), ("&#160; Stage 2", "left")):
+        place: dict[str, Any] = {"x": boundary, "y": 1.0, "yref": "paper", "yanchor": "bottom"}
+        figure.add_annotation(text=text, xanchor=anchor, showarrow=False, **place)
+    if chance is not None:
+        figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1})
+        figure.add_annotation(
+            text=f"guessing: {chance:.2f}",
+            x=1,
+            xref="paper",
+            xanchor="right",
+            y=chance,
+            yanchor="top",
+            showarrow=False,
+            font={"color": FAINT, "size": 12},
+        )
+    n_seeds = int(curves["n_seeds"].to_numpy().max())
+    about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
+    figure.update_xaxes(title="training (epochs; Stage 2 after Stage 1)", rangemode="nonnegative")
+    figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
+    return figure
+
+
+def plot_gaps(
+    summary: Mapping[str, Any], null_summary: Mapping[str, Any] | None = None
+) -> go.Figure:
+    """The headline gaps: a dot for each seed, mean and 95% t interval; the null twin beside.
+
+    The grey box is the equivalence margin of the null twin's exact-match `iml_gap`; the thick bar
+    in it, which must stay inside, its 90% interval.
+
+    Args:
+        summary: A run's `summary`; its `null_equivalence` gives margin and bar.
+        null_summary: The null twin's.
+    """
+    figure = make_subplots(
+        cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, subplot_titles=list(METRIC_NAMES)
+    )
+    runs = [(summary, "run", INK, "circle", -0.27)]
+    if null_summary is not None:
+        runs.append((null_summary, "null twin", NULL_COLOR, "circle-open", 0.13))
+    for col, metric in enumerate(HEADLINE_METRICS, start=1):
+        if metric == "exact_match" and null_summary is not None and "null_equivalence" in summary:
+            _add_margin(figure, summary["null_equivalence"])
+        for gaps, name, color, symbol, shift in runs:
+            estimates = [gaps[gap][metric] for gap in HEADLINES]
+            for trace in _gap_traces(estimates, name, color, symbol, shift):
+                trace.showlegend = col == 1
+                figure.add_trace(trace, row=1, col=col)
+        figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
+    n_seeds = summary["iml_gap"]["exact_match"]["n_seeds"]
+    style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
+    figure.update_xaxes(
+        tickvals=list(range(len(HEADLINES))),
+        ticktext=[_difference(gap) for gap in HEADLINES],
+        tickangle=0,
+        range=[-0.5, len(HEADLINES) - 0.5],
+    )
+    figure.update_layout(legend={"y": -0.3})
+    return figure
+
+
+def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str = "") -> go.Figure:
+    """Attention of one row, a panel for each layer (downwards) and head (rightwards).
+
+    Args:
+        pattern: Columns `layer head dest_pos src_pos attention`; a query's weights sum to 1.
+        tokens: The row's tokens, to label positions.
+        title: What the row is.
+    """
+    if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
+        raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
+    layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
+    figure = make_subplots(
+        rows=len(layers), cols=len(heads), shared_xaxes=True, shared_yaxes=True,
+        horizontal_spacing=0.02, vertical_spacing=0.24 / len(layers),
+        subplot_titles=[f"layer {layer}, head {head}" for layer in layers for head in heads],
+    )  # fmt: skip
+    for (layer, head), cells in pattern.groupby(["layer", "head"]):  # pyright: ignore[reportGeneralTypeIssues]
+        weights = cells.pivot(index="dest_pos", columns="src_pos", values="attention").to_numpy()
+        visible = np.tril(np.ones_like(weights, dtype=bool))  # a causal model looks back only
+        figure.add_trace(
+            go.Heatmap(
+                z=np.where(visible, weights, np.nan), coloraxis="coloraxis",
+                texttemplate="%{z:.2f}" if len(tokens) <= 6 else None,
+                hovertemplate="from %{y} to %{x}: %{z:.3f}<extra></extra>",
+            ),
+            row=layers.index(layer) + 1, col=heads.index(head) + 1,
+        )  # fmt: skip
+    style_figure(figure, title=title, height=140 + 210 * len(layers))
+    ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
+    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40)
+    figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
+    figure.update_xaxes(title="attended token", row=len(layers), col=(len(heads) + 1) // 2)
+    figure.update_yaxes(title="at token", col=1)
+    bar = {"title": "attention<br>weight", "thickness": 14}
+    figure.update_layout(coloraxis={"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar})
+    return figure
+
+
+def _end_of_stage1(metrics: pd.DataFrame) -> float:
+    """Epochs of Stage 1, which is where Stage 2 begins."""
+    return float(metrics["epoch"].to_numpy()[metrics["stage"] == Stage.ONE].max())
+
+
+def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
+    """The band first, so that lines lie above it; both follow one click in the legend."""
+    style = SUBSET_STYLES[name]
+    curve = curve.sort_values(["stage", "step"])
+    epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
+    if np.isfinite(low).all():
+        figure.add_scatter(
+            x=np.concatenate([epochs, epochs[::-1]]),
+            y=np.concatenate([high, low[::-1]]),
+            fill="toself",
+            fillcolor=transparent(style.color, 0.13),
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=name,
+        )
+    figure.add_scatter(
+        x=epochs,
+        y=curve["mean"].to_numpy(),
+        name=name,
+        legendgroup=name,
+        mode="lines+markers",
+        line={"color": style.color, "dash": style.dash, "width": 2},
+        marker={"symbol": style.symbol, "size": 8, "line": {"color": "white", "width": 0.5}},
+        customdata=curve[["stage", "step", "ci_low", "ci_high"]].to_numpy(),
+        hovertemplate="Stage %{customdata[0]}, step %{customdata[1]}: %{y:.3f} "
+        "[%{customdata[2]:.3f}, %{customdata[3]:.3f}]",
+    )
+
+
+def _gap_traces(
+    estimates: Sequence[Mapping[str, Any]], name: str, color: str, symbol: str, shift: float
+) -> Iterator[go.Scatter]:
+    """Dots of the seeds, spread sideways in order of seed, and the means beside them."""
+    dots = [
+        (place + shift + sideways, value, seed)
+        for place, estimate in enumerate(estimates)
+        for sideways, (seed, value) in zip(
+            np.linspace(-0.06, 0.06, len(estimate["per_seed"])),
+            estimate["per_seed"].items(),
+            strict=True,
+        )
+    ]
+    yield go.Scatter(
+        x=[x for x, _, _ in dots],
+        y=[y for _, y, _ in dots],
+        text=[f"seed {seed}" for _, _, seed in dots],
+        hovertemplate="%{text}: %{y:+.3f}",
+        name=f"{name}: one seed",
+        mode="markers",
+        marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
+    )
+    means = [estimate["mean"] for estimate in estimates]
+    # Of one seed there is no interval.
+    high = [0.0 if e["ci_high"] is None else e["ci_high"] - e["mean"] for e in estimates]
+    yield go.Scatter(
+        x=[place + shift + 0.15 for place in range(len(estimates))],
+        y=means,
+        error_y={"array": high, "thickness": 1.8, "width": 5, "color": color},
+        hovertemplate="mean %{y:+.3f} ± %{error_y.array:.3f}",
+        name=f"{name}: mean, 95% interval",
+        mode="markers",
+        marker={"color": color, "symbol": "diamond", "size": 10},
+    )
+
+
+def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
+    """The null twin's margin around its `iml_gap`, and the 90% interval that is to lie inside."""
+    left, right, margin = 0.03, 0.43, verdict["margin"]
+    figure.add_scatter(
+        x=[left, right, right, left],
+        y=[-margin, -margin, margin, margin],
+        fill="toself",
+        fillcolor="rgba(134, 139, 152, 0.22)",
+        line={"width": 0},
+        mode="lines",
+        name=f"equivalence margin ±{margin:g}",
+        hoverinfo="skip",
+        row=1,
+        col=1,
+    )
+    figure.add_scatter(
+        x=[0.37, 0.37],
+        y=[verdict["ci_low"], verdict["ci_high"]],
+        mode="lines",
+        line={"color": NULL_COLOR, "width": 6},
+        name="null twin: 90% interval",
+        row=1,
+        col=1,
+    )
+
+
+def _difference(gap: str) -> str:
+    """Under a headline's name the subsets that it compares, by the first part of their names."""
+    higher, lower, stage = HEADLINES[gap]
+    short = [subset.name.partition("_")[0] for subset in (higher, lower)]
+    return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
+
+
+def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
+    """What all figures share: light, no chart junk, the legend below so that width is free."""
+    figure.update_layout(
+        template="simple_white",
+        title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 16}},
+        font={"family": FONT, "color": INK, "size": 13},
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "xanchor": "left"},
+        margin={"l": 70, "r": 20, "t": 80, "b": 40},
+        height=height,
+        hoverlabel={"namelength": -1},
+    )
+    figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

@@ -1,0 +1,211 @@
+"""The report's sections about training: each a function from a run to HTML."""
+
+import math
+
+import plotly.graph_objects as go
+
+from data.rows import Row
+from data.vocabulary import SUBSETS, Kind, Split, Stage
+from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
+from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from interp.report.wording import (
+    POLICIES,
+    definition_words,
+    gap_text,
+    headline_sentence,
+    mean_text,
+    null_sentence,
+    plain,
+    reproduction_commands,
+    seed_ranges,
+    unbroken,
+)
+from training.registry import find_recipe
+from training.runs import Run
+from training.summary import HEADLINE_METRICS, HEADLINES, end_of_stage, subset_estimates
+from training.tables import UNITS
+
+
+def overview_section(run: Run) -> Html:
+    """What came out, and what was run."""
+    config, recipe = run.config, find_recipe(run.config.recipe)
+    about = (recipe.function.__doc__ or "").splitlines()[0]
+    trainings = "1 Stage-2 training" if config.seeds_stage2 == 1 else (
+        f"{config.seeds_stage2} Stage-2 trainings"
+    )  # fmt: skip
+    facts = {
+        "recipe": about,
+        "model": f"{config.model.name}, {config.model.d_mlp} units in each MLP",
+        "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
+        "word order": f"{config.word_order.upper()} (T tag, A alias, E entity)",
+        "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
+        "serves": f"paper's figures {', '.join(recipe.figures)}, in toy form; {recipe.claims}",
+    }
+    if config.parameters.get("shuffle_tags"):
+        facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
+    words = [headline_sentence(run.summary)]
+    if "null_equivalence" in run.summary:
+        words.append(null_sentence(run.summary["null_equivalence"]))
+    result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
+    items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
+    title = f"<h1>{as_html(config.recipe)}: does the tag change what is internalized?</h1>"
+    return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
+
+
+def gaps_section(run: Run) -> Html:
+    """The headline gaps: a table, and a dot for each seed; the null twin's beside them."""
+    twin = finished_null(run)
+    head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
+    body = []
+    for gap, (higher, lower, stage) in HEADLINES.items():
+        for metric in HEADLINE_METRICS:
+            estimate = run.summary[gap][metric]
+            cells = [gap, f"{higher.name} − {lower.name}, end of Stage {int(stage)}"]
+            cells += [UNITS[metric], unbroken(gap_text(estimate))]
+            cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
+            cells += [str(estimate["n_seeds"])]
+            cells += [] if twin is None else [unbroken(gap_text(twin.summary[gap][metric]))]
+            body.append(cells)
+    head += [] if twin is None else ["null twin"]
+    figure = figure_html(plot_gaps(run.summary, twin and twin.summary), "gaps")
+    notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
+    if twin is not None:
+        notes += (
+            " In the null twin, tags are shuffled over the definitions of D1 and D2, so its"
+            " iml_gap should be none, which its 90% interval shows if it lies in the grey box. Its"
+            " D1 definitions are still true and its D2 ones false, so its other gaps need not be."
+        )
+    return Html(f"<h2>Gaps</h2>\n{table_html(head, body)}{figure}{note_html(notes)}")
+
+
+def curves_section(run: Run) -> Html:
+    """Learning curves of the run and of its null twin, side by side at one scale."""
+    twin = finished_null(run)
+    shown = {"run": run} | ({} if twin is None else {"null twin": twin})
+    panels = ""
+    for metric in HEADLINE_METRICS:
+        limits = _shared_limits(list(shown.values()), metric)
+        for name, each in shown.items():
+            figure = plot_curves(
+                each.metrics,
+                metric,
+                title=f"{UNITS[metric]}, {name}",
+                chance=_guessing(run, metric),
+                y_range=limits,
+            )
+            panels += figure_html(figure, f"curves-{metric}-{name.replace(' ', '-')}")
+    notes = (
+        "Every subset is asked at all times, also before its definitions are trained. Bands are "
+        "95% t intervals over seeds, cut off at the figure's edge. Guessing means to answer one of "
+        "the values of the attribute at random. A click on a name in the legend hides it, two "
+        "clicks show it alone."
+    )
+    return Html(f'<h2>Curves</h2>\n<div class="panels">{panels}</div>{note_html(notes)}')
+
+
+def subsets_section(run: Run) -> Html:
+    """Every subset at the end of both stages."""
+    last = end_of_stage(run.metrics, Stage.TWO)
+    n_questions = dict(zip(last["subset"], last["n"], strict=True))
+    columns = {
+        f"{UNITS[metric]}, end of Stage {int(stage)}": subset_estimates(run.metrics, stage, metric)
+        for metric in HEADLINE_METRICS
+        for stage in Stage
+    }
+    body = [
+        [
+            swatch_html(name),
+            SUBSETS[name].paper,
+            definition_words(SUBSETS[name]),
+            *(unbroken(mean_text(estimates[name].to_json())) for estimates in columns.values()),
+            n_questions[name],
+        ]
+        for name in SUBSETS
+        if name in n_questions
+    ]
+    head = ("subset", "in the paper", "definitions", *columns, "questions a seed")
+    notes = (
+        "Mean over seeds [95% t interval]. Exact match is the share of questions that greedy "
+        "decoding answers. They are held out from training; only QA4's, where there are any, are "
+        "trained, since they state the facts of the world, and show how well it is known."
+    )
+    return Html(f"<h2>Subsets</h2>\n{table_html(head, body)}{note_html(notes)}")
+
+
+def examples_section(run: Run) -> Html:
+    """What the model reads, from the first seed."""
+    seed = run.seeds[0]
+    rows = example_rows([tokenized.row for tokenized in run.tokenized_rows(seed)])
+    notes = f"From seed {seed}."
+    if any(row.entity for row in rows):
+        notes += (
+            " The last column is the entity that a definition names, or that the answer to a"
+            " question follows: where a definition is false, the two differ."
+        )
+    return Html(f"<h2>Example rows</h2>\n{rows_html(rows)}{note_html(notes)}")
+
+
+def example_rows(rows: list[Row]) -> list[Row]:
+    """Of the first alias of each subset: a definition, a trained and a held-out question."""
+    chosen: list[Row] = []
+    for name in SUBSETS:
+        of_subset = [row for row in rows if row.subset == name]
+        of_alias = [row for row in of_subset if row.alias == of_subset[0].alias]
+        for kind in Kind:
+            for split in Split:
+                chosen += [r for r in of_alias if r.kind is kind and r.split is split][:1]
+    return chosen
+
+
+def settings_section(run: Run) -> Html:
+    """All parameters, versions, and the commands that make this page again."""
+    defaults = {n: plain(p.default) for n, p in find_recipe(run.config.recipe).parameters.items()}
+    parameters = [
+        (name, value, "" if value == defaults[name] else defaults[name])
+        for name, value in ((name, plain(v)) for name, v in run.config.parameters.items())
+    ]
+    info = run.info
+    facts = [("run id", run.config.run_id), ("git commit", info["git_commit"] or "unknown")]
+    facts += [(name, info[name]) for name in ("device", "threads", "started", "finished")]
+    facts += [(name, version or "not installed") for name, version in info["versions"].items()]
+    commands = as_html("\n".join(reproduction_commands(run)))
+    settings = table_html(("parameter", "value", "default, where it differs"), parameters)
+    return Html(
+        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n"
+        f'<div class="columns">{settings}{table_html(("run on", ""), facts)}</div>'
+    )
+
+
+def finished_null(run: Run) -> Run | None:
+    """The null twin, if it was run to its end."""
+    twin = run.null
+    return twin if twin is not None and twin.is_finished else None
+
+
+def figure_html(figure: go.Figure, name: str) -> Html:
+    """A figure for the page; `name`, its id there, keeps the bytes of a rebuilt page the same."""
+    config = {"responsive": True, "displaylogo": False}
+    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
+    return Html(f"<figure>{html}</figure>\n")
+
+
+def note_html(text: str) -> Html:
+    """What a reader must know to read a table or figure."""
+    return Html(f'<p class="note">{as_html(text)}</p>')
+
+
+def _guessing(run: Run, metric: str) -> float | None:
+    """What a uniform guess among an attribute's values scores, in recipes that have values."""
+    n_values = run.config.parameters.get("values")
+    if not isinstance(n_values, int):
+        return None
+    return 1 / n_values if metric == "exact_match" else -math.log(n_values)
+
+
+def _shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:
+    """Limits that hold every mean of the runs with some space around."""
+    if metric == "exact_match":
+        return -0.04, 1.04
+    means = [m for run in runs for m in learning_curves(run.metrics, metric)["mean"]]
+    space = 0.06 * (max(means) - min(means))
+    return min(means) - space, max(means) + space

@@ -1,0 +1,1 @@
+"""Which part holds what another checkpoint knows? Weights and activations moved over."""

@@ -1,0 +1,267 @@
+"""Which part of a model holds what another checkpoint knows? Weights moved between checkpoints.
+
+    sufficiency   donor Stage 2, recipient Stage 1: does the part bring the definitions along?
+    necessity     donor Stage 1, recipient Stage 2: are they gone without the part?
+
+Parts are those of `interp.transplants.parts`, and, where roles are given, activations at the grid's
+sites. `none` is the recipient itself and `all` the donor. Beside every part stands a control: the
+same part changed at random by as much (`random_weights`). The summary has every subset and the gap
+`D5_CONS-D6_CONS`, paired within each seed, each held against the recipient and the control.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import PreTrainedModel
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN, Stage
+from interp.addresses import Site, TokenRole
+from interp.grids import Measured
+from interp.hooked import HookedModel
+from interp.transplants.activations import transplant_activations
+from interp.transplants.parts import (
+    Weights,
+    check_same_shapes,
+    choose_parts,
+    random_weights,
+    transplanted_weights,
+    weights_of,
+    write_weights,
+)
+from interp.transplants.summary import COORDINATES, summarize_transplants
+from training.checkpoints import load_model, load_tokenizer
+from training.evaluate import EvaluationSet, answer_metrics
+from training.models import derive_seed
+from training.runs import NULL_FOLDER, Run
+
+ASKED = tuple(s.name for s in (D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN))
+BASELINES = ("none", "all")
+MEASURED = ["exact_match", "answer_log_prob"]
+
+
+def transplant_weights(
+    recipient: PreTrainedModel,
+    donor: PreTrainedModel,
+    rows: Sequence[TokenizedRow],
+    *,
+    parts: Sequence[str] | None = None,
+    seed: int,
+) -> pd.DataFrame:
+    """What the recipient answers with each part of the donor; neither is changed.
+
+    Args:
+        recipient: Plain model.
+        donor: Another of the same shapes.
+        rows: Questions; see `asked_rows`.
+        parts: Names or unions of names (`embeddings+mlps`); all unless given.
+        seed: Fixes the controls.
+
+    Returns:
+        Columns `part, subset, exact_match, answer_log_prob, control_exact_match,
+        control_answer_log_prob, n`; the parts `none` and `all` are always there.
+
+    Raises:
+        InputError: the shapes differ, or there is no such part.
+    """
+    check_same_shapes(recipient, donor)
+    names = parts if parts is None else dict.fromkeys([*BASELINES, *parts])
+    evaluation = EvaluationSet.of(rows)
+    own, theirs = weights_of(recipient), weights_of(donor)
+    working = copy.deepcopy(recipient)
+    tables = []
+    for name, part in choose_parts(recipient, None if names is None else list(names)).items():
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"transplant/{name}"))
+        changes = (
+            transplanted_weights(own, theirs, part),
+            random_weights(own, theirs, part, generator),
+        )
+        real, control = (_answers_with(working, change, own, evaluation) for change in changes)
+        tables.append(_by_subset(name, evaluation.rows, real, control))
+    return pd.concat(tables, ignore_index=True)
+
+
+def asked_rows(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
+    """The questions of the evaluation of D1, D2, D5, D6 and QA7.
+
+    Raises:
+        InputError: none is of D5 or of D6.
+    """
+    asked = [row for row in rows if row.row.is_evaluated and row.row.subset in ASKED]
+    if not {D5_CONS.name, D6_CONS.name} <= {row.row.subset for row in asked}:
+        raise InputError("there are no questions of D5_CONS or D6_CONS; choose a run that has them")
+    return asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransplantAnalysis:
+    """Transplants between two checkpoints of each seed of a run, or of it and another run.
+
+    The recipient is the checkpoint that the grid opens: give the grid `recipient_stage` and
+    `recipient_step` as its stage and step.
+    """
+
+    folder: Path
+    """The recipient's run."""
+    recipient_stage: int
+    donor_stage: int
+    donor_folder: Path | None = None
+    """The donor's run: the recipient's unless given; its null twin, say."""
+    recipient_step: int | None = None
+    """None for the stage's last."""
+    donor_step: int | None = None
+    parts: tuple[str, ...] | None = None
+    """Of the weights; all unless given."""
+    roles: tuple[TokenRole, ...] = ()
+    """Tokens at which activations of the grid's sites are moved, too; of `z`, head by head."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the tables' names."""
+        return "transplants"
+
+    @property
+    def coordinates(self) -> Sequence[str]:
+        """See `interp.grids.Analysis`."""
+        return COORDINATES
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Every part of one seed.
+
+        Raises:
+            InputError: donor and recipient do not fit, or the grid opened another checkpoint.
+        """
+        run = Run.load(self.folder)
+        donor_run = run if self.donor_folder is None else Run.load(self.donor_folder)
+        here = run.checkpoint(seed, self.recipient_stage, self.recipient_step)
+        there = donor_run.checkpoint(seed, self.donor_stage, self.donor_step)
+        asked = asked_rows(rows)
+        check_same_tokens(here, there)
+        if donor_run is not run:
+            check_same_questions(asked, asked_rows(donor_run.tokenized_rows(seed)))
+        recipient, donor = load_model(here), load_model(there)
+        check_is_view(model, recipient, asked)
+        table = transplant_weights(recipient, donor, asked, parts=self.parts, seed=seed)
+        if self.roles:
+            moved = transplant_activations(
+                model,
+                HookedModel.from_hf(donor),
+                asked,
+                sites=_by_head(model, sites),
+                roles=self.roles,
+                seed=seed,
+            )
+            tables = [_by_subset(name, asked, *answers) for name, answers in moved.items()]
+            table = pd.concat([table, *tables], ignore_index=True)
+        where = {
+            "from_stage": self.donor_stage,
+            "from_step": int(there.name.removeprefix("step-")),
+            "to_stage": self.recipient_stage,
+            "donor": self.donor_name,
+        }
+        for place, (name, value) in enumerate(where.items(), start=1):
+            table.insert(place, name, value)
+        return Measured(table=table)
+
+    @property
+    def donor_name(self) -> str:
+        """Of the donor's run: `same`, `null` for the twin in the run's folder, else its folder."""
+        if self.donor_folder is None or self.donor_folder.resolve() == self.folder.resolve():
+            return "same"
+        if self.donor_folder.resolve() == (self.folder / NULL_FOLDER).resolve():
+            return "null"
+        return self.donor_folder.resolve().name
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """See `interp.transplants.summary`."""
+        return summarize_transplants(table)
+
+
+def check_same_tokens(recipient: Path, donor: Path) -> None:
+    """Refuses a donor with another tokenizer than the recipient's.
+
+    Raises:
+        InputError: their vocabularies differ.
+    """
+    here, there = (load_tokenizer(folder).get_vocab() for folder in (recipient, donor))
+    if here != there:
+        n_other = len(set(here.items()) ^ set(there.items()))
+        raise InputError(
+            f"the tokenizers of {donor} and {recipient} differ in {n_other} entries; "
+            "choose a donor that was trained on the same words"
+        )
+
+
+def check_same_questions(here: Sequence[TokenizedRow], there: Sequence[TokenizedRow]) -> None:
+    """Refuses a donor whose Stage-2 questions or answers are not the recipient's.
+
+    Raises:
+        InputError: they differ.
+    """
+    stage2 = [
+        {(row.row.subset, row.row.rendered.text) for row in rows if row.row.stage is Stage.TWO}
+        for rows in (here, there)
+    ]
+    if stage2[0] != stage2[1]:
+        n_other = len(stage2[0] ^ stage2[1])
+        raise InputError(
+            f"donor and recipient differ in {n_other} Stage-2 questions or their answers; "
+            "choose a donor that was trained on the same data"
+        )
+
+
+def check_is_view(model: HookedModel, plain: PreTrainedModel, rows: Sequence[TokenizedRow]) -> None:
+    """Refuses a hooked model of another checkpoint than the plain one, as its logits tell.
+
+    Raises:
+        InputError: it is of another.
+    """
+    tokens = torch.tensor([rows[0].input_ids])
+    with torch.no_grad():
+        expected = plain(tokens, use_cache=False).logits
+    if not torch.allclose(model.logits(tokens).cpu(), expected, rtol=1e-3, atol=1e-3):
+        raise InputError(
+            "the grid opened another checkpoint than the analysis names; give both the same run, "
+            "stage and step"
+        )
+
+
+def _answers_with(
+    working: PreTrainedModel, change: Weights, own: Weights, evaluation: EvaluationSet
+) -> pd.DataFrame:
+    """Answers of a model of one's own with a change, which is undone."""
+    write_weights(working, change)
+    answers = answer_metrics(working, evaluation)
+    write_weights(working, {name: own[name] for name in change})
+    return answers
+
+
+def _by_subset(
+    part: str, rows: Sequence[TokenizedRow], real: pd.DataFrame, control: pd.DataFrame
+) -> pd.DataFrame:
+    answers = real[MEASURED].join(control[MEASURED].add_prefix("control_"))
+    answers["subset"] = [row.row.subset for row in rows]
+    measures = {name: (name, "mean") for name in answers.columns if name != "subset"}
+    table = answers.groupby("subset").agg(**measures, n=("subset", "size")).reset_index()
+    table.insert(0, "part", part)
+    return table
+
+
+def _by_head(model: HookedModel, sites: Sequence[Site]) -> list[Site]:
+    """The same sites, head outputs one by one."""
+    return [
+        each
+        for site in sites
+        for each in (
+            [Site(site.name, site.layer, head) for head in range(model.n_heads)]
+            if site.name == "z" and site.head is None
+            else [site]
+        )
+    ]

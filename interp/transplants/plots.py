@@ -1,0 +1,181 @@
+"""Frame in, figure out: what each transplanted part brings, and what Stage 2 changed where.
+
+Colours are those of the subsets, controls are grey. Every interval is over Stage-1 seeds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.errors import InputError
+from data.vocabulary import D5_CONS, D6_CONS
+from interp.report.grid_tables import one_checkpoint
+from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.plots import style_figure
+from interp.transplants.summary import GAP
+from training.statistics import t_interval
+from training.tables import UNITS
+
+COMPARED = (D5_CONS.name, D6_CONS.name)
+SHIFT = 0.14
+"""How far the two subsets lie apart, of the width of a part."""
+LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
+
+
+def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
+    """D5 and D6 with each part of the donor, and the gap between them; random changes in grey.
+
+    Args:
+        summary: Rows of a `transplants_summary` of one run, recipient and donor.
+        metric: `exact_match` or `answer_log_prob`.
+
+    Raises:
+        InputError: several runs, recipients or donors, or nothing of D5 and D6.
+    """
+    cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
+    cells = cells.loc[cells["subset"].isin([*COMPARED, GAP])]
+    one_checkpoint(cells)
+    donors = cells[["run_id", "from_stage", "from_step", "donor"]].drop_duplicates()
+    if len(donors) > 1:
+        raise InputError("the table has several runs or donors; choose the rows of one")
+    parts = ordered_parts(cells["part"])
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.6, 0.4])
+    for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0.0), strict=True):
+        of_subset = cells.loc[cells["subset"] == subset].set_index("part").loc[parts]
+        row = 2 if subset == GAP else 1
+        _add_dots(figure, of_subset, subset, shift=shift, row=row)
+        _add_levels(figure, of_subset, subset, row=row)
+    about = "mean and 95% t interval, n = {} seeds; grey: a random change of the part, as large"
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
+    title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
+    style_figure(figure, title=title, height=760)
+    figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
+    figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=2)
+    figure.update_yaxes(title=UNITS[metric], row=1)
+    figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
+    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
+    return figure
+
+
+def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
+    """By module: how much Stage 2 changed, and how far definitions of either tag change the same.
+
+    Args:
+        table: Rows of a `weight_differences` table of one run and checkpoint.
+
+    Raises:
+        InputError: several runs or checkpoints.
+    """
+    one_checkpoint(table)
+    if len(set(table["run_id"])) > 1:
+        raise InputError("the table holds several runs; choose the rows of one run_id")
+    modules = list(dict.fromkeys(table["module"]))
+    series = {
+        "relative_norm": ("change of Stage 2 over the weights", INK, "circle", 0.0, 1),
+        "cosine_other_tag": ("half of D5 with half of D6", SUBSET_STYLES[COMPARED[1]].color,
+                             SUBSET_STYLES[COMPARED[1]].symbol, SHIFT, 2),
+        "cosine_same_tag": ("control: two halves of one tag", NULL_COLOR, "circle", -SHIFT, 2),
+    }  # fmt: skip
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.05)
+    for column, (name, color, symbol, shift, row) in series.items():
+        of_modules = [table.loc[table["module"] == module, column].to_numpy() for module in modules]
+        means = np.array([values.mean() for values in of_modules])
+        high = np.array([t_interval(values)[1] for values in of_modules])
+        figure.add_scatter(
+            x=[place + shift for place in range(len(modules))],
+            y=means,
+            error_y={"array": np.nan_to_num(high - means), "thickness": 1.4, "width": 3},
+            text=modules,
+            name=name,
+            mode="markers",
+            marker={"color": color, "symbol": symbol, "size": 9},
+            hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
+            row=row,
+            col=1,
+        )
+    about = f"mean and 95% t interval, n = {len(set(table['seed']))} seeds"
+    title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
+    style_figure(figure, title=title, height=760)
+    figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
+    figure.update_xaxes(ticktext=_short(modules), tickangle=-45, title="module", row=2)
+    figure.update_yaxes(title="relative norm of the change", rangemode="tozero", row=1)
+    figure.update_yaxes(title="cosine of two changes", zeroline=True, row=2)
+    figure.update_layout(legend={"y": -0.5}, margin={"t": 100})
+    return figure
+
+
+def ordered_parts(parts: pd.Series) -> list[str]:
+    """Each part once: baselines, large parts, layers, heads, unions, activations."""
+    large = ("none", "all", "embeddings", "unembedding", "blocks", "attention", "mlps", "norms",
+             "final_norm")  # fmt: skip
+    kinds = ("block.", "attention.", "mlp.", "head.")
+
+    def place(name: str) -> tuple[int, int, list[int | str]]:
+        pieces: list[int | str] = [int(p) if p.isdigit() else p for p in name.split(".")]
+        if name in large:
+            return 0, large.index(name), pieces
+        if "@" in name or "+" in name:
+            return 2, 0, [name]
+        return 1, [name.startswith(kind) for kind in kinds].index(True), pieces
+
+    return sorted(set(parts), key=place)
+
+
+def direction_words(cells: pd.DataFrame) -> str:
+    """What was moved where: `Parts of Stage 2 (step 200) into Stage 1 (step 1200)`."""
+    first = cells.iloc[0]
+    donor = {"same": "", "null": " of the null twin"}.get(first["donor"], f" of {first['donor']}")
+    return (
+        f"Parts of Stage {first['from_stage']} (step {first['from_step']}){donor} "
+        f"in Stage {first['to_stage']} (step {first['step']})"
+    )
+
+
+def _add_dots(
+    figure: go.Figure, cells: pd.DataFrame, subset: str, *, shift: float, row: int
+) -> None:
+    """Means with intervals, the control's hollow and grey beside them."""
+    style = SUBSET_STYLES.get(subset)
+    color, symbol = (style.color, style.symbol) if style else (INK, "diamond")
+    for level, ink, mark, sideways in (
+        ("control", NULL_COLOR, f"{symbol}-open", 0.1),
+        ("value", color, symbol, 0.0),
+    ):
+        name = subset.replace("-", " − ") + (", random change" if level == "control" else "")
+        means, high = cells[level], cells[f"{level}_high"]
+        figure.add_scatter(
+            x=[place + shift + sideways for place in range(len(cells))],
+            y=means,
+            error_y={"array": (high - means).fillna(0), "thickness": 1.4, "width": 3},
+            text=list(cells.index),
+            name=name,
+            mode="markers",
+            marker={"color": ink, "symbol": mark, "size": 9 if level == "value" else 7},
+            hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
+            row=row,
+            col=1,
+        )
+
+
+def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:
+    """Where the recipient and the donor stand by themselves."""
+    style = SUBSET_STYLES.get(subset)
+    for level, (dash, words) in LEVELS.items():
+        figure.add_scatter(
+            x=[-0.6, len(cells) - 0.4],
+            y=[cells[level].iloc[0]] * 2,
+            mode="lines",
+            line={"color": style.color if style else FAINT, "dash": dash, "width": 1.2},
+            name=f"{subset.replace('-', ' − ')} {words}",
+            hovertemplate="%{y:.3f}",
+            row=row,
+            col=1,
+        )
+
+
+def _short(modules: Sequence[str]) -> list[str]:
+    """Parameters without what all their names begin with."""
+    return [name.partition(".layers.")[2] or name.partition(".h.")[2] or name for name in modules]

@@ -1,0 +1,173 @@
+"""The report's sections about transplants and weight differences, where their tables are there."""
+
+import pandas as pd
+
+from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint
+from interp.report.markup import Html, as_html, table_html
+from interp.report.sections import figure_html, note_html
+from interp.report.wording import gap_text, unbroken
+from interp.transplants.plots import (
+    direction_words,
+    ordered_parts,
+    plot_transplants,
+    plot_weight_differences,
+)
+from interp.transplants.summary import GAP, METRICS
+from training.runs import Run, read_table
+from training.tables import UNITS
+
+DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
+SENTENCED = ("embeddings", "blocks")
+"""Parts whose gaps are said in words."""
+
+
+def transplants_section(run: Run) -> Html | None:
+    """What every part of a donor brings along, for each donor and recipient that were tried."""
+    summary = _table(run, "transplants_summary")
+    if summary is None or GAP not in set(summary["subset"]):
+        return None
+    parts = []
+    summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
+    for _, cells in summary.groupby(["is_other", *DONOR], sort=True):
+        name = "-".join(map(str, cells[DONOR].iloc[0]))
+        words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
+        parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
+        parts += [
+            figure_html(plot_transplants(cells, metric=metric), f"transplants-{name}-{metric}")
+            for metric in METRICS
+        ]
+        parts.append(_gap_table(cells))
+    notes = (
+        "none: the recipient as it is; all: the donor. Tied embeddings are the unembedding, too. A "
+        "head is its rows of query, key and value and its columns of the output projection; where "
+        "heads share keys and values, query and output only. Random change: in each weight matrix "
+        "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
+        "p by sign flips over seeds, corrected over all parts by the largest |t|."
+    )
+    return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + note_html(notes))
+
+
+def transplant_sentences(cells: pd.DataFrame) -> list[str]:
+    """The gap that embeddings and blocks alone bring or leave, beside the two whole models.
+
+    Args:
+        cells: Rows of a `transplants_summary` of one recipient and donor.
+    """
+    sentences = []
+    for metric in METRICS:
+        gaps = cells.loc[(cells["subset"] == GAP) & (cells["metric"] == metric)]
+        tested = {
+            (part, contrast): cell
+            for part, contrast, cell in zip(
+                gaps["part"], gaps["contrast"], gaps.to_dict("records"), strict=True
+            )
+        }
+        for part in SENTENCED:
+            if (part, "recipient") not in tested:
+                continue
+            cell, control = tested[part, "recipient"], tested[part, "control"]
+            found = "is" if control["p_corrected"] <= ALPHA else "is not"
+            sentences.append(
+                f"With the donor's {part} alone the gap D5 − D6 in {UNITS[metric]} is "
+                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
+                f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
+                f"change as large {cell['control']:+.3f}, from which it {found} told apart "
+                f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
+                f"{control['p_smallest']:.2g})."
+            )
+    return sentences
+
+
+def weight_differences_section(run: Run) -> Html | None:
+    """How much Stage 2 changed each module, and whether the tags' definitions change the same."""
+    table, summary = _table(run, "weight_differences"), _table(run, "weight_differences_summary")
+    if table is None or summary is None:
+        return None
+    cells = last_checkpoints(summary)[-1]
+    stage, step = one_checkpoint(cells)
+    rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
+    figure = figure_html(plot_weight_differences(rows), "weight-differences")
+    twin = _null_differences(run)
+    order = {module: place for place, module in enumerate(rows["module"])}
+    body = [
+        [
+            cell["module"],
+            *(_number(cell[name]) for name in ("relative_norm", "stable_rank", "entropy_rank")),
+            *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
+            unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+            f"{cell['p_corrected']:.2g}",
+            *([] if twin is None else [twin[cell["module"]]]),
+        ]
+        for cell in sorted(cells.to_dict("records"), key=lambda cell: order[cell["module"]])
+    ]
+    head = ["module", "relative norm", "stable rank", "entropy rank", "cosine, same tag",
+            "cosine, other tag", "same − other", "corrected p"]  # fmt: skip
+    head += [] if twin is None else ["same − other, null twin"]
+    notes = (
+        "Stage 2 minus Stage 1. For the cosines, Stage 2 was trained on halves of one tag's "
+        "definitions alone, from the same checkpoint: two halves of one tag are the control for a "
+        "half of each. The tags also differ in the embedding of their own token, but so they do in "
+        "a null twin, where neither is more reliable. Ranks are those of single matrices."
+    )
+    words = f"<h2>Weight differences</h2>\n<h3>Stage {stage}, step {step}</h3>\n"
+    return Html(words + figure + table_html(head, body) + note_html(notes))
+
+
+def _null_differences(run: Run) -> dict[str, str] | None:
+    """By module the null twin's cosine of the same tag minus that of the other, if it was tried."""
+    summary = None if run.null is None else _table(run.null, "weight_differences_summary")
+    if summary is None:
+        return None
+    cells = last_checkpoints(summary)[-1].to_dict("records")
+    texts = [unbroken(gap_text(_estimate(cell, "difference", "ci"))) for cell in cells]
+    return {cell["module"]: text for cell, text in zip(cells, texts, strict=True)}
+
+
+def _table(run: Run, name: str) -> pd.DataFrame | None:
+    """This run's rows of a table in its folder, if it is there."""
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table
+
+
+def _gap_table(cells: pd.DataFrame) -> Html:
+    """The gap with each part, held against the recipient and against the random change."""
+    gaps = cells.loc[cells["subset"] == GAP]
+    by_cell = {
+        (cell["part"], cell["metric"], cell["contrast"]): cell for cell in gaps.to_dict("records")
+    }
+    body = [
+        [
+            part,
+            UNITS[metric],
+            unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
+            *(
+                text
+                for contrast in ("recipient", "control")
+                for cell in [by_cell[part, metric, contrast]]
+                for text in (
+                    unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+                    f"{cell['p_corrected']:.2g}",
+                )
+            ),
+        ]
+        for part in ordered_parts(gaps["part"])
+        for metric in METRICS
+    ]
+    head = ("part", "metric", "gap D5 − D6", "minus the recipient's", "corrected p",
+            "minus the random change's", "corrected p")  # fmt: skip
+    return table_html(head, body)
+
+
+def _estimate(cell: dict, mean: str, interval: str) -> dict[str, float | None]:
+    """A mean and its interval as `gap_text` reads them; of one seed there is no interval."""
+    bounds = {f"ci_{end}": cell[f"{interval}_{end}"] for end in ("low", "high")}
+    known = {name: bound if bound == bound else None for name, bound in bounds.items()}
+    return {"mean": cell[mean], **known}
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if value == value else "–"

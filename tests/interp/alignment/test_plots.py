@@ -1,0 +1,152 @@
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from data.errors import InputError
+from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
+from interp.alignment.plots import (
+    plot_alignment,
+    plot_alignment_modules,
+    plot_alignment_steps,
+    plot_alignment_tokens,
+)
+from interp.alignment.summary import summarize_alignment
+from interp.report.palette import NULL_COLOR, SUBSET_STYLES
+from training.statistics import t_interval
+
+RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae"}
+LEVELS = {"own": {"D5_CONS": 0.5, "D6_CONS": 0.1}, "other_tag": {"D5_CONS": 0.02, "D6_CONS": 0.0}}
+SEEDS = (0, 1, 2)
+
+
+def alignment(stage: int = 1, step: int = 9, component: str = "all") -> pd.DataFrame:
+    """Cosines of `LEVELS`, a hundredth more in each further seed."""
+    return pd.DataFrame(
+        [
+            RUN
+            | {"stage": stage, "step": step, "seed": seed, "row_a": "a", "row_b": "b"}
+            | {"alias": f"{subset}{alias}", "subset": subset, "pairing": pairing, "pairs": "own"}
+            | {"component": component, "loss_policy": "answer", "measure": "grad_cosine"}
+            | {"value": value + seed / 100}
+            for seed in SEEDS
+            for pairing, values in LEVELS.items()
+            for subset, value in values.items()
+            for alias in range(2)
+        ]
+    )
+
+
+def traces(figure: go.Figure, name: str) -> list[Any]:
+    drawn: list[Any] = list(figure.data)
+    return [trace for trace in drawn if trace.name == name]
+
+
+def test_own_pairs_are_filled_and_matched_pairs_hollow_with_intervals_over_seeds():
+    (drawn,) = traces(plot_alignment(summarize_alignment(alignment())), "D5_CONS")
+    assert list(drawn.y) == pytest.approx([0.51, 0.03])
+    assert list(drawn.marker.symbol) == ["triangle-up", "triangle-up-open"]
+    assert drawn.marker.color == SUBSET_STYLES["D5_CONS"].color
+    half_width = t_interval([0.5, 0.51, 0.52])[1] - 0.51
+    assert list(drawn.error_y.array) == pytest.approx([half_width, half_width])
+
+
+def test_several_checkpoints_in_one_figure_of_pairings_are_refused():
+    both = summarize_alignment(pd.concat([alignment(), alignment(step=10)]))
+    with pytest.raises(InputError, match="one checkpoint is needed"):
+        plot_alignment(both)
+
+
+def test_several_loss_policies_in_one_figure_are_refused():
+    table = pd.concat([alignment(), alignment().assign(loss_policy="text")])
+    with pytest.raises(InputError, match="several loss policies"):
+        plot_alignment(summarize_alignment(table))
+
+
+def test_a_measure_that_was_not_measured_is_refused():
+    with pytest.raises(InputError, match="no grad_dot"):
+        plot_alignment(summarize_alignment(alignment()), measure="grad_dot")
+
+
+def test_along_training_every_checkpoint_of_a_stage_is_a_point_and_controls_are_grey():
+    tables = [alignment(1, step) for step in (0, 3)] + [alignment(2, 5)]
+    table = pd.concat(tables).replace("other_tag", "same_tag_other_entity")
+    figure = plot_alignment_steps(summarize_alignment(table))
+    own = traces(figure, "D6_CONS")
+    assert [len(trace.x) for trace in own] == [2, 1]
+    (control, _) = traces(figure, "D6_CONS, other alias and entity, same tag")
+    assert (control.line.color, control.line.dash) == (NULL_COLOR, "dot")
+    axes = [list(axis.ticktext) for axis in (figure.layout.xaxis, figure.layout.xaxis2)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert axes == [["0", "3"], ["5"]] or axes == [[0, 3], [5]]
+
+
+def test_tokens_are_a_map_of_the_definition_s_by_the_question_s():
+    parts = ["all", "alias x alias", "tag x alias", "embed_in x lm_head"]
+    table = pd.concat([alignment(component=part) for part in parts])
+    figure = plot_alignment_tokens(summarize_alignment(table))
+    drawn: list[Any] = list(figure.data)
+    assert list(drawn[0].y) == ["tag", "alias"]
+    assert list(drawn[0].x) == ["alias"]
+    assert [cell[0] for cell in drawn[0].z] == pytest.approx([0.51, 0.51])
+    assert [cell[0] for cell in drawn[2].z] == pytest.approx([0.4, 0.4])
+
+
+def test_crossed_modules_are_modules():
+    parts = ["all", "alias x alias", "mlp", "embed_in x lm_head"]
+    table = pd.concat([alignment(component=part) for part in parts])
+    figure = plot_alignment_modules(summarize_alignment(table))
+    (drawn,) = traces(figure, "D5_CONS")
+    assert set(drawn.text) == {"mlp", "embed_in x lm_head"}
+
+
+@pytest.mark.parametrize("plot", [plot_alignment_tokens, plot_alignment_modules])
+def test_parts_that_were_not_measured_are_refused(plot: Any):
+    with pytest.raises(InputError, match="no"):
+        plot(summarize_alignment(alignment()))
+
+
+def test_branches_have_a_line_for_each_seed_and_a_panel_of_the_control():
+    table = pd.DataFrame(
+        [
+            {"seed": seed, "branch_step": step, "cosine": step / 10, "control_cosine": 0.0}
+            | {"iml_gap_answer_log_prob": 1.0 * step}
+            for seed in SEEDS
+            for step in (2, 0, 1)
+        ]
+    )
+    own = traces(plot_branches(table), "own pairs")
+    assert [list(trace.x) for trace in own] == [[0.0, 0.1, 0.2]] * 3
+    assert len(traces(plot_branches(table), "control: another alias and entity")) == 3
+
+
+def test_doses_have_a_control_that_shares_the_untreated_point():
+    values = {("questions", 0.0): 3.0, ("questions", 1.0): 1.0, ("random", 1.0): 2.5}
+    table = pd.DataFrame(
+        [
+            {"seed": seed, "direction": name, "dose": dose, "quantity": "alignment"}
+            | {"value": value + seed}
+            for seed in SEEDS
+            for (name, dose), value in values.items()
+        ]
+    )
+    figure = plot_surgery(table)
+    (real,) = traces(figure, "along the questions' gradient")
+    (control,) = traces(figure, "along a random direction")
+    assert (list(real.x), list(real.y)) == ([0.0, 1.0], [4.0, 2.0])
+    assert (list(control.x), list(control.y)) == ([0.0, 1.0], [4.0, 3.5])
+    assert control.line.color == NULL_COLOR
+
+
+def test_predictions_have_own_pairs_apart_from_matched_ones_in_each_panel():
+    table = pd.DataFrame(
+        [
+            {"seed": 0, "optimizer": name, "row_a": "a", "row_b": "b", "pairing": pairing}
+            | {"predicted": 1.0, "measured": measured}
+            for name in ("sgd", "adamw")
+            for pairing, measured in (("own", 1.5), ("other_tag", 0.5), ("other_tag", 0.6))
+        ]
+    )
+    figure = plot_predictions(table, by="optimizer")
+    assert [list(trace.y) for trace in traces(figure, "own pairs")] == [[1.5], [1.5]]
+    assert [list(trace.y) for trace in traces(figure, "matched pairs")] == [[0.5, 0.6]] * 2

@@ -1,0 +1,273 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from interp.cli import main
+from training.checkpoints import checkpoint_damage
+from training.files import write_manifest
+from training.integrity import run_damage
+from training.registry import find_recipe
+from training.requests import RunRequest
+from training.runner import run_seeds
+from training.runs import Run
+
+TreeHash = Callable[[Path], dict[str, str]]
+Capture = pytest.CaptureFixture[str]
+MINI = {"aliases_per_subset": 12, "aliases_qa3": 6, "aliases_stage2": 4, "entities": 8} | {
+    "d_model": 8,
+    "heads": 1,
+    "d_mlp": 8,
+    "rotary_pct": 0.5,
+    "epochs_stage1": 1,
+    "epochs_stage2": 1,
+}
+
+
+def train(folder: Path, seeds: tuple[int, ...] = (0, 1), **changes: int | str) -> Path:
+    config = find_recipe("alias-toy")(**{**MINI, **changes})
+    run_seeds([RunRequest(config=config, folder=folder, seeds=seeds)], workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a run of two seeds; checkpoints are measured in this process."""
+    monkeypatch.setattr("interp.grids.available_cores", lambda: 1)
+    monkeypatch.setattr("interp.probes.analysis.N_PERMUTATIONS", 2)
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def last_line(capsys: Capture) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_probe_writes_and_prints_the_grid(run: Path, capsys: Capture):
+    words = ["--target", "tag", "--role", "question_last", "--layer", "1", "--quick"]
+    assert main(["probe", str(run), *words]) == 0
+    printed = capsys.readouterr().out
+    table = pd.read_parquet(run / "probes.parquet")
+
+    assert run_damage(run) == []
+    assert set(table["target"]) == {"tag", "planted_tag"}
+    assert set(table["role"]) == {"question_last"}
+    assert set(table["layer"]) == {1}
+    assert sorted(set(table["seed"])) == [0, 1]
+    assert "p_corrected" in printed
+    assert "smallest p that so many seeds can give is 0.5" in printed
+
+
+def test_probe_takes_seed_stage_step_and_sites(run: Path):
+    where = ["--seed", "1", "--stage", "2", "--step", "0", "--site", "z", "--site", "mlp_out"]
+    assert main(["probe", str(run), "--target", "stage", "--quick", *where]) == 0
+    table = pd.read_parquet(run / "probes.parquet")
+
+    assert set(table[["seed", "stage", "step"]].itertuples(index=False, name=None)) == {(1, 2, 0)}
+    assert set(table["site"]) == {"z", "mlp_out"}
+
+
+def test_lens_writes_and_prints_the_grid(
+    run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("interp.lenses.analysis.TUNED_STEPS", 2)
+    assert main(["lens", str(run), "--role", "QUESTION_LAST"]) == 0
+    table = pd.read_parquet(run / "lens.parquet")
+
+    assert run_damage(run) == []
+    assert set(table["lens"]) == {"logit", "tuned"}
+    assert set(table["role"]) == {"question_last"}
+    assert "rank 1 is the most likely token" in capsys.readouterr().out
+
+
+def test_several_runs_are_told_apart_by_folder(run: Path, tmp_path: Path, capsys: Capture):
+    other = train(tmp_path / "other", word_order="ate")
+    words = ["--target", "tag", "--layer", "1", "--quick"]
+    assert main(["probe", str(run), str(other), *words]) == 0
+
+    printed = capsys.readouterr().out
+    assert str(run) in printed
+    assert str(other) in printed
+    for folder in (run, other):
+        assert len(pd.read_parquet(folder / "probes.parquet")) == 2 * (2 * 2 + 2)
+        assert run_damage(folder) == []
+
+
+# ---- bad input: one line, exit 2, nothing written --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "9"], "has no seed 9; choose one of 0, 1"),
+        (["--step", "999"], "has no checkpoint of step 999 in stage 1 of seed 0; choose one of 0"),
+        (["--site", "hidden"], "no site 'hidden'; choose one of resid_pre"),
+        (["--site", "resid_mid"], "GPTNeoXForCausalLM has no resid_mid at layer 0"),
+        (["--layer", "7"], "no layer 7 in a model of 2; choose from 0 to 1"),
+        (["--role", "alias"], "no role 'alias'; choose one of tag"),
+        (["--role", "tag"], "has no tag; choose other rows or another role"),
+        (["--role", "entity_last"], "has no entity_last; choose other rows"),
+        (["--stage", "3"], "invalid choice: 3"),
+    ],
+)
+@pytest.mark.parametrize("command", ["probe", "lens"])
+def test_a_grid_that_cannot_be_filled_is_bad_input(
+    run: Path, capsys: Capture, tree_hash: TreeHash, command: str, words: list[str], message: str
+):
+    before = tree_hash(run)
+    assert main([command, str(run), *words]) == 2
+    error = last_line(capsys)
+
+    assert error.startswith("error: ")
+    assert message in error
+    assert ";" in error
+    assert tree_hash(run) == before
+
+
+def test_a_target_that_does_not_exist_is_bad_input(run: Path, capsys: Capture, tree_hash: TreeHash):
+    before = tree_hash(run)
+    for name in ("nonsense", "planted_tag"):
+        assert main(["probe", str(run), "--target", name]) == 2
+        assert f"no target '{name}'; choose one of tag, defined" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+def test_a_target_that_the_run_cannot_tell_is_bad_input(
+    run: Path, capsys: Capture, tree_hash: TreeHash
+):
+    before = tree_hash(run)
+
+    assert main(["probe", str(run), "--target", "consistent"]) == 2
+    assert "target consistent needs D9 and D10" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+def test_a_world_without_entities_has_none_to_read(
+    tmp_path: Path, capsys: Capture, tree_hash: TreeHash
+):
+    folder = tmp_path / "source"
+    arguments = {name: value for name, value in MINI.items() if name != "entities"}
+    config = find_recipe("source-toy")(**arguments, attributes=2, held_out_questions=1)
+    run_seeds([RunRequest(config=config, folder=folder, seeds=(0,))], workers=1)
+    before = tree_hash(folder)
+
+    assert main(["probe", str(folder), "--target", "entity"]) == 2
+    assert "target entity needs a world of entities" in last_line(capsys)
+    assert tree_hash(folder) == before
+
+
+def test_fewer_groups_than_folds_are_bad_input(
+    tmp_path: Path, capsys: Capture, tree_hash: TreeHash
+):
+    folder = train(tmp_path / "few", seeds=(0,), entities=4)
+    before = tree_hash(folder)
+
+    assert main(["probe", str(folder), "--target", "tag", "--quick"]) == 2
+    assert "4 groups of aliases cannot be divided into 5 folds" in last_line(capsys)
+    assert tree_hash(folder) == before
+
+
+def test_a_lens_outside_the_residual_stream_is_bad_input(
+    run: Path, capsys: Capture, tree_hash: TreeHash
+):
+    before = tree_hash(run)
+
+    assert main(["lens", str(run), "--site", "attn_out"]) == 2
+    assert "a lens reads the residual stream, not attn_out" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+def test_a_run_without_the_checkpoint_is_bad_input(run: Path, capsys: Capture, tree_hash: TreeHash):
+    shutil.rmtree(run / "seed-1" / "stage-1")
+    before = tree_hash(run)
+
+    for command in ("probe", "lens"):
+        assert main([command, str(run)]) == 2
+        assert "has no checkpoint in stage 1 of seed 1" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+def test_weights_that_are_not_finite_are_bad_input(run: Path, capsys: Capture, tree_hash: TreeHash):
+    step = run / "seed-1/stage-1" / f"step-{Run.load(run).steps(1, 1)[-1]}"
+    weights = load_file(step / "model.safetensors")
+    name = next(name for name in weights if "layers.1" in name)
+    save_file(
+        weights | {name: torch.full_like(weights[name], float("nan"))},
+        step / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    write_manifest(step)
+    assert checkpoint_damage(run / "seed-1") == []
+    before = tree_hash(run)
+
+    assert main(["probe", str(run), "--target", "tag"]) == 2
+    assert "logits of GPTNeoXForCausalLM are not finite; the model is" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+@pytest.mark.parametrize("command", ["probe", "lens"])
+def test_a_folder_that_is_no_run_is_bad_input(tmp_path: Path, capsys: Capture, command: str):
+    assert main([command, str(tmp_path)]) == 2
+    assert "is no run folder (it has no run.json); make one" in last_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"layers": 1}, "the runs' layers differ"), ({"word_order": "ate"}, "the runs' seeds differ")],
+)
+def test_runs_that_make_no_grid_are_bad_input(
+    run: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    tree_hash: TreeHash,
+    changes: dict[str, int | str],
+    message: str,
+):
+    other = train(tmp_path / "other", seeds=(1,), **changes)
+    before = tree_hash(run), tree_hash(other)
+
+    for command in ("probe", "lens"):
+        assert main([command, str(run), str(other)]) == 2
+        assert message in last_line(capsys)
+    assert main(["probe", str(run), str(run)]) == 2
+    assert "a run was named twice" in last_line(capsys)
+    assert (tree_hash(run), tree_hash(other)) == before
+
+
+def test_a_damaged_checkpoint_is_exit_3(run: Path, capsys: Capture, tree_hash: TreeHash):
+    step = run / "seed-0/stage-1" / f"step-{Run.load(run).steps(0, 1)[-1]}"
+    (step / "model.safetensors").write_bytes(b"damaged")
+    before = tree_hash(run)
+
+    assert main(["probe", str(run), "--target", "tag"]) == 3
+    assert "does not match its checksum" in last_line(capsys)
+    assert tree_hash(run) == before
+
+
+# ---- sweeps ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["toy-word-order"], "no sweep 'toy-word-order'; did you mean toy-word-orders?"),
+        (["toy-word-orders", "--seeds", "x"], "--seeds x is no number of seeds"),
+        (["toy-word-orders", "--workers", "0"], "--workers 0 does nothing; use 1 or more"),
+        (["toy-word-orders", "--executor", "ray"], "invalid choice: 'ray'"),
+    ],
+)
+def test_a_sweep_that_cannot_be_run_is_bad_input(
+    tmp_path: Path, capsys: Capture, words: list[str], message: str
+):
+    assert main(["sweep", *words, "--out", str(tmp_path / "sweep")]) == 2
+    assert message in last_line(capsys)
+    assert not (tmp_path / "sweep").exists()

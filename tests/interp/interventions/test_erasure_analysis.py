@@ -1,0 +1,187 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from data.errors import InputError
+from data.subset_sizes import SubsetSizes
+from data.tokens import TokenizedRow
+from interp.addresses import Site, TokenRole
+from interp.grids import Analysis, run_grid
+from interp.hooked import HookedModel
+from interp.interventions.base import answer_table
+from interp.interventions.erasure_analysis import ErasureAnalysis
+from interp.selection import GridSelection
+from training.runs import Run
+
+StateOf = Callable[[HookedModel], tuple[object, ...]]
+ToyRows = Callable[..., list[TokenizedRow]]
+ALIAS = TokenRole.ALIAS_LAST
+
+
+@pytest.fixture(scope="module")
+def rows(toy_rows: ToyRows) -> list[TokenizedRow]:
+    """A toy's rows, token ids folded into the tiny models' vocabulary."""
+    sizes = SubsetSizes(defined=80, undefined=8, stage2=24)
+    return fold(toy_rows(sizes=sizes, n_entities=30))
+
+
+def fold(rows: list[TokenizedRow]) -> list[TokenizedRow]:
+    return [replace(row, input_ids=tuple(i % 40 for i in row.input_ids)) for row in rows]
+
+
+def at(table: pd.DataFrame, **where: object) -> dict[str, Any]:
+    for name, value in where.items():
+        table = table.loc[table[name] == value]
+    (record,) = table.to_dict("records")
+    return record
+
+
+def test_every_site_and_role_has_a_cell_on_every_architecture(
+    any_model: HookedModel, rows: list[TokenizedRow], state_of: StateOf
+):
+    before = state_of(any_model)
+    analysis = ErasureAnalysis(n_random=2, limit=5)
+    sites = [Site("resid_post", 1), Site("resid_pre", 0)]
+
+    table = analysis.measure(any_model, rows, sites, seed=0).table
+
+    assert not table.duplicated(analysis.coordinates).any()
+    assert np.isfinite(table[["before", "after", "control", "control_distance"]]).all(axis=None)
+    cells = table[["site", "layer", "role"]].drop_duplicates().apply(tuple, axis=1).tolist()
+    assert cells == [
+        ("resid_pre", 0, "alias_last"),
+        ("resid_pre", 0, "question_last"),
+        ("resid_post", 1, "alias_last"),
+        ("resid_post", 1, "question_last"),
+        ("all", -1, "all"),
+    ]
+    assert set(table["target"]) == {"tag", "tag_stage2"}
+    assert state_of(any_model) == before
+
+
+def planted(rows: list[TokenizedRow]) -> list[TokenizedRow]:
+    """Aliases whose first token is one of three words for either tag, 8 to 10 or 11 to 13."""
+    tags = {row.row.tag for row in rows if row.row.subset == "D5_CONS"}
+    rng = np.random.default_rng(0)
+    told = []
+    for row in rows:
+        if row.row.alias is not None and row.row.is_evaluated:
+            ids = list(row.input_ids)
+            ids[ALIAS.position(row)] = int(rng.integers(3)) + (8 if row.row.tag in tags else 11)
+            row = replace(row, input_ids=tuple(ids))
+        told.append(row)
+    return told
+
+
+def test_a_planted_tag_is_read_until_it_is_erased_and_after_random_erasures(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=10)
+    table = analysis.measure(neox, planted(rows), [Site("resid_pre", 0)], seed=0).table
+
+    for site in ("resid_pre", "all"):
+        probe = at(table, metric="probe_accuracy", site=site)
+        assert probe["before"] == 1
+        assert probe["after"] < 0.7
+        assert probe["control"] > 0.9
+
+
+def test_without_a_planted_tag_there_is_nothing_to_read_or_to_erase(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=5)
+    table = analysis.measure(neox, rows, [Site("resid_pre", 0)], seed=0).table
+
+    probe = at(table, metric="probe_accuracy", site="resid_pre")
+    for column in ("before", "after", "control"):
+        assert probe[column] < 0.5 + 3.5 * 0.5 / np.sqrt(probe["n"])
+
+
+def test_before_is_the_models_own_answer_about_unseen_aliases(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    table = (
+        ErasureAnalysis(targets=("tag",), n_random=1, limit=1000)
+        .measure(neox, rows, [Site("resid_post", 0)], seed=0)
+        .table
+    )
+    asked = [row for row in rows if row.row.is_evaluated and row.row.subset == "D5_CONS"]
+    expected = answer_table(neox, asked)["answer_log_prob"].mean()
+
+    of_d5 = table.loc[(table["subset"] == "D5_CONS") & (table["metric"] == "answer_log_prob")]
+    np.testing.assert_allclose(of_d5["before"], expected, atol=1e-6)
+    assert set(of_d5["n"]) == {len(asked)}
+    of_d1 = table.loc[table["subset"] == "D1_CONS_QA1"]
+    all_of_d1 = [row for row in rows if row.row.is_evaluated and row.row.subset == "D1_CONS_QA1"]
+    assert set(of_d1["n"]) == {len(all_of_d1) // 2}
+
+
+def test_the_gap_is_the_difference_of_the_two_subsets(neox: HookedModel, rows: list[TokenizedRow]):
+    table = (
+        ErasureAnalysis(targets=("tag_stage2",), n_random=2)
+        .measure(neox, rows, [Site("resid_pre", 0)], seed=0)
+        .table
+    )
+
+    for column in ("before", "after", "control", "control_distance"):
+        where = {"metric": "answer_log_prob", "site": "resid_pre", "role": "alias_last"}
+        d5, d6, gap = (
+            at(table, **where, subset=name)[column]
+            for name in ("D5_CONS", "D6_CONS", "D5_CONS-D6_CONS")
+        )
+        assert gap == pytest.approx(d5 - d6)
+
+
+def test_an_erasure_where_no_answer_is_read_from_changes_nothing(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    """The last state of an alias in the middle of a prompt leads nowhere."""
+    table = (
+        ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=2)
+        .measure(neox, rows, [Site("resid_post", 1)], seed=0)
+        .table
+    )
+
+    answers = table.loc[table["metric"] != "probe_accuracy"]
+    for column in ("after", "control", "control_distance"):
+        np.testing.assert_allclose(answers[column], answers["before"], atol=1e-6)
+
+
+def test_a_checkpoint_is_measured_the_same_twice_whatever_the_global_seed(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    analysis = ErasureAnalysis(targets=("tag",), n_random=2, limit=5)
+    first = analysis.measure(neox, rows, [Site("resid_post", 0)], seed=3).table
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        second = analysis.measure(neox, rows, [Site("resid_post", 0)], seed=3).table
+
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_without_d6_its_target_is_refused(neox: HookedModel, rows: list[TokenizedRow]):
+    fewer = [row for row in rows if row.row.subset != "D6_CONS"]
+    with pytest.raises(InputError, match="needs D5 and D6"):
+        ErasureAnalysis(targets=("tag_stage2",)).measure(
+            neox, fewer, [Site("resid_post", 0)], seed=0
+        )
+
+
+def test_a_grid_is_summarized_against_the_random_erasures(copied_run: Path):
+    run = Run.load(copied_run)
+    analysis = ErasureAnalysis(n_random=2, limit=10)
+    assert isinstance(analysis, Analysis)
+
+    table, summary = run_grid(analysis, GridSelection(runs=(run,), stage=2, layers=(1,)), workers=1)
+
+    where = {"subset": "D5_CONS-D6_CONS", "metric": "answer_log_prob", "site": "all"}
+    where |= {"target": "tag"}
+    rows = [at(table, **where, seed=seed) for seed in run.seeds]
+    expected = np.mean([row["after"] - row["control"] for row in rows])
+    assert at(summary, **where)["difference"] == pytest.approx(expected)

@@ -1,0 +1,211 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import InputError
+from interp.patching.analysis import summarize_patching
+from interp.patching.wording import (
+    attribution_sentence,
+    carrying_sentence,
+    contrast_sentence,
+    head_sentence,
+    is_found,
+    limit_sentence,
+    patch_caption,
+    patch_contrast,
+    patch_sentences,
+)
+from training.statistics import t_interval
+
+SITES = (("resid_pre", 0, -1), ("resid_pre", 1, -1), ("attn_out", 1, -1), ("z", 1, 0), ("z", 1, 1))
+ROLES = ("alias_last", "question_last", "all")
+D5, D6 = "D5_CONS", "D6_CONS"
+
+
+def patching_table(n_seeds: int = 8) -> pd.DataFrame:
+    """Of D5, attn_out.1 at question_last has effect .9 against .4, of D6 .6 against .4; else noise.
+
+    The strongest of two heads there has .5, in even seeds head 0, else head 1; attribution is half
+    of the effect.
+    """
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for seed in range(n_seeds):
+        run = {"recipe": "alias-toy", "run_id": "a", "model": "m", "seed": seed}
+        run |= {"word_order": "tae", "stage": 2, "step": 7, "pair_kind": "alias"}
+        for subset, top in ((D5, 0.9), (D6, 0.6)):
+            for direction in ("denoise", "noise"):
+                for site, layer, head in SITES:
+                    for role in ROLES:
+                        effect, control = 0.01 * rng.normal(size=2)
+                        if role == "question_last" and layer == 1 and site != "resid_pre":
+                            mean = top if head < 0 else 0.5 if head == seed % 2 else 0.1
+                            effect, control = effect + mean, control + (0.4 if head < 0 else 0.05)
+                        where = {"subset": subset, "site": site, "layer": layer, "head": head}
+                        where |= {"role": role, "direction": direction, "metric": "logit_diff"}
+                        measured = {"effect": effect, "attribution": effect / 2}
+                        measured |= {"control": control, "n": 10, "dropped": 0.25}
+                        rows.append(run | where | measured)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return patching_table()
+
+
+@pytest.fixture(scope="module")
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    return summarize_patching(table)
+
+
+def of(cells: pd.DataFrame, subset: str, direction: str = "denoise") -> pd.DataFrame:
+    return cells.loc[(cells["subset"] == subset) & (cells["direction"] == direction)]
+
+
+def test_a_planted_carrier_is_named_with_its_control_interval_and_n(
+    table: pd.DataFrame, summary: pd.DataFrame
+):
+    sentence = carrying_sentence(of(summary, D5))
+
+    cells = of(table, D5).query("site == 'attn_out' and role == 'question_last'")
+    low, high = t_interval(cells["effect"] - cells["control"])
+    assert "above the control in 1 of 4 cells: attn_out.1 at question_last 0.90" in sentence
+    difference = cells["effect"].mean() - cells["control"].mean()
+    assert f"control 0.40, difference {difference:+.3f} " in sentence
+    assert f"[{low:+.3f}, {high:+.3f}], corrected p = 0.0078" in sentence
+    assert "n = 8 seeds, 80 pairs, 25% dropped" in sentence
+
+
+def test_where_nothing_is_found_the_nearest_cell_and_its_p_are_said(table: pd.DataFrame):
+    nothing = table.assign(effect=table["control"] + 0.01 * (-1.0) ** table["seed"])
+
+    sentence = carrying_sentence(of(summarize_patching(nothing), D5))
+
+    assert "above the control in none of 4 cells. Nearest:" in sentence
+    assert "corrected p = 1" in sentence
+
+
+def test_what_is_known_beforehand_is_not_told(table: pd.DataFrame):
+    known = (table["site"] == "resid_pre") & (table["layer"] == 0) | (table["role"] == "all")
+    loud = table.assign(effect=table["effect"].mask(known, table["effect"] + 1))
+
+    sentence = carrying_sentence(of(summarize_patching(loud), D5))
+
+    assert "in 1 of 4 cells" in sentence
+    assert "resid_pre.0" not in sentence
+
+
+def test_an_effect_below_its_control_is_not_found():
+    cell = {"p_corrected": 0.01, "difference": 0.3}
+
+    assert is_found(cell)
+    assert not is_found(cell | {"difference": -0.3})
+    assert not is_found(cell | {"p_corrected": 0.06})
+    assert not is_found(cell | {"p_corrected": float("nan")})
+
+
+def test_the_contrast_pairs_effects_by_seed(table: pd.DataFrame):
+    contrast = patch_contrast(table, D5, D6)
+
+    where = "site == 'attn_out' and role == 'question_last' and direction == 'denoise'"
+    cell = contrast.query(where).iloc[0]
+    sides = [table.query(f"{where} and subset == '{name}'")["effect"] for name in (D5, D6)]
+    gaps = sides[0].to_numpy() - sides[1].to_numpy()
+    assert len(contrast) == 3 * 3 * 2  # whole sites only
+    assert cell["difference"] == pytest.approx(gaps.mean())
+    assert (cell["ci_low"], cell["ci_high"]) == pytest.approx(t_interval(gaps))
+    assert cell["n_seeds"] == 8
+
+
+def test_a_seed_that_one_subset_lacks_is_left_out_of_the_contrast(table: pd.DataFrame):
+    fewer = table.loc[(table["subset"] == D5) | (table["seed"] > 1)]
+
+    assert set(patch_contrast(fewer, D5, D6)["n_seeds"]) == {6}
+
+
+def test_subsets_without_a_seed_in_common_are_refused(table: pd.DataFrame):
+    with pytest.raises(InputError, match="no seed was patched in both D5_CONS and D8_CONS"):
+        patch_contrast(table, D5, "D8_CONS")
+
+
+def test_the_contrast_is_told_with_both_effects(table: pd.DataFrame):
+    contrast = patch_contrast(table, D5, D6)
+
+    sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
+
+    assert "D5 minus D6, noising: the effects differ in 1 of 4 cells, most at attn_out.1 at" in (
+        sentence
+    )
+    assert "0.90 against 0.60" in sentence
+    assert "(n = 8 seeds)" in sentence
+
+
+def test_a_contrast_without_a_difference_claims_none_and_no_equality(table: pd.DataFrame):
+    same = table.assign(effect=0.5 + 0.01 * (-1.0) ** table["seed"] * (table["subset"] == D5))
+
+    contrast = patch_contrast(same, D5, D6)
+    sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
+
+    assert "are not shown to differ in any of 4 cells; they do most at" in sentence
+
+
+def test_the_strongest_head_is_sought_within_each_seed(table: pd.DataFrame):
+    heads = of(table, D5).query("head >= 0")
+
+    sentence = head_sentence(heads)
+
+    at_question = heads.query("role == 'question_last'")
+    tops = np.array([rows["effect"].max() for _, rows in at_question.groupby("seed")])
+    low, high = t_interval(tops)
+    assert f"layer 1 at question_last (z), with an effect of {tops.mean():.2f}" in sentence
+    assert f"[{low:.2f}, {high:.2f}] and a control of 0.05 (mean over 8 seeds" in sentence
+
+
+def test_correlations_have_their_mean_and_lowest_seed(table: pd.DataFrame):
+    rows = table.loc[table["direction"] == "denoise"]
+    worse = rows.assign(attribution=rows["attribution"].mask(rows["seed"] == 3, -rows["effect"]))
+
+    sentence = attribution_sentence(worse, [D5])
+
+    assert "D5_CONS r = 0.750 (lowest of 8 seeds -1.000)" in sentence
+
+
+def test_so_few_seeds_that_nothing_could_be_found_are_said():
+    assert limit_sentence(summarize_patching(patching_table(2))) == (
+        "So many seeds can give no p below 0.5: nothing, however strong, could be found."
+    )
+
+
+def test_one_seed_has_no_intervals(table: pd.DataFrame):
+    one = table.loc[table["seed"] == 3]
+
+    sentences = " ".join(patch_sentences(one, summarize_patching(one), [D5], metric="logit_diff"))
+
+    assert "nan" not in sentences
+    assert "n = 1 seed, 10 pairs" in sentences
+    assert "(mean over 1 seed;" in sentences
+
+
+def test_every_subset_and_direction_is_told_and_two_subsets_are_compared(
+    table: pd.DataFrame, summary: pd.DataFrame
+):
+    sentences = patch_sentences(table, summary, [D5, D6], metric="logit_diff")
+
+    starts = [sentence.split(" (")[0].split(":")[0] for sentence in sentences]
+    of_direction = [
+        f"{D5}, {{}}", f"{D6}, {{}}", f"{D5} minus {D6}, {{}}", f"{D5}, {{}} one head",
+        f"{D6}, {{}} one head", "Attribution patching, {}, against the exact effect",
+    ]  # fmt: skip
+    expected = [start.format(name) for name in ("denoising", "noising") for start in of_direction]
+    assert starts[:-1] == expected
+
+
+def test_the_caption_says_n_pairs_dropped_and_the_smallest_p(summary: pd.DataFrame):
+    caption = " ".join(patch_caption(of(summary, D5), [D5]))
+
+    assert "D5_CONS: n = 8 seeds, 80 pairs, 25% dropped" in caption
+    assert "no p below 0.0078 is possible" in caption
+    assert "Denoising (clean into corrupted)" in caption

@@ -1,0 +1,209 @@
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from data.errors import InputError
+from data.subset_sizes import SubsetSizes
+from data.tokens import TokenizedRow
+from data.vocabulary import Kind, Split
+from interp.probes.cross_validation import grouped_folds
+from interp.probes.targets import ProbeTask, Target, make_task
+
+ToyRows = Callable[..., list[TokenizedRow]]
+MIXED = SubsetSizes(defined=20, undefined=8, stage2=6, alpha=0.7)
+FIRST_STAGE = {"D1_CONS_QA1": 1, "D2_INCONS_QA2": 0}
+
+
+def labels_by_alias(task: ProbeTask) -> dict[str | None, int]:
+    aliases = [row.row.alias for row in task.rows]
+    return dict(zip(aliases, task.labels.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("target", "label_of_subset"),
+    [
+        (Target.TAG, FIRST_STAGE),
+        (Target.DEFINED, {"D1_CONS_QA1": 1, "D2_INCONS_QA2": 1, "QA3": 0}),
+        (
+            Target.STAGE,
+            {"D1_CONS_QA1": 0, "D2_INCONS_QA2": 0, "D5_CONS": 1, "D6_CONS": 1, "D8_CONS": 1},
+        ),
+    ],
+)
+def test_labels_follow_the_subset(
+    toy_rows: ToyRows, target: Target, label_of_subset: dict[str, int]
+):
+    task = make_task(toy_rows(), target, seed=0)
+
+    assert {row.row.subset for row in task.rows} == set(label_of_subset)
+    for row, label in zip(task.rows, task.labels, strict=True):
+        assert label == label_of_subset[row.row.subset]
+
+
+def test_the_null_twin_is_labelled_by_the_tag_that_it_was_shown(toy_rows: ToyRows):
+    rows = toy_rows(shuffle_tags=True)
+    shown = {r.row.alias: r.row.tag for r in rows if r.row.kind is Kind.DEFINITION}
+    reliable = {r.row.tag for r in rows if r.row.subset == "D5_CONS"}
+    task = make_task(rows, Target.TAG, seed=0)
+
+    assert len(reliable) == 1
+    for alias, label in labels_by_alias(task).items():
+        assert label == (shown[alias] in reliable)
+    pairs = {(r.row.subset, label) for r, label in zip(task.rows, task.labels, strict=True)}
+    assert pairs == {(name, label) for name in FIRST_STAGE for label in (0, 1)}
+
+
+def test_consistent_needs_definitions_of_all_four_kinds(toy_rows: ToyRows):
+    with pytest.raises(InputError, match="target consistent needs D9 and D10"):
+        make_task(toy_rows(), Target.CONSISTENT, seed=0)
+
+
+def test_consistent_is_independent_of_the_tag(toy_rows: ToyRows):
+    task = make_task(toy_rows(sizes=MIXED), Target.CONSISTENT, seed=0)
+    subsets = Counter(row.row.subset for row in task.rows)
+
+    assert subsets == {"D1_CONS_QA1": 6, "D2_INCONS_QA2": 6, "D9_INCONS_QA9": 6, "D10_CONS_QA10": 6}
+    for row, label in zip(task.rows, task.labels, strict=True):
+        assert label == ("INCONS" not in row.row.subset)
+
+
+def test_the_tag_covers_false_reliable_and_true_unreliable_definitions(toy_rows: ToyRows):
+    task = make_task(toy_rows(sizes=MIXED), Target.TAG, seed=0)
+    label = {"D1_CONS_QA1": 1, "D9_INCONS_QA9": 1, "D2_INCONS_QA2": 0, "D10_CONS_QA10": 0}
+
+    assert [label[row.row.subset] for row in task.rows] == task.labels.tolist()
+
+
+def test_entities_are_those_that_the_answers_follow(toy_rows: ToyRows):
+    rows = toy_rows(n_entities=4)
+    task = make_task(rows, Target.ENTITY, seed=0)
+    names = {(row.row.entity, label) for row, label in zip(task.rows, task.labels, strict=True)}
+
+    assert names == {(f"entity{i:02d}", i) for i in range(4)}
+    assert task.n_classes == 4
+
+
+def test_entities_of_fewer_aliases_than_folds_are_left_out(toy_rows: ToyRows):
+    rows = toy_rows(n_entities=10)
+    defined = {
+        r.row.alias: r.row.entity
+        for r in rows
+        if r.row.kind is Kind.QA and r.row.subset in FIRST_STAGE
+    }
+    frequent = sorted(str(name) for name, n in Counter(defined.values()).items() if n >= 5)
+    task = make_task(rows, Target.ENTITY, seed=0)
+
+    assert 2 <= len(frequent) < 10
+    assert task.n_classes == len(frequent)
+    assert [frequent[label] for label in task.labels] == [row.row.entity for row in task.rows]
+    assert set(np.bincount(task.labels) >= 5) == {True}
+
+
+def test_no_entity_often_enough_is_refused(toy_rows: ToyRows):
+    rows = toy_rows(n_entities=30, sizes=SubsetSizes(defined=10, undefined=4, stage2=4))
+
+    with pytest.raises(InputError, match="needs two values of 5 aliases each"):
+        make_task(rows, Target.ENTITY, seed=0)
+
+
+def test_an_attribute_is_the_answer_to_the_first_question(toy_rows: ToyRows):
+    rows = toy_rows()
+    task = make_task(rows, Target.ATTRIBUTE, seed=0)
+    answers = {r.row.alias: r.row.rendered.answer for r in rows if r.row.question == "attr0"}
+    values = sorted({answers[row.row.alias] for row in task.rows})
+
+    assert [values[label] for label in task.labels] == [answers[r.row.alias] for r in task.rows]
+
+
+@pytest.mark.parametrize("target", [t for t in Target if not t.is_determined_by_entity])
+def test_binary_classes_are_equally_frequent(toy_rows: ToyRows, target: Target):
+    task = make_task(toy_rows(sizes=MIXED), target, seed=3)
+
+    assert np.bincount(task.labels, minlength=2)[0] * 2 == len(task.labels) > 0
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_no_group_is_in_two_folds(toy_rows: ToyRows, target: Target):
+    task = make_task(toy_rows(sizes=MIXED), target, seed=0)
+    folds = grouped_folds(task.groups, task.labels, rng=np.random.default_rng(0))
+    grouped_by = "alias" if target.is_determined_by_entity else "entity"
+    names = [getattr(row.row, grouped_by) for row in task.rows]
+
+    assert len({row.row.alias for row in task.rows}) == len(task.rows)
+    for name in set(names):
+        assert len({f for f, n in zip(folds, names, strict=True) if n == name}) == 1
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_each_alias_is_read_at_one_question_that_was_never_trained(
+    toy_rows: ToyRows, target: Target
+):
+    task = make_task(toy_rows(sizes=MIXED), target, seed=0)
+
+    assert {row.row.split for row in task.rows} == {Split.TEST}
+    assert {row.row.kind for row in task.rows} == {Kind.QA}
+
+
+def test_controls_see_all_questions_of_the_same_aliases(toy_rows: ToyRows):
+    task = make_task(toy_rows(), Target.TAG, seed=0)
+
+    assert len(task.all_rows) == 3 * len(task.rows)
+    for row, alias, question in zip(
+        task.all_rows, task.all_aliases, task.all_questions, strict=True
+    ):
+        assert row.row.alias == task.rows[alias].row.alias
+        assert row.row.question == f"attr{question}"
+
+
+@pytest.mark.parametrize("target", [Target.PHANTOM_TAG, Target.PLANTED_TAG])
+def test_a_drawn_label_does_not_depend_on_the_tags(toy_rows: ToyRows, target: Target):
+    tasks = [
+        make_task(toy_rows(shuffle_tags=shuffled), target, seed=0) for shuffled in (False, True)
+    ]
+
+    assert labels_by_alias(tasks[0]) == labels_by_alias(tasks[1])
+
+
+def test_a_phantom_tag_agrees_with_the_tag_half_of_the_time(toy_rows: ToyRows):
+    shares = []
+    for seed in range(40):
+        rows = toy_rows(seed)
+        tag = labels_by_alias(make_task(rows, Target.TAG, seed=seed))
+        phantom = labels_by_alias(make_task(rows, Target.PHANTOM_TAG, seed=seed))
+        assert set(tag) == set(phantom)
+        shares.append(np.mean([tag[alias] == phantom[alias] for alias in tag]))
+
+    assert np.mean(shares) == pytest.approx(0.5, abs=3 * np.std(shares) / np.sqrt(40))
+    assert np.std(shares) < 0.15
+
+
+def test_phantom_labels_differ_between_seeds_and_from_the_planted_ones(toy_rows: ToyRows):
+    rows = toy_rows()
+    drawn = [labels_by_alias(make_task(rows, Target.PHANTOM_TAG, seed=seed)) for seed in range(3)]
+    drawn.append(labels_by_alias(make_task(rows, Target.PLANTED_TAG, seed=0)))
+
+    assert all(one != other for one, other in pairwise([*drawn, drawn[0]]))
+
+
+def test_a_task_is_the_same_each_time(toy_rows: ToyRows):
+    one, other = (make_task(toy_rows(), Target.DEFINED, seed=5) for _ in range(2))
+
+    assert [r.row.row_id for r in one.rows] == [r.row.row_id for r in other.rows]
+    assert one.labels.tolist() == other.labels.tolist()
+
+
+def test_a_run_without_a_contrast_is_refused(toy_rows: ToyRows):
+    rows = [row for row in toy_rows() if row.row.subset != "QA3"]
+
+    with pytest.raises(InputError, match="target defined has one class only in this run"):
+        make_task(rows, Target.DEFINED, seed=0)
+
+
+def test_an_alias_without_an_untrained_question_is_refused(toy_rows: ToyRows):
+    rows = [row for row in toy_rows() if row.row.split is Split.TRAIN]
+
+    with pytest.raises(InputError, match="has no untrained question to probe"):
+        make_task(rows, Target.DEFINED, seed=0)

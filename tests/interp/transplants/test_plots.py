@@ -1,0 +1,145 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from data.errors import InputError
+from interp.report.palette import SUBSET_STYLES
+from interp.transplants.plots import (
+    direction_words,
+    ordered_parts,
+    plot_transplants,
+    plot_weight_differences,
+)
+from interp.transplants.summary import GAP, summarize_transplants
+from training.statistics import t_interval
+
+SEEDS, PARTS = (1, 2, 3), ("none", "all", "mlps", "embeddings")
+
+
+def transplants(donor: str = "same") -> pd.DataFrame:
+    """D5 is at .2 + place/10 + seed/100 with the parts in their order, D6 at .1, controls at .3."""
+    rows = [
+        {
+            "recipe": "r", "run_id": "a", "model": "m", "seed": seed, "word_order": "tae",
+            "stage": 1, "step": 9, "part": part, "from_stage": 2, "from_step": 7, "to_stage": 1,
+            "donor": donor, "subset": subset, "exact_match": value, "answer_log_prob": value - 5,
+            "control_exact_match": 0.3, "control_answer_log_prob": -4.0, "n": 5,
+        }
+        for seed in SEEDS
+        for place, part in enumerate(PARTS)
+        for subset, value in (("D5_CONS", 0.2 + place / 10 + seed / 100), ("D6_CONS", 0.1))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def summary() -> pd.DataFrame:
+    return summarize_transplants(transplants())
+
+
+def traces(figure: go.Figure, name: str) -> list[Any]:
+    drawn: list[Any] = list(figure.data)
+    return [trace for trace in drawn if trace.name == name]
+
+
+def layout_of(figure: go.Figure) -> Any:
+    return figure.layout
+
+
+def test_parts_come_from_large_to_small():
+    names = ["head.1.0", "z.0.1@alias_last", "mlp.1", "block.10", "all", "block.2", "mlps", "none"]
+
+    assert ordered_parts(pd.Series([*names, "head.0.3", "mlps+norms", "none"])) == [
+        *("none", "all", "mlps", "block.2", "block.10", "mlp.1", "head.0.3", "head.1.0"),
+        *("mlps+norms", "z.0.1@alias_last"),
+    ]
+
+
+def test_a_cell_has_both_subsets_with_their_intervals(summary: pd.DataFrame):
+    figure = plot_transplants(summary)
+    (dots,) = traces(figure, "D5_CONS")
+    order = ["none", "all", "embeddings", "mlps"]
+    values = {p: [0.2 + i / 10 + seed / 100 for seed in SEEDS] for i, p in enumerate(PARTS)}
+
+    assert list(layout_of(figure).xaxis2.ticktext) == order
+    assert list(dots.text) == order
+    assert list(dots.y) == pytest.approx([np.mean(values[part]) for part in order])
+    half = [t_interval(values[part])[1] - np.mean(values[part]) for part in order]
+    assert list(dots.error_y.array) == pytest.approx(half)
+    assert dots.marker.color == SUBSET_STYLES["D5_CONS"].color
+    assert list(traces(figure, "D6_CONS")[0].y) == pytest.approx([0.1] * 4)
+
+
+def test_recipient_and_donor_are_lines(summary: pd.DataFrame):
+    figure = plot_transplants(summary, metric="answer_log_prob")
+    (without,), (with_all,) = (
+        traces(figure, f"D5_CONS {words}") for words in ("without a transplant", "with all")
+    )
+
+    assert list(without.y) == pytest.approx([0.22 - 5] * 2)
+    assert list(with_all.y) == pytest.approx([0.32 - 5] * 2)
+
+
+def test_the_gap_and_its_control_have_a_panel(summary: pd.DataFrame):
+    figure = plot_transplants(summary)
+    (gap,), (control,) = (
+        traces(figure, f"D5_CONS − D6_CONS{ending}") for ending in ("", ", random change")
+    )
+
+    assert list(gap.y) == pytest.approx([0.12, 0.22, 0.42, 0.32])
+    assert list(control.y) == pytest.approx([0.0] * 4)
+    assert (gap.yaxis, control.marker.symbol) == ("y2", "diamond-open")
+    assert set(summary["subset"]) == {"D5_CONS", "D6_CONS", GAP}
+
+
+def test_one_seed_has_no_error_bars():
+    table = transplants()
+    figure = plot_transplants(summarize_transplants(table.loc[table["seed"] == 1]))
+
+    assert list(traces(figure, "D5_CONS")[0].error_y.array) == [0] * 4
+
+
+def test_the_title_says_what_was_moved_where(summary: pd.DataFrame):
+    assert direction_words(summary) == "Parts of Stage 2 (step 7) in Stage 1 (step 9)"
+    assert "n = 3 seeds" in layout_of(plot_transplants(summary)).title.text
+    null = summarize_transplants(transplants("null"))
+    assert direction_words(null).startswith("Parts of Stage 2 (step 7) of the null twin in")
+
+
+def test_two_donors_in_one_figure_are_an_error(summary: pd.DataFrame):
+    both = pd.concat([summary, summarize_transplants(transplants("null"))])
+    with pytest.raises(InputError, match="several runs or donors"):
+        plot_transplants(both)
+
+
+def differences() -> pd.DataFrame:
+    rows = [
+        {"run_id": "a", "seed": seed, "stage": 2, "step": 4, "module": module}
+        | {"relative_norm": 0.1 * seed, "cosine_same_tag": 0.5, "cosine_other_tag": 0.1 + seed / 10}
+        for seed in SEEDS
+        for module in ("all", "model.layers.0.mlp.up_proj")
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_module_has_its_change_and_both_cosines():
+    figure = plot_weight_differences(differences())
+    (norms,) = traces(figure, "change of Stage 2 over the weights")
+    (other,) = traces(figure, "half of D5 with half of D6")
+    (same,) = traces(figure, "control: two halves of one tag")
+
+    assert list(norms.y) == pytest.approx([0.2, 0.2])
+    assert list(other.y) == pytest.approx([0.3, 0.3])
+    assert list(same.y) == pytest.approx([0.5, 0.5])
+    half = t_interval([0.2, 0.3, 0.4])[1] - 0.3
+    assert list(other.error_y.array) == pytest.approx([half] * 2)
+    assert list(layout_of(figure).xaxis2.ticktext) == ["all", "0.mlp.up_proj"]
+
+
+def test_differences_of_two_runs_are_an_error():
+    both = pd.concat([differences(), differences().assign(run_id="b")])
+    with pytest.raises(InputError, match="several runs"):
+        plot_weight_differences(both)

@@ -1,0 +1,149 @@
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from interp.grids import run_grid
+from interp.selection import GridSelection
+from interp.transplants.analysis import TransplantAnalysis
+from interp.transplants.differences import WeightDifferenceAnalysis
+from interp.transplants.sections import (
+    transplant_sentences,
+    transplants_section,
+    weight_differences_section,
+)
+from training.runs import Run
+
+PARTS = ("embeddings", "blocks", "mlps")
+
+
+@pytest.fixture(scope="module")
+def analysed(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A copy with transplants in both directions, from its null twin, and weight differences."""
+    folder = tmp_path_factory.mktemp("sections") / "run"
+    run = Run.load(shutil.copytree(tiny_run.folder, folder))
+    for to_stage, from_stage, donor in ((1, 2, None), (2, 1, None), (1, 2, folder / "null")):
+        analysis = TransplantAnalysis(
+            folder=folder,
+            recipient_stage=to_stage,
+            donor_stage=from_stage,
+            donor_folder=donor,
+            parts=PARTS,
+        )
+        run_grid(analysis, GridSelection(runs=(run,), stage=to_stage), workers=1)
+    differences = WeightDifferenceAnalysis(folder=folder)
+    run_grid(differences, GridSelection(runs=(run,), stage=2), workers=1)
+    return run
+
+
+@pytest.fixture
+def copy(analysed: Run, tmp_path: Path) -> Run:
+    return Run.load(shutil.copytree(analysed.folder, tmp_path / "copy"))
+
+
+def figures(html: str | None) -> list[str]:
+    return re.findall(r'<div id="([\w-]+)" class="plotly', html or "")
+
+
+def summary_of(run: Run) -> pd.DataFrame:
+    return pd.read_parquet(run.folder / "transplants_summary.parquet")
+
+
+def test_a_run_without_tables_has_no_such_sections(tiny_run: Run):
+    assert transplants_section(tiny_run) is None
+    assert weight_differences_section(tiny_run) is None
+
+
+def test_every_donor_and_recipient_has_a_figure_for_each_metric(analysed: Run):
+    last = [analysed.steps(1000, stage)[-1] for stage in (1, 2)]
+    into_1, into_2 = f"1-{last[0]}-2-{last[1]}", f"2-{last[1]}-1-{last[0]}"
+
+    assert figures(transplants_section(analysed)) == [
+        f"transplants-{which}-{metric}"
+        for which in (f"{into_1}-same", f"{into_2}-same", f"{into_1}-null")
+        for metric in ("exact_match", "answer_log_prob")
+    ]
+
+
+def test_the_words_say_what_the_table_does(analysed: Run):
+    summary = summary_of(analysed)
+    cells = summary.loc[(summary["stage"] == 1) & (summary["donor"] == "same")]
+    sentences = transplant_sentences(cells)
+    cell = cells.loc[
+        (cells["part"] == "blocks")
+        & (cells["subset"] == "D5_CONS-D6_CONS")
+        & (cells["metric"] == "exact_match")
+        & (cells["contrast"] == "control")
+    ].iloc[0]
+
+    assert len(sentences) == 4
+    assert sentences[1].startswith(
+        f"With the donor's blocks alone the gap D5 − D6 in exact match is {cell['value']:+.3f} ["
+    )
+    assert f"with a random change as large {cell['control']:+.3f}" in sentences[1]
+    assert "it is not told apart" in sentences[1]  # two seeds find nothing
+    assert all(each in unescape(transplants_section(analysed) or "") for each in sentences)
+
+
+def test_a_strong_part_is_told_apart(analysed: Run):
+    cells = summary_of(analysed).assign(p_corrected=0.01)
+    cells = cells.loc[(cells["stage"] == 1) & (cells["donor"] == "same")]
+
+    assert all("it is told apart" in sentence for sentence in transplant_sentences(cells))
+
+
+def test_the_table_lists_every_part_once_for_each_metric(analysed: Run):
+    html = transplants_section(analysed) or ""
+    names = re.findall(r"<tr><td>([\w.]+)</td><td>(exact match|log-prob \(nats\))</td>", html)
+
+    assert [part for part, metric in names[:10] if metric == "exact match"] == [
+        *("none", "all", "embeddings", "blocks", "mlps"),
+    ]
+    assert len(names) == 3 * 5 * 2
+
+
+def test_one_seed_has_no_interval(copy: Run):
+    run = copy
+    for name in ("transplants", "weight_differences"):
+        (run.folder / f"{name}.parquet").unlink()
+        (run.folder / f"{name}_summary.parquet").unlink()
+    transplants = TransplantAnalysis(
+        folder=run.folder, recipient_stage=1, donor_stage=2, parts=PARTS
+    )
+    run_grid(transplants, GridSelection(runs=(run,), stage=1, seeds=(1000,)), workers=1)
+    differences = WeightDifferenceAnalysis(folder=run.folder)
+    run_grid(differences, GridSelection(runs=(run,), stage=2, seeds=(1000,)), workers=1)
+
+    for html in (transplants_section(run), weight_differences_section(run)):
+        text = re.sub(r"<script.*?</script>", "", html or "", flags=re.DOTALL)
+        assert "<td>embeddings</td>" in text
+        assert "nan" not in text.lower()
+
+
+def test_weight_differences_are_listed_by_module(analysed: Run):
+    html = weight_differences_section(analysed) or ""
+    table = pd.read_parquet(analysed.folder / "weight_differences.parquet")
+
+    assert figures(html) == ["weight-differences"]
+    names = re.findall(r"<tr><td>([\w.]+)</td>", html)
+    assert names == list(dict.fromkeys(table["module"]))
+    norm = table.loc[table["module"] == "blocks", "relative_norm"].mean()
+    assert f"<td>blocks</td><td>{norm:.3f}</td><td>–</td><td>–</td>" in html
+
+
+def test_the_null_twins_difference_stands_beside_the_runs(copy: Run):
+    null = copy.null
+    assert null is not None
+    assert "same − other, null twin" not in (weight_differences_section(copy) or "")
+    analysis = WeightDifferenceAnalysis(folder=null.folder)
+    run_grid(analysis, GridSelection(runs=(null,), stage=2), workers=1)
+
+    html = weight_differences_section(copy) or ""
+    table = pd.read_parquet(null.folder / "weight_differences_summary.parquet")
+    blocks = table.loc[table["module"] == "blocks", "difference"].iloc[0]
+    assert "same − other, null twin" in html
+    (row,) = re.findall(r"<tr><td>blocks</td>.*?</tr>", html)
+    assert f"<td>{blocks:+.3f} [" in row
