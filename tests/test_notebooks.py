@@ -5,7 +5,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-MAX_CELLS, MAX_LINES = 25, 12
+MAX_CELLS, MAX_LINES = 25, 15
 
 
 def read(path: Path) -> nbformat.NotebookNode:
