@@ -90,8 +90,8 @@ def test_every_intervention_runs_on_models_from_elsewhere(name: str):
     )
     other = PromptPair(**{**vars(pair), "clean": rows[2], "corrupted": rows[3]})
     grid = patch_pairs(model, [pair, other])
-    effects = grid.query("site == 'resid_pre' and role == 'all'")["effect"].to_numpy()
-    assert np.abs(np.asarray(effects) - 1).max() < 1e-3
+    whole = (grid["site"] == "resid_pre") & (grid["role"] == "all")
+    assert grid["effect"].to_numpy()[whole.to_numpy()] == pytest.approx(1.0, abs=1e-3)
     assert grid["attribution"].notna().all()
 
     route = Route(Role.ENTITY, TokenRole.PROMPT_LAST)
