@@ -84,10 +84,11 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
                 hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
             )  # fmt: skip
     about = f"mean and 95% t interval, n = {table['seed'].nunique()} seeds"
-    title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}</sup>"
+    doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"
+    title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}; {doses}</sup>"
     style_figure(figure, title=title, height=440)
     figure.update_annotations(font={"size": 13})
-    figure.update_xaxes(title="dose: −1 doubles the alignment, 1 removes it")
+    figure.update_xaxes(title="dose")
     figure.update_yaxes(zeroline=True)
     figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
     return figure

@@ -90,9 +90,10 @@ def test_every_intervention_runs_on_models_from_elsewhere(name: str):
     )
     other = PromptPair(**{**vars(pair), "clean": rows[2], "corrupted": rows[3]})
     grid = patch_pairs(model, [pair, other])
-    whole = (grid["site"] == "resid_pre") & (grid["role"] == "all")
-    assert grid["effect"].to_numpy()[whole.to_numpy()] == pytest.approx(1.0, abs=1e-3)
-    assert grid["attribution"].notna().all()
+    cells = grid.to_dict("records")
+    at_entry = [c["effect"] for c in cells if c["site"] == "resid_pre" and c["role"] == "all"]
+    assert at_entry == pytest.approx([1.0] * len(at_entry), abs=1e-3)
+    assert np.isfinite(grid["attribution"].to_numpy(dtype=float)).all()
 
     route = Route(Role.ENTITY, TokenRole.PROMPT_LAST)
     head = ablate(model, Site("z", 0, 0), "mean", reference=rows)
