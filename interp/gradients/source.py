@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from data.errors import InputError
@@ -60,6 +60,7 @@ class GradientSource:
             repeat=False,
         )
         _check_tokens(model, examples)
+        _check_dropout(model)
         coverage = cover(model, allow_materialise=options.allow_materialise)
         longest = examples_at(examples, torch.tensor([int(last_targets(examples).argmax())]))
         check_capture(model, longest, coverage)
@@ -146,3 +147,17 @@ def _check_tokens(model: PreTrainedModel, examples: Examples) -> None:
     used = int(last_targets(examples).max())
     if longest is not None and used > longest:
         raise InputError(f"an example has {used} tokens, the model takes {longest}; leave it out")
+
+
+def _check_dropout(model: PreTrainedModel) -> None:
+    """Refuses a model whose gradients in training are those of a random draw.
+
+    Raises:
+        InputError: dropout is on.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout) and module.training and module.p > 0:
+            raise InputError(
+                f"dropout is on ({name}, p = {module.p:g}): each pass would have another gradient; "
+                "call model.eval(), or set its dropout to 0"
+            )

@@ -57,6 +57,9 @@ def touched_model(random_model: MakeModel) -> PreTrainedModel:
     """Partly in training, partly frozen, with gradients on some weights and a hook of its own."""
     model = random_model("gpt2").train()
     model.get_submodule("transformer.h.0").eval()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # it would be refused
     model.get_parameter("transformer.h.1.mlp.c_fc.weight").requires_grad_(False)
     weight = model.get_parameter("transformer.ln_f.weight")
     weight.grad = torch.arange(16.0)
@@ -113,14 +116,17 @@ def test_training_with_and_without_measurement_gives_identical_bytes(
     assert states[0]["lm_head.weight"] != start.state_dict()["lm_head.weight"].numpy().tobytes()
 
 
-def test_dropout_is_off_while_measuring(random_model: MakeModel, word_prompts) -> None:
+def test_dropout_that_is_on_is_refused(random_model: MakeModel, word_prompts) -> None:
     model = random_model("gpt2")
     expected = gradient_gram(model, word_prompts, word_prompts, options=OPTIONS)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.5
-    in_training = gradient_gram(model.train(), word_prompts, word_prompts, options=OPTIONS)
-    assert torch.equal(in_training.dot, expected.dot)
+    with pytest.raises(InputError, match=r"dropout is on \(.+, p = 0.5\)"):
+        gradient_gram(model.train(), word_prompts, word_prompts, options=OPTIONS)
+    assert model.training
+    evaluating = gradient_gram(model.eval(), word_prompts, word_prompts, options=OPTIONS)
+    assert torch.equal(evaluating.dot, expected.dot)
 
 
 def test_frozen_weights_count_like_others(random_model: MakeModel, word_prompts) -> None:
