@@ -39,6 +39,8 @@ class Measured:
     table: pd.DataFrame
     """Coordinates and measurements, without run columns."""
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    withdrawn: tuple[dict[str, object], ...] = ()
+    """Coordinates at which nothing could be measured this time: what was known there goes."""
 
 
 @runtime_checkable
@@ -92,7 +94,8 @@ def run_grid(
     ]
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
-    merged = [_merged(run, analysis, new) for run in selection.runs]
+    withdrawn = [each for m in measured for each in m.withdrawn]
+    merged = [_merged(run, analysis, new, withdrawn) for run in selection.runs]
     # The summary is of all that was ever looked at in these runs at these checkpoints, so that
     # looking seed by seed, or target by target, corrects for no less.
     looked_at = pd.concat([t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True)
@@ -180,7 +183,8 @@ def _measure(cell: _Checkpoint) -> Measured:
         table.insert(place, name, columns[name])
     prefix = f"seed-{cell.seed}/stage-{selection.stage}/step-{step}"
     vectors = {f"{prefix}/{name}": vector for name, vector in measured.vectors.items()}
-    return Measured(table=table, vectors=vectors)
+    withdrawn = tuple({**columns, **each} for each in measured.withdrawn)
+    return Measured(table=table, vectors=vectors, withdrawn=withdrawn)
 
 
 def _contents(
@@ -205,13 +209,18 @@ def _contents(
     return merged, {path: _merged_vectors(path, new)} if new else {}
 
 
-def _merged(run: Run, analysis: Analysis, new: pd.DataFrame) -> pd.DataFrame:
+def _merged(
+    run: Run, analysis: Analysis, new: pd.DataFrame, withdrawn: Sequence[dict[str, object]]
+) -> pd.DataFrame:
     """A run's new rows in place of those of the same seed, checkpoint and cell, and all others."""
     new = new.loc[new["run_id"] == run.config.run_id]
     path = run.folder / f"{analysis.name}.parquet"
     if path.exists():
         key = ["seed", *CHECKPOINT, *analysis.coordinates]
         old = read_table(path)
+        for gone in withdrawn:
+            columns = list(gone)
+            old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]
         replaced = set(_keys(new, key))
         new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
     return new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True)

@@ -224,7 +224,7 @@ class PatchAnalysis:
             InputError: a subset has no such pairs, or the model answers none of any subset.
         """
         cells = [each for site in sites for each in self._with_heads(site)]
-        tables, refusals = [], []
+        tables, refusals, unanswered = [], [], []
         for kind in self.kinds:
             for subset in self.subsets:
                 pairs = make_pairs(rows, kind, subset=subset, limit=self.limit, seed=seed)
@@ -232,6 +232,7 @@ class PatchAnalysis:
                     kept, dropped = confident_pairs(model, pairs, least=self.confidence)
                 except NoConfidentPairError as error:
                     refusals.append(error)
+                    unanswered.append({"pair_kind": str(kind), "subset": subset})
                     continue
                 table = patch_pairs(
                     model,
@@ -244,7 +245,7 @@ class PatchAnalysis:
                 tables.append(table.assign(dropped=dropped))
         if not tables:
             raise InputError(f"seed {seed}: {refusals[0]}")
-        return Measured(table=pd.concat(tables, ignore_index=True))
+        return Measured(table=pd.concat(tables, ignore_index=True), withdrawn=tuple(unanswered))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `summarize_patching`."""

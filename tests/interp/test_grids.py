@@ -41,6 +41,8 @@ class Weighing:
 
     factor: float = 1.0
     fails_at_seed: int | None = None
+    withdraws_at_seed: int | None = None
+    """There it measures the first site only, and withdraws the last."""
 
     name = "weighing"
     coordinates = ("site", "layer")
@@ -57,6 +59,9 @@ class Weighing:
             ]
         )
         vectors = {f"{s.name}.{s.layer}": np.full(2, self.factor) for s in sites}
+        if seed == self.withdraws_at_seed:
+            gone = {"site": sites[-1].name, "layer": sites[-1].layer}
+            return Measured(table=table.iloc[:1], withdrawn=(gone,))
         return Measured(table=table, vectors=vectors)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -102,6 +107,23 @@ def test_rows_begin_with_the_run_columns(runs: tuple[Run, Run]):
         assert read(run, "weighing").to_numpy().tolist() == [
             [*head, seed, order, 1, last, "resid_post", 1, 8.0 + seed] for seed in (0, 1)
         ]
+
+
+def test_what_can_no_longer_be_measured_is_withdrawn_there_and_nowhere_else(runs: tuple[Run, Run]):
+    selection = GridSelection(runs=runs)
+    run_grid(Weighing(), selection, workers=1)
+    run_grid(Weighing(withdraws_at_seed=1), selection, workers=1)
+
+    for run in runs:
+        known = read(run, "weighing")
+        cells = {(r["seed"], r["site"], r["layer"]) for r in known.to_dict("records")}
+        assert cells == {
+            (0, "resid_pre", 0),
+            (0, "resid_post", 0),
+            (0, "resid_post", 1),
+            (1, "resid_pre", 0),
+            (1, "resid_post", 0),
+        }
 
 
 def test_tables_are_those_of_every_run_together(runs: tuple[Run, Run]):
