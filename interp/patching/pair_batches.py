@@ -17,9 +17,9 @@ from torch import Tensor
 from data.errors import InputError
 from data.pairs import PromptPair, check_pair
 from data.tokens import TokenizedRow
-from interp.activations import pad_tokens
 from interp.addresses import TokenRole
 from interp.hooked import HookedModel
+from interp.interventions.base import answer_table
 
 CONFIDENT = 0.5
 """Least probability of a prompt's own answer: what is not answered cannot be traced."""
@@ -158,15 +158,7 @@ def read_metrics(
 
 def answer_probability(model: HookedModel, rows: Sequence[TokenizedRow]) -> Float[Tensor, " row"]:
     """Probability of each row's answer after its prompt, over all of the answer's tokens."""
-    tokens = pad_tokens([row.input_ids for row in rows])
-    log_probs = model.logits(tokens).float().log_softmax(-1).cpu()
-    chosen = log_probs[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
-    return torch.stack(
-        [
-            chosen[i, row.answer_positions[0] - 1 : row.answer_positions[-1]].sum()
-            for i, row in enumerate(rows)
-        ]
-    ).exp()
+    return torch.tensor(answer_table(model, rows)["probability"].to_numpy())
 
 
 def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
