@@ -25,11 +25,11 @@ from interp.alignment.wording import (
     surgery_sentences,
     update_sentences,
 )
-from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, finished_null, note_html
 from interp.report.wording import unbroken
-from training.runs import Run, read_table
+from training.runs import Run
 
 Test = tuple[str, Callable[[pd.DataFrame], list[str]], Callable[[pd.DataFrame], go.Figure]]
 TESTS: dict[str, Test] = {
@@ -57,7 +57,7 @@ NOTE = (
 
 def alignment_section(run: Run) -> Html | None:
     """What is aligned with what, along training, and what follows from it."""
-    summary = _table(run, "alignment_summary")
+    summary = table_of(run, "alignment_summary")
     tests = [html for name in TESTS if (html := _test_html(run, name)) is not None]
     if summary is None and not tests:
         return None
@@ -102,7 +102,7 @@ def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
     """Own pairs against each class of matched pairs, and one tag against the other."""
     chosen = _contrasts(cells)
     twin = finished_null(run)
-    theirs = None if twin is None else _table(twin, "alignment_summary")
+    theirs = None if twin is None else table_of(twin, "alignment_summary")
     beside: dict[tuple[object, ...], str] = {}
     if theirs is not None:
         stage, _ = one_checkpoint(cells)
@@ -149,20 +149,10 @@ def _key(row: dict) -> tuple[object, ...]:
 
 def _test_html(run: Run, name: str) -> str | None:
     """One test's sentences and figure, if it was run."""
-    table, summary = _table(run, name), _table(run, f"{name}_summary")
+    table, summary = table_of(run, name), table_of(run, f"{name}_summary")
     if table is None or summary is None:
         return None
     heading, sentences, plot = TESTS[name]
     words = "".join(f"<p>{as_html(each)}</p>" for each in sentences(summary))
     figure = figure_html(plot(table), f"alignment-{name.replace('_', '-')}")
     return f'<h3>{heading}</h3>\n<div class="result">{words}</div>\n{figure}'
-
-
-def _table(run: Run, name: str) -> pd.DataFrame | None:
-    """This run's rows of a table in its folder, if it is there."""
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    return None if table.empty else table

@@ -1,14 +1,12 @@
 """The report's section about attention, where the run folder has its tables."""
 
-import pandas as pd
-
 from interp.attention.analysis import STAGE_SUBSETS
 from interp.attention.plots import plot_attention_contrast, plot_heads
 from interp.attention.wording import attention_sentences
-from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html
 from interp.report.sections import figure_html, note_html
-from training.runs import Run, read_table
+from training.runs import Run
 
 NOTES = (
     "Heads of different seeds cannot be matched. all: a layer's heads together (the mean, of "
@@ -25,7 +23,7 @@ NOTES = (
 
 def attention_section(run: Run) -> Html | None:
     """What the heads do at the last checkpoint of each stage that was looked at."""
-    tables = [_table(run, name) for name in ("attention_summary", "attention")]
+    tables = [table_of(run, name) for name in ("attention_summary", "attention")]
     summary, table = tables
     if summary is None or table is None:
         return None
@@ -45,13 +43,3 @@ def attention_section(run: Run) -> Html | None:
             contrast = plot_attention_contrast(rows, higher, lower, kind=kind)
             parts.append(figure_html(contrast, f"{name}-contrast"))
     return Html("<h2>Attention</h2>\n" + "\n".join(parts) + note_html(NOTES)) if parts else None
-
-
-def _table(run: Run, name: str) -> pd.DataFrame | None:
-    """This run's rows of a table in its folder, if it is there."""
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    return None if table.empty else table

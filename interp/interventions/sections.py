@@ -5,20 +5,17 @@ from typing import Any
 
 import pandas as pd
 
+from data.vocabulary import COMPARED, QA7_UNSEEN, Stage
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
 from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
-from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint
+from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
-from training.runs import Run, read_table
+from training.runs import Run
 
-SHOWN = {
-    1: ("D1_CONS_QA1", "D2_INCONS_QA2", "QA7_UNSEEN"),
-    2: ("D5_CONS", "D6_CONS", "QA7_UNSEEN"),
-}
+SHOWN = {stage: (*subsets, QA7_UNSEEN.name) for stage, subsets in COMPARED.items()}
 """By stage: either tag, and aliases that are never defined."""
-DEFINED = {1: ("D1_CONS_QA1", "D2_INCONS_QA2"), 2: ("D5_CONS", "D6_CONS")}
 N_LARGEST = 6
 
 
@@ -32,13 +29,13 @@ def ablation_section(run: Run) -> Html | None:
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
-        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, SHOWN[stage])}")
+        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, SHOWN[Stage(stage)])}")
         for metric in ("answer_log_prob", "exact_match"):
-            figure = plot_ablation(of_checkpoint, SHOWN[stage], metric=metric)
+            figure = plot_ablation(of_checkpoint, SHOWN[Stage(stage)], metric=metric)
             parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
         definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
-        if set(DEFINED[stage]) & set(definitions["subset"]):
-            figure = plot_ablation(of_checkpoint, DEFINED[stage], kind=DEFINITION)
+        if set(COMPARED[Stage(stage)]) & set(definitions["subset"]):
+            figure = plot_ablation(of_checkpoint, COMPARED[Stage(stage)], kind=DEFINITION)
             parts.append(figure_html(figure, f"ablation-{stage}-definitions"))
     notes = (
         "An effect is the change of a subset's mean when a component is replaced at all tokens, "
@@ -147,14 +144,5 @@ def _tested(cell: dict[str, Any]) -> str:
 
 def _tables(run: Run, name: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """This run's rows of an analysis and of its summary, if both are there."""
-    tables = []
-    for stem in (name, f"{name}_summary"):
-        path = run.folder / f"{stem}.parquet"
-        if not path.is_file():
-            return None
-        table = read_table(path)
-        table = table.loc[table["run_id"] == run.config.run_id]
-        if table.empty:
-            return None
-        tables.append(table)
-    return tables[0], tables[1]
+    rows, summary = table_of(run, name), table_of(run, f"{name}_summary")
+    return None if rows is None or summary is None else (rows, summary)

@@ -6,10 +6,10 @@ from data.vocabulary import COMPARED, SUBSETS, Stage
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
-from interp.report.grid_tables import last_checkpoints, one_checkpoint
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html
 from interp.report.sections import figure_html, note_html
-from training.runs import Run, read_table
+from training.runs import Run
 
 METRICS = ("logit_diff", "answer_log_prob", "probability")
 """The first of these that a table has is shown."""
@@ -26,7 +26,7 @@ NOTES = (
 
 def patching_section(run: Run) -> Html | None:
     """What carries the answer at the last checkpoint of each stage that was patched."""
-    summary, table = _table(run, "patching_summary"), _table(run, "patching")
+    summary, table = table_of(run, "patching_summary"), table_of(run, "patching")
     if summary is None or table is None:
         return None
     parts = []
@@ -71,13 +71,3 @@ def _compared_first(cells: pd.DataFrame) -> list[str]:
     stage, _ = one_checkpoint(cells)
     order = dict.fromkeys((*COMPARED[Stage(stage)], *SUBSETS))
     return [name for name in order if name in set(cells["subset"])]
-
-
-def _table(run: Run, name: str) -> pd.DataFrame | None:
-    """This run's rows of a table in its folder, if it is there."""
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    return None if table.empty else table

@@ -9,10 +9,10 @@ from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
 from interp.probes.targets import Target
 from interp.probes.wording import is_found, probe_sentences, reading_words
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, question_only
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, question_only, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
-from training.runs import Run, read_table
+from training.runs import Run
 
 CONTROL = "QA7_UNSEEN"
 """Aliases that are never defined."""
@@ -20,7 +20,7 @@ CONTROL = "QA7_UNSEEN"
 
 def probes_section(run: Run) -> Html | None:
     """What is linearly readable at the last checkpoint of each stage that was probed."""
-    summary = _table(run, "probes_summary")
+    summary = table_of(run, "probes_summary")
     if summary is None:
         return None
     parts = []
@@ -45,7 +45,7 @@ def probes_section(run: Run) -> Html | None:
 
 def lens_section(run: Run) -> Html | None:
     """What the lenses read at the last checkpoint of each stage that they were pointed at."""
-    summary, lens = _table(run, "lens_summary"), _table(run, "lens")
+    summary, lens = table_of(run, "lens_summary"), table_of(run, "lens")
     if summary is None or lens is None:
         return None
     guess = guess_of(run)
@@ -78,16 +78,6 @@ def guess_of(run: Run) -> float:
     """What knowing the question alone gives, in nats; see `grid_tables.question_only`."""
     rows = [[each.row for each in run.tokenized_rows(seed)] for seed in run.seeds]
     return float(np.mean([question_only(of_seed) for of_seed in rows]))
-
-
-def _table(run: Run, name: str) -> pd.DataFrame | None:
-    """This run's rows of a table in its folder, if it is there."""
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    return None if table.empty else table
 
 
 def _other_checkpoints(summary: pd.DataFrame) -> Html:

@@ -14,11 +14,27 @@ import pandas as pd
 from data.errors import InputError
 from data.rows import Row
 from interp.addresses import SITE_HOOKS
+from training.runs import Run, read_table
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
 ALPHA = 0.05
 """Corrected p up to which a cell counts as found."""
 LENS_CELL = ["subset", "lens", "site", "layer", "role", "quantity"]
+
+
+def table_of(run: Run, name: str) -> pd.DataFrame | None:
+    """A run's own rows of a table in its folder, if there are any.
+
+    Args:
+        run: Whose folder is read.
+        name: Stem of the file's name, `probes_summary` say.
+    """
+    path = run.folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table
 
 
 def state_names(table: pd.DataFrame) -> list[str]:

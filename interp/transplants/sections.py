@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint
+from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
 from interp.report.wording import gap_text, unbroken
@@ -13,7 +13,7 @@ from interp.transplants.plots import (
     plot_weight_differences,
 )
 from interp.transplants.summary import GAP, METRICS
-from training.runs import Run, read_table
+from training.runs import Run
 from training.tables import UNITS
 
 DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
@@ -23,7 +23,7 @@ SENTENCED = ("embeddings", "blocks")
 
 def transplants_section(run: Run) -> Html | None:
     """What every part of a donor brings along, for each donor and recipient that were tried."""
-    summary = _table(run, "transplants_summary")
+    summary = table_of(run, "transplants_summary")
     if summary is None or GAP not in set(summary["subset"]):
         return None
     parts = []
@@ -80,7 +80,10 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
 
 def weight_differences_section(run: Run) -> Html | None:
     """How much Stage 2 changed each module, and whether the tags' definitions change the same."""
-    table, summary = _table(run, "weight_differences"), _table(run, "weight_differences_summary")
+    table, summary = (
+        table_of(run, "weight_differences"),
+        table_of(run, "weight_differences_summary"),
+    )
     if table is None or summary is None:
         return None
     cells = last_checkpoints(summary)[-1]
@@ -115,22 +118,12 @@ def weight_differences_section(run: Run) -> Html | None:
 
 def _null_differences(run: Run) -> dict[str, str] | None:
     """By module the null twin's cosine of the same tag minus that of the other, if it was tried."""
-    summary = None if run.null is None else _table(run.null, "weight_differences_summary")
+    summary = None if run.null is None else table_of(run.null, "weight_differences_summary")
     if summary is None:
         return None
     cells = last_checkpoints(summary)[-1].to_dict("records")
     texts = [unbroken(gap_text(_estimate(cell, "difference", "ci"))) for cell in cells]
     return {cell["module"]: text for cell, text in zip(cells, texts, strict=True)}
-
-
-def _table(run: Run, name: str) -> pd.DataFrame | None:
-    """This run's rows of a table in its folder, if it is there."""
-    path = run.folder / f"{name}.parquet"
-    if not path.is_file():
-        return None
-    table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    return None if table.empty else table
 
 
 def _gap_table(cells: pd.DataFrame) -> Html:
