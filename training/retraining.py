@@ -11,7 +11,6 @@ from functools import cached_property
 
 import pandas as pd
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.errors import InputError
@@ -116,10 +115,3 @@ def _train(trainer: StageTrainer) -> PreTrainedModel:
     while trainer.step < trainer.last_step:
         trainer.train_step()
     return trainer.model.eval()
-
-
-def same_weights(one: PreTrainedModel, other: PreTrainedModel) -> bool:
-    """Whether two models have the same weights, bit for bit."""
-    theirs = other.state_dict()
-    pairs: list[tuple[Tensor, Tensor]] = [(w, theirs[n]) for n, w in one.state_dict().items()]
-    return all(torch.equal(a, b) for a, b in pairs)
