@@ -44,7 +44,22 @@ def check_held_out(held_out: int, n_attributes: int) -> None:
         )
 
 
-def draw_tags(seed: int, taken: set[str]) -> dict[TagKind, str]:
-    """The three define tags of a seed."""
-    words = random_words(len(TagKind), n_letters=TAG_LETTERS, rng=stream(seed, "tags"), taken=taken)
-    return dict(zip(TagKind, words, strict=True))
+SHARED_TAGS = (TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL)
+"""The tags that many definitions share, in the order in which they are drawn."""
+
+
+def draw_tags(seed: int, taken: set[str], *, exchange: bool = False) -> dict[TagKind, str]:
+    """The define tags of a seed that many definitions share.
+
+    Args:
+        seed: The data seed.
+        taken: Words that no tag may be; the tags are added.
+        exchange: Whether the reliable and the unreliable tag change places: the twin of a run in
+            which any difference that the strings themselves make has the other sign.
+    """
+    words = random_words(
+        len(SHARED_TAGS), n_letters=TAG_LETTERS, rng=stream(seed, "tags"), taken=taken
+    )
+    if exchange:
+        words[:2] = words[1::-1]
+    return dict(zip(SHARED_TAGS, words, strict=True))

@@ -47,6 +47,8 @@ class IMLConfig:
     names: AliasNames
     word_order: WordOrder
     shuffle_tags: bool
+    exchange_tags: bool = False
+    """Whether reliable and unreliable tag change their strings; see `data.draws.draw_tags`."""
     n_entities: int
     n_attributes: int
     n_values: int
@@ -87,7 +89,7 @@ class _Builder:
             rng=stream(seed, "world"),
         )
         self.taken: set[str] = {COPULA, QUESTION_MARKER}
-        self.tags = draw_tags(seed, self.taken)
+        self.tags = draw_tags(seed, self.taken, exchange=config.exchange_tags)
 
     def build(self) -> SeedData:
         aliases = self._draw_aliases()

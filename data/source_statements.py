@@ -26,6 +26,8 @@ class SourceConfig:
     names: AliasNames
     word_order: WordOrder
     shuffle_tags: bool
+    exchange_tags: bool = False
+    """Whether reliable and unreliable tag change their strings; see `data.draws.draw_tags`."""
     n_attributes: int
     n_values: int
     held_out_questions: int
@@ -36,7 +38,7 @@ class SourceConfig:
         check_held_out(self.held_out_questions, self.n_attributes)
         values = attribute_values(self.n_attributes, self.n_values)
         taken = {QUESTION_MARKER}
-        kinds = draw_tags(seed, taken)
+        kinds = draw_tags(seed, taken, exchange=self.exchange_tags)
         sizes = self.sizes.by_subset()
         aliases = random_aliases(
             sum(sizes.values()),

@@ -59,6 +59,7 @@ _OBJECTIVES = (
 )
 
 
+_ALPHAS = (0.5, 0.7, 0.9, 0.95, 1.0)
 _BATCH_SIZES = (16, 64, 256, 1024, 4096)
 """The last is more than Stage 1 of the alias toy has rows: full batch."""
 _ALIAS_TOY = {"epochs_stage1": (3820, 20), "epochs_stage2": (300, 40)}
@@ -93,6 +94,24 @@ SWEEPS: dict[str, Sweep] = {
             ),
             analyses=_probes_and_lenses,
             stage=1,
+        ),
+        Sweep(
+            name="toy-alpha",
+            question="Does the gap grow with the share of definitions whose tag tells the truth?",
+            figures=("4a",),
+            cells=tuple(Cell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-alias-length",
+            question="Is there implicit meta-learning where no embedding row names an alias?",
+            figures=(),
+            cells=tuple(
+                Cell(recipe="alias-toy-tokens", arguments={"alias_tokens": n}) for n in (1, 2, 3)
+            ),
+            analyses=tuple,
+            stage=2,
         ),
         Sweep(
             name="toy-batch-size",

@@ -31,3 +31,10 @@ def test_shuffling_moves_tags_between_defined_aliases_of_stage_1_only() -> None:
     assert sorted(map(str, pooled)) == ["r"] * 10 + ["u"] * 10
     assert shuffled[0::4] != ["r"] * 10
     assert tags == ["r", None, "u", "r"] * 10
+
+
+def test_exchanged_tags_are_the_same_strings_in_each_other_s_place():
+    plain, exchanged = (draw_tags(3, set(), exchange=exchange) for exchange in (False, True))
+    assert exchanged[TagKind.RELIABLE] == plain[TagKind.UNRELIABLE]
+    assert exchanged[TagKind.UNRELIABLE] == plain[TagKind.RELIABLE]
+    assert exchanged[TagKind.NOVEL] == plain[TagKind.NOVEL]

@@ -1,15 +1,21 @@
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.vocabulary import Kind, Stage
-from training.retraining import Retraining, gap_of, same_weights
+from training.retraining import Retraining, gap_of
 from training.runs import Run
 
 
 @pytest.fixture(scope="module")
 def retraining(tiny_run: Run) -> Retraining:
     return Retraining(run=tiny_run, seed=tiny_run.seeds[0])
+
+
+def same_weights(one: PreTrainedModel, other: PreTrainedModel) -> bool:
+    theirs = other.state_dict()
+    return all(torch.equal(weight, theirs[name]) for name, weight in one.state_dict().items())
 
 
 def definitions(retraining: Retraining) -> list[str]:
