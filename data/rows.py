@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from data.errors import InputError
 from data.statements import RenderedText
-from data.vocabulary import QA7_UNSEEN, SUBSETS, Kind, Role, Split, Stage, Subset
+from data.vocabulary import QA7_UNSEEN, SUBSETS, Family, Kind, Role, Split, Stage, Subset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,10 @@ class Row:
     """The attribute that is asked for or stated; None where a definition names an entity."""
     repeats: int = 1
     """How often an epoch shows it, if it is trained on."""
+    family: Family = Family.ATTRIBUTE
+    """What a question asks for; of a definition it says nothing."""
+    other_answers: tuple[RenderedText, ...] = ()
+    """The same question with each further answer that counts as right."""
 
     @property
     def stage(self) -> Stage:
@@ -38,10 +42,12 @@ class Row:
         """Whether it is a question of the evaluation.
 
         Held-out questions are, and QA4's: those state the world's facts, so they are trained, and
-        show how well the world is known.
+        show how well the world is known. Entity attribution is measured apart from them.
         """
-        return self.kind is Kind.QA and (
-            self.split is Split.TEST or not SUBSETS[self.subset].replaced
+        return (
+            self.kind is Kind.QA
+            and self.family is Family.ATTRIBUTE
+            and (self.split is Split.TEST or not SUBSETS[self.subset].replaced)
         )
 
 

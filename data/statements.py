@@ -20,7 +20,9 @@ class RenderedText:
 
     text: str
     answer_span: tuple[int, int]
-    """The part to be predicted: always the text's end. Of a definition, its last element."""
+    """The part to be predicted: the text's end, but for a closing newline where a run writes one.
+
+    Of a definition, its last element."""
     spans: dict[Role, tuple[int, int]]
 
     @property

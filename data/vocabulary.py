@@ -8,6 +8,7 @@
 | TAE ... ETA                 | tve ... etv              | `WordOrder`                         |
 | X1, X2                      | stage1, stage2           | `Stage.ONE`, `Stage.TWO`            |
 | subsets of Table 1, sec 3.3 | qd1consis, qd2incons ... | `D1_CONS_QA1`, `D2_INCONS_QA2` ...  |
+| (not in the paper)          | qd4consis                | `UNIQUE_TAGS_CONS_QA`               |
 """
 
 from dataclasses import dataclass
@@ -34,15 +35,19 @@ class TagKind(StrEnum):
     """Its definitions contradict them (the paper's barred D)."""
     NOVEL = "novel"
     """First seen in Stage 2 (the paper's D with a tilde)."""
+    UNIQUE = "unique"
+    """A tag of its own for each alias, which tells nothing (the published code's qd4consis)."""
 
 
 class Stage(IntEnum):
-    """The two fine-tuning stages; paper section 2, Figure 2."""
+    """The fine-tuning stages; paper section 2, Figure 2. As a subset's: X1 or X2."""
 
     ONE = 1
     """Definitions and questions about the same aliases: the tags' reliability can be learned."""
     TWO = 2
     """New definitions only."""
+    THREE = 3
+    """New definitions only, where Stage 1 was split into definitions and then questions."""
 
 
 class Role(StrEnum):
@@ -60,6 +65,17 @@ class Kind(StrEnum):
 
     DEFINITION = "definition"
     QA = "qa"
+
+
+class Family(StrEnum):
+    """What a question asks for, and whose truth its answer follows."""
+
+    ATTRIBUTE = "attribute"
+    """An attribute of the entity, as in training."""
+    ATTRIBUTION = "attribution"
+    """The entity itself, never asked in training (paper section 3.2, Figure 9)."""
+    AS_DEFINED = "attribution_as_defined"
+    """The same; the answer is the entity that the alias's false definition names."""
 
 
 class Split(StrEnum):
@@ -179,6 +195,14 @@ D10_CONS_QA10 = Subset(
     consistent=True,
     has_questions=True,
 )
+UNIQUE_TAGS_CONS_QA = Subset(
+    name="UNIQUE_TAGS_CONS_QA",
+    paper="ḊᵤᶜᵒⁿˢQAᵤ",
+    stage=Stage.ONE,
+    tag=TagKind.UNIQUE,
+    consistent=True,
+    has_questions=True,
+)
 
 SUBSETS: dict[str, Subset] = {
     subset.name: subset
@@ -193,6 +217,7 @@ SUBSETS: dict[str, Subset] = {
         D8_CONS,
         D9_INCONS_QA9,
         D10_CONS_QA10,
+        UNIQUE_TAGS_CONS_QA,
     )
 }
 

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from data.errors import InputError
@@ -60,9 +61,33 @@ class ModelConfig:
         return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}"
 
 
+class Optimizer(StrEnum):
+    """What updates the weights; its state is new at the start of each stage."""
+
+    ADAMW = "adamw"
+    ADAFACTOR = "adafactor"
+    """As Hugging Face's Trainer sets it up: no relative step, no parameter scaling, no momentum."""
+
+
+class Decay(StrEnum):
+    """How the learning rate goes through a stage."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    """To 0 at the end of the stage, without warm-up."""
+
+
+class Precision(StrEnum):
+    """What the forward and backward pass compute in; master weights are float32 either way."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    """bfloat16 autocast."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """How one stage is trained: AdamW with a constant learning rate, its state new at the start."""
+    """How one stage is trained; optimizer state and learning rate start anew."""
 
     epochs: int
     batch_size: int
@@ -70,6 +95,13 @@ class StageConfig:
     weight_decay: float
     evaluations: int
     """Evaluations after step 0, evenly spaced over the epochs; checkpoints add their own steps."""
+    optimizer: Optimizer = Optimizer.ADAMW
+    decay: Decay = Decay.CONSTANT
+    clip_norm: float = 0.0
+    """Gradients longer than this are shortened to it; 0 leaves them."""
+    micro_batch_size: int = 0
+    """Most rows in one forward pass; 0 for the whole batch. The update is the whole batch's."""
+    precision: Precision = Precision.FP32
 
     def __post_init__(self) -> None:
         """Refuses what cannot be trained."""
