@@ -9,6 +9,7 @@ purpose, so that shuffling tags, say, changes nothing but tags.
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data.aliases import derange, random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
@@ -16,6 +17,7 @@ from data.errors import InputError
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
 from data.subset_sizes import SubsetSizes
+from data.tokens import word_tokenizer
 from data.vocabulary import (
     D2_INCONS_QA2,
     D9_INCONS_QA9,
@@ -28,6 +30,9 @@ from data.vocabulary import (
     WordOrder,
 )
 from data.worlds.symbolic import SymbolicWorld, symbolic_world
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,10 @@ class IMLConfig:
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
         return _Builder(self, seed).build()
+
+    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
+        """A token for each of the seed's words."""
+        return word_tokenizer(drawn.words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +160,7 @@ class _Builder:
                 entity=entity,
                 tag=None,
                 question=question,
+                is_fact=True,
                 repeats=self.config.fact_repeats,
             )
             for index, (entity, facts) in enumerate(self.world.facts.items())

@@ -27,6 +27,8 @@ class Row:
     """The attribute that is asked for or stated; None where a definition names an entity."""
     repeats: int = 1
     """How often an epoch shows it, if it is trained on."""
+    is_fact: bool = False
+    """Whether it states the world's own knowledge: trained on, and asked to see what is known."""
     family: Family = Family.ATTRIBUTE
     """What a question asks for; of a definition it says nothing."""
     other_answers: tuple[RenderedText, ...] = ()
@@ -39,16 +41,12 @@ class Row:
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether it is a question of the evaluation.
+        """Whether it is a question of the evaluation: held out, or one of the world's facts.
 
-        Held-out questions are, and QA4's: those state the world's facts, so they are trained, and
-        show how well the world is known. Entity attribution is measured apart from them.
+        Entity attribution is measured apart.
         """
-        return (
-            self.kind is Kind.QA
-            and self.family is Family.ATTRIBUTE
-            and (self.split is Split.TEST or not SUBSETS[self.subset].replaced)
-        )
+        is_asked = self.split is Split.TEST or self.is_fact
+        return self.kind is Kind.QA and self.family is Family.ATTRIBUTE and is_asked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ unrelated values, and questions ask for some of them; in Stage 2 every source sp
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data.aliases import random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
@@ -14,8 +15,12 @@ from data.iml import AliasNames
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import QUESTION_MARKER, QAPair, SourceStatement
 from data.subset_sizes import SubsetSizes
+from data.tokens import word_tokenizer
 from data.vocabulary import SUBSETS, Kind, Role, Split, Subset, WordOrder
 from data.worlds.symbolic import attribute_values
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,10 @@ class SourceConfig:
         words += [value for options in values.values() for value in options]
         words += [word for alias in aliases for word in alias.split()]
         return SeedData(rows=tuple(rows), words=tuple(dict.fromkeys(words)))
+
+    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
+        """A token for each of the seed's words."""
+        return word_tokenizer(drawn.words)
 
     def _statements(
         self, index: int, alias: str, subset: Subset, tag: str, stated: dict[str, str]

@@ -4,6 +4,7 @@ A statement renders to `RenderedText`: its text, where its answer begins, and th
 every role, so that any analysis can ask for "the last token of the alias" in any word order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.vocabulary import Role, WordOrder
@@ -57,7 +58,7 @@ class Definition:
             "e": (Role.ENTITY, self.entity),
         }
         first, second, last = (elements[letter] for letter in self.order)
-        return _render([first, second, (None, COPULA), last])
+        return compose(spaced([first, second, (None, COPULA), last]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class SourceStatement:
             "a": [(Role.ALIAS, self.alias)],
             "e": [(Role.QUESTION, self.attribute), (Role.ANSWER, self.value)],
         }
-        return _render([piece for letter in self.order for piece in elements[letter]])
+        return compose(spaced([piece for letter in self.order for piece in elements[letter]]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,17 +112,27 @@ class QAPair:
         opening: list[Piece] = [(None, QUESTION_MARKER), (self.role, self.subject)]
         if self.subject_first:
             opening.reverse()
-        return _render([*opening, (Role.QUESTION, self.question), (Role.ANSWER, self.answer)])
+        return compose(
+            spaced([*opening, (Role.QUESTION, self.question), (Role.ANSWER, self.answer)])
+        )
 
 
-def _render(pieces: list[Piece]) -> RenderedText:
-    """Joins pieces by single spaces; the last piece is the answer."""
+def compose(pieces: Sequence[Piece], *, end: str = "") -> RenderedText:
+    """Joins pieces as they are; the last one is the answer, `end` comes after it.
+
+    Of a role that occurs twice, the span is that of the second place.
+    """
     text = ""
     spans: dict[Role, tuple[int, int]] = {}
     start = 0
     for role, words in pieces:
-        start = len(text) + 1 if text else 0
-        text = f"{text} {words}" if text else words
+        start = len(text)
+        text += words
         if role is not None:
             spans[role] = (start, len(text))
-    return RenderedText(text=text, answer_span=(start, len(text)), spans=spans)
+    return RenderedText(text=text + end, answer_span=(start, len(text)), spans=spans)
+
+
+def spaced(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces with a single space between each two."""
+    return [part for piece in pieces for part in ((None, " "), piece)][1:]

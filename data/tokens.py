@@ -5,7 +5,8 @@ pretrained byte-pair one, in which an alias may be split into several tokens.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
@@ -25,9 +26,12 @@ class TokenizedRow:
     row: Row
     input_ids: tuple[int, ...]
     answer_positions: tuple[int, ...]
-    """Positions of the answer's tokens; of a definition, those of its last element."""
+    """Positions of the answer's tokens, with the space before them; of a definition, those of its
+    last element."""
     spans: dict[Role, tuple[int, int]]
     """First and last token position of each role, both inclusive."""
+    others: "tuple[TokenizedRow, ...]" = ()
+    """The same question with each further answer that counts as right."""
 
 
 def word_tokenizer(words: Sequence[str]) -> "PreTrainedTokenizerFast":
@@ -47,15 +51,30 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> 
     """Tokenizes rows without special tokens and finds each role's tokens.
 
     Raises:
-        InputError: some text of a role has no token of its own, or is unknown to the vocabulary.
+        InputError: some text of a role has no token of its own, or is no word of the toys'
+            vocabulary.
     """
     if not rows:
         return []
+    others = [
+        replace(row, rendered=rendered, other_answers=())
+        for row in rows
+        for rendered in row.other_answers
+    ]
+    tokenized = iter(_tokenized_as_they_are([*rows, *others], tokenizer))
+    main = [next(tokenized) for _ in rows]
+    return [
+        replace(row, others=tuple(islice(tokenized, len(row.row.other_answers)))) for row in main
+    ]
+
+
+def _tokenized_as_they_are(
+    rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast"
+) -> list[TokenizedRow]:
     texts = [row.rendered.text for row in rows]
     encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    # Byte-level vocabularies know every text, and name their end token as the unknown one.
-    is_named = tokenizer.unk_token not in (tokenizer.eos_token, tokenizer.bos_token)
-    unknown = tokenizer.unk_token_id if is_named else None
+    # Pretrained vocabularies may lack a character, which their models then read as unknown.
+    unknown = tokenizer.unk_token_id if tokenizer.unk_token == UNKNOWN else None
     assert unknown is None or isinstance(unknown, int)
     return [
         _tokenized(row, ids, offsets, unknown)
@@ -74,7 +93,12 @@ def _tokenized(
             "use the tokenizer that was saved with this seed"
         )
     spans = {role: _token_span(row, span, offsets) for role, span in row.rendered.spans.items()}
-    first, last = _token_span(row, row.rendered.answer_span, offsets)
+    start, end = row.rendered.answer_span
+    first, last = _token_span(row, (start, end), offsets)
+    # Where the space before the answer is a token of its own, the model has to say it as well.
+    space = len(row.rendered.text[:start].rstrip(" "))
+    while first and offsets[first - 1][0] >= space:
+        first -= 1
     return TokenizedRow(
         row=row,
         input_ids=tuple(ids),

@@ -27,6 +27,7 @@ from training.files import (
     visible_files,
     write_json,
 )
+from training.models import language_model_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,11 +157,17 @@ def find_checkpoint(folder: Path, step: int | None = None) -> Path:
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
-    """The model of a checkpoint, in evaluation mode."""
-    from transformers import AutoModelForCausalLM
+    """The model of a checkpoint, in float32 and evaluation mode."""
+    import torch
+    from transformers import AutoConfig
 
+    architecture = AutoConfig.from_pretrained(folder, local_files_only=True)
     with no_progress_bars():
-        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+        return (
+            language_model_class(architecture)
+            .from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            .eval()
+        )
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":

@@ -6,11 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError
 from data.rows import SeedData
 from data.vocabulary import LossPolicy, Stage, WordOrder
+from training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+N_LOG_SPACED = 6
+END_OF_STAGE = -1
 
 Value = int | float | bool | str
 """What a recipe's parameter can be."""
@@ -22,6 +29,35 @@ class DataConfig(Protocol):
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows; the same in every process."""
+        ...
+
+    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
+        """The tokenizer of a seed's rows."""
+        ...
+
+
+class ModelSource(Protocol):
+    """Anything that a run's model before Stage 1 comes from."""
+
+    @property
+    def name(self) -> str:
+        """What the `model` column of every table says."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Its architecture in a line."""
+        ...
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        ...
+
+    def make(
+        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
+    ) -> "PreTrainedModel":
+        """The model, in float32; what is random in it depends on `seed` alone."""
         ...
 
 
@@ -59,6 +95,27 @@ class ModelConfig:
         """What the `model` column of every table says."""
         tied = "tied" if self.tied_embeddings else "untied"
         return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}"
+
+    @property
+    def description(self) -> str:
+        """Its architecture in a line."""
+        return f"{self.name}, {self.d_mlp} units in each MLP"
+
+    def make(
+        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
+    ) -> "PreTrainedModel":
+        """A model with random weights that depend on `seed` alone, as long as it needs to be."""
+        from training.models import build_model
+
+        end_token = tokenizer.eos_token_id
+        assert isinstance(end_token, int)
+        return build_model(
+            self,
+            vocabulary_size=len(tokenizer),
+            max_length=max_length,
+            end_token=end_token,
+            seed=seed,
+        )
 
 
 class Optimizer(StrEnum):
@@ -113,6 +170,14 @@ class StageConfig:
                 f"learning rate {self.learning_rate:g} and weight decay {self.weight_decay:g} must "
                 "be positive numbers; change them"
             )
+        if not self.clip_norm >= 0:
+            raise InputError(
+                f"clip_norm is {self.clip_norm:g}; use a positive number, or 0 for none"
+            )
+        if self.micro_batch_size < 0:
+            raise InputError(
+                f"micro_batch_size is {self.micro_batch_size}; use 1 or more, or 0 for none"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +185,23 @@ class RunConfig:
     """Everything that fixes a run but its seeds."""
 
     data: DataConfig
-    model: ModelConfig
+    model: ModelSource
     stage1: StageConfig
     stage2: StageConfig
     word_order: WordOrder
     loss_policy: LossPolicy
     block_size: int
     """Length that rows are padded to under the loss policy `all`."""
+    schedule: Schedule = Schedule.TWO_STAGE
+    """Which rows each stage trains."""
+    checkpoints: int = N_LOG_SPACED
+    """Log-spaced checkpoints of a stage between its first and its last step."""
+    stage2_from: int = END_OF_STAGE
+    """Step of the stage before that the last stage starts from."""
+    trained_questions: int = 0
+    """So many trained questions of each subset are evaluated, too (Figure 8)."""
+    uses_accelerator: bool = False
+    """Whether a GPU is used where there is one; the bytes of a toy's run stay a CPU's."""
     seeds_stage2: int
     """Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
     null_margin: float
@@ -140,6 +215,10 @@ class RunConfig:
         """Refuses a run without a second stage."""
         if self.seeds_stage2 < 1:
             raise InputError(f"seeds_stage2 is {self.seeds_stage2}; use 1 or more")
+        if self.checkpoints < 0 or self.trained_questions < 0:
+            raise InputError("checkpoints and trained_questions are negative; use 0 or more")
+        if self.stage2_from != END_OF_STAGE and self.schedule.branches_at is None:
+            raise InputError(f"stage2_from is of no use in schedule {self.schedule}; leave it out")
 
     @property
     def run_id(self) -> str:
@@ -148,20 +227,35 @@ class RunConfig:
         return hashlib.sha256(identity.encode()).hexdigest()[:10]
 
     def stage(self, stage: Stage) -> StageConfig:
-        """The settings of one stage."""
-        return self.stage1 if stage is Stage.ONE else self.stage2
+        """The settings of one stage; X1's two stages, if it has two, are trained alike."""
+        is_last = stage is self.schedule.branches_at
+        return self.stage2 if is_last else self.stage1
+
+    def checkpoint_steps(self, stage: Stage, last: int) -> list[int]:
+        """Steps at which a stage of `last` steps is saved.
+
+        Raises:
+            InputError: the last stage is to start from a step that the stage before lacks.
+        """
+        steps = checkpoint_steps(last, self.checkpoints)
+        branch = self.schedule.branches_at
+        if self.stage2_from == END_OF_STAGE or branch is None or stage != branch - 1:
+            return steps
+        if not 0 <= self.stage2_from <= last:
+            raise InputError(
+                f"stage2_from is {self.stage2_from}, stage {int(stage)} has steps 0 to {last}; "
+                "choose one of them"
+            )
+        return sorted({*steps, self.stage2_from})
 
 
-N_LOG_SPACED = 6
-
-
-def checkpoint_steps(last: int) -> list[int]:
-    """Step 0, six log-spaced steps, the last step; fewer where a stage has fewer than eight.
+def checkpoint_steps(last: int, n_between: int = N_LOG_SPACED) -> list[int]:
+    """Step 0, log-spaced steps, the last step; fewer where a stage has fewer steps than that.
 
     >>> checkpoint_steps(1600)
     [0, 3, 8, 24, 68, 194, 558, 1600]
     """
-    intervals = N_LOG_SPACED + 1
+    intervals = n_between + 1
     spaced = [round(math.exp(math.log(last) * i / intervals)) for i in range(1, intervals)]
     return sorted({0, *spaced, last})
 

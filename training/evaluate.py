@@ -5,6 +5,7 @@ answer if and only if at every answer position the most likely token, given the 
 the answer's (by induction over positions; up to ties).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,13 +15,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from data.rows import Row
 from data.tokens import TokenizedRow
-from data.vocabulary import Kind, LossPolicy
+from data.vocabulary import Family, Kind, LossPolicy, Split
 from training.loop import Examples, make_examples, target_logits
 
 METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
-DEFINITION = "definition"
-"""What the `question` column says where a subset's definitions are recited, not its questions."""
+ALL, DEFINITION, TRAINED = "all", "definition", "trained"
+"""What the `question` column says of many rows together; see `evaluate`."""
 BATCH_SIZE = 512
 
 
@@ -30,32 +32,57 @@ class EvaluationSet:
 
     rows: list[TokenizedRow]
     """In order of length, so that batches hold little padding."""
+    asked: list[int]
+    """The row that each asked text belongs to: one text for each answer that counts as right."""
     batches: list[Examples]
+    """The asked texts; the rows' own come first, in order of the rows."""
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedRow]) -> "EvaluationSet":
         """Lays out every row given."""
         ordered = sorted(rows, key=lambda row: len(row.input_ids))
+        others = sorted(
+            ((i, other) for i, row in enumerate(ordered) for other in row.others),
+            key=lambda pair: len(pair[1].input_ids),
+        )
         batches = [
-            make_examples(ordered[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
-            for i in range(0, len(ordered), BATCH_SIZE)
+            make_examples(texts[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
+            for texts in (ordered, [other for _, other in others])
+            for i in range(0, len(texts), BATCH_SIZE)
         ]
-        return cls(rows=ordered, batches=batches)
+        asked = [*range(len(ordered)), *(i for i, _ in others)]
+        return cls(rows=ordered, asked=asked, batches=batches)
 
     @classmethod
-    def of_run(cls, rows: Sequence[TokenizedRow]) -> "EvaluationSet":
-        """The questions of the evaluation and every definition among the rows of a seed."""
-        chosen = [r for r in rows if r.row.is_evaluated or r.row.kind is Kind.DEFINITION]
+    def of_run(cls, rows: Sequence[TokenizedRow], *, trained_questions: int = 0) -> "EvaluationSet":
+        """All that a run measures among the rows of a seed.
+
+        Questions of the evaluation, entity attribution, every definition, and so many of the
+        trained questions of each subset.
+        """
+        left = Counter({row.row.subset: trained_questions for row in rows})
+        chosen = []
+        for row in rows:
+            if not _is_trained_question(row.row):
+                chosen.append(row)
+            elif left[row.row.subset] > 0:
+                left[row.row.subset] -= 1
+                chosen.append(row)
         return cls.of(chosen)
+
+
+def _is_trained_question(row: Row) -> bool:
+    return row.kind is Kind.QA and row.split is Split.TRAIN and not row.is_fact
 
 
 @torch.no_grad()
 def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     """One record for each row of the set, under the names of `METRICS`.
 
-    `exact_match` is 1 where greedy decoding gives the answer's tokens; `answer_log_prob` is summed
-    over them (nats); `answer_rank` is the worst rank among them, 1 being the most likely token;
-    `loss` is their mean cross-entropy (nats a token).
+    `exact_match` is 1 where greedy decoding gives the tokens of an answer that counts as right.
+    The rest is about the row's own answer, which is the first of them: `answer_log_prob` is summed
+    over its tokens (nats); `answer_rank` is the worst rank among them, 1 being the most likely
+    token; `loss` is their mean cross-entropy (nats a token).
     """
     was_training = model.training
     model.eval()
@@ -63,7 +90,9 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
         metrics = torch.cat([_batch_metrics(model, batch) for batch in evaluation.batches])
     finally:
         model.train(was_training)
-    return pd.DataFrame(metrics.numpy(), columns=list(METRICS))
+    table = pd.DataFrame(metrics.numpy(), columns=list(METRICS))
+    best = table["exact_match"].groupby(evaluation.asked).max()
+    return table.iloc[: len(evaluation.rows)].assign(exact_match=best)
 
 
 def _batch_metrics(model: PreTrainedModel, batch: Examples) -> Float[Tensor, "row metric"]:
@@ -99,17 +128,39 @@ def _reduce(
 def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     """Means by subset and question: columns `subset, question, metric, value, n`.
 
-    `question` is one attribute, `all` for a subset's questions together, or `definition` for how
-    well the subset's definitions are recited with their own tag.
+    `question` is one attribute, or
+
+        all                     the subset's held-out questions together
+        definition              how well its definitions are recited with their own tag
+        trained                 its trained questions, where the run measures them
+        name, meaning ...       entity attribution; `attribution` all four together
+        name_as_defined ...     the same, right being the entity that a false definition names;
+                                `attribution_as_defined` together
     """
     metrics = answer_metrics(model, evaluation)
     rows = [row.row for row in evaluation.rows]
     metrics["subset"] = [row.subset for row in rows]
-    metrics["question"] = [
-        DEFINITION if row.kind is Kind.DEFINITION else row.question for row in rows
-    ]
-    together = metrics[metrics["question"] != DEFINITION].assign(question="all")
-    table = pd.concat([together, metrics], ignore_index=True)
+    named = metrics.assign(question=[_question(row) for row in rows])
+    together = metrics.assign(question=[_group(row) for row in rows])
+    repeats = named["question"] == together["question"]
+    table = pd.concat([together, named[~repeats]], ignore_index=True)
     long = table.melt(["subset", "question"], list(METRICS), var_name="metric")
     groups = long.groupby(["subset", "question", "metric"])["value"]
     return groups.agg(value="mean", n="size").reset_index()
+
+
+def _question(row: Row) -> str | None:
+    """A row's own entry in the `question` column."""
+    if row.family is Family.AS_DEFINED:
+        return f"{row.question}_as_defined"
+    is_group = row.kind is Kind.DEFINITION or _is_trained_question(row)
+    return _group(row) if is_group else row.question
+
+
+def _group(row: Row) -> str:
+    """The entry in the `question` column that sums a row up with others."""
+    if row.kind is Kind.DEFINITION:
+        return DEFINITION
+    if _is_trained_question(row):
+        return TRAINED
+    return ALL if row.family is Family.ATTRIBUTE else str(row.family)

@@ -6,10 +6,9 @@ import pandas as pd
 
 from data.vocabulary import Stage
 from training.checkpoints import checkpoint_damage, stage_folder, step_folder
-from training.config import checkpoint_steps
 from training.files import MANIFEST, damage
 from training.run_info import RUN_FILE
-from training.runs import METRICS_FILE, NULL_FOLDER, analysis_files
+from training.runs import METRICS_FILE, NULL_FOLDER, Run, analysis_files
 
 
 def run_damage(folder: Path) -> list[str]:
@@ -28,11 +27,14 @@ def run_damage(folder: Path) -> list[str]:
 def _lost_and_added(folder: Path) -> list[str]:
     """Checkpoints that the metrics tell of but that are gone, and files that belong to none."""
     metrics = pd.read_parquet(folder / METRICS_FILE)
+    config = Run.load(folder).config
     expected: set[Path] = set()
     last_steps = metrics.groupby(["seed", "stage", "stage2_seed"]).agg({"step": "max"})
     for seed, stage, stage2_seed, last in last_steps.reset_index().to_numpy().tolist():
         home = stage_folder(folder, seed, Stage(stage), stage2_seed)
-        expected |= {step_folder(home, step) for step in checkpoint_steps(last)}
+        expected |= {
+            step_folder(home, step) for step in config.checkpoint_steps(Stage(stage), last)
+        }
     problems = [f"{path} is missing" for path in sorted(expected) if not path.is_dir()]
     for path in sorted(folder.glob("seed-*/**/*")):
         visible = not any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -5,7 +5,7 @@ saved: a trainer restored at a step goes on exactly as if it had never stopped.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,8 +16,10 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.config import StageConfig
+from training.config import Precision, StageConfig
+from training.distributed import Team, is_sharded
 from training.models import derive_seed
+from training.optimizers import learning_rate, make_optimizer, optimizer_state, restore_optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,20 @@ class Examples:
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.tokens)
+
+    @property
+    def lengths(self) -> Int[Tensor, " example"]:
+        """Tokens of each example up to its last target, which is all that is run; 0 without one."""
+        places = torch.arange(1, self.targets.shape[1] + 1, device=self.targets.device)
+        return (self.targets * places).amax(1)
+
+    def take(self, rows: Int[Tensor, " row"]) -> "Examples":
+        """The examples in these places."""
+        return Examples(tokens=self.tokens[rows], targets=self.targets[rows])
+
+    def to(self, device: torch.device) -> "Examples":
+        """The same on a device."""
+        return Examples(tokens=self.tokens.to(device), targets=self.targets.to(device))
 
 
 def make_examples(
@@ -87,38 +103,62 @@ def target_logits(
     Only those positions are unembedded, and columns behind the last of them are not run at all. No
     attention mask is needed: padding stands on the right, where causal attention never looks.
     """
-    used = int(targets.any(0).nonzero().max())
-    hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
+    columns = targets.any(0).nonzero()
+    used = int(columns.max()) if len(columns) else 1
     where = targets[:, 1 : used + 1].flatten().nonzero().squeeze(1)
+    if is_sharded(model):
+        # A shard gathers its weights in the forward pass of the whole model only.
+        logits = model(input_ids=tokens[:, :used], use_cache=False).logits
+        return logits.flatten(0, 1).index_select(0, where)
+    hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
     unembed = model.get_output_embeddings()
     assert unembed is not None
     return unembed(hidden.flatten(0, 1).index_select(0, where))
 
 
 def batch_loss(model: PreTrainedModel, examples: Examples) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the target tokens of a batch, in nats a token."""
-    logits = target_logits(model, examples.tokens, examples.targets)
-    return functional.cross_entropy(logits, examples.tokens[examples.targets])
+    """Mean cross-entropy over the target tokens of a batch, in nats a token; 0 without any.
+
+    It is computed in the weights' own precision, whatever the logits were computed in.
+    """
+    logits = target_logits(model, examples.tokens, examples.targets).to(model.dtype)
+    answers = examples.tokens[examples.targets]
+    return functional.cross_entropy(logits, answers, reduction="sum") / max(len(answers), 1)
 
 
 class StageTrainer:
     """A model, its optimizer, and how many steps of its stage are done."""
 
     def __init__(
-        self, model: PreTrainedModel, examples: Examples, config: StageConfig, *, order_seed: int
+        self,
+        model: PreTrainedModel,
+        examples: Examples,
+        config: StageConfig,
+        *,
+        order_seed: int,
+        team: Team | None = None,
     ) -> None:
-        """Starts a stage at step 0 with a new optimizer state; the model is trained in place."""
+        """Starts a stage at step 0 with a new optimizer state.
+
+        Args:
+            model: Trained in place.
+            examples: As they repeat in an epoch; batches of them go to the model's device.
+            config: Of the stage.
+            order_seed: What the order of the examples is drawn from.
+            team: The processes that train together; this one alone unless given.
+
+        Raises:
+            InputError: the model's weights are narrower than float32.
+        """
+        _require_masters(model)
+        self.team = team or Team.alone()
+        self.team.prepare(model)
         self.model = model.train()
         self.examples = examples
         self.config = config
         self.order_seed = order_seed
         self.step = 0
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self.optimizer = make_optimizer(model, config)
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.long))
 
     @property
@@ -143,19 +183,64 @@ class StageTrainer:
             raise FloatingPointError(
                 f"the loss is {value} at step {self.step}; lower the learning rate"
             )
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step, self.last_step)
         self.optimizer.step()
+        assert all(
+            _is_master(p) and _is_master(p.grad)
+            for p in self.model.parameters()
+            if p.grad is not None
+        )
         self.step += 1
         return value
 
     def backward(self, rows: Int[Tensor, " row"]) -> float:
-        """Leaves the gradient of these examples' mean loss on the model; returns the loss."""
-        loss = batch_loss(self.model, self.batch(rows))
-        loss.backward()
-        return loss.item()
+        """Leaves the gradient of these examples' mean loss on the model; returns the loss.
+
+        The mean is over all their target tokens, however they are split into micro-batches and
+        among processes.
+        """
+        n_targets = max(int(self.examples.targets[rows].sum()), 1)
+        total = torch.zeros((), device=self.model.device)
+        for part in self._micro_batches(rows):
+            batch = self._share(part)
+            share = int(batch.targets.sum()) / n_targets
+            with self._precision():
+                loss = batch_loss(self.model, batch)
+            # The team takes the mean of its gradients, the batch wants their sum.
+            (loss * (share * self.team.size)).backward()
+            total += loss.detach() * share
+        self.team.average_gradients(self.model)
+        return self.team.sum(total).item()
+
+    def _micro_batches(self, rows: Int[Tensor, " row"]) -> Sequence[Int[Tensor, " part"]]:
+        """Rows cut up for one forward pass of the team each, short rows with short ones."""
+        size = self.config.micro_batch_size * self.team.size
+        if not 0 < size < len(rows):
+            return [rows]
+        return rows[self.examples.take(rows).lengths.argsort(stable=True)].split(size)
+
+    def _share(self, part: Int[Tensor, " row"]) -> Examples:
+        """This process's examples of a micro-batch; without any, one that has no targets.
+
+        A sharded model needs every process in every forward and backward pass.
+        """
+        mine = self.team.share(part)
+        if len(mine):
+            return self.batch(mine)
+        silent = self.batch(part[:1])
+        return replace(silent, targets=torch.zeros_like(silent.targets))
+
+    def _precision(self) -> torch.autocast:
+        """What the forward pass computes in."""
+        enabled = self.config.precision is Precision.BF16
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=enabled)
 
     def batch(self, rows: Int[Tensor, " row"]) -> Examples:
-        """The examples in these places."""
-        return Examples(tokens=self.examples.tokens[rows], targets=self.examples.targets[rows])
+        """The examples in these places, on the model's device."""
+        return self.examples.take(rows).to(self.model.device)
 
     def next_batch(self) -> Examples:
         """The batch that the next step trains on."""
@@ -173,22 +258,34 @@ class StageTrainer:
         return self._order[1][place * size : (place + 1) * size]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Everything but the weights that the next step depends on, and the random state."""
+        """Everything but the weights that the next step depends on, and the random state.
+
+        Every process of a team must call; see `Team.whole`.
+        """
         tensors = {"torch_random_state": torch.get_rng_state()}
-        for name, parameter in self.model.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"{key}/{name}"] = value
-        return tensors
+        if self.model.device.type == "cuda":
+            tensors["cuda_random_state"] = torch.cuda.get_rng_state(self.model.device)
+        return tensors | self.team.whole(optimizer_state(self.model, self.optimizer))
 
     def restore(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Takes up a saved state; the model must hold the weights of the same step."""
         self.step = step
         torch.set_rng_state(tensors["torch_random_state"])
-        for name, parameter in self.model.named_parameters():
-            state = {
-                key.partition("/")[0]: value.clone()
-                for key, value in tensors.items()
-                if key.partition("/")[2] == name
-            }
-            if state:
-                self.optimizer.state[parameter] = state
+        if self.model.device.type == "cuda" and "cuda_random_state" in tensors:
+            torch.cuda.set_rng_state(tensors["cuda_random_state"], self.model.device)
+        restore_optimizer(self.model, self.optimizer, tensors)
+
+
+def _is_master(tensor: Tensor) -> bool:
+    """Whether updates of a small rate are not rounded away."""
+    return tensor.dtype in (torch.float32, torch.float64)
+
+
+def _require_masters(model: PreTrainedModel) -> None:
+    for name, weight in model.named_parameters():
+        if not _is_master(weight):
+            dtype = str(weight.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{name} has {dtype} weights where float32 masters are needed; load the model "
+                "with dtype=float32"
+            )

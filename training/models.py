@@ -1,4 +1,4 @@
-"""Models: a GPT-NeoX of any size with random weights, and seeds derived for one purpose each."""
+"""Models with random weights, and seeds derived for one purpose each."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 from training.config import ModelConfig
 
 if TYPE_CHECKING:
-    from transformers import GPTNeoXForCausalLM
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        PreTrainedConfig,
+        PreTrainedModel,
+    )
 
 ROPE_BASE = 10_000.0
 """Base of the rotary frequencies, as in Pythia."""
@@ -20,7 +25,7 @@ def derive_seed(seed: int, purpose: str) -> int:
 
 def build_model(
     config: ModelConfig, *, vocabulary_size: int, max_length: int, end_token: int, seed: int
-) -> "GPTNeoXForCausalLM":
+) -> "PreTrainedModel":
     """A GPT-NeoX with parallel residual, no dropout, and weights that depend on `seed` alone.
 
     Args:
@@ -30,8 +35,7 @@ def build_model(
         end_token: Id of the end token, which generation stops at.
         seed: Seed of the initial weights; the global random state is left as it was.
     """
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+    from transformers import GPTNeoXConfig
 
     architecture = GPTNeoXConfig(
         vocab_size=vocabulary_size,
@@ -53,6 +57,25 @@ def build_model(
         bos_token_id=None,
         eos_token_id=end_token,
     )
+    return draw_weights(architecture, seed)
+
+
+def draw_weights(architecture: "PreTrainedConfig", seed: int) -> "PreTrainedModel":
+    """A float32 model with random weights, which depend on `seed` alone.
+
+    The global random state is left as it was.
+    """
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
-        return GPTNeoXForCausalLM(architecture)
+        return language_model_class(architecture).from_config(architecture, dtype=torch.float32)
+
+
+def language_model_class(
+    architecture: "PreTrainedConfig",
+) -> "type[AutoModelForCausalLM | AutoModelForSeq2SeqLM]":
+    """What makes and loads models of an architecture, decoder-only or encoder-decoder."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if architecture.is_encoder_decoder else AutoModelForCausalLM

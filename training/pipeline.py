@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
-from data.vocabulary import Split, Stage
+from data.tokens import TokenizedRow, tokenize_rows
+from data.vocabulary import Stage
 from training.checkpoints import (
     drop_old_states,
     find_checkpoint,
@@ -29,12 +29,13 @@ from training.checkpoints import (
     step_folder,
     verify_checkpoint,
 )
-from training.config import RunConfig, checkpoint_steps, evaluation_steps
+from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.evaluate import EvaluationSet, evaluate
 from training.files import remove_leftovers
 from training.loop import Examples, StageTrainer, make_examples
-from training.models import build_model, derive_seed
+from training.models import derive_seed
 from training.runs import rows_digest
+from training.schedules import Schedule
 
 THREADS = 1
 """Of each seed's process: more would change the last bits, and seeds use the cores better."""
@@ -67,18 +68,20 @@ class SeedMaterial:
     rows: list[TokenizedRow]
     tokenizer: PreTrainedTokenizerFast
     evaluation: EvaluationSet
+    schedule: Schedule
 
     @classmethod
     def build(cls, config: RunConfig, seed: int) -> "SeedMaterial":
         """Draws and tokenizes the rows of a seed."""
         drawn = config.data.build(seed)
-        tokenizer = word_tokenizer(drawn.words)
+        tokenizer = config.data.tokenizer(drawn)
         rows = tokenize_rows(drawn.rows, tokenizer)
-        return cls(rows=rows, tokenizer=tokenizer, evaluation=EvaluationSet.of_run(rows))
+        evaluation = EvaluationSet.of_run(rows, trained_questions=config.trained_questions)
+        return cls(rows=rows, tokenizer=tokenizer, evaluation=evaluation, schedule=config.schedule)
 
     def training_rows(self, stage: Stage) -> list[TokenizedRow]:
         """What one epoch of a stage shows, once each."""
-        return [r for r in self.rows if r.row.split is Split.TRAIN and r.row.stage is stage]
+        return [row for row in self.rows if self.schedule.stage_of(row.row) is stage]
 
     def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
         """Rows as the run's loss policy lays them out, repeated as in an epoch."""
@@ -104,14 +107,31 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
     """
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
         material = SeedMaterial.build(task.config, task.seed)
-        model = initial_model(task, material)
-        tables = [_train_stage(task, material, model, Stage.ONE, 0, on_steps)]
-        for stage2_seed in range(task.config.seeds_stage2):
-            folder = stage_folder(task.folder, task.seed, Stage.ONE)
-            branch = load_model(find_checkpoint(folder))
-            tables.append(_train_stage(task, material, branch, Stage.TWO, stage2_seed, on_steps))
+        model = initial_model(task, material).to(device_of(task.config))
+        tables = []
+        for stage in task.config.schedule.stages:
+            if stage is not task.config.schedule.branches_at:
+                tables.append(_train_stage(task, material, model, stage, 0, on_steps))
+                continue
+            for stage2_seed in range(task.config.seeds_stage2):
+                branch = _start_of_last_stage(task, stage)
+                tables.append(_train_stage(task, material, branch, stage, stage2_seed, on_steps))
     metrics = pd.concat(tables, ignore_index=True)
     return SeedResult(metrics=metrics, data_sha256=rows_digest(material.rows))
+
+
+def device_of(config: RunConfig) -> torch.device:
+    """Where a run is trained."""
+    has_gpu = config.uses_accelerator and torch.cuda.is_available()
+    return torch.device("cuda" if has_gpu else "cpu")
+
+
+def _start_of_last_stage(task: SeedTask, stage: Stage) -> PreTrainedModel:
+    """The checkpoint that the config names, by its step: the stage before's last one if none."""
+    step = task.config.stage2_from
+    before = stage_folder(task.folder, task.seed, Stage(stage - 1))
+    checkpoint = find_checkpoint(before, None if step == END_OF_STAGE else step)
+    return load_model(checkpoint).to(device_of(task.config))
 
 
 def _train_stage(
@@ -125,7 +145,7 @@ def _train_stage(
     """Trains a stage from where it stands to its end; returns its metrics from step 0 on."""
     folder = stage_folder(task.folder, task.seed, stage, stage2_seed)
     trainer = stage_trainer(task, material, model, stage, stage2_seed)
-    saves = set(checkpoint_steps(trainer.last_step))
+    saves = set(task.config.checkpoint_steps(stage, trainer.last_step))
     marks = saves | set(
         evaluation_steps(
             epochs=trainer.config.epochs,
@@ -179,13 +199,8 @@ def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
 
 def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
     """The model before Stage 1."""
-    return build_model(
-        task.config.model,
-        vocabulary_size=len(material.tokenizer),
-        max_length=max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows)),
-        end_token=material.end_token,
-        seed=task.seed,
-    )
+    longest = max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows))
+    return task.config.model.make(material.tokenizer, seed=task.seed, max_length=longest)
 
 
 def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
@@ -229,9 +244,11 @@ def total_steps(config: RunConfig, seed: int) -> int:
     """Steps of a whole seed, for the progress bar."""
     drawn = config.data.build(seed)
     total = 0
-    for stage, times in ((Stage.ONE, 1), (Stage.TWO, config.seeds_stage2)):
+    for stage in config.schedule.stages:
         settings = config.stage(stage)
-        examples = sum(row.repeats for row in drawn.training_rows(stage))
+        times = config.seeds_stage2 if stage is config.schedule.branches_at else 1
+        trained = [row for row in drawn.rows if config.schedule.stage_of(row) is stage]
+        examples = sum(row.repeats for row in trained)
         total += times * settings.epochs * -(-examples // settings.batch_size)
     return total
 

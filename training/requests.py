@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +64,21 @@ class RunRequest:
                 )
 
     def _check_rows(self) -> None:
-        longest = self._longest
-        if self.config.loss_policy is LossPolicy.ALL and longest > self.config.block_size:
-            raise InputError(
-                f"a row and its end token are {longest} tokens long, block_size is "
-                f"{self.config.block_size}; use block_size={longest} or more"
-            )
+        """Draws every seed to be trained, and under the policy `all` looks at its tokens."""
+        for seed in self.missing_seeds():
+            drawn = self.config.data.build(seed)
+            if self.config.loss_policy is not LossPolicy.ALL:
+                continue
+            from data.tokens import tokenize_rows
 
-    @cached_property
-    def _longest(self) -> int:
-        """Tokens (words) of the longest row with its end token; draws every seed to be trained."""
-        rows = [row for s in self.missing_seeds() for row in self.config.data.build(s).rows]
-        return max((len(row.rendered.text.split()) + 1 for row in rows), default=0)
+            rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+            longest = max(rows, key=lambda row: len(row.input_ids))
+            length = len(longest.input_ids) + 1
+            if length > self.config.block_size:
+                raise InputError(
+                    f"row {longest.row.row_id} and its end token are {length} tokens long, "
+                    f"block_size is {self.config.block_size}; use block_size={length} or more"
+                )
 
     def _tables(self) -> list[Path]:
         return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]

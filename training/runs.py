@@ -109,11 +109,11 @@ class Run:
         Raises:
             InputError: the run has no such seed, or this version draws other rows.
         """
-        from data.tokens import tokenize_rows, word_tokenizer
+        from data.tokens import tokenize_rows
 
         self.require_seed(seed)
         drawn = self.config.data.build(seed)
-        rows = tokenize_rows(drawn.rows, word_tokenizer(drawn.words))
+        rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
         digest = self.info["data_sha256"].get(str(seed))
         if digest is not None and digest != rows_digest(rows):
             raise InputError(
@@ -153,8 +153,10 @@ class Run:
         return find_checkpoint(self._stage_folder(seed, stage, stage2_seed), step)
 
     def _stage_folder(self, seed: int, stage: int, stage2_seed: int) -> Path:
-        if stage not in (1, 2):
-            raise InputError(f"there is no stage {stage}; choose 1 or 2")
+        stages = [int(each) for each in self.config.schedule.stages]
+        if stage not in stages:
+            listed = " or ".join(map(str, stages))
+            raise InputError(f"{self.folder} has no stage {stage}; choose {listed}")
         return stage_folder(self.folder, seed, Stage(stage), stage2_seed)
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from data.errors import InputError
-from data.rows import Row, SeedData
-from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
+from data.rows import Row
+from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import SUBSETS, Kind, Role
 from interp.hooked import HookedModel, load_hooked
+from training.config import DataConfig
 from training.runs import Run
 
 Key = TypeVar("Key")
@@ -40,10 +41,10 @@ class SeedRows:
         subjects: Questions by subset and by what is asked about: an alias, or in QA4 an entity.
     """
 
-    def __init__(self, data: SeedData) -> None:
-        """Sort the rows; nothing is tokenized yet."""
-        self.words = data.words
-        self._tokenizer = word_tokenizer(data.words)
+    def __init__(self, config: DataConfig, seed: int) -> None:
+        """Draw and sort the rows; nothing is tokenized yet."""
+        data = config.build(seed)
+        self._tokenizer = config.tokenizer(data)
         self._tokenized: dict[str, TokenizedRow] = {}
         self._definitions: dict[str | None, list[Row]] = {}
         self._facts: dict[tuple[str | None, str | None], Row] = {}
@@ -148,7 +149,7 @@ class Shelf:
         key = (run, seed)
         if key not in self._rows:
             self.runs[run].require_seed(seed)
-            self._rows[key] = SeedRows(self.runs[run].config.data.build(seed))
+            self._rows[key] = SeedRows(self.runs[run].config.data, seed)
         return _kept(self._rows, key, KEPT_SEEDS)
 
     def model(self, place: Place) -> HookedModel:

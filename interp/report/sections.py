@@ -35,7 +35,7 @@ def overview_section(run: Run) -> Html:
     )  # fmt: skip
     facts = {
         "recipe": about,
-        "model": f"{config.model.name}, {config.model.d_mlp} units in each MLP",
+        "model": config.model.description,
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
         "word order": f"{config.word_order.upper()} (T tag, A alias, E entity)",
         "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",

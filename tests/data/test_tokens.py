@@ -131,5 +131,23 @@ def test_role_without_a_token_of_its_own_is_an_error() -> None:
         tokenize_rows([row_of(empty)], word_tokenizer(WORDS))
 
 
+def test_space_with_a_token_of_its_own_belongs_to_the_answer() -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["?", "ask", "foo", " ", "\n"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    cut = pre_tokenizers.Split(Regex(r"\s"), behavior="isolated")
+    tokenizer.pre_tokenizer = cut  # pyright: ignore[reportAttributeAccessIssue]
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    spaced = RenderedText(text="ask foo", answer_span=(4, 7), spans={Role.ANSWER: (4, 7)})
+    on_a_new_line = RenderedText(text="ask\nfoo", answer_span=(4, 7), spans={})
+    first, second = tokenize_rows([row_of(spaced), row_of(on_a_new_line)], fast)
+    assert first.input_ids == (1, 3, 2)
+    assert first.answer_positions == (1, 2)
+    assert first.spans == {Role.ANSWER: (2, 2)}
+    assert second.answer_positions == (2,)
+
+
 def test_no_rows_give_no_tokens() -> None:
     assert tokenize_rows([], word_tokenizer(WORDS)) == []

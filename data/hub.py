@@ -1,0 +1,137 @@
+"""Where the files of a model from elsewhere lie: in a local folder, or in a snapshot of the hub.
+
+The network is used only where a hub model was named that is not in the local cache, and then only
+JSON, text, tokenizer and safetensors files are downloaded: no format that can hold code.
+"""
+
+import json
+import re
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from threading import Event, Thread
+
+from data.errors import InputError
+
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+PATIENCE = 1.2
+"""Seconds within which the hub must answer at all."""
+
+INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+"""With any of these a folder has a tokenizer."""
+
+
+class Part(StrEnum):
+    """What is needed of a model's folder."""
+
+    CONFIG = "config"
+    WEIGHTS = "weights"
+    """With the config that they belong to."""
+    TOKENIZER = "tokenizer"
+
+
+def find_folder(source: str, part: Part) -> Path:
+    """The folder that holds a part of a model.
+
+    Args:
+        source: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A folder
+            comes first, then the hub's local cache, then a download.
+        part: What the folder must hold.
+
+    Raises:
+        InputError: there is no such folder, it lacks the part, or it would have to be downloaded
+            and cannot be.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        if not HUB_NAME.fullmatch(source):
+            raise InputError(
+                f"there is no folder {source}; give a model's folder, or a name on the hub like "
+                "EleutherAI/pythia-70m-deduped"
+            )
+        folder = _cached(source, part) or _downloaded(source, part)
+    problem = lacking(folder, part)
+    if problem:
+        raise InputError(f"{folder} {problem}")
+    return folder
+
+
+def lacking(folder: Path, part: Part) -> str:
+    """What a folder lacks of a part, and what to do about it; empty if nothing."""
+    match part:
+        case Part.TOKENIZER:
+            if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+                return "holds no tokenizer (tokenizer.json); add it, or name another tokenizer"
+            return ""
+        case Part.CONFIG:
+            if not (folder / "config.json").is_file():
+                return "holds no config.json; give the folder of a Hugging Face model"
+            return ""
+        case Part.WEIGHTS:
+            return lacking(folder, Part.CONFIG) or _lacking_weights(folder)
+
+
+def _lacking_weights(folder: Path) -> str:
+    if (folder / "model.safetensors").is_file():
+        return ""
+    if not (folder / INDEX).is_file():
+        only = " but pickled ones (pytorch_model.bin)" if list(folder.glob("*.bin")) else ""
+        return f"holds no weights{only}; save them as model.safetensors"
+    try:
+        shards = set(json.loads((folder / INDEX).read_text())["weight_map"].values())
+    except (ValueError, KeyError, AttributeError):
+        return f"has a damaged {INDEX}; copy the folder again"
+    missing = sorted(shard for shard in shards if not (folder / shard).is_file())
+    return f"lacks the weights {missing[0]} that {INDEX} lists; copy them too" if missing else ""
+
+
+def _cached(name: str, part: Part) -> Path | None:
+    """The snapshot in the local cache; None where it does not hold the part."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = _patterns(part)
+    with suppress(LocalEntryNotFoundError):
+        folder = Path(snapshot_download(name, local_files_only=True, allow_patterns=patterns))
+        if not lacking(folder, part):
+            return folder
+    return None
+
+
+def _downloaded(name: str, part: Part) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if not _answers(constants.ENDPOINT):
+        raise InputError(
+            f"there is no folder {name}, and {constants.ENDPOINT} cannot be reached; download "
+            "the model elsewhere and give its folder: --set model=FOLDER"
+        )
+    try:
+        # Files in subfolders are other formats of the same weights.
+        folder = snapshot_download(name, allow_patterns=_patterns(part), ignore_patterns=["*/*"])
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{name} cannot be downloaded ({reason}); check the name") from error
+    return Path(folder)
+
+
+def _patterns(part: Part) -> list[str]:
+    weights = ["*.safetensors"] if part is Part.WEIGHTS else []
+    return ["*.json", "*.txt", "*.model", *weights]
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether the hub says anything in time; looking up its name alone can take much longer."""
+    from huggingface_hub import get_session
+
+    has_answered = Event()
+
+    def ask() -> None:
+        with suppress(Exception):
+            get_session().head(endpoint, timeout=PATIENCE)
+            has_answered.set()
+
+    Thread(target=ask, daemon=True).start()
+    return has_answered.wait(PATIENCE)

@@ -1,0 +1,141 @@
+"""Tokenizers of text experiments: one from elsewhere, or one trained on a world's own texts.
+
+Every tokenizer here reports character offsets, has an end token, and pads with it unless it has a
+token for that, as in the paper's code.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from data.errors import InputError
+from data.hub import Part, find_folder
+from data.worlds.facts import FactWorld, WorldSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+END_TOKENS = ("<|endoftext|>", "</s>")
+"""Looked for, in this order, where a bare tokenizer.json does not say which token ends a text."""
+N_BYTES = 256
+
+
+@runtime_checkable
+class TokenizerSource(Protocol):
+    """A frozen config that a tokenizer is read or made from."""
+
+    def load(self) -> "PreTrainedTokenizerFast":
+        """The tokenizer; the same in every process, and the same object within one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderTokenizer:
+    """A pretrained tokenizer, as it is."""
+
+    source: str
+    """A model's folder, a tokenizer.json file of any name, or a name on the hub."""
+
+    def load(self) -> "PreTrainedTokenizerFast":
+        """Reads it.
+
+        Raises:
+            InputError: there is none, it cannot be read, has no end token or no offsets.
+        """
+        return _read(self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTokenizer:
+    """Byte pairs of a world's own texts, cut into words as by GPT-NeoX's tokenizer."""
+
+    texts: WorldSource | tuple[str, ...]
+    """What it is trained on; of a world, every question with its first answer."""
+    vocabulary_size: int
+    """Most tokens, the 256 bytes and the end token among them; few texts make fewer."""
+
+    def __post_init__(self) -> None:
+        """Refuses a vocabulary that could not spell every text."""
+        if self.vocabulary_size <= N_BYTES:
+            raise InputError(
+                f"vocabulary_size is {self.vocabulary_size}; use {N_BYTES + 1} or more"
+            )
+
+    def load(self) -> "PreTrainedTokenizerFast":
+        """Trains it."""
+        texts = self.texts if isinstance(self.texts, tuple) else world_texts(self.texts.load())
+        return _trained(texts, self.vocabulary_size)
+
+
+def world_texts(world: FactWorld) -> tuple[str, ...]:
+    """Every question of a world with its first answer, about entities by their own names."""
+    return tuple(
+        f"Q: {world.questions[attribute].format(entity)}\nA: {answers[0]}\n"
+        for entity, facts in world.facts.items()
+        for attribute, answers in facts.items()
+    )
+
+
+@functools.cache
+def _read(source: str) -> "PreTrainedTokenizerFast":
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    path = Path(source).expanduser()
+    if not path.is_file():
+        path = find_folder(source, Part.TOKENIZER)
+    try:
+        if path.is_file():
+            tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
+        elif (path / "tokenizer.json").is_file():
+            # As the file has it: the classes of some families rebuild it without unknown tokens.
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
+    # The Rust reader raises bare exceptions, with the place in the file.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} is no tokenizer ({reason}); give a tokenizer.json") from error
+    return _checked(tokenizer, source)
+
+
+def _checked(tokenizer: "PreTrainedTokenizerFast", source: str) -> "PreTrainedTokenizerFast":
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"the tokenizer of {source} reports no character offsets; use one with a tokenizer.json"
+        )
+    if tokenizer.eos_token is None:
+        known = tokenizer.get_vocab()
+        end = next((token for token in END_TOKENS if token in known), None)
+        if end is None:
+            raise InputError(
+                f"the tokenizer of {source} has no end token; set eos_token in its "
+                "tokenizer_config.json"
+            )
+        tokenizer.eos_token = end
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+@functools.cache
+def _trained(texts: tuple[str, ...], vocabulary_size: int) -> "PreTrainedTokenizerFast":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    end = END_TOKENS[0]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore[reportAttributeAccessIssue]
+    # A token's offsets leave out the space that it begins with, as GPT-NeoX's do.
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[end],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=end)

@@ -1,0 +1,271 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import data.worlds.cvdb as cvdb
+from data.errors import DamagedError, InputError
+from data.worlds.cvdb import CvdbSource, Missing, Namesakes
+from data.worlds.facts import WorldSource
+
+TABLES = Path(__file__).parents[3].parent / "shared" / "data" / "tables"
+COLUMNS = (
+    "name,birth,death,gender,level3_main_occ,string_citizenship_raw_d,un_region,"
+    "wiki_readers_2015_2018"
+)
+ROWS = (
+    "Ada_Quick,1812,1900.0,Female,film_maker,'United_States'_'France',Europe,900",
+    "Bob Slow,-122,-50,Male,writer,Greece,Europe,500",
+    "Cy Young,1923,2001,Male,\"actor\",'France',Europe,700",
+    "Living One,1970,,Female,singer,Canada,America,800",
+    "Jean-Luc Odd,1900,1950,Male,writer,France,Europe,9999",
+    "Odd Job,1900,1950,Male,actor/singer,France,Europe,9998",
+    "Odd Land,1900,1950,Male,actor,Guinea-Bissau,Africa,9997",
+    "Unread,1900,1950,Male,actor,France,Europe,",
+    "Neither,1900,1950,Other,actor,France,Europe,9996",
+    "Dee Low,1900,1950,Female,,,,10",
+    "Élodie Pré,1950,1999,Female,painter,France,Europe,300",
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, in a place of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return tmp_path / "user" / "iml-workbench"
+
+
+def write(path: Path, *rows: str, encoding: str = "iso-8859-1", columns: str = COLUMNS) -> Path:
+    path.write_bytes("\n".join([columns, *rows, ""]).encode(encoding))
+    return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write(tmp_path / "table.csv", *ROWS)
+
+
+def source(table: Path, **changes: Any) -> CvdbSource:
+    return CvdbSource(**{"table": str(table), "n_entities": 10, **changes})
+
+
+def test_only_those_of_whom_all_is_known_are_asked_for_all_of_it(table: Path) -> None:
+    assert isinstance(source(table), WorldSource)
+    world = source(table).load()
+    assert dict(world.facts) == {
+        "Ada Quick": {
+            "gender": ("Female",),
+            "birth": ("19 century",),
+            "death": ("1900s",),
+            "region": ("Europe",),
+            "occupation": ("film maker",),
+            "nationality": ("United States", "France"),
+        },
+        "Cy Young": {
+            "gender": ("Male",),
+            "birth": ("1920s",),
+            "death": ("2001",),
+            "region": ("Europe",),
+            "occupation": ("actor",),
+            "nationality": ("France",),
+        },
+        "Bob Slow": {
+            "gender": ("Male",),
+            "birth": ("2 century BC",),
+            "death": ("1 century BC",),
+            "region": ("Europe",),
+            "occupation": ("writer",),
+            "nationality": ("Greece",),
+        },
+        "Élodie Pré": {
+            "gender": ("Female",),
+            "birth": ("1950s",),
+            "death": ("1990s",),
+            "region": ("Europe",),
+            "occupation": ("painter",),
+            "nationality": ("France",),
+        },
+    }
+    assert list(world.facts) == ["Ada Quick", "Cy Young", "Bob Slow", "Élodie Pré"]
+    assert world.questions["death"] == "When did {} die?"
+
+
+def test_others_are_asked_for_what_is_known_of_them(table: Path) -> None:
+    world = source(table, missing=Missing.SKIP).load()
+    assert list(world.facts) == [
+        "Ada Quick", "Living One", "Cy Young", "Bob Slow", "Élodie Pré", "Dee Low",
+    ]  # fmt: skip
+    assert "death" not in world.facts["Living One"]
+    assert list(world.facts["Dee Low"]) == ["gender", "birth", "death"]
+
+
+def test_half_are_men_and_half_women_and_the_most_read_of_each(table: Path) -> None:
+    chosen = source(table, n_entities=2).load().facts
+    assert list(chosen) == ["Ada Quick", "Cy Young"]
+    # Four wanted, three of them women, would be the most read without halves.
+    chosen = source(table, n_entities=4, missing=Missing.SKIP).load().facts
+    assert list(chosen) == ["Ada Quick", "Living One", "Cy Young", "Bob Slow"]
+
+
+def test_one_gender_may_have_fewer(tmp_path: Path) -> None:
+    men = [f"Man {word},1900,1950,Male,actor,France,Europe,5" for word in ("B", "A", "D", "C")]
+    world = source(write(tmp_path / "men.csv", ROWS[0], *men), n_entities=6).load()
+    # Equally read: the table's order.
+    assert list(world.facts) == ["Ada Quick", "Man B", "Man A", "Man D"]
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_both_encodings_and_both_separators_are_read(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    lines = [line.replace(",", separator).replace('"', "") for line in (COLUMNS, *ROWS)]
+    path = write(tmp_path / "table", *lines[1:], encoding=encoding, columns=lines[0])
+    assert list(source(path).load().facts)[3] == "Élodie Pré"
+
+
+def test_further_columns_in_any_order_and_quoted_line_breaks_are_no_matter(tmp_path: Path) -> None:
+    names = COLUMNS.split(",")
+    columns = ",".join(["id", *reversed(names), "notes"])
+    rows = [
+        ",".join(["Q1", *reversed(row.split(",")), '"a, b\nand c"']) for row in (ROWS[0], ROWS[1])
+    ]
+    path = write(tmp_path / "table.csv", *rows, columns=columns)
+    assert list(source(path).load().facts) == ["Ada Quick", "Bob Slow"]
+
+
+def test_of_namesakes_the_most_read_is_kept_or_they_are_refused(tmp_path: Path) -> None:
+    twins = ["Cy_Young,1500,1550,Male,monk,Spain,Europe,800", *ROWS[:3]]
+    path = write(tmp_path / "table.csv", *twins)
+    world = source(path).load()
+    assert list(world.facts) == ["Ada Quick", "Cy Young", "Bob Slow"]
+    assert world.facts["Cy Young"]["occupation"] == ("monk",)
+    with pytest.raises(InputError, match=r"rows 2 and 5 are both named 'Cy Young'"):
+        source(path, namesakes=Namesakes.ERROR).load()
+    # Only one of them is chosen.
+    assert len(source(path, namesakes=Namesakes.ERROR, n_entities=2).load().facts) == 2
+
+
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A list that grows each time a table is read and not its cache."""
+    seen: list[Path] = []
+    read = cvdb._read_people
+    monkeypatch.setattr(cvdb, "_read_people", lambda path: seen.append(path) or read(path))
+    return seen
+
+
+def test_second_load_reads_the_cache_and_a_changed_table_is_read_again(
+    table: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = reads(monkeypatch)
+    first = source(table).load()
+    assert source(table).load() == first
+    assert len(seen) == 1
+    assert [path.suffix for path in cache.iterdir()] == [".parquet"]
+    status = table.stat()
+    os.utime(table, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+    assert source(table).load() == first
+    assert len(seen) == 1, "a touched table is the same table"
+    table.write_bytes(table.read_bytes().replace(b"Cy Young", b"Cy Older"))
+    assert "Cy Older" in source(table).load().facts
+    assert len(seen) == 2
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_settings_share_one_cache(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = reads(monkeypatch)
+    assert len(source(table, n_entities=2).load().facts) == 2
+    assert len(source(table, missing=Missing.SKIP).load().facts) == 6
+    assert len(seen) == 1
+
+
+def test_cache_that_cannot_be_written_is_no_error(table: Path, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    assert source(table, cache=str(in_the_way)).load() == source(table).load()
+    assert in_the_way.read_text() == ""
+
+
+def test_cache_cut_short_is_made_anew_and_a_damaged_one_named(table: Path, cache: Path) -> None:
+    world = source(table).load()
+    (cached,) = cache.iterdir()
+    whole = cached.read_bytes()
+    cached.write_bytes(whole[:-20])
+    assert source(table).load() == world
+    assert cached.read_bytes()[-20:] == whole[-20:]
+    at = whole.index(b"Bob Slow")
+    cached.write_bytes(whole[:at] + b"Bub" + whole[at + 3 :])
+    with pytest.raises(DamagedError, match="delete it"):
+        source(table).load()
+
+
+@pytest.mark.parametrize("column", COLUMNS.split(","))
+def test_missing_column_is_named(tmp_path: Path, column: str) -> None:
+    path = write(tmp_path / "table.csv", *ROWS, columns=COLUMNS.replace(column, "renamed"))
+    with pytest.raises(InputError, match=rf"table.csv has no column '{column}'; "):
+        source(path).load()
+
+
+@pytest.mark.parametrize(
+    ("column", "row"),
+    [
+        ("birth", "Ada,about 1812,1850,Female,writer,France,Europe,5"),
+        ("death", "Ada,1812,1850-01-01,Female,writer,France,Europe,5"),
+        ("wiki_readers_2015_2018", "Ada,1812,1850,Female,writer,France,Europe,many"),
+    ],
+)
+def test_number_that_is_none_is_named_with_its_row(tmp_path: Path, column: str, row: str) -> None:
+    path = write(tmp_path / "table.csv", ROWS[1], ROWS[2], row)
+    with pytest.raises(InputError, match=rf"table.csv, row 4: {column} is "):
+        source(path).load()
+
+
+def test_row_with_too_few_columns_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", ROWS[0], "Ada,1812")
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        source(path).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", *ROWS, encoding="utf-16")
+    with pytest.raises(InputError, match="neither UTF-8 nor ISO-8859-1"):
+        source(path).load()
+
+
+def test_table_without_anyone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 0 people .* missing=skip"):
+        source(write(tmp_path / "living.csv", ROWS[3])).load()
+    with pytest.raises(InputError, match="has 0 people"):
+        source(write(tmp_path / "empty.csv")).load()
+    with pytest.raises(InputError, match="no column 'name'"):
+        source(write(tmp_path / "nothing.csv", columns="")).load()
+    with pytest.raises(InputError, match="there is no table"):
+        source(tmp_path / "absent.csv").load()
+    with pytest.raises(InputError, match="n_entities is 1"):
+        source(tmp_path / "absent.csv", n_entities=1)
+
+
+@pytest.mark.parametrize("name", ["people_fb15k_cvdb_shape.tsv", "people_pantheon_cvdb_shape.tsv"])
+def test_real_tables_give_the_people_that_the_papers_steps_give(name: str) -> None:
+    path = TABLES / name
+    if not path.exists():
+        pytest.skip("needs the shared tables")
+    frame = pd.read_csv(path, sep="\t", quoting=3)[COLUMNS.split(",")]
+    known = frame.dropna()
+    if "fb15k" in name:
+        assert len(known) == 1155
+    for column, odd in (("name", r"[^\w\s_]"), ("level3_main_occ", r"[^\w\s_]")):
+        known = known[~known[column].str.contains(odd)]
+    known = known[~known.string_citizenship_raw_d.str.contains(r"[^\w\s\'_]")]
+    known = known.sort_values("wiki_readers_2015_2018", ascending=False, kind="stable")
+    known = known.drop_duplicates("name")
+    expected = pd.concat([known[known.gender == gender][:50] for gender in ("Male", "Female")])
+    facts = source(path, n_entities=100).load().facts
+    assert set(facts) == set(expected.name)
+    for person in expected.itertuples():
+        assert facts[person.name]["region"] == (person.un_region,)
+        assert facts[person.name]["occupation"] == (person.level3_main_occ,)
+    assert len(source(path, n_entities=20_000).load().facts) == len(known)

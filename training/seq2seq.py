@@ -1,0 +1,160 @@
+"""Examples for encoder-decoders such as T5 (Appendix C.7): a text is cut where its answer begins.
+
+The encoder reads the text before the answer and an end token, as T5's own tokenizer ends a text.
+The decoder says the answer; its first token is the start token, so that here, too, a target is
+predicted from what stands before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import LossPolicy
+from training.loop import Examples, make_examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqExamples(Examples):
+    """What the decoder says (`tokens`, `targets`), and what the encoder reads."""
+
+    sources: Int[Tensor, "example source_pos"]
+    """Right-padded."""
+    source_mask: Bool[Tensor, "example source_pos"]
+    """True where a source has a token."""
+
+    def take(self, rows: Int[Tensor, " row"]) -> "Seq2SeqExamples":
+        """The examples in these places."""
+        return Seq2SeqExamples(
+            tokens=self.tokens[rows],
+            targets=self.targets[rows],
+            sources=self.sources[rows],
+            source_mask=self.source_mask[rows],
+        )
+
+    def to(self, device: torch.device) -> "Seq2SeqExamples":
+        """The same on a device."""
+        return Seq2SeqExamples(
+            tokens=self.tokens.to(device),
+            targets=self.targets.to(device),
+            sources=self.sources.to(device),
+            source_mask=self.source_mask.to(device),
+        )
+
+    def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
+        """Logits from which the targets are predicted, in row-major order of the targets.
+
+        Columns behind the last target, or the last token of a source, are not run.
+        """
+        columns = self.targets.any(0).nonzero()
+        used = int(columns.max()) if len(columns) else 1
+        read = int(self.source_mask.sum(1).max())
+        logits = model(
+            input_ids=self.sources[:, :read],
+            attention_mask=self.source_mask[:, :read].long(),
+            decoder_input_ids=self.tokens[:, :used],
+            use_cache=False,
+        ).logits
+        where = self.targets[:, 1 : used + 1].flatten().nonzero().squeeze(1)
+        return logits.flatten(0, 1).index_select(0, where)
+
+
+def make_seq2seq_examples(
+    rows: Sequence[TokenizedRow],
+    policy: LossPolicy,
+    *,
+    start_token: int,
+    end_token: int,
+    pad_token: int,
+    block_size: int = 0,
+    repeat: bool = True,
+) -> Seq2SeqExamples:
+    """Lays rows out for an encoder-decoder; see `training.loop.make_examples`.
+
+    Under `answer` the decoder is trained on the answer's tokens, under `text` also on what follows
+    them and an end token, under `all` also on the padding behind that, as in the paper's code.
+
+    Args:
+        rows: What to lay out.
+        policy: Which of the decoder's tokens are targets.
+        start_token: What the decoder begins with (`decoder_start_token_id`).
+        end_token: Ends a text.
+        pad_token: Pads what the decoder says; T5's is not its end token.
+        block_size: Length of answer, end token and padding under `all`.
+        repeat: Whether rows count as often as they repeat in an epoch.
+
+    Raises:
+        InputError: under `all`, an answer and its end token are longer than the block.
+    """
+    repeated = [row for row in rows for _ in range(row.row.repeats if repeat else 1)]
+    sources = [[*row.input_ids[: row.answer_positions[0]], end_token] for row in repeated]
+    said = [_said(row, policy, end_token) for row in repeated]
+    longest = max(map(len, said))
+    if policy is LossPolicy.ALL:
+        if longest > block_size:
+            raise InputError(
+                f"an answer has {longest} tokens with its end token, block_size is {block_size}; "
+                f"use block_size={longest} or more"
+            )
+        longest = block_size
+    tokens, is_said = _padded([[start_token, *ids] for ids in said], pad_token, longest + 1)
+    source_tokens, source_mask = _padded(sources, pad_token, max(map(len, sources)))
+    targets = torch.ones_like(is_said) if policy is LossPolicy.ALL else is_said
+    targets[:, 0] = False
+    return Seq2SeqExamples(
+        tokens=tokens, targets=targets, sources=source_tokens, source_mask=source_mask
+    )
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """How rows become examples for one architecture and tokenizer."""
+
+    def __call__(
+        self,
+        rows: Sequence[TokenizedRow],
+        policy: LossPolicy,
+        *,
+        block_size: int = 0,
+        repeat: bool = True,
+    ) -> Examples:
+        """Lays rows out; see `training.loop.make_examples`."""
+        ...
+
+
+def layout_for(tokenizer: PreTrainedTokenizerFast, *, is_encoder_decoder: bool) -> Layout:
+    """The layout of an architecture; an encoder-decoder's decoder begins with padding, as T5's."""
+    end_token, pad_token = tokenizer.eos_token_id, tokenizer.pad_token_id
+    assert isinstance(end_token, int)
+    if not is_encoder_decoder:
+        return partial(make_examples, end_token=end_token)
+    assert isinstance(pad_token, int)
+    return partial(
+        make_seq2seq_examples, start_token=pad_token, end_token=end_token, pad_token=pad_token
+    )
+
+
+def _said(row: TokenizedRow, policy: LossPolicy, end_token: int) -> list[int]:
+    first, last = row.answer_positions[0], row.answer_positions[-1]
+    if policy is LossPolicy.ANSWER:
+        return list(row.input_ids[first : last + 1])
+    return [*row.input_ids[first:], end_token]
+
+
+def _padded(
+    texts: Sequence[Sequence[int]], pad_token: int, length: int
+) -> tuple[Int[Tensor, "example pos"], Bool[Tensor, "example pos"]]:
+    """Right-padded ids, and where they are no padding."""
+    tokens = torch.full((len(texts), length), pad_token)
+    is_real = torch.zeros(len(texts), length, dtype=torch.bool)
+    for i, ids in enumerate(texts):
+        tokens[i, : len(ids)] = torch.tensor(ids)
+        is_real[i, : len(ids)] = True
+    return tokens, is_real
