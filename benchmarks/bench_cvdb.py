@@ -1,8 +1,8 @@
 """How long does reading the Cross-Verified Database take, and how much memory?
 
-Run `python benchmarks/bench_cvdb.py [--quick]`. A made-up table of the database's shape is written to
-a temporary folder: 2.3 million rows in ISO-8859-1, 24 columns, some of them wide, four men to each
-woman, deaths often unknown. Then 4,000 people are read of it: the first time, from the cache, and
+Run `python benchmarks/bench_cvdb.py [--quick]`. A made-up table of the database's shape is written
+to a temporary folder: 2.3 million rows in ISO-8859-1, 24 columns, some of them wide, four men to
+each woman, deaths often unknown. Then 4,000 people are read of it: the first time, from the cache, and
 after the file was merely touched; beside it stands `pandas.read_csv(encoding="latin-1")` of the
 whole file, with which the published code begins. Every side runs in a process of its own, so that
 its peak memory is its own; imports count in the peak but not in the seconds. pyarrow uses as many

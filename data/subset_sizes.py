@@ -72,13 +72,39 @@ class SubsetSizes:
         for name, n in sizes.items():
             if n < 1:
                 raise InputError(f"{n} aliases leave {name} empty; use at least 1")
-        if not 0 < self.alpha <= 1:
-            raise InputError(f"alpha is {self.alpha:g}; use a number above 0, up to 1")
-        if self.alpha < 1:
-            for agreeing, disagreeing in (
-                (D1_CONS_QA1, D9_INCONS_QA9),
-                (D2_INCONS_QA2, D10_CONS_QA10),
-            ):
-                fractions = {agreeing.name: self.alpha, disagreeing.name: 1 - self.alpha}
-                sizes |= split_sizes(self.defined, fractions)
+        for parts in _split_by_alpha(self.alpha):
+            sizes |= split_sizes(self.defined, parts)
         return sizes
+
+
+def split_by_alpha(fractions: Mapping[str, float], alpha: float) -> dict[str, float]:
+    """The fractions with a share 1 - alpha of D1 given to D9, and of D2 to D10 (section 3.3).
+
+    Raises:
+        InputError: alpha is no share, or there is no D1 or D2 to split.
+
+    >>> split_by_alpha({"D1_CONS_QA1": 0.5, "D2_INCONS_QA2": 0.5}, 1.0)
+    {'D1_CONS_QA1': 0.5, 'D2_INCONS_QA2': 0.5}
+    """
+    result = dict(fractions)
+    for parts in _split_by_alpha(alpha):
+        whole = next(iter(parts))
+        if whole not in fractions:
+            raise InputError(f"alpha is {alpha:g}, but there is no {whole} to split; use alpha=1")
+        result |= {name: share * fractions[whole] for name, share in parts.items()}
+    return result
+
+
+def _split_by_alpha(alpha: float) -> list[dict[str, float]]:
+    """How D1 and D2 are divided; empty where they stay whole."""
+    if not 0 < alpha <= 1:
+        raise InputError(f"alpha is {alpha:g}; use a number above 0, up to 1")
+    if alpha == 1:
+        return []
+    return [
+        {agreeing.name: alpha, disagreeing.name: 1 - alpha}
+        for agreeing, disagreeing in (
+            (D1_CONS_QA1, D9_INCONS_QA9),
+            (D2_INCONS_QA2, D10_CONS_QA10),
+        )
+    ]

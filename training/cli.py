@@ -70,7 +70,7 @@ def show_recipes(arguments: argparse.Namespace) -> int:
         return 0
     for recipe in chosen:
         print(f"{recipe.name}: {(recipe.function.__doc__ or '').splitlines()[0]}")
-        print(f"    figures {', '.join(recipe.figures)}; claims {recipe.claims}")
+        print(f"    figures {', '.join(recipe.figures)}; claims {', '.join(recipe.claims)}")
         print(f"    model   {recipe.model}")
         print(f"    cost    {recipe.cost}")
         if arguments.name:

@@ -36,6 +36,7 @@ class DataConfig(Protocol):
         ...
 
 
+@runtime_checkable
 class ModelSource(Protocol):
     """Anything that a run's model before Stage 1 comes from."""
 
@@ -52,6 +53,11 @@ class ModelSource(Protocol):
     @property
     def n_layers(self) -> int:
         """Number of blocks."""
+        ...
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Whether an encoder reads the prompt and a decoder says the answer."""
         ...
 
     def make(
@@ -100,6 +106,11 @@ class ModelConfig:
     def description(self) -> str:
         """Its architecture in a line."""
         return f"{self.name}, {self.d_mlp} units in each MLP"
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """It is not."""
+        return False
 
     def make(
         self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int

@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import Family, Kind, LossPolicy, Split
-from training.loop import Examples, make_examples, target_logits
+from training.loop import Examples, make_examples
+from training.seq2seq import Layout
 
 METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
 ALL, DEFINITION, TRAINED = "all", "definition", "trained"
@@ -38,7 +39,9 @@ class EvaluationSet:
     """The asked texts; the rows' own come first, in order of the rows."""
 
     @classmethod
-    def of(cls, rows: Sequence[TokenizedRow]) -> "EvaluationSet":
+    def of(
+        cls, rows: Sequence[TokenizedRow], *, lay_out: Layout = make_examples
+    ) -> "EvaluationSet":
         """Lays out every row given."""
         ordered = sorted(rows, key=lambda row: len(row.input_ids))
         others = sorted(
@@ -46,7 +49,7 @@ class EvaluationSet:
             key=lambda pair: len(pair[1].input_ids),
         )
         batches = [
-            make_examples(texts[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
+            lay_out(texts[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
             for texts in (ordered, [other for _, other in others])
             for i in range(0, len(texts), BATCH_SIZE)
         ]
@@ -54,7 +57,13 @@ class EvaluationSet:
         return cls(rows=ordered, asked=asked, batches=batches)
 
     @classmethod
-    def of_run(cls, rows: Sequence[TokenizedRow], *, trained_questions: int = 0) -> "EvaluationSet":
+    def of_run(
+        cls,
+        rows: Sequence[TokenizedRow],
+        *,
+        trained_questions: int = 0,
+        lay_out: Layout = make_examples,
+    ) -> "EvaluationSet":
         """All that a run measures among the rows of a seed.
 
         Questions of the evaluation, entity attribution, every definition, and so many of the
@@ -68,7 +77,7 @@ class EvaluationSet:
             elif left[row.row.subset] > 0:
                 left[row.row.subset] -= 1
                 chosen.append(row)
-        return cls.of(chosen)
+        return cls.of(chosen, lay_out=lay_out)
 
 
 def _is_trained_question(row: Row) -> bool:
@@ -96,13 +105,14 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
 
 
 def _batch_metrics(model: PreTrainedModel, batch: Examples) -> Float[Tensor, "row metric"]:
-    logits = target_logits(model, batch.tokens.to(model.device), batch.targets.to(model.device))
-    answers = batch.tokens[batch.targets].to(model.device)
+    batch = batch.to(model.device)
+    logits = batch.logits(model)
+    answers = batch.tokens[batch.targets]
     chosen = logits.gather(1, answers[:, None])
     log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0).double().cpu()
     rank = (logits > chosen).sum(1).add(1).cpu()
     hit = (logits.argmax(1) == answers).cpu()
-    row_of_target = batch.targets.nonzero()[:, 0]
+    row_of_target = batch.targets.nonzero()[:, 0].cpu()
 
     def over_answer(values: Tensor, how: str) -> Float[Tensor, " row"]:
         return _reduce(values.double(), row_of_target, len(batch), how)

@@ -36,7 +36,7 @@ class Examples:
 
     @property
     def lengths(self) -> Int[Tensor, " example"]:
-        """Tokens of each example up to its last target, which is all that is run; 0 without one."""
+        """Tokens of each example up to its last target; 0 without one."""
         places = torch.arange(1, self.targets.shape[1] + 1, device=self.targets.device)
         return (self.targets * places).amax(1)
 
@@ -47,6 +47,10 @@ class Examples:
     def to(self, device: torch.device) -> "Examples":
         """The same on a device."""
         return Examples(tokens=self.tokens.to(device), targets=self.targets.to(device))
+
+    def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
+        """Logits from which the targets are predicted, in row-major order of the targets."""
+        return target_logits(model, self.tokens, self.targets)
 
 
 def make_examples(
@@ -121,7 +125,7 @@ def batch_loss(model: PreTrainedModel, examples: Examples) -> Float[Tensor, ""]:
 
     It is computed in the weights' own precision, whatever the logits were computed in.
     """
-    logits = target_logits(model, examples.tokens, examples.targets).to(model.dtype)
+    logits = examples.logits(model).to(model.dtype)
     answers = examples.tokens[examples.targets]
     return functional.cross_entropy(logits, answers, reduction="sum") / max(len(answers), 1)
 
@@ -203,7 +207,7 @@ class StageTrainer:
         among processes.
         """
         n_targets = max(int(self.examples.targets[rows].sum()), 1)
-        total = torch.zeros((), device=self.model.device)
+        total = torch.zeros((), dtype=self.model.dtype, device=self.model.device)
         for part in self._micro_batches(rows):
             batch = self._share(part)
             share = int(batch.targets.sum()) / n_targets

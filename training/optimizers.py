@@ -68,7 +68,7 @@ def _begin_sharded(optimizer: Adafactor, model: PreTrainedModel) -> None:
     for parameter in model.parameters():
         zeros = torch.zeros_like(parameter, requires_grad=False)
         state = optimizer.state[parameter]
-        state["step"], state["RMS"] = 0, 0
+        state["step"], state["RMS"] = 0, torch.zeros(())
         if zeros.ndim < 2:
             state["exp_avg_sq"] = zeros
             continue

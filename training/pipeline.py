@@ -32,10 +32,11 @@ from training.checkpoints import (
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.evaluate import EvaluationSet, evaluate
 from training.files import remove_leftovers
-from training.loop import Examples, StageTrainer, make_examples
+from training.loop import Examples, StageTrainer
 from training.models import derive_seed
 from training.runs import rows_digest
 from training.schedules import Schedule
+from training.seq2seq import Layout, layout_for
 
 THREADS = 1
 """Of each seed's process: more would change the last bits, and seeds use the cores better."""
@@ -69,6 +70,7 @@ class SeedMaterial:
     tokenizer: PreTrainedTokenizerFast
     evaluation: EvaluationSet
     schedule: Schedule
+    lay_out: Layout
 
     @classmethod
     def build(cls, config: RunConfig, seed: int) -> "SeedMaterial":
@@ -76,8 +78,17 @@ class SeedMaterial:
         drawn = config.data.build(seed)
         tokenizer = config.data.tokenizer(drawn)
         rows = tokenize_rows(drawn.rows, tokenizer)
-        evaluation = EvaluationSet.of_run(rows, trained_questions=config.trained_questions)
-        return cls(rows=rows, tokenizer=tokenizer, evaluation=evaluation, schedule=config.schedule)
+        lay_out = layout_for(tokenizer, is_encoder_decoder=config.model.is_encoder_decoder)
+        evaluation = EvaluationSet.of_run(
+            rows, trained_questions=config.trained_questions, lay_out=lay_out
+        )
+        return cls(
+            rows=rows,
+            tokenizer=tokenizer,
+            evaluation=evaluation,
+            schedule=config.schedule,
+            lay_out=lay_out,
+        )
 
     def training_rows(self, stage: Stage) -> list[TokenizedRow]:
         """What one epoch of a stage shows, once each."""
@@ -85,7 +96,7 @@ class SeedMaterial:
 
     def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
         """Rows as the run's loss policy lays them out, repeated as in an epoch."""
-        return make_examples(
+        return self.lay_out(
             rows, config.loss_policy, end_token=self.end_token, block_size=config.block_size
         )
 

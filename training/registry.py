@@ -73,7 +73,8 @@ class Recipe:
     function: Callable[..., RunConfig]
     figures: tuple[str, ...]
     """Figures of the paper whose experiment it is, in toy form."""
-    claims: str
+    claims: tuple[str, ...]
+    """Ids of the paper's claims that it bears on; see `training.claims`."""
     model: str
     cost: str
     smoke: Mapping[str, Value]
@@ -92,6 +93,11 @@ class Recipe:
             name: Parameter(name=name, kind=hints[name], default=argument.default)
             for name, argument in inspect.signature(self.function).parameters.items()
         }
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The value of each parameter unless it is set."""
+        return {name: parameter.default for name, parameter in self.parameters.items()}
 
     def __call__(self, **arguments: Value) -> RunConfig:
         """The config for these arguments, defaults for the rest."""
@@ -136,7 +142,7 @@ class Recipe:
         return {
             "name": self.name,
             "figures": list(self.figures),
-            "claims": self.claims,
+            "claims": ", ".join(self.claims),
             "model": self.model,
             "cost": self.cost,
             "parameters": {
@@ -147,7 +153,12 @@ class Recipe:
 
 
 def recipe(
-    *, figures: tuple[str, ...], claims: str, model: str, cost: str, smoke: Mapping[str, Value]
+    *,
+    figures: tuple[str, ...] = (),
+    claims: tuple[str, ...],
+    model: str,
+    cost: str,
+    smoke: Mapping[str, Value],
 ) -> Callable[[Callable[..., RunConfig]], Recipe]:
     """Makes a function a recipe and enters it in `RECIPES`."""
 
@@ -159,6 +170,65 @@ def recipe(
         return made
 
     return enter
+
+
+def variant_of(
+    base: Recipe,
+    *,
+    figures: tuple[str, ...] = (),
+    claims: tuple[str, ...] | None = None,
+    model: str | None = None,
+    cost: str | None = None,
+    smoke: Mapping[str, Value] | None = None,
+) -> Callable[[Callable[[], Mapping[str, Value]]], Recipe]:
+    """Makes a recipe with other defaults: the decorated function returns them by name.
+
+    Args:
+        base: The recipe whose parameters it has.
+        figures: Of the paper.
+        claims: Where they differ from the base's, as model, cost and smoke.
+        model: What is trained.
+        cost: What it takes.
+        smoke: Added to the base's.
+    """
+
+    def enter(function: Callable[[], Mapping[str, Value]]) -> Recipe:
+        made = replace(
+            base,
+            function=_with_defaults(base.function, function),
+            figures=figures,
+            claims=base.claims if claims is None else claims,
+            model=model or base.model,
+            cost=cost or base.cost,
+            smoke={**base.smoke, **(smoke or {})},
+        )
+        RECIPES[made.name] = made
+        return made
+
+    return enter
+
+
+def _with_defaults(
+    base: Callable[..., RunConfig], function: Callable[[], Mapping[str, Value]]
+) -> Callable[..., RunConfig]:
+    """`base` under another name, with the defaults that `function` returns."""
+    changed = function()
+    signature = inspect.signature(base)
+    unknown = set(changed) - set(signature.parameters)
+    if unknown:
+        raise TypeError(f"{function.__name__} changes {min(unknown)}, which its base does not have")
+
+    def build(**arguments: Value) -> RunConfig:
+        return base(**arguments)
+
+    build.__name__, build.__doc__ = function.__name__, function.__doc__
+    build.__annotations__ = dict(base.__annotations__)
+    build.__module__ = base.__module__
+    parameters = [
+        p.replace(default=changed.get(name, p.default)) for name, p in signature.parameters.items()
+    ]
+    vars(build)["__signature__"] = signature.replace(parameters=parameters)
+    return build
 
 
 def find_recipe(name: str) -> Recipe:

@@ -6,7 +6,7 @@ checkpoints by the change alone, and with no change it equals them bit for bit.
 
 import copy
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -101,7 +101,7 @@ class Retraining:
         if unknown:
             raise InputError(f"{min(unknown)} is no training row of Stage 2; name those that are")
         kept = torch.tensor([row_id not in without for row_id in ids])
-        return Examples(tokens=examples.tokens, targets=examples.targets & kept[:, None])
+        return replace(examples, targets=examples.targets & kept[:, None])
 
 
 def gap_of(measured: pd.DataFrame, higher: str, lower: str, metric: str) -> float:

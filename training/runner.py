@@ -89,7 +89,7 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
     info["data_sha256"] = {str(seed): digests[str(seed)] for seed in info["seeds"]}
     info["finished"] = now()
     write_table(path, metrics)
-    write_json(request.folder / SUMMARY_FILE, summarize(metrics))
+    write_json(request.folder / SUMMARY_FILE, summarize(metrics, request.config.schedule))
     save_info(request.folder, info)
     write_run_manifest(request.folder)
 

@@ -213,7 +213,7 @@ def write_null_verdict(run: Run) -> None:
     null = run.null
     if null is None or not null.is_finished:
         return
-    verdict = null_equivalence(null.metrics, run.config.null_margin)
+    verdict = null_equivalence(null.metrics, run.config.null_margin, run.config.schedule)
     content = {**run.summary, "null_equivalence": verdict.to_json()}
     if content != run.summary:
         withdraw_run_manifest(run.folder)

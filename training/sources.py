@@ -60,7 +60,7 @@ class SourceModel:
     @property
     def name(self) -> str:
         """What the `model` column of every table says."""
-        if self._is_tiny:
+        if self.is_tiny:
             return self.source
         folder = Path(self.source).expanduser()
         name = folder.resolve().name if folder.is_dir() else self.source
@@ -79,12 +79,12 @@ class SourceModel:
     @property
     def has_tokenizer(self) -> bool:
         """Whether a tokenizer comes with it, for `data.tokenizers.FolderTokenizer`."""
-        return not self._is_tiny and not lacking(self._folder(), Part.TOKENIZER)
+        return not self.is_tiny and not lacking(self._folder(), Part.TOKENIZER)
 
     @property
     def max_length(self) -> int | None:
         """Tokens that it was made for; None where there is no limit."""
-        if self._is_tiny:
+        if self.is_tiny:
             return None
         return getattr(self._architecture(), "max_position_embeddings", None)
 
@@ -94,7 +94,7 @@ class SourceModel:
         config = self._architecture()
         size = f"{config.model_type}, {config.num_hidden_layers} layers, d_model "
         size += f"{config.hidden_size}"
-        if self._is_tiny:
+        if self.is_tiny:
             return f"{self.name}: {size}, random weights"
         weights = "random weights" if self.random_weights else "pretrained"
         return f"{self.name}: {size}, {_n_parameters(config):,} parameters, {weights}"
@@ -113,7 +113,7 @@ class SourceModel:
             InputError: the model cannot be read or lacks weights, has no row for some token, or
                 was made for shorter sequences.
         """
-        if self._is_tiny:
+        if self.is_tiny:
             return draw_weights(self._tiny(tokenizer, max_length), seed)
         config = self._architecture()
         limit, n_tokens = self.max_length, _n_tokens(tokenizer)
@@ -132,7 +132,8 @@ class SourceModel:
         return _load_weights(self._folder(), config)
 
     @property
-    def _is_tiny(self) -> bool:
+    def is_tiny(self) -> bool:
+        """Whether it is one of the built-in architectures for smoke tests."""
         return self.source in TINY
 
     def _folder(self) -> Path:
@@ -141,7 +142,7 @@ class SourceModel:
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
         # Before transformers is imported, which takes longer than to see that there is no model.
-        folder = None if self._is_tiny else self._folder()
+        folder = None if self.is_tiny else self._folder()
         from transformers import AutoConfig
 
         if folder is None:

@@ -5,17 +5,28 @@
     ocl_gap     D1_CONS_QA1 - QA3 at the end of Stage 1              out-of-context learning
 
 Each in exact match (a share) and in answer log-probability (nats). Definitions of D5 and D6 are
-equally true, so a gap between them is what the tag does.
+equally true, so a gap between them is what the tag does. Where a run has other stages, `Schedule`
+says which of them stands for Stage 1 and 2; a gap is left out where a run lacks its subsets.
 """
 
 from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA3, SUBSETS, Stage
+from data.vocabulary import (
+    D1_CONS_QA1,
+    D2_INCONS_QA2,
+    D5_CONS,
+    D6_CONS,
+    QA3,
+    SUBSETS,
+    Stage,
+    Subset,
+)
+from training.schedules import Schedule
 from training.statistics import Equivalence, Estimate, equivalence, estimate, seed_means
 
-HEADLINES = {
+HEADLINES: dict[str, tuple[Subset, Subset, Stage]] = {
     "iml_gap": (D5_CONS, D6_CONS, Stage.TWO),
     "stage1_gap": (D1_CONS_QA1, D2_INCONS_QA2, Stage.ONE),
     "ocl_gap": (D1_CONS_QA1, QA3, Stage.ONE),
@@ -41,10 +52,20 @@ def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[s
     }
 
 
-def headline(metrics: pd.DataFrame, gap: str, metric: str) -> Estimate:
+def headlines_of(metrics: pd.DataFrame) -> list[str]:
+    """The gaps that a run has the subsets for."""
+    asked = set(metrics.loc[metrics["question"] == "all", "subset"])
+    return [
+        gap for gap, (higher, lower, _) in HEADLINES.items() if {higher.name, lower.name} <= asked
+    ]
+
+
+def headline(
+    metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule = Schedule.TWO_STAGE
+) -> Estimate:
     """One of the `HEADLINES`: paired within each seed, Stage-2 seeds averaged first."""
-    higher, lower, stage = HEADLINES[gap]
-    rows = end_of_stage(metrics, stage)
+    higher, lower, part = HEADLINES[gap]
+    rows = end_of_stage(metrics, schedule.read_at(part))
     rows = rows.loc[rows["metric"] == metric]
     values = [
         seed_means(rows.loc[rows["subset"] == subset.name], "value") for subset in (higher, lower)
@@ -52,15 +73,20 @@ def headline(metrics: pd.DataFrame, gap: str, metric: str) -> Estimate:
     return estimate((values[0] - values[1]).to_dict())
 
 
-def summarize(metrics: pd.DataFrame) -> dict[str, Any]:
+def summarize(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) -> dict[str, Any]:
     """What `summary.json` says: each headline by metric."""
     return {
-        gap: {metric: headline(metrics, gap, metric).to_json() for metric in HEADLINE_METRICS}
-        for gap in HEADLINES
+        gap: {
+            metric: headline(metrics, gap, metric, schedule).to_json()
+            for metric in HEADLINE_METRICS
+        }
+        for gap in headlines_of(metrics)
     }
 
 
-def null_equivalence(null_metrics: pd.DataFrame, margin: float) -> Equivalence:
+def null_equivalence(
+    null_metrics: pd.DataFrame, margin: float, schedule: Schedule = Schedule.TWO_STAGE
+) -> Equivalence:
     """Whether the null twin's exact-match `iml_gap` is none, within +-margin."""
-    gap = headline(null_metrics, "iml_gap", "exact_match")
+    gap = headline(null_metrics, "iml_gap", "exact_match", schedule)
     return equivalence(list(gap.per_seed.values()), margin=margin)

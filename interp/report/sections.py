@@ -20,7 +20,7 @@ from interp.report.wording import (
     seed_ranges,
     unbroken,
 )
-from training.registry import find_recipe
+from training.registry import Recipe, find_recipe
 from training.runs import Run
 from training.summary import HEADLINE_METRICS, HEADLINES, end_of_stage, subset_estimates
 from training.tables import UNITS
@@ -39,7 +39,7 @@ def overview_section(run: Run) -> Html:
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
         "word order": f"{config.word_order.upper()} (T tag, A alias, E entity)",
         "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
-        "serves": f"paper's figures {', '.join(recipe.figures)}, in toy form; {recipe.claims}",
+        "serves": _serves(recipe),
     }
     if config.parameters.get("shuffle_tags"):
         facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
@@ -50,6 +50,12 @@ def overview_section(run: Run) -> Html:
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(config.recipe)}: does the tag change what is internalized?</h1>"
     return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
+
+
+def _serves(recipe: Recipe) -> str:
+    """What of the paper a recipe bears on."""
+    figures = f"figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
+    return f"the paper's {figures}; claims {', '.join(recipe.claims)}"
 
 
 def gaps_section(run: Run) -> Html:

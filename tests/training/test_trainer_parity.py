@@ -115,11 +115,22 @@ def hugging_face_losses(
     return trainer.losses
 
 
-# At the paper's rate in float32. At a rate that learns more, in float64: gradients of uniform
-# attention are little but rounding errors, which Adafactor scales to full steps.
-@pytest.mark.parametrize(("learning_rate", "dtype"), [(5e-5, torch.float32), (1e-3, torch.float64)])
-@pytest.mark.parametrize("accumulation", [1, 2])
+IN_FLOAT32 = (5e-5, torch.float32)
+# A rate that learns more takes float64: gradients of uniform attention are little but rounding
+# errors, which Adafactor scales to full steps.
+IN_FLOAT64 = (1e-3, torch.float64)
+
+
 @pytest.mark.parametrize("policy", LossPolicy)
+@pytest.mark.parametrize(
+    ("accumulation", "learning_rate", "dtype"),
+    [
+        (1, *IN_FLOAT32),
+        pytest.param(2, *IN_FLOAT32, marks=pytest.mark.slow),
+        pytest.param(1, *IN_FLOAT64, marks=pytest.mark.slow),
+        pytest.param(2, *IN_FLOAT64, marks=pytest.mark.slow),
+    ],
+)
 def test_fifty_steps_equal_those_of_hugging_faces_trainer(
     policy: LossPolicy,
     accumulation: int,
@@ -147,4 +158,4 @@ def test_fifty_steps_equal_those_of_hugging_faces_trainer(
     ):
         # A key's bias has no gradient but rounding errors, which Adafactor scales to full steps.
         if not name.endswith("query_key_value.bias"):
-            torch.testing.assert_close(ours, weight, atol=learning_rate / 10, rtol=0, msg=name)
+            torch.testing.assert_close(ours, weight, atol=learning_rate / 100, rtol=0, msg=name)

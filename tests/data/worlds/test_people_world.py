@@ -134,7 +134,7 @@ def test_popularity_falls_by_zipfs_law_in_the_worlds_order() -> None:
     # 1 + 1/2 + 1/3 = 11/6.
     assert list(zipf_popularity(world)) == list(world.entities)
     assert list(zipf_popularity(world).values()) == pytest.approx([6 / 11, 3 / 11, 2 / 11])
-    assert list(zipf_popularity(world, exponent=0).values()) == pytest.approx([1 / 3] * 3)
+    assert list(zipf_popularity(world, exponent=0.0).values()) == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize(
