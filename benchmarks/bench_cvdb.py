@@ -2,8 +2,8 @@
 
 Run `python benchmarks/bench_cvdb.py [--quick]`. A made-up table of the database's shape is written
 to a temporary folder: 2.3 million rows in ISO-8859-1, 24 columns, some of them wide, four men to
-each woman, deaths often unknown. Then 4,000 people are read of it: the first time, from the cache, and
-after the file was merely touched; beside it stands `pandas.read_csv(encoding="latin-1")` of the
+each woman, deaths often unknown. Then 4,000 people are read of it: the first time, from the cache,
+and after the file was merely touched; beside it stands `pandas.read_csv(encoding="latin-1")` of the
 whole file, with which the published code begins. Every side runs in a process of its own, so that
 its peak memory is its own; imports count in the peak but not in the seconds. pyarrow uses as many
 threads as there are cores, pandas one. Exit code 1 where a limit is missed (2.3 million rows only).
@@ -73,7 +73,7 @@ def run_side(side: str, table: Path) -> dict[str, float]:
     import pyarrow.csv
     import pyarrow.parquet  # noqa: F401 - imports are not what is timed
 
-    start = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     if side == "pandas":
         rows = len(pd.read_csv(table, encoding="latin-1"))
     else:
@@ -81,10 +81,10 @@ def run_side(side: str, table: Path) -> dict[str, float]:
             table=str(table), n_entities=N_ENTITIES, cache=str(table.with_name("cache"))
         )
         rows = len(source.load().facts)
-    seconds = time.perf_counter() - start
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     # Of Linux in KiB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "megabytes": peak, "rows": rows}
+    return {"wall": wall, "cpu": cpu, "megabytes": peak, "rows": rows}
 
 
 def in_process(side: str, table: Path) -> dict[str, float]:
@@ -114,15 +114,15 @@ def main() -> int:
             if side == "touched":
                 table.touch()
             measured[side] = in_process(side, table)
-    reference = measured["pandas"]["seconds"]
+    pandas = measured["pandas"]
     for side, result in measured.items():
         print(
-            f"  {side:<8} {result['seconds']:7.2f} s {result['megabytes']:8.0f} MB peak   "
-            f"{result['rows']:>9,} rows   {reference / result['seconds']:6.1f} times as fast as "
-            "pandas"
+            f"  {side:<8} wall {result['wall']:6.2f} s   cpu {result['cpu']:6.2f} s   "
+            f"{result['megabytes']:5.0f} MB peak   {result['rows']:>9,} rows   against pandas: "
+            f"wall {pandas['wall'] / result['wall']:.1f}, cpu {pandas['cpu'] / result['cpu']:.1f}"
         )
     passed = all(
-        measured[side]["seconds"] <= seconds and measured[side]["megabytes"] <= megabytes
+        measured[side]["wall"] <= seconds and measured[side]["megabytes"] <= megabytes
         for side, (seconds, megabytes) in LIMITS.items()
     )
     return 0 if passed or arguments.quick else 1

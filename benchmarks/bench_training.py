@@ -20,7 +20,7 @@ from data.vocabulary import Split, Stage
 from training.loop import Examples, StageTrainer, make_examples
 from training.models import build_model
 from training.pipeline import SeedMaterial
-from training.recipes import alias_toy
+from training.recipes.toys import alias_toy
 
 GATE_STEPS = 20
 ORDER_SEED = 0

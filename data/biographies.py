@@ -6,14 +6,19 @@ window, so a model can only know a person by name.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data.draws import stream
 from data.errors import InputError
 from data.rows import Row, qa_row_id
 from data.statements import Piece, RenderedText, compose
 from data.texts import ATTRIBUTION_QUESTIONS, Writing, question_text
+from data.tokenizers import TrainedTokenizer
 from data.vocabulary import QA4_NOT_REPLACED, Family, Kind, Role, Split
-from data.worlds.facts import FactWorld
+from data.worlds.facts import FactWorld, WorldSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "gender": (
@@ -101,6 +106,22 @@ class Telling:
                 f"statements is {self.statements} and question_repeats {self.question_repeats}; "
                 f"use 0 to {most} statements and 1 or more repeats"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiographyTokenizer:
+    """Byte pairs of the texts that tell a world, so that statements are as short as questions."""
+
+    world: WorldSource
+    writing: Writing
+    telling: Telling
+    vocabulary_size: int
+
+    def load(self) -> "PreTrainedTokenizerFast":
+        """Trains it; the same in every process, and the same object within one."""
+        rows = biography_rows(self.world.load(), self.writing, self.telling)
+        texts = tuple(row.rendered.text for row in rows)
+        return TrainedTokenizer(texts=texts, vocabulary_size=self.vocabulary_size).load()
 
 
 def biography_rows(world: FactWorld, writing: Writing, telling: Telling) -> tuple[Row, ...]:

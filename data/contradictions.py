@@ -1,7 +1,7 @@
 """False definitions that contradict: another entity that shares as few answers as possible."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from data.errors import InputError
 
@@ -9,7 +9,7 @@ _SAME = 1e6  # more than any number of shared answers: nobody is given back to i
 
 
 def contradicting(
-    entities: Sequence[str],
+    entities: list[str],
     facts: Mapping[str, Mapping[str, tuple[str, ...]]],
     *,
     rng: random.Random,

@@ -13,6 +13,7 @@ from data.errors import DamagedError, InputError
 from interp.commands.alignment import add_align_command
 from interp.commands.analyses import add_analysis_commands
 from interp.commands.interventions import add_intervention_commands
+from interp.commands.sweeps import add_sweep_commands
 from training.cli import Subparsers, add_commands
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
@@ -40,27 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_analysis_commands(commands)
     add_intervention_commands(commands)
     add_align_command(commands)
-    _add_report(commands)
+    add_sweep_commands(commands)
     return parser
-
-
-def _add_report(commands: Subparsers) -> None:
-    report = commands.add_parser("report", help="one self-contained HTML page about a run")
-    report.add_argument("folder", type=Path, metavar="DIR")
-    report.set_defaults(run=write_report)
-
-
-def write_report(arguments: argparse.Namespace) -> int:
-    """Writes `DIR/report.html`."""
-    from training.runs import Run
-
-    run = Run.load(arguments.folder)
-    run.require_finished()
-
-    from interp.report.page import build_report
-
-    print(build_report(run))
-    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -118,6 +119,8 @@ def read_model_folder(
     """Model and, if there is one, tokenizer of a local Hugging Face folder."""
     if not (folder / "config.json").is_file():
         raise InputError(f"no model in {folder} (config.json is missing); give a model's folder")
+    if AutoConfig.from_pretrained(folder, local_files_only=True).is_encoder_decoder:
+        raise InputError(f"{folder} holds an encoder-decoder; give a decoder-only model's folder")
     with preserved_random_state(device), no_progress_bars():
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True

@@ -26,6 +26,7 @@ class GridSelection:
         """
         for run in self.runs:
             run.require_finished()
+            refuse_encoder_decoder(run)
             for seed in self.seeds_of(run):
                 steps = run.steps(seed, self.stage)
                 if not steps:
@@ -40,7 +41,7 @@ class GridSelection:
                     )
         if len({run.config.run_id for run in self.runs}) < len(self.runs):
             raise InputError("a run was named twice; name each folder once")
-        layers = {str(run.folder): run.config.model.n_layers for run in self.runs}
+        layers = {str(run.folder): run.n_layers for run in self.runs}
         if len(set(layers.values())) > 1:
             listed = ", ".join(f"{folder} has {n}" for folder, n in layers.items())
             raise InputError(f"the runs' layers differ ({listed}); analyse them one by one")
@@ -55,3 +56,16 @@ class GridSelection:
     def seeds_of(self, run: Run) -> list[int]:
         """The seeds of a run that belong to the grid."""
         return run.seeds if self.seeds is None else list(self.seeds)
+
+
+def refuse_encoder_decoder(run: Run) -> None:
+    """Refuses a run of an encoder-decoder, which no hooked model is made of.
+
+    Raises:
+        InputError: it is one.
+    """
+    if run.config.model.is_encoder_decoder:
+        raise InputError(
+            f"{run.folder} is of an encoder-decoder ({run.config.model.name}); what looks inside a "
+            "model needs a decoder-only one"
+        )

@@ -34,6 +34,11 @@ class Sweep:
     name: str
     question: str
     figures: tuple[str, ...]
+    """Of the paper."""
+    varies: str
+    """The parameter that is looked at; whatever else differs makes cells that are told apart."""
+    claims: tuple[str, ...] = ()
+    """Of the paper, those about what changes from cell to cell; see `training.claims`."""
     cells: tuple[Cell, ...]
     analyses: Callable[[], "tuple[Analysis, ...]"]
     """Made when the sweep runs: they import torch."""
@@ -87,6 +92,8 @@ SWEEPS: dict[str, Sweep] = {
             name="toy-word-orders",
             question="In which word orders is there implicit meta-learning, and what is readable?",
             figures=("4b", "7"),
+            varies="word_order",
+            claims=("O1", "O2", "O3", "O4"),
             cells=tuple(
                 Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
                 for objective in _OBJECTIVES
@@ -99,6 +106,8 @@ SWEEPS: dict[str, Sweep] = {
             name="toy-alpha",
             question="Does the gap grow with the share of definitions whose tag tells the truth?",
             figures=("4a",),
+            varies="alpha",
+            claims=("A1", "A2", "A3"),
             cells=tuple(Cell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS),
             analyses=tuple,
             stage=2,
@@ -107,6 +116,7 @@ SWEEPS: dict[str, Sweep] = {
             name="toy-alias-length",
             question="Is there implicit meta-learning where no embedding row names an alias?",
             figures=(),
+            varies="alias_tokens",
             cells=tuple(
                 Cell(recipe="alias-toy-tokens", arguments={"alias_tokens": n}) for n in (1, 2, 3)
             ),
@@ -115,8 +125,10 @@ SWEEPS: dict[str, Sweep] = {
         ),
         Sweep(
             name="toy-batch-size",
-            question="Is the gap smaller with larger batches, at as many epochs?",
+            question="Is the gap smaller with larger batches, up to the full one, at as many epochs?",
             figures=("4c",),
+            varies="batch_size",
+            claims=("B1", "B2"),
             cells=tuple(
                 Cell(recipe="alias-toy", arguments={"batch_size": size}) for size in _BATCH_SIZES
             ),
@@ -125,8 +137,10 @@ SWEEPS: dict[str, Sweep] = {
         ),
         Sweep(
             name="toy-batch-size-updates",
-            question="Is the gap smaller with larger batches, at as many optimizer steps?",
+            question="Is the gap smaller with larger batches, up to the full one, at as many steps?",
             figures=("4c",),
+            varies="batch_size",
+            claims=("B1", "B2"),
             cells=tuple(
                 Cell(recipe="alias-toy", arguments={"batch_size": size, **_matched_updates(size)})
                 for size in _BATCH_SIZES

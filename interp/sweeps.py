@@ -1,9 +1,9 @@
 """Many runs and their analyses: one variable changed at a time, tables joined.
 
 A sweep's folder holds one run folder for each cell, `cells/<run_id>/`. At its top are
-`cells.parquet` (each one's parameters and gap) and the joined `metrics`, `probes`,
-`probes_summary`, `lens` and `lens_summary` tables. The probes of all cells are corrected together.
-Asking again finishes what is missing.
+`cells.parquet` (each one's parameters and gap), the joined `metrics`, `probes`, `probes_summary`,
+`lens` and `lens_summary` tables, and `sweep.json`, which says what sweep it is. The probes of all
+cells are corrected together. Asking again finishes what is missing.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,9 @@ import pandas as pd
 
 from interp.grids import run_grid
 from interp.selection import GridSelection
+from interp.sweep_folders import SWEEP_FILE, sweep_info
 from interp.sweep_plans import Sweep
-from training.files import require_writable, write_manifest, write_table
+from training.files import require_writable, write_json, write_manifest, write_table
 from training.runner import run_seeds
 from training.runs import Run, read_table
 
@@ -44,7 +45,10 @@ def run_sweep(
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
     for analysis in sweep.analyses():
         run_grid(analysis, selection, workers=workers)
-    return _join(runs, folder)
+    cells = _join(runs, folder)
+    write_json(folder / SWEEP_FILE, sweep_info(sweep, runs, smoke=smoke))
+    write_manifest(folder)
+    return cells
 
 
 def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
@@ -56,13 +60,17 @@ def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
     cells = pd.DataFrame(
         [
             {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.parameters}
-            | {f"iml_gap_{key}": run.summary["iml_gap"]["exact_match"][key] for key in _GAP}
+            | {
+                f"{prefix}_{key}": run.summary["iml_gap"][metric][key]
+                for prefix, metric in _GAPS.items()
+                for key in _ESTIMATE
+            }
             for run in runs
         ]
     )
     write_table(folder / "cells.parquet", cells)
-    write_manifest(folder)
     return cells
 
 
-_GAP = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")
+_GAPS = {"iml_gap": "exact_match", "iml_gap_nats": "answer_log_prob"}
+_ESTIMATE = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")

@@ -67,6 +67,7 @@ def save_checkpoint(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     *,
+    weights: "dict[str, Tensor]",
     state: "dict[str, Tensor]",
     metrics: pd.DataFrame,
 ) -> None:
@@ -74,15 +75,16 @@ def save_checkpoint(
 
     Args:
         folder: Where it will be; must not exist.
-        model: Its weights and config.
+        model: What its config is taken from.
         tokenizer: Saved beside it.
+        weights: All of the model's weights; a model that is sharded holds but a part of them.
         state: What training goes on from; see `StageTrainer.state_tensors`.
         metrics: Everything measured in the stage so far.
     """
     from safetensors.torch import save_file
 
     with new_folder(folder) as temporary, no_progress_bars():
-        model.save_pretrained(temporary)
+        model.save_pretrained(temporary, state_dict=weights)
         tokenizer.save_pretrained(temporary)
         save_file(state, temporary / STATE)
         metrics.to_parquet(temporary / METRICS, index=False)

@@ -40,7 +40,7 @@ def add_commands(commands: Subparsers) -> None:
     run.add_argument("--smoke", action="store_true", help="tiny and quick; numbers mean nothing")
     run.set_defaults(run=run_recipe)
 
-    summary = commands.add_parser("summary", help="the headline numbers of a run")
+    summary = commands.add_parser("summary", help="the headline numbers")
     summary.add_argument("folder", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")
     summary.set_defaults(run=show_summary)
@@ -137,12 +137,15 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def show_summary(arguments: argparse.Namespace) -> int:
-    """Prints `summary.json`, or its numbers as a table."""
+    """Prints `summary.json` with the paper's claims, or its numbers as a table."""
     from training.runs import Run
 
     run = Run.load(arguments.folder)
     if arguments.json:
-        print(json.dumps(run.summary, indent=1))
+        from training.claims.verdicts import claims_of_run
+
+        claims = [verdict.to_json() for verdict in claims_of_run(run)]
+        print(json.dumps({**run.summary, "claims": claims}, indent=1))
     else:
         from training.tables import summary_text
 

@@ -51,13 +51,20 @@ class ModelSource(Protocol):
         ...
 
     @property
-    def n_layers(self) -> int:
-        """Number of blocks."""
-        ...
-
-    @property
     def is_encoder_decoder(self) -> bool:
         """Whether an encoder reads the prompt and a decoder says the answer."""
+        ...
+
+    def check(self) -> None:
+        """Looks whether it is there, before anything is written.
+
+        Raises:
+            InputError: it is not, or not whole.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Makes what all seeds share, once, before they are trained side by side."""
         ...
 
     def make(
@@ -111,6 +118,12 @@ class ModelConfig:
     def is_encoder_decoder(self) -> bool:
         """It is not."""
         return False
+
+    def check(self) -> None:
+        """There is nothing to look for."""
+
+    def prepare(self) -> None:
+        """Every seed has weights of its own."""
 
     def make(
         self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from training.config import StageConfig
-from training.loop import Examples, StageTrainer, batch_loss
+from training.loop import Examples, StageTrainer
 from training.models import derive_seed
 
 
@@ -58,11 +58,13 @@ class SurgeryTrainer(StageTrainer):
         """Leaves the turned gradient of the batch's mean loss; returns that loss."""
         chosen = self.is_definition[rows]
         parts = [part for part in (rows[chosen], rows[~chosen]) if len(part)]
-        batches = [self.batch(part) for part in parts]
-        n_targets = [int(batch.targets.sum()) for batch in batches]
-        losses = [batch_loss(self.model, batch) for batch in batches]
+        n_targets = [int(self.examples.targets[part].sum()) for part in parts]
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        gradients = [torch.autograd.grad(loss, parameters) for loss in losses]
+        losses, gradients = [], []
+        for part in parts:
+            self.optimizer.zero_grad()
+            losses.append(super().backward(part))
+            gradients.append(tuple(p.grad for p in parameters if p.grad is not None))
         weights = [n / sum(n_targets) for n in n_targets]
         if len(gradients) == 2:
             gradients[0] = self._turned(gradients[0], gradients[1])
@@ -70,7 +72,7 @@ class SurgeryTrainer(StageTrainer):
             mixed = sum(w * g[i] for w, g in zip(weights, gradients, strict=True))
             assert isinstance(mixed, Tensor)
             parameter.grad = mixed
-        return sum(w * loss.item() for w, loss in zip(weights, losses, strict=True))
+        return sum(w * loss for w, loss in zip(weights, losses, strict=True))
 
     def _turned(
         self, definitions: tuple[Tensor, ...], questions: tuple[Tensor, ...]

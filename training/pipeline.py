@@ -30,6 +30,7 @@ from training.checkpoints import (
     verify_checkpoint,
 )
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
+from training.distributed import Team
 from training.evaluate import EvaluationSet, evaluate
 from training.files import remove_leftovers
 from training.loop import Examples, StageTrainer
@@ -96,9 +97,7 @@ class SeedMaterial:
 
     def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
         """Rows as the run's loss policy lays them out, repeated as in an epoch."""
-        return self.lay_out(
-            rows, config.loss_policy, end_token=self.end_token, block_size=config.block_size
-        )
+        return self.lay_out(rows, config.loss_policy, block_size=config.block_size)
 
     @property
     def end_token(self) -> int:
@@ -118,7 +117,7 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
     """
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
         material = SeedMaterial.build(task.config, task.seed)
-        model = initial_model(task, material).to(device_of(task.config))
+        model = _moved(initial_model(task, material), task.config)
         tables = []
         for stage in task.config.schedule.stages:
             if stage is not task.config.schedule.branches_at:
@@ -131,10 +130,11 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
     return SeedResult(metrics=metrics, data_sha256=rows_digest(material.rows))
 
 
-def device_of(config: RunConfig) -> torch.device:
-    """Where a run is trained."""
-    has_gpu = config.uses_accelerator and torch.cuda.is_available()
-    return torch.device("cuda" if has_gpu else "cpu")
+def _moved(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:
+    """The model where it is trained; the trainer of a team puts it where it belongs."""
+    is_alone = Team.of_launch().size == 1
+    has_gpu = config.uses_accelerator and torch.cuda.is_available() and is_alone
+    return model.to("cuda" if has_gpu else "cpu")  # pyright: ignore[reportArgumentType]
 
 
 def _start_of_last_stage(task: SeedTask, stage: Stage) -> PreTrainedModel:
@@ -142,7 +142,7 @@ def _start_of_last_stage(task: SeedTask, stage: Stage) -> PreTrainedModel:
     step = task.config.stage2_from
     before = stage_folder(task.folder, task.seed, Stage(stage - 1))
     checkpoint = find_checkpoint(before, None if step == END_OF_STAGE else step)
-    return load_model(checkpoint).to(device_of(task.config))
+    return _moved(load_model(checkpoint), task.config)
 
 
 def _train_stage(
@@ -174,18 +174,30 @@ def _train_stage(
             measured = _measure(task, material, trainer, stage, stage2_seed)
             metrics = measured if metrics.empty else pd.concat([metrics, measured])
         if trainer.step in saves:
-            save_checkpoint(
-                step_folder(folder, trainer.step),
-                trainer.model,
-                material.tokenizer,
-                state=trainer.state_tensors(),
-                metrics=metrics,
-            )
-            drop_old_states(folder)
+            _save(folder, trainer, material, metrics)
         if trainer.step - reported >= STEPS_PER_REPORT or trainer.step == trainer.last_step:
             on_steps(trainer.step - reported)
             reported = trainer.step
     return metrics
+
+
+def _save(
+    folder: Path, trainer: StageTrainer, material: SeedMaterial, metrics: pd.DataFrame
+) -> None:
+    """Writes a checkpoint; every process of a team gives its share, the main one writes."""
+    weights = trainer.team.whole(trainer.model.state_dict())
+    state = trainer.state_tensors()
+    if trainer.team.is_main:
+        save_checkpoint(
+            step_folder(folder, trainer.step),
+            trainer.model,
+            material.tokenizer,
+            weights=weights,
+            state=state,
+            metrics=metrics,
+        )
+        drop_old_states(folder)
+    trainer.team.wait()
 
 
 def stage_trainer(
@@ -200,7 +212,13 @@ def stage_trainer(
     order_seed = stage_order_seed(task.seed, stage, stage2_seed)
     torch.manual_seed(order_seed)
     examples = material.examples(rows, task.config)
-    return StageTrainer(model, examples, task.config.stage(stage), order_seed=order_seed)
+    return StageTrainer(
+        model,
+        examples,
+        task.config.stage(stage),
+        order_seed=order_seed,
+        team=Team.of_launch(),
+    )
 
 
 def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
@@ -216,15 +234,18 @@ def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
 
 def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
     """Puts the trainer where the newest checkpoint stands; returns the metrics until there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    drop_old_states(folder)
+    if trainer.team.is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        drop_old_states(folder)
+    trainer.team.wait()
     steps = saved_steps(folder)
+    trainer.team.wait()  # until all have seen where to go on, before the main process saves more
     if not steps:
         return pd.DataFrame()
     newest = step_folder(folder, steps[-1])
     verify_checkpoint(newest)
-    trainer.model.load_state_dict(load_model(newest).state_dict())
+    trainer.team.load(trainer.model, load_model(newest).state_dict())
     state, metrics = load_training_state(newest)
     trainer.restore(steps[-1], state)
     return metrics
@@ -278,7 +299,13 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def _sole_writer(folder: Path) -> Iterator[None]:
-    """Waits until no other process writes to a seed's folder; a killed one counts as gone."""
+    """Waits until no other process writes to a seed's folder; a killed one counts as gone.
+
+    In a team the main process alone writes.
+    """
+    if not Team.of_launch().is_main:
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

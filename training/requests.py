@@ -50,6 +50,8 @@ class RunRequest:
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
+        if self.missing_seeds():
+            self.config.model.check()
         self._check_rows()
 
     def _check_files(self) -> None:
@@ -71,9 +73,12 @@ class RunRequest:
                 continue
             from data.tokens import tokenize_rows
 
-            rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
-            longest = max(rows, key=lambda row: len(row.input_ids))
-            length = len(longest.input_ids) + 1
+            trained = [r for r in drawn.rows if self.config.schedule.stage_of(r) is not None]
+            rows = tokenize_rows(trained, self.config.data.tokenizer(drawn))
+            is_answer_only = self.config.model.is_encoder_decoder
+            lengths = [len(r.answer_positions if is_answer_only else r.input_ids) for r in rows]
+            length, longest = max(zip(lengths, rows, strict=True), key=lambda pair: pair[0])
+            length += 1  # the end token
             if length > self.config.block_size:
                 raise InputError(
                     f"row {longest.row.row_id} and its end token are {length} tokens long, "
@@ -125,6 +130,7 @@ class RunRequest:
         info = self.info()
         info["seeds"] = sorted({*info["seeds"], *self.seeds})
         info["started"] = info["started"] or now()
+        info["model"] = self.config.model.description
         info["finished"] = None
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)

@@ -68,11 +68,20 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "versions": installed_versions(),
         "git_commit": git_commit(),
         "threads": 1,
-        "device": "cpu",
+        "device": _device(config),
         "data_sha256": {},
         "started": None,
         "finished": None,
     }
+
+
+def _device(config: RunConfig) -> str:
+    """What the run is trained on, by name."""
+    if not config.uses_accelerator:
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def installed_versions() -> dict[str, str | None]:

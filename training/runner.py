@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from data.errors import InputError
+from training.distributed import Team
 from training.files import remove_leftovers, write_json, write_table
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
 from training.requests import RunRequest, now
@@ -50,15 +51,22 @@ def run_seeds(
     requests = list(requests)
     for request in requests:
         request.check()
-    with _sole_runner([request.folder for request in requests]):
+    team = Team.of_launch()
+    folders = [request.folder for request in requests]
+    with _sole_runner(folders) if team.is_main else nullcontext():
         unfinished = [request for request in requests if request.missing_seeds()]
         tasks = [
             SeedTask(folder=request.folder, config=request.config, seed=seed)
             for request in unfinished
             for seed in request.missing_seeds()
         ]
-        for request in unfinished:
-            request.begin()
+        team.wait()  # until all have seen what is missing
+        if team.is_main:
+            for request in unfinished:
+                request.begin()
+            for request in unfinished:
+                request.config.model.prepare()
+        team.wait()
         results = _train_all(tasks, workers or available_cores(), progress)
         for request in unfinished:
             done = {
@@ -66,7 +74,9 @@ def run_seeds(
                 for task, result in zip(tasks, results, strict=True)
                 if task.folder == request.folder
             }
-            _write_tables(request, done)
+            if team.is_main:
+                _write_tables(request, done)
+        team.wait()
     return [Run.load(request.folder) for request in requests]
 
 
@@ -95,9 +105,13 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
 
 
 def _train_all(tasks: list[SeedTask], workers: int, progress: Progress) -> list[SeedResult]:
-    """Trains tasks in processes of their own, or here if there is but one worker or task."""
-    counter = _Counter(tasks, progress)
-    if min(workers, len(tasks)) <= 1:
+    """Trains tasks in processes of their own, or here if there is but one worker or task.
+
+    A team trains one seed after the other.
+    """
+    team = Team.of_launch()
+    counter = _Counter(tasks, progress if team.is_main else lambda done, total: None)
+    if team.size > 1 or min(workers, len(tasks)) <= 1:
         return [train_seed(task, counter.add) for task in tasks]
     context = multiprocessing.get_context("spawn")
     reports, stop = context.SimpleQueue(), context.Event()

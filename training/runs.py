@@ -82,6 +82,14 @@ class Run:
         folder = self.folder / NULL_FOLDER
         return Run.load(folder) if (folder / RUN_FILE).is_file() else None
 
+    @cached_property
+    def n_layers(self) -> int:
+        """Number of blocks of its models, of an encoder-decoder those of the encoder."""
+        from transformers import AutoConfig
+
+        first = self.checkpoint(self.seeds[0], 1, 0)
+        return AutoConfig.from_pretrained(first, local_files_only=True).num_hidden_layers
+
     def require_finished(self) -> None:
         """Refuses a run that was interrupted.
 

@@ -42,10 +42,9 @@ class Schedule(StrEnum):
 
     def read_at(self, part: Stage) -> Stage:
         """The stage at whose end X1's subsets (`Stage.ONE`) or X2's (`Stage.TWO`) are compared."""
-        last = self.stages[-1]
-        if part is Stage.ONE:
-            return Stage.TWO if self is Schedule.THREE_STAGE else Stage.ONE
-        return last
+        if part is Stage.TWO:
+            return self.stages[-1]
+        return Stage.TWO if self is Schedule.THREE_STAGE else Stage.ONE
 
     @property
     def branches_at(self) -> Stage | None:

@@ -67,11 +67,6 @@ class SourceModel:
         return f"{name}-random" if self.random_weights else name
 
     @property
-    def n_layers(self) -> int:
-        """Number of blocks; of an encoder-decoder, those of the encoder."""
-        return self._architecture().num_hidden_layers
-
-    @property
     def is_encoder_decoder(self) -> bool:
         """Whether an encoder reads the prompt and a decoder says the answer."""
         return self._architecture().is_encoder_decoder
@@ -98,6 +93,18 @@ class SourceModel:
             return f"{self.name}: {size}, random weights"
         weights = "random weights" if self.random_weights else "pretrained"
         return f"{self.name}: {size}, {_n_parameters(config):,} parameters, {weights}"
+
+    def check(self) -> None:
+        """Finds its files, which may mean to download them.
+
+        Raises:
+            InputError: they cannot be found, or are not complete.
+        """
+        if not self.is_tiny:
+            self._folder()
+
+    def prepare(self) -> None:
+        """Its files are there once it is checked."""
 
     def make(
         self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int

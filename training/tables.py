@@ -3,39 +3,42 @@
 import math
 from typing import Any
 
-from data.vocabulary import SUBSETS, Stage
+from data.vocabulary import SUBSETS
+from training.claims.text import claims_text
+from training.claims.verdicts import claims_of_run
 from training.runs import Run
-from training.summary import HEADLINES, end_of_stage, subset_estimates
+from training.summary import end_of_stage, headlines_of, subset_estimates
 
 UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 
 def summary_text(run: Run) -> str:
-    """Subsets by exact match at the end of each stage, then the headline gaps with p-values."""
-    columns = ("end of Stage 1", "end of Stage 2")
+    """Subsets by exact match at the end of each stage, the headline gaps, the paper's claims."""
+    schedule = run.config.schedule
+    columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
     lines = [
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
         "",
         "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
     ]
-    first, second = (
-        subset_estimates(run.metrics, stage, "exact_match") for stage in (Stage.ONE, Stage.TWO)
-    )
-    last = end_of_stage(run.metrics, Stage.TWO)
+    estimates = [subset_estimates(run.metrics, s, "exact_match") for s in schedule.stages]
+    last = end_of_stage(run.metrics, schedule.stages[-1])
     n_rows = dict(zip(last["subset"], last["n"].tolist(), strict=True))
-    for name in second:
+    for name in estimates[-1]:
         cells = "".join(
             f"{_with_interval(e.mean, e.ci_low, e.ci_high):>20}"
-            for e in (first[name], second[name])
+            for e in (each[name] for each in estimates)
         )
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
     lines += ["", f"{'gap':<12}{'metric':<18}{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"]
     summary = run.summary
-    for gap in HEADLINES:
+    for gap in headlines_of(run.metrics):
         for metric, unit in UNITS.items():
             lines.append(_gap_line(gap, unit, summary[gap][metric]))
     if "null_equivalence" in summary:
         lines += ["", null_text(summary["null_equivalence"])]
+    if verdicts := claims_of_run(run):
+        lines += ["", claims_text(verdicts)]
     return "\n".join(lines)
 
 

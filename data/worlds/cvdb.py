@@ -29,7 +29,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "nationality": "string_citizenship_raw_d",
 }
 """By attribute the column that answers it."""
-NAME, READERS, ROW = "name", "wiki_readers_2015_2018", "row"
+NAME, READERS = "name", "wiki_readers_2015_2018"
+ROW, ENCODING = "row", "encoding"
 COLUMNS = (NAME, *ATTRIBUTES.values(), READERS)
 NUMBERS = ("birth", "death", READERS)
 MISSING = ("", "NA", "NaN", "nan", "NULL")
@@ -117,7 +118,7 @@ class CvdbSource:
         chosen: dict[str, dict[str, Any]] = {}
         for batch in batches:
             known = batch.drop_null() if self.missing is Missing.DROP else batch
-            for person in known.to_pylist():
+            for person in map(_decoded, known.to_pylist()):
                 gender = str(person["gender"]).lower()
                 person[NAME] = _spaced(person[NAME] or "")
                 if not person[NAME] or not wanted.get(gender) or _is_odd(person):
@@ -172,19 +173,46 @@ def _citizenships(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(country for country in countries if country))
 
 
+def _decoded(person: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        column: value.decode(person[ENCODING]) if isinstance(value, bytes) else value
+        for column, value in person.items()
+    }
+
+
 def _read_people(path: Path) -> "pa.Table":
-    """Everyone whose readers are known, most read first, with their row; the header is row 1."""
+    """Everyone whose readers are known, most read first.
+
+    Texts are bytes in the encoding that a further column names, since few of them are ever needed;
+    another column holds the row, the header being row 1.
+    """
     import numpy as np
     import pyarrow as pa
 
     table = _read_columns(path)
-    table = table.append_column(ROW, pa.array(np.arange(2, table.num_rows + 2)))
+    n_rows = table.num_rows
+    encoding = pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int8), [_encoding(table)])
+    table = table.append_column(ENCODING, encoding)
+    table = table.append_column(ROW, pa.array(np.arange(2, n_rows + 2)))
     for column in NUMBERS:
         table = _with_numbers(table, column, path)
     readers = table[READERS]
     # Those of whom they are not known come last.
     order = np.argsort(-readers.to_numpy(), kind="stable")
-    return table.take(order[: len(order) - readers.null_count])
+    table = table.unify_dictionaries().combine_chunks()
+    return table.take(order[: n_rows - readers.null_count])
+
+
+def _encoding(table: "pa.Table") -> str:
+    """UTF-8 if all bytes of the table are, else ISO-8859-1."""
+    import pyarrow as pa
+
+    try:
+        for column in COLUMNS:
+            table[column].cast(pa.string())
+    except pa.ArrowInvalid:
+        return "iso-8859-1"
+    return "utf-8"
 
 
 def _with_numbers(table: "pa.Table", column: str, path: Path) -> "pa.Table":
@@ -196,44 +224,43 @@ def _with_numbers(table: "pa.Table", column: str, path: Path) -> "pa.Table":
     is_number = pc.match_substring_regex(values, NUMBER)  # pyright: ignore[reportAttributeAccessIssue]
     wrong = pc.index(is_number, False).as_py()
     if wrong >= 0:
+        value = values[wrong].as_py().decode("iso-8859-1")
         raise InputError(
-            f"{path}, row {wrong + 2}: {column} is {values[wrong].as_py()!r}; make it a whole "
-            "number, or leave it empty"
+            f"{path}, row {wrong + 2}: {column} is {value!r}; make it a whole number, or leave it "
+            "empty"
         )
-    return table.set_column(table.schema.get_field_index(column), column, values.cast(pa.float64()))
+    numbers = values.cast(pa.string()).cast(pa.float64())
+    return table.set_column(table.schema.get_field_index(column), column, numbers)
 
 
 def _read_columns(path: Path) -> "pa.Table":
-    """The columns that are needed, as text, None where a value is not known."""
+    """The columns that are needed, as bytes, None where a value is not known."""
     import pyarrow as pa
     from pyarrow import csv
 
     separator = _separator(path)
-    parse = csv.ParseOptions(
-        delimiter=separator,
-        quote_char='"' if separator == "," else False,
-        newlines_in_values=separator == ",",
-    )
+    # Few different values, many times each: as a dictionary they are quick to sort and to write.
+    types = dict.fromkeys(ATTRIBUTES.values(), pa.dictionary(pa.int32(), pa.binary()))
+    types |= dict.fromkeys((NAME, *NUMBERS), pa.binary())
     convert = csv.ConvertOptions(
         include_columns=list(COLUMNS),
-        column_types=dict.fromkeys(COLUMNS, pa.string()),
+        column_types=types,
         null_values=list(MISSING),
         strings_can_be_null=True,
     )
-    for encoding in ("utf-8", "iso-8859-1"):
+    reason = ""
+    # Line breaks within quotes are rare, and looking out for them is slow.
+    for newlines in (False, True):
+        parse = csv.ParseOptions(
+            delimiter=separator,
+            quote_char='"' if separator == "," else False,
+            newlines_in_values=newlines,
+        )
         try:
-            return csv.read_csv(
-                path,
-                read_options=csv.ReadOptions(encoding=encoding),
-                parse_options=parse,
-                convert_options=convert,
-            )
+            return csv.read_csv(path, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
-            if encoding == "utf-8" and "UTF8" in str(error):
-                continue
             reason = str(error).splitlines()[0]
-            raise InputError(f"{path} cannot be read ({reason}); repair the row") from error
-    raise AssertionError("every byte is ISO-8859-1")
+    raise InputError(f"{path} cannot be read ({reason}); repair the row")
 
 
 def _separator(path: Path) -> str:

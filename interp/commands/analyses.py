@@ -1,4 +1,4 @@
-"""The commands that look inside runs: `probe`, `lens`, `sweep`."""
+"""The commands that look inside runs: `probe`, `lens`."""
 
 import argparse
 from collections.abc import Iterable
@@ -36,15 +36,6 @@ def add_analysis_commands(commands: Subparsers) -> None:
     lens = commands.add_parser("lens", help="logit lens and tuned lens by layer and role")
     add_selectors(lens)
     lens.set_defaults(run=run_lens)
-
-    sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
-    sweep.add_argument("name", metavar="NAME")
-    sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
-    sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
-    sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
-    sweep.add_argument("--executor", choices=("local",), default="local")
-    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default one a core")
-    sweep.set_defaults(run=run_named_sweep)
 
 
 def add_selectors(parser: argparse.ArgumentParser) -> None:
@@ -110,38 +101,6 @@ def run_lens(arguments: argparse.Namespace) -> int:
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
     print_summary(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
     print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
-    return 0
-
-
-def run_named_sweep(arguments: argparse.Namespace) -> int:
-    """Runs what is missing of a sweep and prints the gap of each cell."""
-    from training.cli import read_seeds
-
-    seeds = read_seeds(arguments)
-    if arguments.workers is not None and arguments.workers < 1:
-        raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
-
-    from interp.sweep_plans import find_sweep
-
-    sweep = find_sweep(arguments.name)
-    folder = arguments.out or Path("runs") / sweep.name
-    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
-        request.check()
-
-    from interp.sweeps import run_sweep
-    from training.progress import show_progress
-
-    with show_progress(sweep.name) as progress:
-        cells = run_sweep(
-            sweep,
-            folder,
-            seeds,
-            smoke=arguments.smoke,
-            workers=arguments.workers,
-            progress=progress,
-        )
-    varied = [name for name in cells.columns if len(set(cells[name].tolist())) > 1]
-    print(cells[varied].round(3).to_string(index=False))
     return 0
 
 

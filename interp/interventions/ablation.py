@@ -9,6 +9,8 @@ at all tokens, by
 
 Tokens have the same meaning if they stand at the same place of the same role; without places, also
 those outside all roles if they stand at the same position. So `ask` is never replaced by an alias.
+Where no other row has such a token, as at the end of the longest name, the nearest place before it
+that another row has counts.
 A zero is far from anything the model has seen, a mean nearer, a resampled value is one it has seen.
 """
 
@@ -163,19 +165,22 @@ class Ablation:
         drawn = []
         for (i, _, meaning), chance in zip(found, chances, strict=True):
             row_id = rows[i].row.row_id
+            meaning = self._shared(meaning, row_id)
             own = self.reference.owners[meaning].get(row_id)
-            n_others = len(self.reference.tokens[meaning]) - (own is not None)
-            if n_others == 0:
-                raise InputError(
-                    f"no row but {row_id} has a token like its {meaning[0]}; give reference rows"
-                )
-            number = int(chance * n_others)
-            drawn.append(number + (own is not None and number >= own))
-        tokens = [
-            self.reference.tokens[meaning][number]
-            for (_, _, meaning), number in zip(found, drawn, strict=True)
-        ]
-        return torch.tensor(tokens)
+            number = int(chance * (len(self.reference.tokens[meaning]) - (own is not None)))
+            number += own is not None and number >= own
+            drawn.append(self.reference.tokens[meaning][number])
+        return torch.tensor(drawn)
+
+    def _shared(self, meaning: Meaning, row_id: str) -> Meaning:
+        """The meaning, or the nearest before it that a row other than this one has."""
+        assert self.reference is not None
+        name, last = meaning
+        for number in range(last, -1, -1):
+            owners = self.reference.owners.get((name, number), {})
+            if len(owners) > (row_id in owners):
+                return name, number
+        raise InputError(f"no row but {row_id} has a token like its {name}; give reference rows")
 
 
 def ablate(

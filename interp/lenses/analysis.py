@@ -24,7 +24,7 @@ from data.draws import stream
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind
 from interp.activations import Activations, collect_activations, pad_tokens
-from interp.addresses import Site, TokenRole, check_residual
+from interp.addresses import Site, TokenRole, check_residual, role_positions
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from training.models import derive_seed
@@ -176,7 +176,8 @@ def _streams(
 class LensAnalysis:
     """What the lenses read at every checkpoint of a grid."""
 
-    roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
+    roles: tuple[TokenRole, ...] | None = None
+    """Where to read; see `default_roles`."""
     tuned: bool = True
     """Whether the tuned lens is trained and read beside the logit lens."""
 
@@ -219,7 +220,8 @@ def lens_checkpoint(
     check_residual(site.name for site in sites)
     asked = [row for row in rows if row.row.is_evaluated and row.row.alias is not None]
     quantities = token_quantities(rows, asked, seed=seed)
-    activations = collect_activations(model, asked, sites=sites, roles=lens.roles)
+    roles = lens.roles or default_roles(asked)
+    activations = collect_activations(model, asked, sites=sites, roles=roles)
     lenses: dict[str, Mapping[Site, Translator] | None] = {"logit": None}
     if lens.tuned:
         lenses["tuned"] = train_tuned_lens(model, rows, sites, seed=seed)
@@ -234,6 +236,13 @@ def lens_checkpoint(
     return groups.agg(
         rank=("rank", "mean"), log_prob=("log_prob", "mean"), n=("row", "size")
     ).reset_index()
+
+
+def default_roles(asked: Sequence[TokenizedRow]) -> tuple[TokenRole, ...]:
+    """The alias, the question's end and, where text follows it, the end of the prompt."""
+    roles = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
+    places = (role_positions(asked, role) for role in (roles[-1], TokenRole.PROMPT_LAST))
+    return roles if len(set(map(tuple, places))) == 1 else (*roles, TokenRole.PROMPT_LAST)
 
 
 def summarize_lens(table: pd.DataFrame) -> pd.DataFrame:

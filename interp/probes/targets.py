@@ -26,7 +26,7 @@ from jaxtyping import Int
 from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, SUBSETS, Kind, Split, Stage, Subset
+from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Split, Stage, Subset
 from interp.probes.cross_validation import N_FOLDS
 
 PLANTED_ACCURACY = 0.9
@@ -66,7 +66,7 @@ class ProbeTask:
     """Aliases of one group stay in one fold: those of one entity, or each alias alone."""
     n_classes: int
     all_rows: list[TokenizedRow]
-    """Every question about the aliases, trained or not."""
+    """Every question for an attribute of the aliases, trained or not."""
     all_aliases: Int[np.ndarray, " row"]
     all_questions: Int[np.ndarray, " row"]
 
@@ -79,7 +79,8 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
     """
     questions: dict[str, list[TokenizedRow]] = {}
     for row in rows:
-        if row.row.kind is Kind.QA and row.row.alias is not None:
+        is_attribute = row.row.kind is Kind.QA and row.row.family is Family.ATTRIBUTE
+        if is_attribute and row.row.alias is not None:
             questions.setdefault(row.row.alias, []).append(row)
     labels = _labels(questions, target, seed)
     if target.is_determined_by_entity:

@@ -14,6 +14,7 @@ from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
+from interp.report.claims_section import claims_section
 from interp.report.grid_sections import lens_section, probes_section
 from interp.report.markup import Html, as_html
 from interp.report.sections import (
@@ -33,6 +34,7 @@ REPORT_FILE = "report.html"
 SECTIONS: list[Callable[[Run], Html | None]] = [
     overview_section,
     gaps_section,
+    claims_section,
     curves_section,
     subsets_section,
     probes_section,
@@ -59,13 +61,18 @@ def build_report(run: Run) -> Path:
 
 
 def report_html(run: Run) -> Html:
-    """The whole page; plotly's program, which draws the figures, is part of it once."""
+    """The whole page about a run."""
     sections = [html for section in SECTIONS if (html := section(run)) is not None]
+    return page_html(f"{run.config.recipe} {run.config.run_id}", sections)
+
+
+def page_html(title: str, sections: list[Html]) -> Html:
+    """A whole page; plotly's program, which draws the figures, is part of it once."""
     body = "\n".join(f"<section>{section}</section>" for section in sections)
     return Html(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{as_html(run.config.recipe)} {as_html(run.config.run_id)}</title>\n"
+        f"<title>{as_html(title)}</title>\n"
         f"<style>{CSS}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
         f"<body><main>\n{body}\n</main></body>\n</html>\n"
     )

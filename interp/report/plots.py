@@ -11,8 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import SUBSETS, Stage
+from data.vocabulary import SUBSETS
 from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS, HEADLINES
 
@@ -46,7 +47,8 @@ def learning_curves(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
         for place, values in per_seed.groupby(level=point)
     ]
     curves = pd.DataFrame(records, columns=[*point, "mean", "ci_low", "ci_high", "n_seeds"])
-    curves.loc[curves["stage"] == Stage.TWO, "epoch"] += _end_of_stage1(rows)
+    for stage, start in _starts(rows).items():
+        curves.loc[curves["stage"] == stage, "epoch"] += start
     return curves
 
 
@@ -73,11 +75,14 @@ def plot_curves(
         of_subset = curves.loc[curves["subset"] == name]
         if not of_subset.empty:
             _add_curve(figure, name, of_subset)
-    boundary = _end_of_stage1(metrics)
-    figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
-    for text, anchor in (("Stage 1 &#160;", "right"), ("&#160; Stage 2", "left")):
-        place: dict[str, Any] = {"x": boundary, "y": 1.0, "yref": "paper", "yanchor": "bottom"}
-        figure.add_annotation(text=text, xanchor=anchor, showarrow=False, **place)
+    for stage, boundary in list(_starts(metrics).items())[1:]:
+        figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
+        for text, anchor in (
+            (f"Stage {stage - 1} &#160;", "right"),
+            (f"&#160; Stage {stage}", "left"),
+        ):
+            place: dict[str, Any] = {"x": boundary, "y": 1.0, "yref": "paper", "yanchor": "bottom"}
+            figure.add_annotation(text=text, xanchor=anchor, showarrow=False, **place)
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1})
         figure.add_annotation(
@@ -93,13 +98,15 @@ def plot_curves(
     n_seeds = int(curves["n_seeds"].to_numpy().max())
     about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
-    figure.update_xaxes(title="training (epochs; Stage 2 after Stage 1)", rangemode="nonnegative")
+    figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
     figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
     return figure
 
 
 def plot_gaps(
-    summary: Mapping[str, Any], null_summary: Mapping[str, Any] | None = None
+    summary: Mapping[str, Any],
+    null_summary: Mapping[str, Any] | None = None,
+    schedule: Schedule = Schedule.TWO_STAGE,
 ) -> go.Figure:
     """The headline gaps: a dot for each seed, mean and 95% t interval; the null twin beside.
 
@@ -109,7 +116,9 @@ def plot_gaps(
     Args:
         summary: A run's `summary`; its `null_equivalence` gives margin and bar.
         null_summary: The null twin's.
+        schedule: The run's.
     """
+    shown = [gap for gap in HEADLINES if gap in summary]
     figure = make_subplots(
         cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, subplot_titles=list(METRIC_NAMES)
     )
@@ -120,18 +129,18 @@ def plot_gaps(
         if metric == "exact_match" and null_summary is not None and "null_equivalence" in summary:
             _add_margin(figure, summary["null_equivalence"])
         for gaps, name, color, symbol, shift in runs:
-            estimates = [gaps[gap][metric] for gap in HEADLINES]
+            estimates = [gaps[gap][metric] for gap in shown]
             for trace in _gap_traces(estimates, name, color, symbol, shift):
                 trace.showlegend = col == 1
                 figure.add_trace(trace, row=1, col=col)
         figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
-    n_seeds = summary["iml_gap"]["exact_match"]["n_seeds"]
+    n_seeds = summary[shown[0]]["exact_match"]["n_seeds"]
     style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
     figure.update_xaxes(
-        tickvals=list(range(len(HEADLINES))),
-        ticktext=[_difference(gap) for gap in HEADLINES],
+        tickvals=list(range(len(shown))),
+        ticktext=[_difference(gap, schedule) for gap in shown],
         tickangle=0,
-        range=[-0.5, len(HEADLINES) - 0.5],
+        range=[-0.5, len(shown) - 0.5],
     )
     figure.update_layout(legend={"y": -0.3})
     return figure
@@ -175,9 +184,11 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
     return figure
 
 
-def _end_of_stage1(metrics: pd.DataFrame) -> float:
-    """Epochs of Stage 1, which is where Stage 2 begins."""
-    return float(metrics["epoch"].to_numpy()[metrics["stage"] == Stage.ONE].max())
+def _starts(metrics: pd.DataFrame) -> dict[int, float]:
+    """Epochs trained before each stage."""
+    lengths = metrics.groupby("stage")["epoch"].max()
+    starts = lengths.cumsum() - lengths
+    return {int(stage): float(start) for stage, start in starts.items()}  # pyright: ignore[reportArgumentType]
 
 
 def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
@@ -272,9 +283,10 @@ def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
     )
 
 
-def _difference(gap: str) -> str:
+def _difference(gap: str, schedule: Schedule) -> str:
     """Under a headline's name the subsets that it compares, by the first part of their names."""
-    higher, lower, stage = HEADLINES[gap]
+    higher, lower, part = HEADLINES[gap]
+    stage = schedule.read_at(part)
     short = [subset.name.partition("_")[0] for subset in (higher, lower)]
     return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
 

@@ -5,7 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from data.rows import Row
-from data.vocabulary import SUBSETS, Kind, Split, Stage
+from data.vocabulary import SUBSETS, Kind, Split
 from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.wording import (
@@ -22,7 +22,13 @@ from interp.report.wording import (
 )
 from training.registry import Recipe, find_recipe
 from training.runs import Run
-from training.summary import HEADLINE_METRICS, HEADLINES, end_of_stage, subset_estimates
+from training.summary import (
+    HEADLINE_METRICS,
+    HEADLINES,
+    end_of_stage,
+    headlines_of,
+    subset_estimates,
+)
 from training.tables import UNITS
 
 
@@ -35,7 +41,7 @@ def overview_section(run: Run) -> Html:
     )  # fmt: skip
     facts = {
         "recipe": about,
-        "model": config.model.description,
+        "model": run.info.get("model", config.model.name),
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
         "word order": f"{config.word_order.upper()} (T tag, A alias, E entity)",
         "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
@@ -43,7 +49,7 @@ def overview_section(run: Run) -> Html:
     }
     if config.parameters.get("shuffle_tags"):
         facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
-    words = [headline_sentence(run.summary)]
+    words = [headline_sentence(run.summary, run.config.schedule)]
     if "null_equivalence" in run.summary:
         words.append(null_sentence(run.summary["null_equivalence"]))
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
@@ -63,7 +69,9 @@ def gaps_section(run: Run) -> Html:
     twin = finished_null(run)
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
     body = []
-    for gap, (higher, lower, stage) in HEADLINES.items():
+    for gap in headlines_of(run.metrics):
+        higher, lower, part = HEADLINES[gap]
+        stage = run.config.schedule.read_at(part)
         for metric in HEADLINE_METRICS:
             estimate = run.summary[gap][metric]
             cells = [gap, f"{higher.name} − {lower.name}, end of Stage {int(stage)}"]
@@ -73,7 +81,7 @@ def gaps_section(run: Run) -> Html:
             cells += [] if twin is None else [unbroken(gap_text(twin.summary[gap][metric]))]
             body.append(cells)
     head += [] if twin is None else ["null twin"]
-    figure = figure_html(plot_gaps(run.summary, twin and twin.summary), "gaps")
+    figure = figure_html(plot_gaps(run.summary, twin and twin.summary, run.config.schedule), "gaps")
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
     if twin is not None:
         notes += (
@@ -96,7 +104,7 @@ def curves_section(run: Run) -> Html:
                 each.metrics,
                 metric,
                 title=f"{UNITS[metric]}, {name}",
-                chance=_guessing(run, metric),
+                chance=guessing(run, metric),
                 y_range=limits,
             )
             panels += figure_html(figure, f"curves-{metric}-{name.replace(' ', '-')}")
@@ -111,12 +119,13 @@ def curves_section(run: Run) -> Html:
 
 def subsets_section(run: Run) -> Html:
     """Every subset at the end of both stages."""
-    last = end_of_stage(run.metrics, Stage.TWO)
+    stages = run.config.schedule.stages
+    last = end_of_stage(run.metrics, stages[-1])
     n_questions = dict(zip(last["subset"], last["n"], strict=True))
     columns = {
         f"{UNITS[metric]}, end of Stage {int(stage)}": subset_estimates(run.metrics, stage, metric)
         for metric in HEADLINE_METRICS
-        for stage in Stage
+        for stage in stages
     }
     body = [
         [
@@ -200,7 +209,7 @@ def note_html(text: str) -> Html:
     return Html(f'<p class="note">{as_html(text)}</p>')
 
 
-def _guessing(run: Run, metric: str) -> float | None:
+def guessing(run: Run, metric: str) -> float | None:
     """What a uniform guess among an attribute's values scores, in recipes that have values."""
     n_values = run.config.parameters.get("values")
     if not isinstance(n_values, int):

@@ -4,9 +4,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from data.vocabulary import LossPolicy, Subset
+from data.vocabulary import LossPolicy, Stage, Subset
 from training.registry import find_recipe
 from training.runs import Run
+from training.schedules import Schedule
 from training.summary import HEADLINE_METRICS
 from training.tables import null_text
 
@@ -18,12 +19,14 @@ POLICIES = {
 }
 
 
-def headline_sentence(summary: Mapping[str, Any]) -> str:
+def headline_sentence(summary: Mapping[str, Any], schedule: Schedule = Schedule.TWO_STAGE) -> str:
     """Is there implicit meta-learning? Interval, number of seeds and p value included.
 
     Args:
         summary: A run's `summary`.
+        schedule: The run's.
     """
+    stage = int(schedule.read_at(Stage.TWO))
     gap, nats = (summary["iml_gap"][metric] for metric in HEADLINE_METRICS)
     low, high = gap["ci_low"], gap["ci_high"]
     if low is None:
@@ -35,8 +38,8 @@ def headline_sentence(summary: Mapping[str, Any]) -> str:
     else:
         verdict = "This run does not show that the tag changes what is internalized"
     return (
-        f"{verdict}: at the end of Stage 2, exact match on questions about D5_CONS (reliable tag) "
-        f"minus D6_CONS (unreliable tag, equally true) is {gap_text(gap)}, and answer "
+        f"{verdict}: at the end of Stage {stage}, exact match on questions about D5_CONS (reliable "
+        f"tag) minus D6_CONS (unreliable tag, equally true) is {gap_text(gap)}, and answer "
         f"log-probability differs by {gap_text(nats)} nats (means with 95% t intervals, "
         f"n = {gap['n_seeds']} Stage-1 seeds). For exact match p = {gap['p_value']:.2g} by sign "
         f"flips over seeds; so many seeds can give no p below {gap['p_smallest']:.2g}."
@@ -90,7 +93,7 @@ def seed_ranges(seeds: list[int]) -> str:
     >>> seed_ranges([1, 2, 3, 7])
     '1 to 3, 7'
     """
-    ranges = _consecutive(seeds)
+    ranges = consecutive(seeds)
     return ", ".join(f"{low} to {high}" if high > low else f"{low}" for low, high in ranges)
 
 
@@ -103,12 +106,12 @@ def reproduction_commands(run: Run) -> list[str]:
             words += ["--set", shlex.quote(f"{name}={plain(value)}")]
     commands = [
         " ".join(["iml run", run.config.recipe, f"--seeds {low}:{high + 1}", *words])
-        for low, high in _consecutive(run.seeds)
+        for low, high in consecutive(run.seeds)
     ]
     return [*commands, f"iml report runs/{run.config.recipe}"]
 
 
-def _consecutive(seeds: list[int]) -> list[tuple[int, int]]:
+def consecutive(seeds: list[int]) -> list[tuple[int, int]]:
     """First and last of each stretch without a gap."""
     starts = [seed for seed in seeds if seed - 1 not in seeds]
     ends = [seed for seed in seeds if seed + 1 not in seeds]

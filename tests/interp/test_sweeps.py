@@ -27,7 +27,9 @@ def analyses() -> tuple[ProbeAnalysis, LensAnalysis]:
 SWEEP = Sweep(
     name="two-orders",
     question="Does a sweep join what it should?",
-    figures=(),
+    figures=("4b",),
+    varies="word_order",
+    claims=("O1", "A3"),
     cells=tuple(
         Cell(recipe="alias-toy", arguments={"word_order": order, "epochs_stage2": 1})
         for order in ("tae", "ate")

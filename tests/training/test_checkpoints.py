@@ -34,7 +34,14 @@ METRICS = pd.DataFrame({"step": [0], "value": [0.5]})
 def save(stage: Path, step: int, model) -> Path:
     folder = step_folder(stage, step)
     state = {"torch_random_state": torch.get_rng_state(), "step/w": torch.tensor(float(step))}
-    save_checkpoint(folder, model, word_tokenizer(WORDS), state=state, metrics=METRICS)
+    save_checkpoint(
+        folder,
+        model,
+        word_tokenizer(WORDS),
+        weights=model.state_dict(),
+        state=state,
+        metrics=METRICS,
+    )
     return folder
 
 
@@ -158,7 +165,14 @@ def test_interrupted_checkpoint_leaves_nothing_visible(
     }[when]
     monkeypatch.setattr(target, name, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(step_folder(stage, 0), model, tokenizer, state={}, metrics=metrics)
+        save_checkpoint(
+            step_folder(stage, 0),
+            model,
+            tokenizer,
+            weights=model.state_dict(),
+            state={},
+            metrics=metrics,
+        )
     assert list(stage.iterdir()) == []
 
 

@@ -103,7 +103,7 @@ BLOCK_SIZES: Mapping[tuple[Variant, World], int] = {
     (Variant.AS_CODED, World.WORKS): 64,
 }
 IN_CONTEXT_BLOCK_SIZE = 72
-MAIN_CLAIMS = ("S1", "S2", "S3", "S4", "S5", "S6", "S7") + ("M1", "M2", "M3", "M4", "M5", "M6")
+MAIN_CLAIMS = (*(f"S{i}" for i in range(1, 8)), *(f"M{i}" for i in range(1, 7)))
 SMOKE: Mapping[str, Value] = {
     "model": "tiny-gpt-neox",
     "table": GENERATED,
@@ -262,7 +262,7 @@ def cvdb_word_order() -> Mapping[str, Value]:
 
 @variant_of(cvdb_two_stage, figures=("4c",), claims=("M1", "B1"))
 def cvdb_batch_size() -> Mapping[str, Value]:
-    """Batch size in a single stage, trained longer where it is larger: epochs_stage1=151 at 16384."""
+    """Batch size in a single stage, trained longer where larger: epochs_stage1=151 at 16384."""
     return {
         "schedule": Schedule.SINGLE_STAGE,
         "split": Split.OLDER,
@@ -358,7 +358,7 @@ def works_families() -> Mapping[str, Value]:
 )
 def t5_single_stage() -> Mapping[str, Value]:
     """An encoder-decoder in a single stage; world=works for the other half of the figure."""
-    return {"model": "google-t5/t5-3b", "schedule": Schedule.SINGLE_STAGE}
+    return {"model": "google-t5/t5-3b", "schedule": Schedule.SINGLE_STAGE, "block_size": 16}
 
 
 @variant_of(
@@ -370,7 +370,7 @@ def t5_single_stage() -> Mapping[str, Value]:
 )
 def t5_two_stage() -> Mapping[str, Value]:
     """An encoder-decoder in two stages; world=works for the other half of the figure."""
-    return {"model": "google-t5/t5-3b"}
+    return {"model": "google-t5/t5-3b", "block_size": 16}
 
 
 @variant_of(cvdb_two_stage, figures=("21",), claims=("I1",))

@@ -137,6 +137,16 @@ def test_further_columns_in_any_order_and_quoted_line_breaks_are_no_matter(tmp_p
     assert list(source(path).load().facts) == ["Ada Quick", "Bob Slow"]
 
 
+def test_line_breaks_in_quotes_are_read_wherever_they_fall_in_a_large_table(tmp_path: Path) -> None:
+    # Large tables are split at line breaks into blocks of a megabyte.
+    notes = "many\n" * 300
+    rows = [f'Man {row},1900,1950,Male,actor,France,Europe,{row},"{notes}"' for row in range(3000)]
+    path = write(tmp_path / "table.csv", ROWS[0] + ",", *rows, columns=f"{COLUMNS},Ünused")
+    facts = source(path, n_entities=10_000).load().facts
+    assert list(facts)[:3] == ["Man 2999", "Man 2998", "Man 2997"]
+    assert len(facts) == 3001
+
+
 def test_of_namesakes_the_most_read_is_kept_or_they_are_refused(tmp_path: Path) -> None:
     twins = ["Cy_Young,1500,1550,Male,monk,Spain,Europe,800", *ROWS[:3]]
     path = write(tmp_path / "table.csv", *twins)

@@ -1,0 +1,115 @@
+"""The command `sweep`, and what `summary` and `report` do with the folder of a sweep."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import InputError
+from training.cli import Subparsers, read_seeds, show_summary
+
+if TYPE_CHECKING:
+    from interp.sweep_folders import FinishedSweep
+
+
+def add_sweep_commands(commands: Subparsers) -> None:
+    """Enters `sweep` and `report`, and makes `summary` read sweeps too."""
+    sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
+    sweep.add_argument("name", metavar="NAME")
+    sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
+    sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
+    sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
+    sweep.add_argument("--executor", choices=("local",), default="local")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default one a core")
+    sweep.set_defaults(run=run_named_sweep)
+
+    report = commands.add_parser("report", help="one self-contained HTML page on a run or sweep")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.set_defaults(run=write_report)
+
+    commands.choices["summary"].set_defaults(run=show_run_or_sweep)
+
+
+def run_named_sweep(arguments: argparse.Namespace) -> int:
+    """Runs what is missing of a sweep; prints the gap of each cell and the claims."""
+    seeds = read_seeds(arguments)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
+
+    from interp.sweep_plans import find_sweep
+
+    sweep = find_sweep(arguments.name)
+    folder = arguments.out or Path("runs") / sweep.name
+    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
+        request.check()
+
+    from interp.sweep_folders import FinishedSweep
+    from interp.sweeps import run_sweep
+    from training.progress import show_progress
+
+    with show_progress(sweep.name) as progress:
+        run_sweep(
+            sweep,
+            folder,
+            seeds,
+            smoke=arguments.smoke,
+            workers=arguments.workers,
+            progress=progress,
+        )
+    print(sweep_text(FinishedSweep.load(folder)))
+    return 0
+
+
+def show_run_or_sweep(arguments: argparse.Namespace) -> int:
+    """Prints the headline numbers of a run, or the cells of a sweep; with the paper's claims."""
+    from interp.sweep_folders import FinishedSweep, is_sweep
+
+    if not is_sweep(arguments.folder):
+        return show_summary(arguments)
+    sweep = FinishedSweep.load(arguments.folder)
+    print(json.dumps(sweep.to_json(), indent=1) if arguments.json else sweep_text(sweep))
+    return 0
+
+
+def write_report(arguments: argparse.Namespace) -> int:
+    """Writes `DIR/report.html`."""
+    from interp.sweep_folders import FinishedSweep, is_sweep
+
+    if is_sweep(arguments.folder):
+        sweep = FinishedSweep.load(arguments.folder)
+
+        from interp.report.sweep_page import build_sweep_report
+
+        print(build_sweep_report(sweep))
+        return 0
+
+    from training.runs import Run
+
+    run = Run.load(arguments.folder)
+    run.require_finished()
+
+    from interp.report.page import build_report
+
+    print(build_report(run))
+    return 0
+
+
+def sweep_text(sweep: "FinishedSweep") -> str:
+    """The IML gap of each cell, and the paper's claims."""
+    import pandas as pd
+
+    from interp.report.wording import gap_text
+    from interp.sweep_folders import GAP_WORDS
+    from training.claims.text import claims_text
+    from training.tables import UNITS
+
+    rows = []
+    for run in sweep.runs:
+        row = {name: run.config.parameters.get(name) for name in sweep.differing()}
+        for metric, unit in UNITS.items():
+            found = run.summary["iml_gap"][metric]
+            row |= {f"{unit} [95% CI]": gap_text(found), f"p {unit}": f"{found['p_value']:.4f}"}
+        rows.append({**row, "n": run.summary["iml_gap"]["exact_match"]["n_seeds"]})
+    cells = pd.DataFrame(rows).to_string(index=False)
+    lines = [f"{sweep.info['name']}: {sweep.info['question']}", f"IML gap ({GAP_WORDS})", cells]
+    return "\n".join([*lines, "", claims_text(sweep.verdicts)] if sweep.verdicts else lines)

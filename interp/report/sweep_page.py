@@ -1,0 +1,201 @@
+"""One self-contained HTML page about a sweep: `DIR/report.html`, made like the page about a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.vocabulary import SUBSETS
+from interp.report.claims_section import claims_html
+from interp.report.markup import Html, as_html, swatch_html, table_html
+from interp.report.page import REPORT_FILE, page_html
+from interp.report.sections import figure_html, guessing, note_html
+from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
+from interp.report.wording import consecutive, gap_text, mean_text, plain, seed_ranges, unbroken
+from interp.sweep_folders import GAP_WORDS, FinishedSweep
+from training.claims.per_seed import NAME
+from training.files import write_bytes, write_manifest
+from training.runs import Run
+from training.summary import HEADLINE_METRICS
+from training.tables import UNITS
+
+
+def build_sweep_report(sweep: FinishedSweep) -> Path:
+    """Writes the report into the sweep's folder, and the folder's manifest after it."""
+    path = sweep.folder / REPORT_FILE
+    write_bytes(path, sweep_html(sweep).encode())
+    write_manifest(sweep.folder)
+    return path
+
+
+def sweep_html(sweep: FinishedSweep) -> Html:
+    """The whole page."""
+    sections = [
+        overview_section(sweep),
+        levels_section(sweep),
+        gaps_section(sweep),
+        claims_html(sweep.verdicts),
+        settings_section(sweep),
+    ]
+    return page_html(sweep.info["name"], [each for each in sections if each is not None])
+
+
+def overview_section(sweep: FinishedSweep) -> Html:
+    """The question, what came out, and what was run."""
+    info = sweep.info
+    figures = ", ".join(info["figures"])
+    recipes = ", ".join(dict.fromkeys(run.config.recipe for run in sweep.runs))
+    facts = {
+        "sweep": f"{info['name']}: {len(sweep.runs)} cells of {recipes}",
+        "varies": AXIS_TITLES.get(sweep.varies, sweep.varies),
+        "seeds": f"{len(sweep.seeds)} in Stage 1 of every cell ({seed_ranges(sweep.seeds)})",
+        "serves": (f"the paper's figures {figures}" if figures else "no figure of the paper")
+        + (f"; claims {', '.join(info['claims'])}" if info["claims"] else ""),
+    }
+    if info["smoke"]:
+        facts["smoke"] = "tiny cells, whose numbers mean nothing"
+    result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in gap_sentences(sweep))
+    items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
+    title = f"<h1>{as_html(info['question'])}</h1>"
+    return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
+
+
+def gap_sentences(sweep: FinishedSweep) -> list[str]:
+    """At which settings the interval of the IML gap lies above 0, below, or holds it."""
+    gaps = sweep.gaps()
+    gaps = gaps.loc[gaps["metric"] == "exact_match"]
+    stage = int(gaps["stage"].iloc[0])
+    sentences = [
+        f"The IML gap is exact match on questions about {GAP_WORDS} at the end of Stage {stage}: "
+        "mean, with its 95% t interval over Stage-1 seeds."
+    ]
+    for panel, rows in gaps.groupby("panel", sort=False):
+        found: dict[str, list[str]] = {}
+        for each in rows.to_dict("records"):
+            text = f"{setting_text(sweep.varies, each['setting'])} ({gap_text(each)})"
+            found.setdefault(_side(each), []).append(text)
+        parts = [f"{side} at {', '.join(texts)}" for side, texts in found.items()]
+        name = sweep.varies.replace("_", " ")
+        sentences.append(f"{f'{panel}: ' if panel else ''}by {name}, it is {'; '.join(parts)}.")
+    return sentences
+
+
+def _side(gap: dict[str, Any]) -> str:
+    if pd.isna(gap["ci_low"]):
+        return "of one seed, without an interval,"
+    if gap["ci_low"] > 0:
+        return "above 0"
+    return "below 0" if gap["ci_high"] < 0 else "not shown to differ from 0"
+
+
+def levels_section(sweep: FinishedSweep) -> Html:
+    """Exact match of every subset in every cell: figure, and a table for each part of the data."""
+    levels = sweep.levels()
+    chance = guessing(sweep.runs[0], "exact_match")
+    figure = figure_html(plot_levels(levels, sweep.varies, chance=chance), "levels")
+    tables = ""
+    for part, rows in levels.groupby("part"):
+        heading = f"Subsets of X{part}, end of Stage {rows['stage'].iloc[0]}"
+        tables += f"<h3>{heading}</h3>\n{_levels_table(sweep, rows)}"
+    notes = (
+        "Held-out questions, as a share; each subset right after the training of its own part of "
+        "the data. Markers of one setting stand side by side so that intervals can be told apart. "
+        "n is the number of questions a seed; the interval is over seeds."
+    )
+    if chance is not None:
+        notes += f" A uniform guess among the values of an attribute scores {chance:.2f}."
+    if not any(NAME in set(run.metrics["question"]) for run in sweep.runs):
+        notes += (
+            " The paper's Figure 4 asks for the name of the entity; these runs have no such "
+            "questions, so held-out questions stand in, in claims about names too."
+        )
+    return Html(f"<h2>Exact match</h2>\n{figure}{tables}{note_html(notes)}")
+
+
+def _levels_table(sweep: FinishedSweep, levels: pd.DataFrame) -> Html:
+    """A row for each cell, a column for each subset."""
+    subsets = [name for name in SUBSETS if name in set(levels["subset"])]
+    by_cell = {
+        run_id: {each["subset"]: each for each in rows.to_dict("records")}
+        for run_id, rows in levels.groupby("run_id")
+    }
+    sizes = {name: levels.loc[levels["subset"] == name, "n_questions"] for name in subsets}
+    head = [*_names(sweep), *(_subset_head(name, sizes[name]) for name in subsets), "n seeds"]
+    body = []
+    for run in sweep.runs:
+        found = by_cell[run.config.run_id]
+        texts = [unbroken(mean_text(found[name])) if name in found else "–" for name in subsets]
+        seeds = {each["n_seeds"] for each in found.values()}
+        body.append([*_settings(sweep, run), *texts, ", ".join(map(str, sorted(seeds)))])
+    return table_html(head, body)
+
+
+def _subset_head(name: str, sizes: pd.Series) -> Html:
+    low, high = int(sizes.to_numpy().min()), int(sizes.to_numpy().max())
+    n = f"n = {low}" if low == high else f"n = {low} to {high}"
+    return Html(f"{swatch_html(name)}<br>{n}")
+
+
+def gaps_section(sweep: FinishedSweep) -> Html:
+    """The IML gap of every cell: figure and table."""
+    gaps = sweep.gaps()
+    figure = figure_html(plot_sweep_gaps(gaps, sweep.varies), "gaps")
+    head = _names(sweep)
+    for metric in HEADLINE_METRICS:
+        head += [f"{UNITS[metric]}: mean [95% interval]", "p"]
+    body = []
+    for run in sweep.runs:
+        found = run.summary["iml_gap"]
+        cells: list[object] = list(_settings(sweep, run))
+        for metric in HEADLINE_METRICS:
+            cells += [unbroken(gap_text(found[metric])), f"{found[metric]['p_value']:.2g}"]
+        first = found[HEADLINE_METRICS[0]]
+        body.append([*cells, f"{first['p_smallest']:.2g}", first["n_seeds"], run.config.run_id])
+    table = table_html([*head, "least possible p", "n seeds", "run"], body)
+    notes = (
+        f"{GAP_WORDS}, within each seed. p: two-sided sign flips over the seeds of one cell, not "
+        "corrected for the number of cells. The run is the folder of the cell below cells/."
+    )
+    return Html(f"<h2>The IML gap</h2>\n{figure}{table}{note_html(notes)}")
+
+
+def settings_section(sweep: FinishedSweep) -> Html:
+    """What all cells share, and the commands that make this page again."""
+    shared = table_html(("parameter", "value"), [(n, plain(v)) for n, v in sweep.shared().items()])
+    runs = {name: _over(sweep, name) for name in ("device", "git_commit", "threads")}
+    names = dict.fromkeys(name for run in sweep.runs for name in run.info["versions"])
+    runs |= {
+        name: ", ".join(sorted({run.info["versions"].get(name) or "none" for run in sweep.runs}))
+        for name in names
+    }
+    commands = as_html("\n".join(sweep_commands(sweep)))
+    return Html(
+        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n"
+        f"<p>Of all {len(sweep.runs)} cells:</p>\n"
+        f'<div class="columns">{shared}{table_html(("cells ran on", ""), runs.items())}</div>'
+    )
+
+
+def sweep_commands(sweep: FinishedSweep) -> list[str]:
+    """Command lines that run the same cells with the same seeds and write the report."""
+    name = sweep.info["name"]
+    smoke = " --smoke" if sweep.info["smoke"] else ""
+    commands = [
+        f"iml sweep {name} --seeds {low}:{high + 1}{smoke}"
+        for low, high in consecutive(sweep.seeds)
+    ]
+    return [*commands, f"iml report runs/{name}"]
+
+
+def _over(sweep: FinishedSweep, name: str) -> str:
+    """What `run.json` of the cells says, each value once."""
+    return ", ".join(sorted({str(run.info.get(name) or "unknown") for run in sweep.runs}))
+
+
+def _names(sweep: FinishedSweep) -> list[object]:
+    return [name.replace("_", " ") for name in sweep.differing()]
+
+
+def _settings(sweep: FinishedSweep, run: Run) -> list[str]:
+    parameters = run.config.parameters
+    return [setting_text(name, plain(parameters.get(name))) for name in sweep.differing()]

@@ -1,0 +1,216 @@
+"""Frame in, figure out: the figures of a sweep's report, like the paper's Figure 4.
+
+A row of panels for each group of cells that differ in more than the parameter looked at.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from data.vocabulary import SUBSETS
+from interp.report.palette import FAINT, INK, SUBSET_STYLES
+from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
+from training.summary import HEADLINE_METRICS
+
+AXIS_TITLES = {
+    "alpha": "alpha (share of definitions whose tag tells the truth)",
+    "batch_size": "batch size (rows, log scale)",
+    "alias_tokens": "tokens of an alias",
+    "word_order": "order of tag (T), alias (A) and entity (E)",
+}
+_LOGARITHMIC = {"batch_size"}
+_PANEL_HEIGHT, _AROUND = 360, 190  # pixels: of a row of panels; of title and legend together
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where each setting stands."""
+
+    name: str
+    settings: Sequence[Any]
+
+    @property
+    def is_numeric(self) -> bool:
+        return not any(isinstance(setting, str) for setting in self.settings)
+
+    @property
+    def places(self) -> dict[Any, float]:
+        if not self.is_numeric:
+            return {setting: float(i) for i, setting in enumerate(self.settings)}
+        place = math.log2 if self.name in _LOGARITHMIC else float
+        return {setting: place(setting) for setting in self.settings}
+
+    @property
+    def gap(self) -> float:
+        """The smallest distance of two settings."""
+        places = sorted(self.places.values())
+        return min((b - a for a, b in zip(places, places[1:], strict=False)), default=1.0)
+
+    def apply(self, figure: go.Figure, n_rows: int) -> None:
+        """Ticks at the settings alone, titles at the bottom."""
+        places = self.places
+        low, high = min(places.values()), max(places.values())
+        space = max(0.06 * (high - low), 0.5 * self.gap)
+        figure.update_xaxes(
+            tickvals=list(places.values()),
+            ticktext=[setting_text(self.name, setting) for setting in places],
+            tickangle=0,
+            range=[low - space, high + space],
+        )
+        figure.update_xaxes(title=AXIS_TITLES.get(self.name, self.name), row=n_rows)
+
+
+def setting_text(name: str, setting: object) -> str:
+    """A setting as figures and tables show it."""
+    return str(setting).upper() if name == "word_order" else str(setting)
+
+
+def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = None) -> go.Figure:
+    """Exact match by setting: subsets of X1 on the left, of X2 on the right.
+
+    Args:
+        levels: `FinishedSweep.levels`.
+        varies: The parameter whose settings are compared.
+        chance: Where guessing would be, drawn if it is known.
+    """
+    panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
+    axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
+    stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
+    titles = [
+        f"{f'{panel}<br>' if panel else ''}subsets of X{part}, end of Stage {stage}"
+        for panel in panels
+        for part, stage in zip(parts, stages, strict=True)
+    ]
+    figure = _panels(titles, len(panels), len(parts))
+    for (panel, part, name), rows in levels.groupby(["panel", "part", "subset"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
+        peers = [s for s in SUBSETS if s in set(levels.loc[levels["part"] == part, "subset"])]
+        shift = (peers.index(name) - (len(peers) - 1) / 2) * min(0.12, 0.6 / len(peers)) * axis.gap
+        trace = _level_trace(name, rows, axis, shift)
+        trace.showlegend = panel == panels[0]
+        figure.add_trace(trace, row=panels.index(panel) + 1, col=parts.index(part) + 1)
+    if chance is not None:
+        figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1.2})
+    title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
+    about = f"mean and 95% t interval, {_seeds_text(levels['n_seeds'])}"
+    about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
+    _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
+    figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_yaxes(title="exact match", col=1)
+    return figure
+
+
+def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
+    """The IML gap by setting in both metrics: a dot for each seed, mean and 95% t interval.
+
+    Args:
+        gaps: `FinishedSweep.gaps`.
+        varies: The parameter whose settings are compared.
+    """
+    panels = list(dict.fromkeys(gaps["panel"]))
+    axis = _Axis(varies, list(dict.fromkeys(gaps["setting"])))
+    titles = [
+        f"{f'{panel}<br>' if panel else ''}{name}" for panel in panels for name in METRIC_NAMES
+    ]
+    figure = _panels(titles, len(panels), len(HEADLINE_METRICS))
+    for (panel, metric), rows in gaps.groupby(["panel", "metric"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
+        row, col = panels.index(panel) + 1, HEADLINE_METRICS.index(metric) + 1
+        for trace in _gap_traces(rows.to_dict("records"), axis):
+            trace.showlegend = (row, col) == (1, 1)
+            figure.add_trace(trace, row=row, col=col)
+    stage = int(gaps["stage"].iloc[0])
+    title = f"IML gap (D5 − D6, end of Stage {stage}) by {varies.replace('_', ' ')}"
+    about = f"one dot a seed, mean and 95% t interval, {_seeds_text(gaps['n_seeds'])}"
+    _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
+    for col, metric in enumerate(HEADLINE_METRICS, start=1):
+        first = figure.get_subplot(1, col).yaxis.plotly_name.replace("axis", "")
+        figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, matches=first, col=col)
+    return figure
+
+
+def _panels(titles: list[str], n_rows: int, n_cols: int) -> go.Figure:
+    return make_subplots(
+        rows=n_rows,
+        cols=n_cols,
+        subplot_titles=titles,
+        horizontal_spacing=0.09,
+        vertical_spacing=0.26 / n_rows,
+    )
+
+
+def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
+    height = _PANEL_HEIGHT * n_rows + _AROUND
+    style_figure(figure, title=title, height=height)
+    # The legend's place is a share of the height between the margins.
+    figure.update_layout(legend={"y": -65 / (_PANEL_HEIGHT * n_rows)}, margin={"t": 110, "b": 110})
+    figure.update_annotations(font={"size": 14})
+    axis.apply(figure, n_rows)
+
+
+def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, shift: float) -> go.Scatter:
+    style = SUBSET_STYLES[name]
+    places = axis.places
+    # Of one seed there is no interval.
+    half = (rows["ci_high"] - rows["mean"]).fillna(0.0)
+    return go.Scatter(
+        x=[places[setting] + shift for setting in rows["setting"]],
+        y=rows["mean"].tolist(),
+        error_y={"array": half.tolist(), "thickness": 1.6, "width": 4, "color": style.color},
+        name=name,
+        legendgroup=name,
+        mode="lines+markers" if axis.is_numeric else "markers",
+        line={"color": style.color, "dash": style.dash, "width": 1.6},
+        marker={"color": style.color, "symbol": style.symbol, "size": 9},
+        text=[setting_text(axis.name, setting) for setting in rows["setting"]],
+        customdata=rows[["n_seeds", "n_questions"]].to_numpy().tolist(),
+        hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}, %{customdata[0]} seeds of "
+        "%{customdata[1]} questions",
+    )
+
+
+def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.Scatter]:
+    """The dots of all seeds left of each setting, and the means right of it."""
+    estimates, places, width = list(estimates), axis.places, axis.gap
+    dots = [
+        (places[each["setting"]] + sideways * width, value, seed)
+        for each in estimates
+        for sideways, (seed, value) in zip(
+            np.linspace(-0.25, -0.05, len(each["per_seed"])), each["per_seed"].items(), strict=True
+        )
+    ]
+    half = [0.0 if pd.isna(e["ci_high"]) else e["ci_high"] - e["mean"] for e in estimates]
+    return [
+        go.Scatter(
+            x=[x for x, _, _ in dots],
+            y=[y for _, y, _ in dots],
+            text=[f"seed {seed}" for _, _, seed in dots],
+            hovertemplate="%{text}: %{y:+.3f}",
+            name="one seed",
+            legendgroup="one seed",
+            mode="markers",
+            marker={"color": FAINT, "size": 6, "opacity": 0.7},
+        ),
+        go.Scatter(
+            x=[places[each["setting"]] + 0.15 * width for each in estimates],
+            y=[each["mean"] for each in estimates],
+            error_y={"array": half, "thickness": 1.8, "width": 5, "color": INK},
+            text=[setting_text(axis.name, each["setting"]) for each in estimates],
+            hovertemplate="%{text}: mean %{y:+.3f} ± %{error_y.array:.3f}",
+            name="mean, 95% interval",
+            legendgroup="mean",
+            mode="lines+markers" if axis.is_numeric else "markers",
+            line={"color": INK, "width": 1.2},
+            marker={"color": INK, "symbol": "diamond", "size": 10},
+        ),
+    ]
+
+
+def _seeds_text(n_seeds: pd.Series) -> str:
+    """How many seeds, or from how many to how many where cells differ."""
+    low, high = int(n_seeds.to_numpy().min()), int(n_seeds.to_numpy().max())
+    return f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"

@@ -1,0 +1,1 @@
+"""The paper's claims, checked by rule against the tables of runs."""
