@@ -157,9 +157,11 @@ class _Builder:
             words = random_words(n, n_letters=shape.letters, rng=rng, taken=self.taken)
             spelled = [self.writing.spell(word) for word in words]
             texts = [f" {alias}" for alias in spelled]
-            lengths = map(len, tokenizer(texts, add_special_tokens=False)["input_ids"])
-            fits = zip(spelled, lengths, strict=True)
-            found += [alias for alias, length in fits if length == shape.tokens]
+            encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+            for alias, offsets in zip(spelled, encoded["offset_mapping"], strict=True):
+                # A first token that ends at 1 is the space alone, which is none of the alias's.
+                if len(offsets) == shape.tokens and offsets[0][1] > 1:
+                    found.append(alias)
             if len(found) >= n:
                 return found[:n]
         raise InputError(

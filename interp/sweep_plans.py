@@ -125,7 +125,7 @@ SWEEPS: dict[str, Sweep] = {
         ),
         Sweep(
             name="toy-batch-size",
-            question="Is the gap smaller with larger batches, up to the full one, at as many epochs?",
+            question="Is the gap smaller with larger batches, up to full ones, at as many epochs?",
             figures=("4c",),
             varies="batch_size",
             claims=("B1", "B2"),
@@ -137,7 +137,7 @@ SWEEPS: dict[str, Sweep] = {
         ),
         Sweep(
             name="toy-batch-size-updates",
-            question="Is the gap smaller with larger batches, up to the full one, at as many steps?",
+            question="Is the gap smaller with larger batches, up to full ones, at as many steps?",
             figures=("4c",),
             varies="batch_size",
             claims=("B1", "B2"),

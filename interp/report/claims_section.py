@@ -38,7 +38,9 @@ def _cells(verdict: Verdict) -> list[object]:
     part = verdict.id.partition(".")[2]
     estimate = verdict.estimate
     return [
-        Html(f"&emsp;{as_html(part)}") if part else Html(f"<b>{as_html(verdict.id)}</b>"),
+        Html(f'<span style="white-space:nowrap">&emsp;{as_html(part)}</span>')
+        if part
+        else Html(f"<b>{as_html(verdict.id)}</b>"),
         verdict.statement,
         str(verdict.word) if part else Html(f"<b>{as_html(verdict.word)}</b>"),
         unbroken(found_text(verdict)),

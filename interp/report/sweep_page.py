@@ -43,13 +43,13 @@ def sweep_html(sweep: FinishedSweep) -> Html:
 def overview_section(sweep: FinishedSweep) -> Html:
     """The question, what came out, and what was run."""
     info = sweep.info
-    figures = ", ".join(info["figures"])
+    figures = f"the paper's Figure {' and '.join(info['figures'])}"
     recipes = ", ".join(dict.fromkeys(run.config.recipe for run in sweep.runs))
     facts = {
         "sweep": f"{info['name']}: {len(sweep.runs)} cells of {recipes}",
         "varies": AXIS_TITLES.get(sweep.varies, sweep.varies),
         "seeds": f"{len(sweep.seeds)} in Stage 1 of every cell ({seed_ranges(sweep.seeds)})",
-        "serves": (f"the paper's figures {figures}" if figures else "no figure of the paper")
+        "serves": (figures if info["figures"] else "no figure of the paper")
         + (f"; claims {', '.join(info['claims'])}" if info["claims"] else ""),
     }
     if info["smoke"]:
@@ -65,27 +65,30 @@ def gap_sentences(sweep: FinishedSweep) -> list[str]:
     gaps = sweep.gaps()
     gaps = gaps.loc[gaps["metric"] == "exact_match"]
     stage = int(gaps["stage"].iloc[0])
-    sentences = [
-        f"The IML gap is exact match on questions about {GAP_WORDS} at the end of Stage {stage}: "
-        "mean, with its 95% t interval over Stage-1 seeds."
-    ]
+    about = f"{GAP_WORDS} in exact match on held-out questions at the end of Stage {stage}"
+    sentences = [f"The IML gap is {about}; means with 95% t intervals over Stage-1 seeds."]
     for panel, rows in gaps.groupby("panel", sort=False):
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {side: [] for side in _SIDES}
         for each in rows.to_dict("records"):
             text = f"{setting_text(sweep.varies, each['setting'])} ({gap_text(each)})"
-            found.setdefault(_side(each), []).append(text)
-        parts = [f"{side} at {', '.join(texts)}" for side, texts in found.items()]
-        name = sweep.varies.replace("_", " ")
-        sentences.append(f"{f'{panel}: ' if panel else ''}by {name}, it is {'; '.join(parts)}.")
+            found[_side(each)].append(text)
+        parts = [f"{side} at {', '.join(texts)}" for side, texts in found.items() if texts]
+        where = f"With {panel}, by" if panel else "By"
+        sentences.append(f"{where} {sweep.varies.replace('_', ' ')} it is {'; '.join(parts)}.")
     return sentences
 
 
+_SIDES = ("above 0", "below 0", "not shown to differ from 0")
+
+
 def _side(gap: dict[str, Any]) -> str:
+    """Of one seed, which has no interval, nothing is shown."""
+    above, below, neither = _SIDES
     if pd.isna(gap["ci_low"]):
-        return "of one seed, without an interval,"
+        return neither
     if gap["ci_low"] > 0:
-        return "above 0"
-    return "below 0" if gap["ci_high"] < 0 else "not shown to differ from 0"
+        return above
+    return below if gap["ci_high"] < 0 else neither
 
 
 def levels_section(sweep: FinishedSweep) -> Html:
@@ -98,8 +101,8 @@ def levels_section(sweep: FinishedSweep) -> Html:
         heading = f"Subsets of X{part}, end of Stage {rows['stage'].iloc[0]}"
         tables += f"<h3>{heading}</h3>\n{_levels_table(sweep, rows)}"
     notes = (
-        "Held-out questions, as a share; each subset right after the training of its own part of "
-        "the data. Markers of one setting stand side by side so that intervals can be told apart. "
+        "The share of held-out questions that are answered right, of each subset when its own part "
+        "of the data has just been trained. Markers of one setting stand side by side to be told apart. "
         "n is the number of questions a seed; the interval is over seeds."
     )
     if chance is not None:

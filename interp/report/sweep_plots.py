@@ -6,6 +6,7 @@ A row of panels for each group of cells that differ in more than the parameter l
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import SUBSETS
+from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
 from training.summary import HEADLINE_METRICS
@@ -50,7 +51,7 @@ class _Axis:
     def gap(self) -> float:
         """The smallest distance of two settings."""
         places = sorted(self.places.values())
-        return min((b - a for a, b in zip(places, places[1:], strict=False)), default=1.0)
+        return min((b - a for a, b in pairwise(places)), default=1.0)
 
     def apply(self, figure: go.Figure, n_rows: int) -> None:
         """Ticks at the settings alone, titles at the bottom."""
@@ -74,11 +75,14 @@ def setting_text(name: str, setting: object) -> str:
 def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = None) -> go.Figure:
     """Exact match by setting: subsets of X1 on the left, of X2 on the right.
 
+    As in the paper's figure, subsets that are asked about but never defined in X1 are left out.
+
     Args:
         levels: `FinishedSweep.levels`.
         varies: The parameter whose settings are compared.
         chance: Where guessing would be, drawn if it is known.
     """
+    levels = levels.loc[~levels["subset"].isin([QA3.name, QA4_NOT_REPLACED.name])]
     panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
@@ -95,13 +99,12 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
         trace.showlegend = panel == panels[0]
         figure.add_trace(trace, row=panels.index(panel) + 1, col=parts.index(part) + 1)
     if chance is not None:
-        figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1.2})
+        figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2})
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
-    about = f"mean and 95% t interval, {_seeds_text(levels['n_seeds'])}"
+    about = f"mean and 95% t interval, {_seeds_text(levels)}"
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
-    figure.update_yaxes(range=[-0.03, 1.03])
-    figure.update_yaxes(title="exact match", col=1)
+    figure.update_yaxes(title="exact match", range=[-0.03, 1.03])
     return figure
 
 
@@ -125,10 +128,10 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
             figure.add_trace(trace, row=row, col=col)
     stage = int(gaps["stage"].iloc[0])
     title = f"IML gap (D5 − D6, end of Stage {stage}) by {varies.replace('_', ' ')}"
-    about = f"one dot a seed, mean and 95% t interval, {_seeds_text(gaps['n_seeds'])}"
+    about = f"one dot a seed, mean and 95% t interval, {_seeds_text(gaps)}"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
-        first = figure.get_subplot(1, col).yaxis.plotly_name.replace("axis", "")
+        first = "y" if col == 1 else f"y{col}"  # panels of one metric have the same limits
         figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, matches=first, col=col)
     return figure
 
@@ -210,7 +213,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
     ]
 
 
-def _seeds_text(n_seeds: pd.Series) -> str:
+def _seeds_text(table: pd.DataFrame) -> str:
     """How many seeds, or from how many to how many where cells differ."""
-    low, high = int(n_seeds.to_numpy().min()), int(n_seeds.to_numpy().max())
+    low, high = min(table["n_seeds"].tolist()), max(table["n_seeds"].tolist())
     return f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"

@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from collections.abc import Sequence
 from itertools import permutations
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from data.contradictions import contradicting
 from data.errors import InputError
 
-PEOPLE = ("Ada", "Bo", "Cy", "Di", "Ed", "Flo")
+PEOPLE = ["Ada", "Bo", "Cy", "Di", "Ed", "Flo"]
 Facts = dict[str, dict[str, tuple[str, ...]]]
 
 
@@ -23,7 +24,7 @@ def draw_facts(rng: random.Random) -> Facts:
     }
 
 
-def n_shared(order: tuple[str, ...] | list[str], facts: Facts) -> int:
+def n_shared(order: Sequence[str], facts: Facts) -> int:
     return sum(
         facts[old][name] == facts[new].get(name)
         for old, new in zip(PEOPLE, order, strict=True)
