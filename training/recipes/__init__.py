@@ -9,6 +9,8 @@ Importing this package enters every recipe in `training.registry.RECIPES`.
 
 from training.recipes import toys  # isort: split
 
-from training.recipes import people, set_inclusion, text
+from training.recipes import text  # isort: split
 
-__all__ = ["people", "set_inclusion", "text", "toys"]
+from training.recipes import figures, people, set_inclusion
+
+__all__ = ["figures", "people", "set_inclusion", "text", "toys"]
