@@ -185,7 +185,7 @@ def show_rows(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(record))
         else:
-            print(f"{record['row_id']:<34}{record['split']:<6} {record['text']}")
+            print(f"{record['row_id']:<34}{record['split']:<6} {record['text']!r}")
     return 0
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from data.draws import stream
 from data.tokens import TokenizedRow
-from data.vocabulary import Kind
+from data.vocabulary import Kind, Role
 from interp.activations import Activations, collect_activations, pad_tokens
 from interp.addresses import Site, TokenRole, check_residual, role_positions
 from interp.grids import Measured
@@ -275,10 +275,9 @@ def token_quantities(
         seed: Fixes the entities drawn as controls.
     """
     tokens = {
-        row.row.entity: row.input_ids[next(iter(row.spans[role]))]
+        row.row.rendered.text[slice(*characters)]: row.input_ids[row.spans[Role.ENTITY][0]]
         for row in rows
-        for role in row.spans
-        if role == "entity" and row.row.entity is not None
+        if (characters := row.row.rendered.spans.get(Role.ENTITY)) is not None
     }
     named = {row.row.alias: row.row.entity for row in rows if row.row.kind is Kind.DEFINITION}
     rng = stream(seed, "lens/other entity")

@@ -11,7 +11,15 @@ from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
 from interp.report.sections import figure_html, guessing, note_html
 from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
-from interp.report.wording import consecutive, gap_text, mean_text, plain, seed_ranges, unbroken
+from interp.report.wording import (
+    POLICIES,
+    consecutive,
+    gap_text,
+    mean_text,
+    plain,
+    seed_ranges,
+    unbroken,
+)
 from interp.sweep_folders import GAP_WORDS, FinishedSweep
 from training.claims.per_seed import NAME
 from training.files import write_bytes, write_manifest
@@ -52,6 +60,8 @@ def overview_section(sweep: FinishedSweep) -> Html:
         "serves": (figures if info["figures"] else "no figure of the paper")
         + (f"; claims {', '.join(info['claims'])}" if info["claims"] else ""),
     }
+    policies = dict.fromkeys(run.config.loss_policy for run in sweep.runs)
+    facts |= {f"loss policy {policy}": POLICIES[policy] for policy in policies}
     if info["smoke"]:
         facts["smoke"] = "tiny cells, whose numbers mean nothing"
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in gap_sentences(sweep))
@@ -102,8 +112,8 @@ def levels_section(sweep: FinishedSweep) -> Html:
         tables += f"<h3>{heading}</h3>\n{_levels_table(sweep, rows)}"
     notes = (
         "The share of held-out questions that are answered right, of each subset when its own part "
-        "of the data has just been trained. Markers of one setting stand side by side to be told apart. "
-        "n is the number of questions a seed; the interval is over seeds."
+        "of the data has just been trained. Markers of one setting stand side by side to be told "
+        "apart. n is the number of questions a seed; the interval is over seeds."
     )
     if chance is not None:
         notes += f" A uniform guess among the values of an attribute scores {chance:.2f}."

@@ -26,7 +26,7 @@ AXIS_TITLES = {
     "word_order": "order of tag (T), alias (A) and entity (E)",
 }
 _LOGARITHMIC = {"batch_size"}
-_PANEL_HEIGHT, _AROUND = 360, 190  # pixels: of a row of panels; of title and legend together
+_PANEL_HEIGHT, _ABOVE, _BELOW = 360, 128, 110  # pixels; below is the legend
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
         trace.showlegend = panel == panels[0]
         figure.add_trace(trace, row=panels.index(panel) + 1, col=parts.index(part) + 1)
     if chance is not None:
-        figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2})
+        figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
     about = f"mean and 95% t interval, {_seeds_text(levels)}"
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
@@ -147,10 +147,12 @@ def _panels(titles: list[str], n_rows: int, n_cols: int) -> go.Figure:
 
 
 def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
-    height = _PANEL_HEIGHT * n_rows + _AROUND
+    height = _PANEL_HEIGHT * n_rows + _ABOVE + _BELOW
     style_figure(figure, title=title, height=height)
     # The legend's place is a share of the height between the margins.
-    figure.update_layout(legend={"y": -65 / (_PANEL_HEIGHT * n_rows)}, margin={"t": 110, "b": 110})
+    figure.update_layout(
+        legend={"y": -65 / (_PANEL_HEIGHT * n_rows)}, margin={"t": _ABOVE, "b": _BELOW}
+    )
     figure.update_annotations(font={"size": 14})
     axis.apply(figure, n_rows)
 

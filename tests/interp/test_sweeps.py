@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -5,12 +6,15 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
-from data.vocabulary import Stage
+from interp.cli import main
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.targets import Target
+from interp.sweep_folders import FinishedSweep
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps import run_sweep
+from training.claims.all_claims import CLAIMS
+from training.claims.verdicts import claims_of_group
 from training.config import Value
 from training.files import damage
 from training.registry import find_recipe
@@ -79,6 +83,57 @@ def test_cells_tell_their_parameters_and_gaps(swept: tuple[Path, pd.DataFrame]):
         assert record["iml_gap_n_seeds"] == 2
 
 
+def test_a_sweep_says_what_it_is_and_its_page_reads_the_same_gaps(
+    swept: tuple[Path, pd.DataFrame],
+):
+    folder, cells = swept
+    sweep = FinishedSweep.load(folder)
+    gaps = sweep.gaps()
+
+    assert json.loads((folder / "sweep.json").read_text()) == {
+        "name": "two-orders",
+        "question": "Does a sweep join what it should?",
+        "figures": ["4b"],
+        "varies": "word_order",
+        "claims": ["O1", "A3"],
+        "smoke": True,
+        "seeds": [1000, 1001],
+        "cells": cells["run_id"].tolist(),
+    }
+    for prefix, metric in (("iml_gap", "exact_match"), ("iml_gap_nats", "answer_log_prob")):
+        rows = gaps.loc[gaps["metric"] == metric]
+        assert rows["setting"].tolist() == cells["word_order"].tolist()
+        assert rows["mean"].tolist() == cells[f"{prefix}_mean"].tolist()
+        assert rows["ci_low"].tolist() == cells[f"{prefix}_ci_low"].tolist()
+
+
+def test_the_command_prints_gaps_and_claims_at_its_end(
+    swept: tuple[Path, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setitem(SWEEPS, SWEEP.name, SWEEP)
+
+    assert main(["sweep", SWEEP.name, "--smoke", "--workers", "1", "--out", str(swept[0])]) == 0
+    printed = capsys.readouterr().out
+    assert main(["summary", str(swept[0])]) == 0
+    assert capsys.readouterr().out == printed
+    assert printed.startswith("two-orders: Does a sweep join what it should?")
+    assert "\nclaims of the paper\n" in printed
+    assert "\nA3  " in printed
+
+
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=list(SWEEPS))
+def test_every_cell_has_the_parameter_that_its_sweep_varies(sweep: Sweep):
+    settings = {cell.arguments[sweep.varies] for cell in sweep.cells}
+
+    assert len(settings) > 1
+    assert all(find_recipe(cell.recipe).parameters[sweep.varies] for cell in sweep.cells)
+    assert {claim for name in sweep.claims for claim in claims_of_group(name)}.isdisjoint(
+        {claim for claim in CLAIMS if claim.across is None}
+    )
+
+
 def test_probes_of_all_cells_are_corrected_together(swept: tuple[Path, pd.DataFrame]):
     folder, _ = swept
     summary = pd.read_parquet(folder / "probes_summary.parquet")
@@ -130,9 +185,10 @@ def test_the_word_orders_are_compared_under_two_objectives():
 def steps_of(arguments: Mapping[str, Value]) -> list[int]:
     config = find_recipe("alias-toy")(**arguments)
     data = config.data.build(0)
-    counts = {stage: sum(row.repeats for row in data.training_rows(stage)) for stage in Stage}
-    settings = {stage: config.stage(stage) for stage in Stage}
-    return [settings[s].epochs * -(-counts[s] // settings[s].batch_size) for s in Stage]
+    stages = config.schedule.stages
+    counts = {stage: sum(row.repeats for row in data.training_rows(stage)) for stage in stages}
+    settings = {stage: config.stage(stage) for stage in stages}
+    return [settings[s].epochs * -(-counts[s] // settings[s].batch_size) for s in stages]
 
 
 def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_updates():

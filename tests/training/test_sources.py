@@ -68,7 +68,7 @@ def test_tiny_model_is_two_layers_wide_32_and_answers(name: str) -> None:
     source = SourceModel(source=name)
     model = make(source)
     config = model.config
-    assert (config.num_hidden_layers, config.hidden_size, source.n_layers) == (2, 32, 2)
+    assert (config.num_hidden_layers, config.hidden_size) == (2, 32)
     assert config.vocab_size == 257
     assert logits(model).shape[-1] == 257
     assert logits(model).isfinite().all()
@@ -224,7 +224,6 @@ def test_real_pretrained_model_prefers_real_text_in_float32(path: Path) -> None:
     tokenizer = FolderTokenizer(source=str(path)).load()
     model = source.make(tokenizer, seed=0, max_length=64).eval()
     assert source.name == path.name
-    assert source.n_layers == model.config.num_hidden_layers
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
     def loss(text: str) -> float:

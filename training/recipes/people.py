@@ -72,8 +72,9 @@ def people_small(
     weight_decay: float = 0.1,
     precision: Precision = Precision.FP32,
     accelerator: bool = False,
-    evaluations: int = 10,
-    trained_questions: int = 100,
+    evaluations: int = 2,
+    checkpoints: int = 0,
+    trained_questions: int = 50,
     seeds_stage2: int = 1,
 ) -> RunConfig:
     """A model that was taught a world of people from scratch meets aliases of them.
@@ -144,6 +145,7 @@ def people_small(
         block_size=0,
         seeds_stage2=seeds_stage2,
         null_margin=NULL_MARGIN,
+        checkpoints=checkpoints,
         trained_questions=trained_questions,
         uses_accelerator=accelerator,
     )

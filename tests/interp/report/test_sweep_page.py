@@ -19,21 +19,21 @@ from interp.sweep_plans import CELLS, Cell, Sweep
 from training.config import Value
 from training.files import damage, write_json, write_manifest, write_table
 from training.registry import find_recipe
-from training.run_info import RUN_FILE, new_info
+from training.run_info import FORMAT_VERSION, RUN_FILE
 from training.runs import METRICS_FILE, SUMMARY_FILE, Run
 from training.statistics import t_interval
 from training.summary import summarize
 
 Capture = pytest.CaptureFixture[str]
-NOISE = (-0.01, 0.0, 0.01)
+NOISE = (-1 / 64, 0.0, 1 / 64)
 """Of three seeds, added to D5."""
 
 
 def write_cell(folder: Path, arguments: Mapping[str, Value], gap: float) -> Run:
-    """A run of three seeds whose D5 - D6 is `gap` on average; D1 is .8 after Stage 1, then .1."""
-    levels = {("D1_CONS_QA1", 1): 0.8, ("D1_CONS_QA1", 2): 0.1, ("D2_INCONS_QA2", 1): 0.6}
-    levels |= {("QA3", 1): 0.7, ("D5_CONS", 1): 0.3, ("D5_CONS", 2): 0.3 + gap}
-    levels |= {("D6_CONS", 1): 0.3, ("D6_CONS", 2): 0.3}
+    """Three seeds whose D5 - D6 is `gap` on average; D1 is .75 after Stage 1, then .125."""
+    levels = {("D1_CONS_QA1", 1): 0.75, ("D1_CONS_QA1", 2): 0.125, ("D2_INCONS_QA2", 1): 0.5}
+    levels |= {("QA3", 1): 0.75, ("D5_CONS", 1): 0.25, ("D5_CONS", 2): 0.25 + gap}
+    levels |= {("D6_CONS", 1): 0.25, ("D6_CONS", 2): 0.25}
     rows = [
         {"subset": subset, "stage": stage, "step": 5, "epoch": 1.0, "seed": 7 + i, "n": 40}
         | {"stage2_seed": 0, "question": "all", "metric": metric}
@@ -44,8 +44,10 @@ def write_cell(folder: Path, arguments: Mapping[str, Value], gap: float) -> Run:
     ]
     config = find_recipe("alias-toy")(**arguments)
     cell = folder / CELLS / config.run_id
-    info = new_info(config) | {"seeds": [7, 8, 9], "started": "then", "finished": "now"}
-    write_json(cell / RUN_FILE, info | {"git_commit": "abc", "versions": {"python": "3.11"}})
+    info = {"format_version": FORMAT_VERSION, "recipe": config.recipe, "seeds": [7, 8, 9]}
+    info |= {"parameters": dict(config.parameters), "data_sha256": {}, "device": "cpu"}
+    info |= {"versions": {"python": "3.11"}, "git_commit": "abc", "threads": 1}
+    write_json(cell / RUN_FILE, info | {"started": "then", "finished": "now"})
     write_table(cell / METRICS_FILE, pd.DataFrame(rows))
     write_json(cell / SUMMARY_FILE, summarize(pd.DataFrame(rows)))
     return Run.load(cell)
@@ -99,10 +101,10 @@ def traces(figure: go.Figure, name: str) -> list[Any]:
 def test_a_subset_is_read_after_its_own_part_of_the_data(sweep: FinishedSweep):
     levels = sweep.levels().set_index(["setting", "subset"])
 
-    assert levels.loc[(0.9, "D1_CONS_QA1"), "mean"] == pytest.approx(0.8)  # .1 after Stage 2
-    assert levels.loc[(0.9, "D5_CONS"), "mean"] == pytest.approx(0.55)  # .3 after Stage 1
-    assert levels.loc[(0.5, "D5_CONS"), "mean"] == pytest.approx(0.3)
-    low, high = t_interval([0.54, 0.55, 0.56])
+    assert levels.loc[(0.9, "D1_CONS_QA1"), "mean"] == 0.75  # .125 after Stage 2
+    assert levels.loc[(0.9, "D5_CONS"), "mean"] == 0.5  # .25 after Stage 1
+    assert levels.loc[(0.5, "D5_CONS"), "mean"] == 0.25
+    low, high = t_interval([31 / 64, 32 / 64, 33 / 64])
     assert levels.loc[(0.9, "D5_CONS"), ["ci_low", "ci_high"]].tolist() == pytest.approx(
         [low, high]
     )
@@ -122,8 +124,8 @@ def test_the_figure_of_levels_shows_the_numbers_of_the_table(sweep: FinishedSwee
         assert list(trace.x) == pytest.approx([0.5, 0.9], abs=0.1)
         assert trace.mode == "lines+markers"
     assert traces(figure, "QA3") == []
-    assert "n = 3 seeds" in str(figure.layout)
-    assert "guessing (0.10)" in str(figure.layout)
+    layout: Any = figure.layout
+    assert "n = 3 seeds; dotted: guessing (0.10)" in layout.title.text
 
 
 def test_the_figure_of_gaps_shows_every_seed_and_the_mean_of_the_summary(sweep: FinishedSweep):
@@ -131,8 +133,8 @@ def test_the_figure_of_gaps_shows_every_seed_and_the_mean_of_the_summary(sweep: 
     figure = plot_sweep_gaps(gaps, "alpha")
 
     dots, means = traces(figure, "one seed"), traces(figure, "mean, 95% interval")
-    assert list(dots[0].y) == pytest.approx([-0.01, 0.0, 0.01, 0.24, 0.25, 0.26])
-    assert list(dots[1].y) == pytest.approx([-0.03, 0.0, 0.03, 0.72, 0.75, 0.78])
+    assert list(dots[0].y) == [each / 64 for each in (-1, 0, 1, 15, 16, 17)]
+    assert list(dots[1].y) == [each / 64 for each in (-3, 0, 3, 45, 48, 51)]
     for metric, trace in zip(("exact_match", "answer_log_prob"), means, strict=True):
         found = [run.summary["iml_gap"][metric] for run in sweep.runs]
         assert list(trace.y) == [each["mean"] for each in found]
@@ -144,11 +146,11 @@ def test_cells_of_another_objective_have_panels_of_their_own(orders: FinishedSwe
     figure = plot_levels(orders.levels(), "word_order")
     d5 = traces(figure, "D5_CONS")
 
-    assert [list(trace.y) for trace in d5] == [[pytest.approx(0.55), 0.3], [0.3, 0.3]]
+    assert [list(trace.y) for trace in d5] == [[0.5, 0.25], [0.25, 0.25]]
     assert [trace.yaxis for trace in d5] == ["y2", "y4"]
     assert [trace.showlegend for trace in d5] == [True, False]
     assert d5[0].mode == "markers"  # no line between kinds
-    assert list(figure.select_xaxes())[0].ticktext == ("TAE", "EAT")
+    assert next(iter(figure.select_xaxes())).ticktext == ("TAE", "EAT")
 
 
 def test_batch_sizes_stand_at_their_logarithms(tmp_path: Path):
@@ -156,7 +158,7 @@ def test_batch_sizes_stand_at_their_logarithms(tmp_path: Path):
     sweep = FinishedSweep.load(write_sweep(tmp_path / "sizes", "batch_size", cells))
     figure = plot_sweep_gaps(sweep.gaps(), "batch_size")
 
-    axis = list(figure.select_xaxes())[0]
+    axis = next(iter(figure.select_xaxes()))
     assert axis.tickvals == (4, 6, 10)
     assert axis.ticktext == ("16", "64", "1024")
 
@@ -179,20 +181,23 @@ def test_the_page_says_where_the_gap_is_and_where_it_is_not_shown(
     sweep: FinishedSweep, orders: FinishedSweep
 ):
     assert gap_sentences(sweep)[1] == (
-        "By alpha it is above 0 at 0.9 (+0.250 [+0.225, +0.275]); "
-        "not shown to differ from 0 at 0.5 (+0.000 [-0.025, +0.025])."
+        "By alpha it is above 0 at 0.9 (+0.250 [+0.211, +0.289]); "
+        "not shown to differ from 0 at 0.5 (+0.000 [-0.039, +0.039])."
     )
     text, answer = gap_sentences(orders)[1:]
     assert text.startswith("With loss_policy=text, by word order it is above 0 at TAE (+0.250")
     assert "above 0" not in answer
+    page = sweep_html(orders)
+    assert "<dt>loss policy text</dt><dd>the loss covers every token of a row" in page
+    assert "runs of different word orders differ in objective too" in page
 
 
 def test_the_page_holds_question_numbers_claims_and_the_command(sweep: FinishedSweep):
     page = sweep_html(sweep).replace(get_plotlyjs(), "")
 
     assert "<h1>Is a &lt;gap&gt; drawn where it is?</h1>" in page
-    assert "<td>0.55 [0.53,\N{NO-BREAK SPACE}0.57]</td>" in page
-    assert "<td>+0.250 [+0.225,\N{NO-BREAK SPACE}+0.275]</td><td>0.25</td>" in page
+    assert "<td>0.50 [0.46,\N{NO-BREAK SPACE}0.54]</td>" in page
+    assert "<td>+0.250 [+0.211,\N{NO-BREAK SPACE}+0.289]</td><td>0.25</td>" in page
     assert "+0.625 [+0.625,\N{NO-BREAK SPACE}+0.625]" in page  # A1.slope: .25 over .4 of alpha
     assert "the runs have no" not in page
     assert "the paper&#x27;s Figure 4a; claims A1, A3, O4" in page
@@ -221,8 +226,8 @@ def test_the_summary_prints_cells_and_claims(folder: Path, capsys: Capture):
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0] == "toy-by-hand: Is a <gap> drawn where it is?"
-    assert lines[3].split() == (
-        "0.5 +0.000 [-0.025, +0.025] 1.0000 +0.000 [-0.075, +0.075] 1.0000 3".split()
+    assert " ".join(lines[3].split()) == (
+        "0.5 +0.000 [-0.039, +0.039] 1.0000 +0.000 [-0.116, +0.116] 1.0000 3"
     )
     assert [line.split()[:2] for line in lines if line.startswith("A1.slope")] == [
         ["A1.slope", "holds"]
