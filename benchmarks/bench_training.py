@@ -18,7 +18,6 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 
 from data.vocabulary import Split, Stage
 from training.loop import Examples, StageTrainer, make_examples
-from training.models import build_model
 from training.pipeline import SeedMaterial
 from training.recipes.toys import alias_toy
 
@@ -108,13 +107,7 @@ def main() -> None:
 
     config = alias_toy()
     material = SeedMaterial.build(config, seed=0)
-    model = build_model(
-        config.model,
-        vocabulary_size=len(material.tokenizer),
-        max_length=8,
-        end_token=material.end_token,
-        seed=0,
-    )
+    model = config.model.make(material.tokenizer, seed=0, max_length=8)
     rows = [r for r in material.rows if r.row.split is Split.TRAIN and r.row.stage is Stage.ONE]
     # Whole batches only: Trainer would weigh a smaller last batch of an epoch as we do, but would
     # begin its epochs elsewhere.

@@ -14,6 +14,7 @@ import torch
 from data.errors import InputError
 from data.rows import Row, prompt_row
 from data.statements import RenderedText
+from data.text_iml import TextConfig
 from data.tokenizers import TrainedTokenizer
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy, Stage
@@ -106,6 +107,7 @@ def test_c2_any_accepted_answer_counts_as_written_and_the_first_alone_as_coded(
     config = find_recipe("cvdb-two-stage")(
         model="tiny-gpt-neox", table="generated", variant=variant
     )
+    assert isinstance(config.data, TextConfig)
     assert config.data.any_answer is any_answer
 
 
@@ -139,8 +141,8 @@ def test_c9_names_in_the_metrics_table_hold_no_literal_placeholder(tiny_run: Run
     texts = tiny_run.metrics.select_dtypes(exclude="number").astype(str)
     assert set(texts["metric"]) == set(METRICS)
     for column in texts:
-        assert not texts[column].str.contains(r"[{}]").any(), column
-    assert texts["subset"].nunique() == 9
+        assert not any("{" in text or "}" in text for text in texts[column]), column
+    assert texts["subset"].nunique() == 8
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -149,10 +151,9 @@ def test_c11_padding_changes_no_logit(name: str) -> None:
     long = "Q: What did xyz do, and where, and when, and why?\nA: The cook"
     rows = [tokenized(prompt_row(t, t, t.split()[-1])) for t in (TEXTS[1], TEXTS[2], long)]
     lay_out = layout_for(tokenizer, is_encoder_decoder=model.config.is_encoder_decoder)
-    end = tokenizer.eos_token_id
     with torch.no_grad():
-        alone = [lay_out([row], LossPolicy.ANSWER, end_token=end).logits(model) for row in rows]
-        together = lay_out(rows, LossPolicy.ANSWER, end_token=end).logits(model)
+        alone = [lay_out([row], LossPolicy.ANSWER).logits(model) for row in rows]
+        together = lay_out(rows, LossPolicy.ANSWER).logits(model)
     assert len({len(row.input_ids) for row in rows}) == 3
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from transformers import PreTrainedTokenizerFast
+
 from data.errors import InputError
-from data.rows import Row
+from data.rows import Row, SeedData
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import SUBSETS, Kind, Role
 from interp.hooked import HookedModel, load_hooked
-from training.config import DataConfig
 from training.runs import Run
 
 Key = TypeVar("Key")
@@ -41,10 +42,9 @@ class SeedRows:
         subjects: Questions by subset and by what is asked about: an alias, or in QA4 an entity.
     """
 
-    def __init__(self, config: DataConfig, seed: int) -> None:
-        """Draw and sort the rows; nothing is tokenized yet."""
-        data = config.build(seed)
-        self._tokenizer = config.tokenizer(data)
+    def __init__(self, data: SeedData, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Sort the rows; nothing is tokenized yet."""
+        self._tokenizer = tokenizer
         self._tokenized: dict[str, TokenizedRow] = {}
         self._definitions: dict[str | None, list[Row]] = {}
         self._facts: dict[tuple[str | None, str | None], Row] = {}
@@ -149,7 +149,9 @@ class Shelf:
         key = (run, seed)
         if key not in self._rows:
             self.runs[run].require_seed(seed)
-            self._rows[key] = SeedRows(self.runs[run].config.data, seed)
+            config = self.runs[run].config.data
+            data = config.build(seed)
+            self._rows[key] = SeedRows(data, config.tokenizer(data))
         return _kept(self._rows, key, KEPT_SEEDS)
 
     def model(self, place: Place) -> HookedModel:

@@ -29,9 +29,11 @@ def ablation_section(run: Run) -> Html | None:
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
-        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, SHOWN[Stage(stage)])}")
+        there = set(cells["subset"])
+        shown = tuple(s for s in SHOWN[Stage(stage)] if s in there) or tuple(sorted(there))
+        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, shown)}")
         for metric in ("answer_log_prob", "exact_match"):
-            figure = plot_ablation(of_checkpoint, SHOWN[Stage(stage)], metric=metric)
+            figure = plot_ablation(of_checkpoint, shown, metric=metric)
             parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
         definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
         if set(COMPARED[Stage(stage)]) & set(definitions["subset"]):

@@ -186,9 +186,11 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
 
 def _starts(metrics: pd.DataFrame) -> dict[int, float]:
     """Epochs trained before each stage."""
-    lengths = metrics.groupby("stage")["epoch"].max()
-    starts = lengths.cumsum() - lengths
-    return {int(stage): float(start) for stage, start in starts.items()}  # pyright: ignore[reportArgumentType]
+    starts, start = {}, 0.0
+    for stage in sorted(set(metrics["stage"])):
+        starts[int(stage)] = start
+        start += float(metrics["epoch"].to_numpy()[metrics["stage"] == stage].max())
+    return starts
 
 
 def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:

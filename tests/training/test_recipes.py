@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from data.vocabulary import SUBSETS, LossPolicy, Stage, WordOrder
-from training.models import build_model
+from training.config import ModelConfig
 from training.registry import RECIPES, Recipe, find_recipe
 
 find_recipe("alias-toy")
@@ -24,11 +24,9 @@ def test_smoke_config_draws_every_subset_that_alpha_one_has(recipe: Recipe) -> N
 @EVERY_TOY
 def test_smoke_model_is_built_and_small(recipe: Recipe) -> None:
     config = recipe(**recipe.smoke)
-    n_words = len(config.data.build(1000).words)
-    model = build_model(
-        config.model, vocabulary_size=n_words + 3, max_length=16, end_token=1, seed=0
-    )
-    assert model.config.num_hidden_layers == config.model.n_layers
+    tokenizer = config.data.tokenizer(config.data.build(1000))
+    model = config.model.make(tokenizer, seed=0, max_length=16)
+    assert model.config.num_hidden_layers == config.parameters["layers"]
     assert sum(parameter.numel() for parameter in model.parameters()) < 100_000
 
 
@@ -40,6 +38,7 @@ def test_parameters_reach_data_and_model(recipe: Recipe) -> None:
         | {"alias_tokens": 3, "shuffle_tags": True, "seeds_stage2": 2, "alpha": 0.5},
     )
     plain = recipe(**small)
+    assert isinstance(config.model, ModelConfig)
     assert config.model.n_layers == 3
     assert config.seeds_stage2 == 2
     assert (config.word_order, config.loss_policy) == ("eta", "text")

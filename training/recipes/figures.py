@@ -13,7 +13,7 @@ from training.registry import variant_of
 from training.schedules import Schedule
 
 
-@variant_of(cvdb_two_stage, figures=("4a",), claims=("A1", "A2", "A3"))
+@variant_of(cvdb_two_stage, figures=("4a",), claims=("A1", "A2", "A3"), smoke={"alpha": 0.8})
 def cvdb_alpha() -> Mapping[str, Value]:
     """How often the tag tells the truth: D9 and D10 beside D1 and D2; set alpha to .5 ... 1."""
     return {"alpha": 0.95}

@@ -11,6 +11,7 @@ from data.iml import AliasNames, IMLConfig
 from data.rows import Row, SeedData
 from data.statements import RenderedText
 from data.subset_sizes import SubsetSizes
+from data.tokens import word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.addresses import Site, TokenRole
 from interp.explorer.shelf import SeedRows
@@ -52,7 +53,7 @@ def question_row(alias: str, question: str, answer: str, *, subset: str = "D5_CO
 def word_rows() -> SeedRows:
     """Questions about three aliases."""
     rows = tuple(question_row(f"w{i}", "w9", f"w{10 + i}") for i in (1, 2, 3))
-    return SeedRows(SeedData(rows=rows, words=WORDS))
+    return SeedRows(SeedData(rows=rows, words=WORDS), word_tokenizer(WORDS))
 
 
 def view_of(model: HookedModel, rows: SeedRows) -> View:
@@ -78,7 +79,8 @@ def toy_seed() -> SeedRows:
         held_out_questions=1,
         fact_repeats=1,
     )
-    return SeedRows(config.build(0))
+    data = config.build(0)
+    return SeedRows(data, config.tokenizer(data))
 
 
 def test_a_reading_has_the_models_own_log_probabilities(
@@ -139,7 +141,8 @@ def test_a_mean_ablation_writes_the_mean_over_the_questions(
 
 
 def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> None:
-    rows = SeedRows(SeedData(rows=(question_row("w1", "w9", "w11"),), words=WORDS))
+    data = SeedData(rows=(question_row("w1", "w9", "w11"),), words=WORDS)
+    rows = SeedRows(data, word_tokenizer(WORDS))
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
     cell = Cell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
