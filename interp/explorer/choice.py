@@ -61,7 +61,7 @@ def settle(shelf: Shelf, choice: Choice) -> Menu:
     """
     run = shelf.runs[choice.run]
     seed = choice.seed if choice.seed in run.seeds else run.seeds[0]
-    stages = [int(stage) for stage in Stage if run.steps(seed, stage)]
+    stages = [int(stage) for stage in run.config.schedule.stages if run.steps(seed, stage)]
     if not stages:
         raise InputError(
             f"{run.folder} has no checkpoint of seed {seed}; repeat the iml run that made it"

@@ -33,6 +33,7 @@ _DASHES: dict[TagKind | None, str] = {
     TagKind.RELIABLE: "solid",
     TagKind.UNRELIABLE: "dash",
     TagKind.NOVEL: "dashdot",
+    TagKind.UNIQUE: "longdash",
     None: "dot",
 }
 _MARKS = {
@@ -46,6 +47,7 @@ _MARKS = {
     "D8_CONS": ("#6b6f78", "cross"),
     "D9_INCONS_QA9": ("#0fa3b8", "hexagon"),
     "D10_CONS_QA10": ("#98961d", "pentagon"),
+    "UNIQUE_TAGS_CONS_QA": ("#3b3f8f", "bowtie"),
 }
 SUBSET_STYLES = {
     name: SubsetStyle(color, symbol, _DASHES[SUBSETS[name].tag])

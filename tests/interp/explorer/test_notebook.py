@@ -284,6 +284,7 @@ def test_the_browsers_program_asks_nobody_for_anything() -> None:
     assert "http" not in DRAW
 
 
+@pytest.mark.slow  # its limit is one of time, which other work on the machine uses up
 def test_every_update_takes_half_a_second_at_most(explorer: Explorer) -> None:
     def taken(action: Callable[[], object]) -> float:
         start = time.process_time()

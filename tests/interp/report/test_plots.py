@@ -85,7 +85,7 @@ def test_the_dash_of_a_subset_tells_its_tag():
         dashes[SUBSETS[name].tag].add(style.dash)
 
     assert all(len(found) == 1 for found in dashes.values())
-    assert len(set.union(*dashes.values())) == 4
+    assert len(set.union(*dashes.values())) == 5
 
 
 def test_curves_hold_the_mean_over_seeds_with_its_t_interval(run: pd.DataFrame):
