@@ -44,7 +44,12 @@ def check_held_out(held_out: int, n_attributes: int) -> None:
         )
 
 
-SHARED_TAGS = (TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL)
+EXCHANGED = {
+    TagKind.RELIABLE: TagKind.UNRELIABLE,
+    TagKind.UNRELIABLE: TagKind.RELIABLE,
+}
+"""Whose place a tag takes in the twin of a run."""
+SHARED_TAGS: tuple[TagKind, ...] = (TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL)
 """The tags that many definitions share, in the order in which they are drawn."""
 
 
@@ -60,6 +65,5 @@ def draw_tags(seed: int, taken: set[str], *, exchange: bool = False) -> dict[Tag
     words = random_words(
         len(SHARED_TAGS), n_letters=TAG_LETTERS, rng=stream(seed, "tags"), taken=taken
     )
-    if exchange:
-        words[:2] = words[1::-1]
-    return dict(zip(SHARED_TAGS, words, strict=True))
+    own = dict(zip(SHARED_TAGS, words, strict=True))
+    return {kind: own[EXCHANGED.get(kind, kind)] for kind in own} if exchange else own

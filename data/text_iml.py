@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from data.aliases import TAG_LETTERS, derange, random_words
 from data.contradictions import contradicting
-from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
+from data.draws import EXCHANGED, check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 
 MAX_DRAWS_PER_ALIAS = 200
 """So often as many random words as aliases are drawn to find some of the length asked for."""
-EXCHANGED = {
-    TagKind.RELIABLE: TagKind.UNRELIABLE,
-    TagKind.UNRELIABLE: TagKind.RELIABLE,
-}
 
 
 class Contradiction(StrEnum):

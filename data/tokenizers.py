@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError
 from data.hub import Part, find_folder
+from data.texts import Writing, question_text
+from data.vocabulary import Role
 from data.worlds.facts import FactWorld, WorldSource
 
 if TYPE_CHECKING:
@@ -71,7 +73,13 @@ class TrainedTokenizer:
 def world_texts(world: FactWorld) -> tuple[str, ...]:
     """Every question of a world with its first answer, about entities by their own names."""
     return tuple(
-        f"Q: {world.questions[attribute].format(entity)}\nA: {answers[0]}\n"
+        question_text(
+            Writing(newline=True),
+            template=world.questions[attribute],
+            subject=entity,
+            role=Role.ENTITY,
+            answer=answers[0],
+        ).text
         for entity, facts in world.facts.items()
         for attribute, answers in facts.items()
     )

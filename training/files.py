@@ -6,6 +6,7 @@ renamed; single files are replaced in one rename. Hidden names (`.name`) belong 
 locks, and leftovers of an interrupted write.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 
@@ -84,6 +85,18 @@ def new_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _flush(path.parent)
+
+
+def wait_for_lock(folder: Path) -> IO[str]:
+    """Makes a folder and waits until no other process holds its lock; a killed one counts as gone.
+
+    Returns:
+        The lock, held until it is closed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / ".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def remove_leftovers(folder: Path) -> None:

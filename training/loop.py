@@ -42,11 +42,11 @@ class Examples:
 
     def take(self, rows: Int[Tensor, " row"]) -> "Examples":
         """The examples in these places."""
-        return Examples(tokens=self.tokens[rows], targets=self.targets[rows])
+        return replace(self, **{name: tensor[rows] for name, tensor in vars(self).items()})
 
     def to(self, device: torch.device) -> "Examples":
         """The same on a device."""
-        return Examples(tokens=self.tokens.to(device), targets=self.targets.to(device))
+        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
 
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
         """Logits from which the targets are predicted, in row-major order of the targets."""
@@ -107,17 +107,28 @@ def target_logits(
     Only those positions are unembedded, and columns behind the last of them are not run at all. No
     attention mask is needed: padding stands on the right, where causal attention never looks.
     """
-    columns = targets.any(0).nonzero()
-    used = int(columns.max()) if len(columns) else 1
-    where = targets[:, 1 : used + 1].flatten().nonzero().squeeze(1)
+    used = n_used_columns(targets)
     if is_sharded(model):
         # A shard gathers its weights in the forward pass of the whole model only.
-        logits = model(input_ids=tokens[:, :used], use_cache=False).logits
-        return logits.flatten(0, 1).index_select(0, where)
+        return at_targets(model(input_ids=tokens[:, :used], use_cache=False).logits, targets)
     hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
     unembed = model.get_output_embeddings()
     assert unembed is not None
-    return unembed(hidden.flatten(0, 1).index_select(0, where))
+    return unembed(at_targets(hidden, targets))
+
+
+def n_used_columns(targets: Bool[Tensor, "example pos"]) -> int:
+    """Columns that the last target is predicted from; 1 without any target."""
+    columns = targets.any(0).nonzero()
+    return int(columns.max()) if len(columns) else 1
+
+
+def at_targets(
+    values: Float[Tensor, "example used feature"], targets: Bool[Tensor, "example pos"]
+) -> Float[Tensor, "target feature"]:
+    """The values from which the targets are predicted, in row-major order of the targets."""
+    where = targets[:, 1 : values.shape[1] + 1].flatten().nonzero().squeeze(1)
+    return values.flatten(0, 1).index_select(0, where)
 
 
 def batch_loss(model: PreTrainedModel, examples: Examples) -> Float[Tensor, ""]:

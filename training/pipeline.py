@@ -5,7 +5,6 @@ on the process, the folder, or how many seeds run beside it. Whatever is interru
 its newest checkpoint and ends with the same bytes.
 """
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from training.checkpoints import (
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
 from training.evaluate import EvaluationSet, evaluate
-from training.files import remove_leftovers
+from training.files import remove_leftovers, wait_for_lock
 from training.loop import Examples, StageTrainer
 from training.models import derive_seed
 from training.runs import rows_digest
@@ -98,13 +97,6 @@ class SeedMaterial:
     def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
         """Rows as the run's loss policy lays them out, repeated as in an epoch."""
         return self.lay_out(rows, config.loss_policy, block_size=config.block_size)
-
-    @property
-    def end_token(self) -> int:
-        """Id of the end token."""
-        end_token = self.tokenizer.eos_token_id
-        assert isinstance(end_token, int)
-        return end_token
 
 
 def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: None) -> SeedResult:
@@ -306,7 +298,5 @@ def _sole_writer(folder: Path) -> Iterator[None]:
     if not Team.of_launch().is_main:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with wait_for_lock(folder):
         yield

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.loop import Examples, make_examples
+from training.loop import Examples, at_targets, make_examples, n_used_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,45 +30,24 @@ class Seq2SeqExamples(Examples):
     source_mask: Bool[Tensor, "example source_pos"]
     """True where a source has a token."""
 
-    def take(self, rows: Int[Tensor, " row"]) -> "Seq2SeqExamples":
-        """The examples in these places."""
-        return Seq2SeqExamples(
-            tokens=self.tokens[rows],
-            targets=self.targets[rows],
-            sources=self.sources[rows],
-            source_mask=self.source_mask[rows],
-        )
-
     @property
     def lengths(self) -> Int[Tensor, " example"]:
         """Tokens of each source, which take most of the time."""
         return self.source_mask.sum(1)
-
-    def to(self, device: torch.device) -> "Seq2SeqExamples":
-        """The same on a device."""
-        return Seq2SeqExamples(
-            tokens=self.tokens.to(device),
-            targets=self.targets.to(device),
-            sources=self.sources.to(device),
-            source_mask=self.source_mask.to(device),
-        )
 
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
         """Logits from which the targets are predicted, in row-major order of the targets.
 
         Columns behind the last target, or the last token of a source, are not run.
         """
-        columns = self.targets.any(0).nonzero()
-        used = int(columns.max()) if len(columns) else 1
         read = int(self.source_mask.sum(1).max())
         logits = model(
             input_ids=self.sources[:, :read],
             attention_mask=self.source_mask[:, :read].long(),
-            decoder_input_ids=self.tokens[:, :used],
+            decoder_input_ids=self.tokens[:, : n_used_columns(self.targets)],
             use_cache=False,
         ).logits
-        where = self.targets[:, 1 : used + 1].flatten().nonzero().squeeze(1)
-        return logits.flatten(0, 1).index_select(0, where)
+        return at_targets(logits, self.targets)
 
 
 def make_seq2seq_examples(

@@ -4,7 +4,6 @@ It stands where the paper has Pythia, which knows Cleopatra. All seeds of a run 
 one, as the paper's do: it is trained once and kept in the user's cache.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from data.vocabulary import LossPolicy
 from data.worlds.facts import WorldSource
 from data.worlds.table_cache import default_cache
 from training.config import ModelConfig, StageConfig
-from training.files import damage, new_folder
+from training.files import damage, new_folder, wait_for_lock
 
 if TYPE_CHECKING:
     import torch
@@ -199,11 +198,9 @@ def _alone(folder: Path) -> Iterator[bool]:
     A killed process counts as gone. Without a writable cache nobody waits for anybody.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = wait_for_lock(folder)
     except OSError:
         yield False
         return
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield True

@@ -54,7 +54,8 @@ def null_text(verdict: dict[str, Any]) -> str:
 
 def subset_notation() -> str:
     """The legend of subset names, one a line."""
-    return "\n".join(f"{subset.name:<18}{subset.paper}" for subset in SUBSETS.values())
+    width = max(map(len, SUBSETS)) + 1
+    return "\n".join(f"{subset.name:<{width}}{subset.paper}" for subset in SUBSETS.values())
 
 
 def _gap_line(gap: str, unit: str, estimate: dict[str, Any]) -> str:

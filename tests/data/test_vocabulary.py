@@ -1,10 +1,10 @@
-"""The paper's Table 1 and section 3.3, written out a second time."""
+"""The paper's Table 1 and section 3.3, and its code's unique tags, written out a second time."""
 
 import pytest
 
 from data.vocabulary import SUBSETS, Stage, TagKind, WordOrder
 
-R, U, N = TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL
+R, U, N, OWN = TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL, TagKind.UNIQUE
 
 # name: stage, tag, consistent, has questions, has definitions, replaced
 TABLE_1 = {
@@ -18,10 +18,11 @@ TABLE_1 = {
     "D8_CONS": (2, N, True, False, True, True),
     "D9_INCONS_QA9": (1, R, False, True, True, True),
     "D10_CONS_QA10": (1, U, True, True, True, True),
+    "UNIQUE_TAGS_CONS_QA": (1, OWN, True, True, True, True),
 }
 
 
-def test_there_are_exactly_the_ten_subsets_of_the_paper() -> None:
+def test_there_are_the_ten_subsets_of_the_paper_and_its_codes_unique_tags() -> None:
     assert list(SUBSETS) == list(TABLE_1)
 
 
@@ -43,5 +44,5 @@ def test_word_orders_are_the_six_permutations_of_tag_alias_entity() -> None:
     assert sorted(WordOrder) == ["aet", "ate", "eat", "eta", "tae", "tea"]
 
 
-def test_stage_is_the_int_1_or_2() -> None:
-    assert [int(stage) for stage in Stage] == [1, 2]
+def test_stage_is_the_int_1_2_or_3() -> None:
+    assert [int(stage) for stage in Stage] == [1, 2, 3]

@@ -188,4 +188,4 @@ def test_row_longer_than_the_block_is_bad_input(mini: MakeConfig, tmp_path: Path
 
 def test_material_ends_texts_with_the_tokenizers_end_token(mini: MakeConfig) -> None:
     material = SeedMaterial.build(mini(), 0)
-    assert material.tokenizer.convert_ids_to_tokens(material.end_token) == "[END]"
+    assert material.tokenizer.eos_token == "[END]"

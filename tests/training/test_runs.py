@@ -37,7 +37,11 @@ def test_rows_are_a_table_with_spans(tiny_run: Run) -> None:
     rows = tiny_run.rows(seed=1000)
     assert tuple(rows.columns) == COLUMNS
     assert rows["row_id"].is_unique
-    assert set(rows["subset"]) == set(SUBSETS) - {"D9_INCONS_QA9", "D10_CONS_QA10"}
+    assert set(rows["subset"]) == set(SUBSETS) - {
+        "D9_INCONS_QA9",
+        "D10_CONS_QA10",
+        "UNIQUE_TAGS_CONS_QA",
+    }
     assert len(rows) == 80 + (2 * 40 + 3 * 10) + 4 * (2 * 40 + 10 + 4 * 10)
 
 
@@ -75,7 +79,7 @@ def test_checkpoint_is_the_last_of_its_stage_unless_a_step_is_named(tiny_run: Ru
     ("arguments", "message"),
     [
         ((7, 1), "has no seed 7; choose one of 1000, 1001"),
-        ((1000, 3), "there is no stage 3; choose 1 or 2"),
+        ((1000, 3), "has no stage 3; choose 1 or 2"),
         ((1000, 1, 5), "has no checkpoint of step 5; choose one of 0, "),
     ],
 )
