@@ -78,6 +78,11 @@ class Family(StrEnum):
     """The same; the answer is the entity that the alias's false definition names."""
 
 
+HELD_OUT, DEFINITION, TRAINED = "all", "definition", "trained"
+"""What the `question` column of a run's metrics says of many rows together: a subset's held-out
+questions about attributes, its definitions, its trained questions. `Family` has the others."""
+
+
 class Split(StrEnum):
     """Whether a row was trained on."""
 

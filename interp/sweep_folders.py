@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from data.errors import DamagedError, InputError
-from data.vocabulary import D5_CONS, D6_CONS, SUBSETS
+from data.vocabulary import D5_CONS, D6_CONS, HELD_OUT, SUBSETS
 from interp.sweep_plans import CELLS, Sweep
 from training.claims.across import Setting, comparable
 from training.claims.per_seed import NotMeasured, level
@@ -109,7 +109,7 @@ class FinishedSweep:
                     except NotMeasured:
                         continue
                     rows = run.metrics.loc[run.metrics["subset"] == subset.name]
-                    n_questions = int(rows.loc[rows["question"] == "all", "n"].to_numpy().max())
+                    n_questions = int(rows.loc[rows["question"] == HELD_OUT, "n"].to_numpy().max())
                     stage = int(run.config.schedule.read_at(subset.stage))
                     place = {"subset": subset.name, "part": int(subset.stage), "stage": stage}
                     numbers = {name: getattr(found, name) for name in _NUMBERS}

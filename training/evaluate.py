@@ -17,13 +17,11 @@ from transformers import PreTrainedModel
 
 from data.rows import Row
 from data.tokens import TokenizedRow
-from data.vocabulary import Family, Kind, LossPolicy, Split
+from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
 from training.loop import Examples, make_examples
 from training.seq2seq import Layout
 
 METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
-ALL, DEFINITION, TRAINED = "all", "definition", "trained"
-"""What the `question` column says of many rows together; see `evaluate`."""
 BATCH_SIZE = 512
 
 
@@ -173,4 +171,4 @@ def _group(row: Row) -> str:
         return DEFINITION
     if _is_trained_question(row):
         return TRAINED
-    return ALL if row.family is Family.ATTRIBUTE else str(row.family)
+    return HELD_OUT if row.family is Family.ATTRIBUTE else str(row.family)

@@ -1,6 +1,6 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class RunRequest:
     config: RunConfig
     folder: Path
     seeds: tuple[int, ...]
+    _drawn: set[int] = field(default_factory=set, init=False, compare=False, repr=False)
+    """Seeds whose rows are known to be fine: the command checks, and the runner once more."""
 
     def check(self) -> None:
         """Refuses what cannot be run; changes nothing on disk.
@@ -68,9 +70,13 @@ class RunRequest:
     def _check_rows(self) -> None:
         """Draws every seed to be trained, and under the policy `all` looks at its tokens."""
         for seed in self.missing_seeds():
-            drawn = self.config.data.build(seed)
-            if self.config.loss_policy is not LossPolicy.ALL:
-                continue
+            if seed not in self._drawn:
+                self._check_seed(seed)
+                self._drawn.add(seed)
+
+    def _check_seed(self, seed: int) -> None:
+        drawn = self.config.data.build(seed)
+        if self.config.loss_policy is LossPolicy.ALL:
             from data.tokens import tokenize_rows
 
             trained = [r for r in drawn.rows if self.config.schedule.stage_of(r) is not None]

@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from data.errors import InputError
-from data.vocabulary import Kind, Stage
+from data.vocabulary import HELD_OUT, Kind, Stage
 from training.checkpoints import load_model
 from training.evaluate import evaluate
 from training.gradient_surgery import SurgeryTrainer
@@ -106,7 +106,7 @@ class Retraining:
 
 def gap_of(measured: pd.DataFrame, higher: str, lower: str, metric: str) -> float:
     """One subset minus another over all questions, from `Retraining.measure`."""
-    rows = measured.loc[(measured["question"] == "all") & (measured["metric"] == metric)]
+    rows = measured.loc[(measured["question"] == HELD_OUT) & (measured["metric"] == metric)]
     values = rows.set_index("subset")["value"]
     return float(values[higher] - values[lower])
 

@@ -18,6 +18,7 @@ from data.vocabulary import (
     D2_INCONS_QA2,
     D5_CONS,
     D6_CONS,
+    HELD_OUT,
     QA3,
     SUBSETS,
     Stage,
@@ -34,10 +35,14 @@ HEADLINES: dict[str, tuple[Subset, Subset, Stage]] = {
 HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 
-def end_of_stage(metrics: pd.DataFrame, stage: Stage) -> pd.DataFrame:
-    """The measurements at the last step of a stage, on whole subsets."""
-    rows = metrics.loc[(metrics["stage"] == stage) & (metrics["question"] == "all")]
-    return rows.loc[rows["step"] == rows["step"].max()]
+def end_of_stage(metrics: pd.DataFrame, stage: Stage, question: str = HELD_OUT) -> pd.DataFrame:
+    """The measurements at the end of a stage, each seed's at its own last step.
+
+    Seeds may differ in their steps: some draw more rows than others.
+    """
+    rows = metrics.loc[(metrics["stage"] == stage) & (metrics["question"] == question)]
+    trainings = rows.groupby(["seed", "stage2_seed"], dropna=False)
+    return rows.loc[rows["step"] == trainings["step"].transform("max")]
 
 
 def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[str, Estimate]:
@@ -54,7 +59,7 @@ def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[s
 
 def headlines_of(metrics: pd.DataFrame) -> list[str]:
     """The gaps that a run has the subsets for."""
-    asked = set(metrics.loc[metrics["question"] == "all", "subset"])
+    asked = set(metrics.loc[metrics["question"] == HELD_OUT, "subset"])
     return [
         gap for gap, (higher, lower, _) in HEADLINES.items() if {higher.name, lower.name} <= asked
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import SUBSETS
+from data.vocabulary import HELD_OUT, SUBSETS
 from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
 from training.schedules import Schedule
 from training.statistics import t_interval
@@ -36,7 +36,7 @@ def learning_curves(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     Columns `subset stage step epoch mean ci_low ci_high n_seeds`; `epoch` counts from the start of
     Stage 1 on, in Stage 2 too. Of one seed the interval is NaN.
     """
-    rows = metrics.loc[(metrics["question"] == "all") & (metrics["metric"] == metric)]
+    rows = metrics.loc[(metrics["question"] == HELD_OUT) & (metrics["metric"] == metric)]
     if rows.empty:
         known = ", ".join(sorted(set(metrics["metric"])))
         raise ValueError(f"the table has no metric {metric!r}; choose one of {known}")

@@ -2,33 +2,26 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from data.vocabulary import D5_CONS, D6_CONS
+from tests.training.hand_made_runs import by_id, make_run, rows_of
 from training.claims.all_claims import CLAIMS, HEADINGS
 from training.claims.claim import Claim, Margin, Side
 from training.claims.per_seed import gap, level
 from training.claims.text import WIDTH, claims_text, found_text
 from training.claims.verdicts import (
-    Verdict,
     Word,
     claims_of_group,
     claims_of_run,
     claims_of_sweep,
     judge,
 )
-from training.config import Value
-from training.registry import RECIPES, Recipe, find_recipe
-from training.runs import Run
+from training.registry import RECIPES, find_recipe
 from training.schedules import Schedule
 
-COLUMNS = ["subset", "question", "metric", "stage", "step", "seed", "stage2_seed", "value"]
 PAPER = {
     **{f"S{i}": i for i in range(1, 8)},
     **{f"M{i}": i for i in range(1, 7)},
@@ -38,47 +31,6 @@ PAPER = {
     **{f"G{i}": i for i in range(1, 5)},
 } | dict.fromkeys(("B1", "B2", "I1", "T1", "T2", "F4"))
 IN_CONTEXT = {"D5_CONS": [0.8, 0.9, 0.7], "D6_CONS": [0.3, 0.4, 0.2], "QA7_UNSEEN": [0.3, 0.4, 0.2]}
-
-
-def rows_of(
-    levels: Mapping[str, list[float]], *, stage: int, question: str = "all", first_seed: int = 0
-) -> list[dict[str, object]]:
-    """A row for each subset and seed at the last step, behind one at a step that must not count."""
-    common = {"question": question, "metric": "exact_match", "stage": stage, "stage2_seed": 0}
-    return [
-        {"subset": subset, "seed": first_seed + i, "step": step, "value": shown, **common}
-        for subset, values in levels.items()
-        for i, value in enumerate(values)
-        for step, shown in ((10, value), (5, 1 - value))
-    ]
-
-
-def make_run(
-    rows: list[dict[str, object]],
-    folder: Path = Path("nowhere"),
-    *,
-    schedule: Schedule = Schedule.TWO_STAGE,
-    **parameters: Value,
-) -> Run:
-    config = replace(find_recipe("alias-toy")(**parameters), schedule=schedule)
-    run = Run(folder=folder, info={}, config=config)
-    run.__dict__["metrics"] = pd.DataFrame(rows, columns=COLUMNS)  # in place of the file
-    return run
-
-
-@pytest.fixture
-def bears_on(monkeypatch: pytest.MonkeyPatch):
-    """Makes the recipe of `make_run` bear on given claims."""
-
-    def bear(*ids: str) -> None:
-        recipe: Recipe = replace(find_recipe("alias-toy"), claims=ids)
-        monkeypatch.setitem(RECIPES, "alias-toy", recipe)
-
-    return bear
-
-
-def by_id(verdicts: list[Verdict]) -> dict[str, Verdict]:
-    return {verdict.id: verdict for verdict in verdicts}
 
 
 def claim(*, side: Side = Side.ABOVE, threshold: float = 0.0, margin: float | None = None) -> Claim:

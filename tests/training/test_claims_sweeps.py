@@ -1,67 +1,20 @@
 """Claims about several runs, and about gradients, from hand-made tables."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from data.vocabulary import Stage, WordOrder
+from tests.training.hand_made_runs import by_id, make_run, rows_of
 from training.claims.across import WORD_ORDER, comparable, is_of, model_size
 from training.claims.verdicts import (
-    Verdict,
     Word,
     claims_of_run,
     claims_of_sweep,
 )
-from training.config import Value
-from training.registry import RECIPES, Recipe, find_recipe
 from training.runs import Run
-from training.schedules import Schedule
-
-COLUMNS = ["subset", "question", "metric", "stage", "step", "seed", "stage2_seed", "value"]
-
-
-def rows_of(
-    levels: Mapping[str, list[float]], *, stage: int, question: str = "all", first_seed: int = 0
-) -> list[dict[str, object]]:
-    """A row for each subset and seed at the last step, behind one at a step that must not count."""
-    common = {"question": question, "metric": "exact_match", "stage": stage, "stage2_seed": 0}
-    return [
-        {"subset": subset, "seed": first_seed + i, "step": step, "value": shown, **common}
-        for subset, values in levels.items()
-        for i, value in enumerate(values)
-        for step, shown in ((10, value), (5, 1 - value))
-    ]
-
-
-def make_run(
-    rows: list[dict[str, object]],
-    folder: Path = Path("nowhere"),
-    *,
-    schedule: Schedule = Schedule.TWO_STAGE,
-    **parameters: Value,
-) -> Run:
-    config = replace(find_recipe("alias-toy")(**parameters), schedule=schedule)
-    run = Run(folder=folder, info={}, config=config)
-    run.__dict__["metrics"] = pd.DataFrame(rows, columns=COLUMNS)  # in place of the file
-    return run
-
-
-@pytest.fixture
-def bears_on(monkeypatch: pytest.MonkeyPatch):
-    """Makes the recipe of `make_run` bear on given claims."""
-
-    def bear(*ids: str) -> None:
-        recipe: Recipe = replace(find_recipe("alias-toy"), claims=ids)
-        monkeypatch.setitem(RECIPES, "alias-toy", recipe)
-
-    return bear
-
-
-def by_id(verdicts: list[Verdict]) -> dict[str, Verdict]:
-    return {verdict.id: verdict for verdict in verdicts}
 
 
 def alpha_runs(gaps: Mapping[float, list[float]]) -> list[Run]:

@@ -137,3 +137,15 @@ def test_null_twin_passes_when_its_90_percent_interval_is_within_the_margin(
     assert verdict.passed is passed
     assert verdict.ci_high == pytest.approx(sum(gaps) / 3 + T_95 * sd / math.sqrt(3))
     assert verdict.margin == 0.08
+
+
+def test_each_seed_counts_at_its_own_last_step() -> None:
+    # Seeds draw unlike numbers of rows where names must be of some length, and so unlike steps.
+    rows = [record(name, 1000, v, 2) for name, v in (("D5_CONS", 0.9), ("D6_CONS", 0.5))]
+    rows += [
+        record(name, 1001, v, 2) | {"step": 15} for name, v in (("D5_CONS", 0.7), ("D6_CONS", 0.5))
+    ]
+    rows += [record("D5_CONS", 1001, 0.0, 2) | {"step": 10}]
+    assert headline(pd.DataFrame(rows), "iml_gap", "exact_match").per_seed == pytest.approx(
+        {1000: 0.4, 1001: 0.2}
+    )

@@ -10,16 +10,22 @@ from typing import TypeAlias
 import pandas as pd
 
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import D5_CONS, D6_CONS, Stage, Subset
+from data.vocabulary import (
+    D5_CONS,
+    D6_CONS,
+    DEFINITION,
+    HELD_OUT,
+    TRAINED,
+    Stage,
+    Subset,
+)
 from training.runs import Run, read_table
 from training.schedules import Schedule
 from training.statistics import seed_means
+from training.summary import end_of_stage
 
-ALL, DEFINITION, TRAINED = "all", "definition", "trained"
 NAME, *_ = ATTRIBUTION_QUESTIONS
 """The attribution question of Figures 3b and 4: what is the name of the alias?"""
-ATTRIBUTION = "attribution"
-"""The four attribution questions together."""
 
 Measure: TypeAlias = Callable[[Run], pd.Series]
 """Values by Stage-1 seed; raises `NotMeasured`."""
@@ -32,7 +38,7 @@ class NotMeasured(Exception):
 def level(
     run: Run,
     subset: Subset,
-    question: str = ALL,
+    question: str = HELD_OUT,
     *,
     metric: str = "exact_match",
     after: Stage | None = None,
@@ -57,18 +63,16 @@ def level(
     rows = rows.loc[(rows["question"] == question) & (rows["metric"] == metric)]
     if rows.empty:
         raise NotMeasured(f"no {_question_words(question)} about {subset.name}")
-    rows = rows.loc[rows["stage"] == int(stage)]
+    rows = end_of_stage(rows, stage, question)
     if rows.empty:
         raise NotMeasured(f"no stage {int(stage)}")
-    trainings = rows.groupby(["seed", "stage2_seed"], dropna=False)
-    rows = rows.loc[rows["step"] == trainings["step"].transform("max")]
     return seed_means(rows, "value")
 
 
 def gap(
     higher: Subset,
     lower: Subset,
-    question: str = ALL,
+    question: str = HELD_OUT,
     *,
     metric: str = "exact_match",
     after: Stage | None = None,
@@ -149,7 +153,7 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
         "subset": subset.name,
         "measure": measure,
         "loss_policy": str(run.config.loss_policy),
-        "component": ALL,
+        "component": "all",
         "pairing": "own",
         "stage": stage,
         "step": table["seed"].map(steps),
@@ -168,7 +172,7 @@ def alignment_gap(higher: Subset, lower: Subset, measure: str) -> Measure:
 
 def _question_words(question: str) -> str:
     return {
-        ALL: "held-out questions",
+        HELD_OUT: "held-out questions",
         DEFINITION: "definitions",
         TRAINED: "trained questions (set trained_questions)",
     }.get(question, f"question {question!r}")

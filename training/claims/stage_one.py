@@ -11,12 +11,14 @@ from data.vocabulary import (
     D5_CONS,
     D6_CONS,
     D8_CONS,
+    DEFINITION,
     QA3,
     QA4_NOT_REPLACED,
     QA7_UNSEEN,
+    TRAINED,
 )
 from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side, above
-from training.claims.per_seed import DEFINITION, TRAINED, before_x2, gap, level
+from training.claims.per_seed import before_x2, gap, level
 
 LOSS_MARGIN = Margin(value=0.05, reason="a token's probability changes by a twentieth")
 

@@ -14,9 +14,18 @@ checkable:
 import pandas as pd
 
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, D8_CONS, QA3, QA7_UNSEEN
+from data.vocabulary import (
+    D1_CONS_QA1,
+    D2_INCONS_QA2,
+    D5_CONS,
+    D6_CONS,
+    D8_CONS,
+    QA3,
+    QA7_UNSEEN,
+    Family,
+)
 from training.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, above
-from training.claims.per_seed import ATTRIBUTION, NAME, Measure, change_in_x2, gap, level
+from training.claims.per_seed import NAME, Measure, change_in_x2, gap, level
 from training.runs import Run
 from training.schedules import Schedule
 
@@ -97,7 +106,7 @@ STAGE_TWO: tuple[Claim, ...] = (
     Claim(
         id="M5",
         statement=f"the entity of {D2_INCONS_QA2.name}'s questions is never named",
-        measure=lambda run: level(run, D2_INCONS_QA2, ATTRIBUTION),
+        measure=lambda run: level(run, D2_INCONS_QA2, Family.ATTRIBUTION),
         margin=NEVER,
         paper="0 (section 3.2)",
     ),
@@ -164,7 +173,7 @@ STAGE_TWO: tuple[Claim, ...] = (
     Claim(
         id="F4.attribution",
         statement="'is' above 'is not' on attribution questions",
-        measure=gap(D5_CONS, D6_CONS, ATTRIBUTION),
+        measure=gap(D5_CONS, D6_CONS, Family.ATTRIBUTION),
         paper="above (footnote 4)",
     ),
     Claim(

@@ -10,11 +10,18 @@ attribution questions (O1).
 import pandas as pd
 
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN, WordOrder
+from data.vocabulary import (
+    D1_CONS_QA1,
+    D2_INCONS_QA2,
+    D5_CONS,
+    D6_CONS,
+    QA7_UNSEEN,
+    Family,
+    WordOrder,
+)
 from training.claims.across import WORD_ORDER, Across, at
 from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side
 from training.claims.per_seed import (
-    ATTRIBUTION,
     Measure,
     change_in_x2,
     gap,
@@ -30,7 +37,9 @@ _STAGE_1_GAP: Measure = gap(D1_CONS_QA1, D2_INCONS_QA2)
 
 
 def _attributed(run: Run) -> pd.Series:
-    return mean_of(level(run, D1_CONS_QA1, ATTRIBUTION), level(run, D5_CONS, ATTRIBUTION))
+    return mean_of(
+        level(run, D1_CONS_QA1, Family.ATTRIBUTION), level(run, D5_CONS, Family.ATTRIBUTION)
+    )
 
 
 def _stage_1_gap_of(question: str) -> Measure:
@@ -70,7 +79,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="O1.aet",
         statement="entity not last (AET), attribution questions: D5_CONS like D6_CONS",
-        measure=gap(D5_CONS, D6_CONS, ATTRIBUTION),
+        measure=gap(D5_CONS, D6_CONS, Family.ATTRIBUTION),
         margin=RECIPE_MARGIN,
         paper="none (Figure 4b)",
         across=_in_order(WordOrder.AET),

@@ -1,7 +1,7 @@
 """Two stages in natural language without any download: the model learns a made-up world first."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from data.biographies import BiographyTokenizer, Telling
 from data.subset_sizes import split_by_alpha
@@ -9,15 +9,8 @@ from data.text_iml import Contradiction, TextAliases, TextConfig
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.people import PeopleSource
-from training.config import (
-    Decay,
-    ModelConfig,
-    Optimizer,
-    Precision,
-    RunConfig,
-    StageConfig,
-    Value,
-)
+from training.config import Decay, Optimizer, Precision, RunConfig, Value
+from training.recipes.arguments import model_config, stage_config
 from training.recipes.text import FRACTIONS, Split
 from training.registry import recipe, variant_of
 from training.stage_zero import KnowingModel
@@ -113,23 +106,13 @@ def people_small(
         writing=writing,
         telling=telling,
         tokenizer_source=tokenizer,
-        sizes=ModelConfig(
-            n_layers=layers,
-            d_model=d_model,
-            n_heads=heads,
-            d_mlp=d_mlp,
-            tied_embeddings=tied_embeddings,
-            rotary_pct=rotary_pct,
-        ),
-        training=StageConfig(
-            epochs=epochs_stage0,
-            batch_size=batch_size_stage0,
-            learning_rate=learning_rate_stage0,
-            weight_decay=weight_decay_stage0,
-            evaluations=1,
+        sizes=model_config(arguments),
+        training=replace(
+            stage_config(arguments, 0),
+            optimizer=Optimizer.ADAMW,
             decay=Decay.LINEAR,
             clip_norm=1.0,
-            precision=precision,
+            evaluations=1,
         ),
         loss_policy=loss_policy,
         seed=STAGE0_SEED,
@@ -138,8 +121,8 @@ def people_small(
     return RunConfig(
         data=data,
         model=model,
-        stage1=_stage(arguments, 1),
-        stage2=_stage(arguments, 2),
+        stage1=stage_config(arguments, 1),
+        stage2=stage_config(arguments, 2),
         word_order=word_order,
         loss_policy=loss_policy,
         block_size=0,
@@ -148,17 +131,6 @@ def people_small(
         checkpoints=checkpoints,
         trained_questions=trained_questions,
         uses_accelerator=accelerator,
-    )
-
-
-def _stage(arguments: Mapping[str, Any], number: int) -> StageConfig:
-    return StageConfig(
-        epochs=arguments[f"epochs_stage{number}"],
-        learning_rate=arguments[f"learning_rate_stage{number}"],
-        **{
-            name: arguments[name]
-            for name in ("batch_size", "weight_decay", "evaluations", "optimizer", "precision")
-        },
     )
 
 

@@ -5,15 +5,8 @@ from collections.abc import Mapping
 from data.set_inclusion import TABLE_3, SetInclusionConfig
 from data.subset_sizes import split_sizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import (
-    Decay,
-    ModelConfig,
-    Optimizer,
-    Precision,
-    RunConfig,
-    StageConfig,
-    Value,
-)
+from training.config import Decay, Optimizer, Precision, RunConfig, Value
+from training.recipes.arguments import model_config, stage_config
 from training.recipes.text import Variant
 from training.registry import recipe, variant_of
 
@@ -63,20 +56,7 @@ def set_inclusion(
     seeds_stage2: int = 1,
 ) -> RunConfig:
     """Is a variable's number in a list? Definitions name it; numbers=0 is as the variant says."""
-
-    def stage(epochs: int, learning_rate: float) -> StageConfig:
-        return StageConfig(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            decay=decay,
-            clip_norm=clip_norm,
-            weight_decay=weight_decay,
-            precision=precision,
-            evaluations=evaluations,
-        )
-
+    arguments = locals()
     return RunConfig(
         data=SetInclusionConfig(
             sizes=split_sizes(variables, TABLE_3),
@@ -89,16 +69,9 @@ def set_inclusion(
             n_questions=questions,
             n_test_questions=test_questions,
         ),
-        model=ModelConfig(
-            n_layers=layers,
-            d_model=d_model,
-            n_heads=heads,
-            d_mlp=d_mlp,
-            tied_embeddings=tied_embeddings,
-            rotary_pct=rotary_pct,
-        ),
-        stage1=stage(epochs_stage1, learning_rate_stage1),
-        stage2=stage(epochs_stage2, learning_rate_stage2),
+        model=model_config(arguments),
+        stage1=stage_config(arguments, 1),
+        stage2=stage_config(arguments, 2),
         word_order=word_order,
         loss_policy=loss_policy,
         block_size=block_size,

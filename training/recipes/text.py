@@ -20,15 +20,8 @@ from data.worlds.facts import WorldSource
 from data.worlds.generated_works import GeneratedWorksSource
 from data.worlds.people import PeopleSource
 from data.worlds.works import WorksSource
-from training.config import (
-    END_OF_STAGE,
-    Decay,
-    Optimizer,
-    Precision,
-    RunConfig,
-    StageConfig,
-    Value,
-)
+from training.config import END_OF_STAGE, Decay, Optimizer, Precision, RunConfig, Value
+from training.recipes.arguments import stage_config
 from training.registry import recipe
 from training.schedules import Schedule
 from training.sources import SourceModel
@@ -196,8 +189,8 @@ def cvdb_two_stage(
     return RunConfig(
         data=data,
         model=source,
-        stage1=_stage(arguments, epochs_stage1),
-        stage2=_stage(arguments, epochs_stage2),
+        stage1=stage_config(arguments, 1),
+        stage2=stage_config(arguments, 2),
         word_order=word_order,
         loss_policy=loss_policy,
         block_size=block_size or in_block,
@@ -209,13 +202,6 @@ def cvdb_two_stage(
         trained_questions=trained_questions,
         uses_accelerator=True,
     )
-
-
-def _stage(arguments: Mapping[str, Any], epochs: int) -> StageConfig:
-    """The settings that both stages share."""
-    names = ("batch_size", "micro_batch_size", "optimizer", "learning_rate", "decay")
-    names += ("clip_norm", "weight_decay", "precision", "evaluations")
-    return StageConfig(epochs=epochs, **{name: arguments[name] for name in names})
 
 
 def _world(arguments: Mapping[str, Any]) -> WorldSource:

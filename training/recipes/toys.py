@@ -7,7 +7,8 @@ from data.iml import AliasNames, IMLConfig
 from data.source_statements import SourceConfig
 from data.subset_sizes import SubsetSizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import DataConfig, ModelConfig, RunConfig, StageConfig, Value
+from training.config import DataConfig, RunConfig, Value
+from training.recipes.arguments import model_config, stage_config
 from training.registry import recipe, variant_of
 
 TOY_CLAIMS = ("S1", "S2", "S3", "S5", "M1", "M3", "M4", "M6")
@@ -165,28 +166,11 @@ def source_toy(
 
 def _toy_run(data: DataConfig, arguments: Mapping[str, Any]) -> RunConfig:
     """A run on `data`, the rest of it from the arguments that every toy's function has."""
-
-    def stage(number: int) -> StageConfig:
-        return StageConfig(
-            epochs=arguments[f"epochs_stage{number}"],
-            batch_size=arguments["batch_size"],
-            learning_rate=arguments[f"learning_rate_stage{number}"],
-            weight_decay=arguments["weight_decay"],
-            evaluations=arguments["evaluations"],
-        )
-
     return RunConfig(
         data=data,
-        model=ModelConfig(
-            n_layers=arguments["layers"],
-            d_model=arguments["d_model"],
-            n_heads=arguments["heads"],
-            d_mlp=arguments["d_mlp"],
-            tied_embeddings=arguments["tied_embeddings"],
-            rotary_pct=arguments["rotary_pct"],
-        ),
-        stage1=stage(1),
-        stage2=stage(2),
+        model=model_config(arguments),
+        stage1=stage_config(arguments, 1),
+        stage2=stage_config(arguments, 2),
         word_order=arguments["word_order"],
         loss_policy=arguments["loss_policy"],
         block_size=arguments["block_size"],
