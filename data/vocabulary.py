@@ -230,4 +230,4 @@ COMPARED: dict[Stage, tuple[str, str]] = {
     Stage.ONE: (D1_CONS_QA1.name, D2_INCONS_QA2.name),
     Stage.TWO: (D5_CONS.name, D6_CONS.name),
 }
-"""By stage the two subsets, of the reliable and the unreliable tag, whose definitions are new."""
+"""Of X1 and X2 the two subsets, of the reliable and the unreliable tag, that are compared."""

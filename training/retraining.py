@@ -28,6 +28,7 @@ from training.pipeline import (
     stage_trainer,
 )
 from training.runs import Run
+from training.schedules import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,15 @@ class Retraining:
 
     run: Run
     seed: int
+
+    def __post_init__(self) -> None:
+        """Refuses a run that has no Stage 2 of its own, or three stages."""
+        schedule = self.run.config.schedule
+        if schedule is not Schedule.TWO_STAGE:
+            raise InputError(
+                f"{self.run.folder} is a {schedule} run and cannot be trained again in parts; "
+                "choose a two-stage one"
+            )
 
     @cached_property
     def material(self) -> SeedMaterial:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from data.rows import Row
-from data.vocabulary import Kind, Split, Stage
+from data.vocabulary import COMPARED, Kind, Split, Stage
 
 
 class Schedule(StrEnum):
@@ -45,6 +45,11 @@ class Schedule(StrEnum):
         if part is Stage.TWO:
             return self.stages[-1]
         return Stage.TWO if self is Schedule.THREE_STAGE else Stage.ONE
+
+    def compared_at(self, stage: int) -> tuple[str, str]:
+        """The two subsets, of either tag, that a stage's end is about: X2's once it is trained."""
+        is_x2 = self is not Schedule.X1_ONLY and stage == self.stages[-1]
+        return COMPARED[Stage.TWO if is_x2 else Stage.ONE]
 
     @property
     def branches_at(self) -> Stage | None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 
 from data.errors import InputError
-from data.vocabulary import Stage
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.grids import run_grid
 from interp.selection import GridSelection
@@ -18,7 +17,7 @@ def alignment_over_steps(
     analysis: AlignmentAnalysis,
     *,
     seeds: tuple[int, ...] | None = None,
-    stages: tuple[int, ...] = (Stage.ONE, Stage.TWO),
+    stages: tuple[int, ...] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
@@ -28,7 +27,7 @@ def alignment_over_steps(
         run: Where tables are written, one checkpoint after the other.
         analysis: What to measure; its stage and step are replaced.
         seeds: All unless given.
-        stages: Which of the two.
+        stages: All of the run unless given.
         workers: As in `run_grid`.
         progress: Told of checkpoints done, and of all there are.
 
@@ -36,7 +35,11 @@ def alignment_over_steps(
         InputError: the seeds have no checkpoint in common.
     """
     chosen = seeds or tuple(run.seeds)
-    cells = [(int(stage), step) for stage in stages for step in _shared_steps(run, chosen, stage)]
+    cells = [
+        (int(stage), step)
+        for stage in stages or run.config.schedule.stages
+        for step in _shared_steps(run, chosen, stage)
+    ]
     if not cells:
         raise InputError(f"the seeds of {run.folder} have no checkpoint in common; name one seed")
     summaries = []

@@ -21,7 +21,7 @@ import pandas as pd
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS, Kind, Role
+from data.vocabulary import COMPARED, QA3, QA7_UNSEEN, SUBSETS, Kind, Role, Stage
 from interp.addresses import Site
 from interp.attention.cells import ALL_HEADS, first_half, head_cells, is_comparable
 from interp.attention.heads import EVERY, HeadReadings, read_heads, visible_roles
@@ -32,11 +32,8 @@ from interp.hooked import HookedModel
 from interp.seed_summary import summarize_over_seeds
 
 COORDINATES = ["subset", "text", "kind", "layer", "head", "destination", "source"]
-STAGE_SUBSETS = {
-    1: ("D1_CONS_QA1", "D2_INCONS_QA2", "QA3"),
-    2: ("D5_CONS", "D6_CONS", "QA7_UNSEEN"),
-}
-"""By stage: reliable tag, unreliable tag, and aliases that are not defined."""
+UNDEFINED = {COMPARED[Stage.ONE]: QA3.name, COMPARED[Stage.TWO]: QA7_UNSEEN.name}
+"""By the two subsets of a comparison: the one whose aliases are trained alike but not defined."""
 NO_SUBSET = "none"
 """Of random tokens and weights."""
 
@@ -46,7 +43,7 @@ class AttentionAnalysis:
     """Patterns, head summaries and scores at every checkpoint of a grid."""
 
     subsets: tuple[str, ...]
-    """Whose questions and definitions are read; see `for_stage`."""
+    """Whose questions and definitions are read; see `of`."""
     roles: tuple[Role, ...] | None = None
     """Which to tell apart, where a text has them; all of them unless given."""
 
@@ -57,9 +54,11 @@ class AttentionAnalysis:
                 raise InputError(f"no subset {name!r}; choose among {', '.join(SUBSETS)}")
 
     @classmethod
-    def for_stage(cls, stage: int, roles: tuple[Role, ...] | None = None) -> "AttentionAnalysis":
-        """Of the subsets whose definitions the stage trains, and of aliases that have none."""
-        return cls(subsets=STAGE_SUBSETS[stage], roles=roles)
+    def of(
+        cls, compared: tuple[str, str], roles: tuple[Role, ...] | None = None
+    ) -> "AttentionAnalysis":
+        """Of two subsets as in `Schedule.compared_at`, and of aliases that are not defined."""
+        return cls(subsets=(*compared, UNDEFINED[compared]), roles=roles)
 
     @property
     def name(self) -> str:

@@ -1,6 +1,5 @@
 """The report's section about attention, where the run folder has its tables."""
 
-from interp.attention.analysis import STAGE_SUBSETS
 from interp.attention.plots import plot_attention_contrast, plot_heads
 from interp.attention.wording import attention_sentences
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
@@ -30,7 +29,7 @@ def attention_section(run: Run) -> Html | None:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        higher, lower, _ = STAGE_SUBSETS[stage]
+        higher, lower = run.config.schedule.compared_at(stage)
         if not {higher, lower} <= set(cells["subset"]):
             continue
         rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.vocabulary import SUBSETS, LossPolicy
+from data.vocabulary import SUBSETS, LossPolicy, Stage
+from interp.commands.analyses import STAGES
 from training.cli import Subparsers
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def add_align_command(commands: Subparsers) -> None:
         "D2",
     )  # fmt: skip
     align.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
-    align.add_argument("--stage", type=int, choices=(1, 2), help="default 1")
+    align.add_argument("--stage", type=int, choices=STAGES, help="default 1")
     align.add_argument("--step", type=int, metavar="N", help="default the stage's last")
     align.add_argument(
         "--all-steps", action="store_true", help="every checkpoint of both stages, one by one"
@@ -130,7 +131,8 @@ def _run_test(run: "Run", arguments: argparse.Namespace) -> int:
     )
     if arguments.limit:
         analysis = replace(analysis, limit=arguments.limit)
-    for sentence in sentences(_fill(run, analysis, arguments, stage=1, step=None)):
+    start = int(run.config.schedule.read_at(Stage.ONE))
+    for sentence in sentences(_fill(run, analysis, arguments, stage=start, step=None)):
         print(sentence)
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import InputError
+from data.vocabulary import Stage
 from training.cli import Subparsers
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from interp.selection import GridSelection
 
 Value = TypeVar("Value")
+STAGES = tuple(map(int, Stage))
+"""What `--stage` takes; a run says which of them it has."""
 
 
 def add_analysis_commands(commands: Subparsers) -> None:
@@ -49,7 +52,7 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", action="append", type=int, metavar="L", help="default all")
     parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
-    parser.add_argument("--stage", type=int, choices=(1, 2), default=1, help="default 1")
+    parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="default 1")
     parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
 
 

@@ -3,13 +3,14 @@
 import argparse
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import InputError
 from data.pairs import PairKind
-from data.vocabulary import COMPARED, SUBSETS, Role, Stage
+from data.vocabulary import SUBSETS, Role, Stage
 from interp.addresses import HEAD_SITES
 from interp.commands.analyses import (
+    STAGES,
     add_selectors,
     fill,
     print_summary,
@@ -20,6 +21,9 @@ from interp.commands.analyses import (
 from training.cli import Subparsers
 
 TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+if TYPE_CHECKING:
+    from interp.selection import GridSelection
+
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -35,7 +39,7 @@ def add_intervention_commands(commands: Subparsers) -> None:
     )
     patch.add_argument(
         "--subset", action="append", metavar="NAME", help="of the clean prompts; default "
-        "D1 and D2 in Stage 1, D5 and D6 in Stage 2",
+        "D5 and D6 in the last of several stages, D1 and D2 before",
     )  # fmt: skip
     patch.add_argument("--direction", action="append", choices=("denoise", "noise"))
     patch.add_argument(
@@ -66,7 +70,9 @@ def add_intervention_commands(commands: Subparsers) -> None:
     transplant.add_argument(
         "--donor", type=Path, metavar="DIR", help="another run on the same data; default DIR itself"
     )
-    transplant.add_argument("--donor-stage", type=int, choices=(1, 2), help="default the other one")
+    transplant.add_argument(
+        "--donor-stage", type=int, choices=STAGES, help="default the one before"
+    )
     transplant.add_argument("--donor-step", type=int, metavar="N", help="default the stage's last")
     transplant.add_argument(
         "--differences", action="store_true", help="also what Stage 2 changed, module by module"
@@ -86,7 +92,7 @@ def run_patching(arguments: argparse.Namespace) -> int:
     from interp.patching.analysis import Direction, PatchAnalysis, attribution_correlation
     from interp.patching.pair_batches import Metric
 
-    default = PatchAnalysis(subsets=subsets_of(arguments))
+    default = PatchAnalysis(subsets=_subsets(arguments) or compared_in(selection))
     analysis = PatchAnalysis(
         subsets=default.subsets,
         kinds=kinds or default.kinds,
@@ -126,7 +132,7 @@ def run_attention(arguments: argparse.Namespace) -> int:
 
     from interp.attention.analysis import AttentionAnalysis
 
-    analysis = AttentionAnalysis.for_stage(arguments.stage, roles or None)
+    analysis = AttentionAnalysis.of(compared_in(selection), roles or None)
     summary = fill(analysis, selection)[1]
     columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
     shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
@@ -175,7 +181,7 @@ def run_transplants(arguments: argparse.Namespace) -> int:
     from interp.transplants.analysis import TransplantAnalysis
     from interp.transplants.differences import WeightDifferenceAnalysis
 
-    donor_stage = arguments.donor_stage or 3 - arguments.stage
+    donor_stage = arguments.donor_stage or (2 if arguments.stage == 1 else arguments.stage - 1)
     analysis = TransplantAnalysis(
         folder=arguments.folders[0],
         recipient_stage=arguments.stage,
@@ -193,8 +199,12 @@ def run_transplants(arguments: argparse.Namespace) -> int:
     columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
     print_summary(shown, [*columns, *TESTED], selection)
     if arguments.differences:
-        if arguments.stage != 2:
-            raise InputError("--differences is about what Stage 2 changed; add --stage 2")
+        last = int(selection.runs[0].config.schedule.read_at(Stage.TWO))
+        if arguments.stage != last or last == 1:
+            raise InputError(
+                "--differences is about what the last of several stages changed"
+                + (f"; add --stage {last}" if last > 1 else f", {arguments.folders[0]} has one")
+            )
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
         differences = fill(changes, selection)[1]
         columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
@@ -208,12 +218,17 @@ def _refuse(given: object, flag: str, reason: str) -> None:
         raise InputError(f"{flag} does nothing here: {reason}; leave it out")
 
 
-def subsets_of(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The subsets that were named, or those whose definitions are new in the stage."""
+def compared_in(selection: "GridSelection") -> tuple[str, str]:
+    """The subsets that the stage of a grid is about, by the schedule of its first run."""
+    return selection.runs[0].config.schedule.compared_at(selection.stage)
+
+
+def _subsets(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The subsets that were named."""
     for name in arguments.subset or ():
         if name not in SUBSETS:
             raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
-    return unique(arguments.subset) if arguments.subset else COMPARED[Stage(arguments.stage)]
+    return unique(arguments.subset) if arguments.subset else None
 
 
 def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import COMPARED, QA7_UNSEEN, Stage
+from data.vocabulary import QA7_UNSEEN
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
 from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
@@ -14,8 +14,6 @@ from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
 from training.runs import Run
 
-SHOWN = {stage: (*subsets, QA7_UNSEEN.name) for stage, subsets in COMPARED.items()}
-"""By stage: either tag, and aliases that are never defined."""
 N_LARGEST = 6
 
 
@@ -30,14 +28,15 @@ def ablation_section(run: Run) -> Html | None:
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
         there = set(cells["subset"])
-        shown = tuple(s for s in SHOWN[Stage(stage)] if s in there) or tuple(sorted(there))
+        compared = run.config.schedule.compared_at(stage)
+        shown = tuple(s for s in (*compared, QA7_UNSEEN.name) if s in there) or tuple(sorted(there))
         parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, shown)}")
         for metric in ("answer_log_prob", "exact_match"):
             figure = plot_ablation(of_checkpoint, shown, metric=metric)
             parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
         definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
-        if set(COMPARED[Stage(stage)]) & set(definitions["subset"]):
-            figure = plot_ablation(of_checkpoint, COMPARED[Stage(stage)], kind=DEFINITION)
+        if set(compared) & set(definitions["subset"]):
+            figure = plot_ablation(of_checkpoint, compared, kind=DEFINITION)
             parts.append(figure_html(figure, f"ablation-{stage}-definitions"))
     notes = (
         "An effect is the change of a subset's mean when a component is replaced at all tokens, "

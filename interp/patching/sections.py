@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from data.vocabulary import COMPARED, SUBSETS, Stage
+from data.vocabulary import SUBSETS
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
@@ -39,19 +39,25 @@ def patching_section(run: Run) -> Html | None:
                 _kind_html(
                     rows.loc[rows["pair_kind"] == kind],
                     at_checkpoint.loc[at_checkpoint["pair_kind"] == kind],
+                    compared=run.config.schedule.compared_at(stage),
                     name=f"patching-{stage}-{kind.replace('_', '-')}",
                 )
             )
     return Html("<h2>Patching</h2>\n" + "\n".join(parts) + note_html(NOTES))
 
 
-def _kind_html(rows: pd.DataFrame, cells: pd.DataFrame, *, name: str) -> Html:
-    """Sentences and figures of one checkpoint and kind of pairs."""
+def _kind_html(
+    rows: pd.DataFrame, cells: pd.DataFrame, *, compared: tuple[str, str], name: str
+) -> Html:
+    """Sentences and figures of one checkpoint and kind of pairs, `compared` subsets first."""
+    subsets = [
+        each for each in dict.fromkeys((*compared, *SUBSETS)) if each in set(cells["subset"])
+    ]
     metric = next(each for each in METRICS if each in set(cells["metric"]))
     directions = [
         each for each in ENDS if each in set(cells.loc[cells["metric"] == metric, "direction"])
     ]
-    sentences = patch_sentences(rows, cells, _compared_first(cells), metric=metric)
+    sentences = patch_sentences(rows, cells, subsets, metric=metric)
     words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
     figures = {}
     if (cells["head"] < 0).to_numpy().any():
@@ -64,10 +70,3 @@ def _kind_html(rows: pd.DataFrame, cells: pd.DataFrame, *, name: str) -> Html:
     figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
     drawn = "".join(figure_html(figure, key) for key, figure in figures.items())
     return Html(f'<div class="result">{words}</div>\n{drawn}')
-
-
-def _compared_first(cells: pd.DataFrame) -> list[str]:
-    """The subsets of a table, those first whose definitions are new in its stage."""
-    stage, _ = one_checkpoint(cells)
-    order = dict.fromkeys((*COMPARED[Stage(stage)], *SUBSETS))
-    return [name for name in order if name in set(cells["subset"])]

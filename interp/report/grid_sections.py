@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from data.vocabulary import COMPARED, Stage
 from interp.lenses.plots import plot_lens
 from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
@@ -52,7 +51,7 @@ def lens_section(run: Run) -> Html | None:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        compared = COMPARED[Stage(stage)]
+        compared = run.config.schedule.compared_at(stage)
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]

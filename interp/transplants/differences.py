@@ -194,12 +194,12 @@ def halves(
 
 @dataclass(frozen=True, kw_only=True)
 class WeightDifferenceAnalysis:
-    """What Stage 2 changed in each seed of a run; the grid opens checkpoints of Stage 2."""
+    """What training X2 after X1 changed in each seed of a run; the grid opens checkpoints of it."""
 
     folder: Path
     """The run."""
     step: int | None = None
-    """Of Stage 2, the grid's; None for the last."""
+    """Of the stage that trains X2, the grid's; None for the last."""
 
     @property
     def name(self) -> str:
@@ -220,8 +220,8 @@ class WeightDifferenceAnalysis:
             InputError: the grid opened another checkpoint.
         """
         run = Run.load(self.folder)
-        before = load_model(run.checkpoint(seed, Stage.ONE))
-        after = load_model(run.checkpoint(seed, Stage.TWO, self.step))
+        before = load_model(run.checkpoint(seed, run.config.schedule.read_at(Stage.ONE)))
+        after = load_model(run.checkpoint(seed, run.config.schedule.read_at(Stage.TWO), self.step))
         check_same_shapes(before, after)
         check_is_view(model, after, rows)
         modules = modules_of(before)

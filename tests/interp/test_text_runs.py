@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,11 @@ from transformers import T5Config, T5ForConditionalGeneration
 from data.errors import InputError
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
-from data.vocabulary import Family, Role
+from data.vocabulary import COMPARED, Family, Role, Stage
 from interp.addresses import Site, TokenRole
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.attention.analysis import AttentionAnalysis
+from interp.cli import main
 from interp.grids import Analysis, run_grid
 from interp.hooked import HookedModel, load_hooked, load_hooked_folder
 from interp.interventions.ablation import ablate
@@ -169,7 +171,7 @@ def test_the_end_of_the_longest_name_is_resampled_from_the_nearest_token_before_
             targets=(Target.TAG,), roles=(TokenRole.PROMPT_LAST,), quick=True, n_permutations=2
         ),
         PatchAnalysis(subsets=("D1_CONS_QA1", "D5_CONS"), confidence=0.0, limit=6),
-        AttentionAnalysis.for_stage(2),
+        AttentionAnalysis.of(COMPARED[Stage.TWO]),
         pytest.param(AblationAnalysis(limit=10, n_random=1), marks=pytest.mark.slow),
         pytest.param(ErasureAnalysis(n_random=2, limit=10), marks=pytest.mark.slow),
     ],
@@ -234,3 +236,45 @@ def test_a_folder_of_an_encoder_decoder_is_refused_in_a_line(tmp_path: Path):
 
     with pytest.raises(InputError, match="holds an encoder-decoder; give a decoder-only"):
         load_hooked_folder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def three_stage_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    recipe = find_recipe("cvdb-three-stage")
+    config = recipe(**{**recipe.smoke, **TINY})
+    folder = tmp_path_factory.mktemp("three-stage") / "run"
+    (run,) = run_seeds([RunRequest(config=config, folder=folder, seeds=(SEED, 1001))], workers=1)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "table"),
+    [
+        (("attention", "--stage", "3"), "attention"),
+        (("lens", "--stage", "3"), "lens"),
+        (("transplant", "--stage", "3", "--differences"), "transplants"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_the_third_stage_is_looked_at_like_the_second_of_two(
+    command: tuple[str, ...], table: str, three_stage_run: Run
+):
+    folder = three_stage_run.folder
+    assert main([command[0], str(folder), *command[1:]]) == 0
+
+    written = pd.read_parquet(folder / f"{table}.parquet")
+    assert {"D5_CONS", "D6_CONS"} <= set(written["subset"])
+    stages = {"to_stage": 3, "from_stage": 2} if table == "transplants" else {"stage": 3}
+    assert all(set(written[column]) == {stage} for column, stage in stages.items())
+
+
+def test_a_stage_that_the_run_lacks_is_bad_input(text_run: Run, capsys: pytest.CaptureFixture[str]):
+    assert main(["lens", str(text_run.folder), "--stage", "3"]) == 2
+    assert "has no stage 3; choose 1 or 2" in capsys.readouterr().err
+
+
+def test_only_a_two_stage_run_is_trained_again(
+    three_stage_run: Run, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["align", str(three_stage_run.folder), "--test", "branches"]) == 2
+    assert "is a three-stage run" in capsys.readouterr().err

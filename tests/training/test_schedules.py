@@ -101,6 +101,22 @@ def test_parts_are_read_at_the_end_of_the_stage_that_trained_them_last(
     assert [schedule.read_at(part) for part in (Stage.ONE, Stage.TWO)] == [first, second]
 
 
+X1, X2 = ("D1_CONS_QA1", "D2_INCONS_QA2"), ("D5_CONS", "D6_CONS")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "compared"),
+    [
+        (Schedule.TWO_STAGE, [X1, X2]),
+        (Schedule.SINGLE_STAGE, [X2]),
+        (Schedule.THREE_STAGE, [X1, X1, X2]),
+        (Schedule.X1_ONLY, [X1]),
+    ],
+)
+def test_a_stage_is_about_x2_once_that_is_trained(schedule: Schedule, compared: list) -> None:
+    assert [schedule.compared_at(stage) for stage in schedule.stages] == compared
+
+
 def metrics_of(schedule: Schedule) -> pd.DataFrame:
     """Exact match 10 * stage + step of the higher subsets, nothing of the lower; two seeds."""
     higher, lower = ("D5_CONS", "D1_CONS_QA1"), ("D6_CONS", "D2_INCONS_QA2", "QA3")

@@ -7,6 +7,7 @@ import pytest
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
+from data.vocabulary import COMPARED, Stage
 from interp.attention.analysis import (
     COORDINATES,
     AttentionAnalysis,
@@ -22,7 +23,7 @@ from interp.sites import choose_sites
 from training.runs import Run, read_table
 from training.statistics import t_interval
 
-STAGE2 = AttentionAnalysis.for_stage(2)
+STAGE2 = AttentionAnalysis.of(COMPARED[Stage.TWO])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,11 @@ def table(model: HookedModel, rows: list[TokenizedRow]) -> pd.DataFrame:
 
 def test_it_is_an_analysis_of_the_subsets_of_a_stage():
     assert isinstance(STAGE2, Analysis)
-    assert AttentionAnalysis.for_stage(1).subsets == ("D1_CONS_QA1", "D2_INCONS_QA2", "QA3")
+    assert AttentionAnalysis.of(COMPARED[Stage.ONE]).subsets == (
+        "D1_CONS_QA1",
+        "D2_INCONS_QA2",
+        "QA3",
+    )
     assert STAGE2.subsets == ("D5_CONS", "D6_CONS", "QA7_UNSEEN")
 
 
