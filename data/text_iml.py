@@ -5,7 +5,7 @@ alias there, and nothing of it is known but what the model brings along. Everyth
 stream of its own, so that exchanging tags, say, changes nothing but tags.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
@@ -142,22 +142,19 @@ class _Builder:
         ]
 
     def _names(self, n: int) -> list[str]:
-        """Random aliases, of as many tokens as asked for."""
+        """Random aliases, of as many tokens as asked for wherever they stand."""
         shape, rng = self.config.aliases, stream(self.seed, "aliases")
         if not shape.tokens:
             words = random_words(n, n_letters=shape.letters, rng=rng, taken=self.taken)
             return [self.writing.spell(word) for word in words]
-        tokenizer = self.config.tokenizer_source.load()
         found: list[str] = []
         for _ in range(MAX_DRAWS_PER_ALIAS):
             words = random_words(n, n_letters=shape.letters, rng=rng, taken=self.taken)
             spelled = [self.writing.spell(word) for word in words]
-            texts = [f" {alias}" for alias in spelled]
-            encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-            for alias, offsets in zip(spelled, encoded["offset_mapping"], strict=True):
-                # A first token that ends at 1 is the space alone, which is none of the alias's.
-                if len(offsets) == shape.tokens and offsets[0][1] > 1:
-                    found.append(alias)
+            # In the orders ATE and AET a definition begins with the bare alias.
+            in_text, at_start = (self._lengths(spelled, before) for before in (" ", ""))
+            lengths = zip(spelled, in_text, at_start, strict=True)
+            found += [alias for alias, *both in lengths if set(both) == {shape.tokens}]
             if len(found) >= n:
                 return found[:n]
         raise InputError(
@@ -165,6 +162,16 @@ class _Builder:
             f"{len(found)} are {shape.tokens} tokens long, {n} are needed; use another "
             "alias_tokens or alias_letters"
         )
+
+    def _lengths(self, aliases: Sequence[str], before: str) -> list[int]:
+        """Tokens of each alias behind some text; 0 where a token of that text is not part of it."""
+        tokenizer = self.config.tokenizer_source.load()
+        texts = [before + alias for alias in aliases]
+        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+        return [
+            len(offsets) if offsets[0][1] > len(before) else 0
+            for offsets in encoded["offset_mapping"]
+        ]
 
     def _tags(self, subsets: list[Subset]) -> list[str | None]:
         """The tag of each alias as it stands in the text; None where it is never defined."""
