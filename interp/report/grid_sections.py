@@ -15,6 +15,8 @@ from training.runs import Run
 
 CONTROL = "QA7_UNSEEN"
 """Aliases that are never defined."""
+PREDICTING = ("prompt_last", "question_last")
+"""Roles that answers are predicted from: in a toy, a prompt ends with its question."""
 
 
 def probes_section(run: Run) -> Html | None:
@@ -55,7 +57,7 @@ def lens_section(run: Run) -> Html | None:
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]
-        role = "question_last" if "question_last" in set(cells["role"]) else cells["role"].iloc[-1]
+        role = next((r for r in PREDICTING if r in set(cells["role"])), cells["role"].iloc[-1])
         words = lens_sentences(rows, cells, compared=compared, role=role, guess=guess)
         result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
         parts.append(
@@ -75,8 +77,7 @@ def lens_section(run: Run) -> Html | None:
 
 def guess_of(run: Run) -> float:
     """What knowing the question alone gives, in nats; see `grid_tables.question_only`."""
-    rows = [[each.row for each in run.tokenized_rows(seed)] for seed in run.seeds]
-    return float(np.mean([question_only(of_seed) for of_seed in rows]))
+    return float(np.mean([question_only(run.tokenized_rows(seed)) for seed in run.seeds]))
 
 
 def _other_checkpoints(summary: pd.DataFrame) -> Html:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import InputError
-from data.rows import Row
+from data.tokens import TokenizedRow
 from interp.addresses import SITE_HOOKS
 from training.runs import Run, read_table
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
@@ -122,15 +122,17 @@ def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> p
     return found.astype({"state": str})
 
 
-def question_only(rows: Sequence[Row]) -> float:
-    """Mean answer log-probability of the best guess that knows the question, but not the alias.
+def question_only(rows: Sequence[TokenizedRow]) -> float:
+    """Mean log-probability of the best guess that knows the question, but not the alias.
 
-    For each question the guess is the distribution of its answers among the questions that were
-    never trained, which no guess beats on average. NaN without such questions.
+    What is guessed is the answer's first token, as the lenses read. For each question the guess is
+    the distribution of those tokens among the questions that were never trained, which no guess
+    beats on average. NaN without such questions.
     """
-    asked = [row for row in rows if row.is_evaluated and row.alias is not None]
-    counts = Counter((row.question, row.rendered.answer) for row in asked)
-    totals = Counter(row.question for row in asked)
+    asked = [each for each in rows if each.row.is_evaluated and each.row.alias is not None]
+    firsts = [(each.row.question, each.input_ids[each.answer_positions[0]]) for each in asked]
+    counts = Counter(firsts)
+    totals = Counter(question for question, _ in firsts)
     if not asked:
         return float("nan")
     shares = [n / totals[question] for (question, _), n in counts.items()]

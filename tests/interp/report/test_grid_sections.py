@@ -102,10 +102,7 @@ def test_rows_of_another_run_are_left_out(copy: Path):
 
 
 def test_the_guess_of_a_run_is_the_mean_over_its_seeds(tiny_run: Run):
-    of_seeds = [
-        question_only([each.row for each in tiny_run.tokenized_rows(seed)])
-        for seed in tiny_run.seeds
-    ]
+    of_seeds = [question_only(tiny_run.tokenized_rows(seed)) for seed in tiny_run.seeds]
 
     assert guess_of(tiny_run) == pytest.approx(sum(of_seeds) / 2)
     assert of_seeds[0] != of_seeds[1]

@@ -2,10 +2,12 @@ import math
 
 import pandas as pd
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from data.errors import InputError
 from data.rows import Row
 from data.statements import QAPair
+from data.tokens import tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Role, Split
 from interp.report.grid_tables import (
     last_checkpoints,
@@ -116,11 +118,25 @@ def question(question: str, answer: str, split: Split = Split.TEST) -> Row:
     )  # fmt: skip
 
 
+def tokenizer_of(rows: list[Row]) -> PreTrainedTokenizerFast:
+    return word_tokenizer(sorted({w for row in rows for w in row.rendered.text.split()}))
+
+
 def test_who_knows_the_question_alone_guesses_by_its_answers_frequencies():
     born = [question("born", answer) for answer in ("rome", "rome", "rome", "paris")]
     died = [question("died", "rome")] * 2
     trained = [question("born", "london", Split.TRAIN)]
 
     expected = (3 * math.log(3 / 4) + math.log(1 / 4)) / 6  # died is known for certain
-    assert question_only(born + died + trained) == pytest.approx(expected)
-    assert math.isnan(question_only(trained))
+    rows = born + died + trained
+    tokenizer = tokenizer_of(rows)
+    assert question_only(tokenize_rows(rows, tokenizer)) == pytest.approx(expected)
+    assert math.isnan(question_only(tokenize_rows(trained, tokenizer)))
+
+
+def test_the_guess_is_of_the_first_token_of_an_answer():
+    rows = [question("born", answer) for answer in ("new york", "new york", "new delhi", "rome")]
+    tokenizer = tokenizer_of(rows)
+
+    expected = (3 * math.log(3 / 4) + math.log(1 / 4)) / 4
+    assert question_only(tokenize_rows(rows, tokenizer)) == pytest.approx(expected)
