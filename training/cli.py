@@ -96,17 +96,18 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     for checked in requests:
         checked.check()
 
+    from training.progress import is_spokesman, show_progress
     from training.runs import Run, write_null_verdict
     from training.tables import summary_text
 
     if any(request.missing_seeds() for request in requests):
-        from training.progress import show_progress
         from training.runner import run_seeds
 
         with show_progress(recipe.name) as progress:
             run_seeds(requests, progress=progress)
-    write_null_verdict(Run.load(folder))
-    print(summary_text(Run.load(folder)))
+    if is_spokesman():
+        write_null_verdict(Run.load(folder))
+        print(summary_text(Run.load(folder)))
     return 0
 
 

@@ -1,5 +1,6 @@
 """How far long work is: a bar with the time left on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,9 +12,17 @@ PLAIN_LINES = 10
 """So many lines over the whole work where nobody watches a bar."""
 
 
+def is_spokesman() -> bool:
+    """Whether this process is the one that says what all of `accelerate launch` have done."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
     """Yields a function to be told of units (steps, say) done and in all; writes to stderr."""
+    if not is_spokesman():
+        yield lambda done, total: None
+        return
     if sys.stderr.isatty():
         with tqdm(desc=label, unit=unit, smoothing=0.05) as bar:
 

@@ -33,3 +33,12 @@ def test_terminal_gets_a_bar(
         show(5, 10)
         show(10, 10)
     assert "10/10" in capsys.readouterr().err
+
+
+def test_of_several_processes_one_speaks(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with show_progress("run") as show:
+        show(100, 100)
+    assert capsys.readouterr().err == ""

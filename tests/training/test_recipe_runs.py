@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,16 +28,29 @@ needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason="the real data is
 find_recipe("cvdb-two-stage")
 
 
-def iml(*arguments: str) -> None:
-    """The command in a process of its own, which has to end well."""
+LAUNCH = [
+    "-m",
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes=2",
+    "--num_machines=1",
+]
+LAUNCH += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
+
+
+def iml(*arguments: str, launcher: Sequence[str] = ()) -> str:
+    """What the command prints in a process of its own, which has to end well."""
+    # ACCELERATE_USE_CPU says nothing to a process that nobody launched.
+    settings = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [sys.executable, "-m", "interp.cli", *arguments],
+        [sys.executable, *launcher, "-m", "interp.cli", *arguments],
         cwd=ROOT,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **settings},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
@@ -52,6 +66,18 @@ def test_smoke_run_ends_within_a_minute_and_has_a_report(name: str, tmp_path: Pa
     assert not metrics["value"].isna().to_numpy().any()
     iml("report", folder)
     assert "<html" in (tmp_path / "run" / "report.html").read_text()[:2000]
+
+
+@pytest.mark.slow
+def test_accelerate_launch_trains_the_same_run_and_one_process_speaks(tmp_path: Path) -> None:
+    tables = []
+    for name, launcher in (("alone", ()), ("launched", LAUNCH)):
+        command = ("run", "cvdb-two-stage", "--smoke", "--out", str(tmp_path / name))
+        assert iml(*command, launcher=launcher).count("exact match, mean") == 1
+        tables.append(Run.load(tmp_path / name).metrics)
+    alone, launched = (table.loc[table["metric"] == "answer_log_prob"] for table in tables)
+    # By how much a sum of gradients in another order moves answers of -20 nats.
+    assert launched["value"].to_numpy() == pytest.approx(alone["value"].to_numpy(), abs=1e-3)
 
 
 def run_on_real_people(model: Path, folder: Path, *settings: str) -> pd.DataFrame:
