@@ -54,7 +54,9 @@ def add_commands(commands: Subparsers) -> None:
     data.add_argument("--json", action="store_true", help="one object a line")
     data.set_defaults(run=show_rows)
 
-    verify = commands.add_parser("verify", help="compare every file of a run with its checksum")
+    verify = commands.add_parser(
+        "verify", help="compare every file of a run or sweep with its checksum"
+    )
     verify.add_argument("folder", type=Path, metavar="DIR")
     verify.set_defaults(run=verify_run)
 
@@ -191,7 +193,7 @@ def show_rows(arguments: argparse.Namespace) -> int:
 
 
 def verify_run(arguments: argparse.Namespace) -> int:
-    """Compares every file with its checksum; the first line of the error names the first fault."""
+    """Compares every file with its checksum."""
     from training.files import MANIFEST, damage
     from training.integrity import run_damage
     from training.runs import Run
@@ -207,6 +209,15 @@ def verify_run(arguments: argparse.Namespace) -> int:
     else:
         run.require_finished()
         problems = run_damage(folder)
+    return tell_damage(folder, problems)
+
+
+def tell_damage(folder: Path, problems: list[str]) -> int:
+    """Says that nothing is damaged in a folder, or what is.
+
+    Raises:
+        DamagedError: something is; the message names the first of it, the rest is printed.
+    """
     if problems:
         for problem in problems[1:]:
             print(problem, file=sys.stdout)

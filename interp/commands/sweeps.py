@@ -1,4 +1,4 @@
-"""The command `sweep`, and what `summary` and `report` do with the folder of a sweep."""
+"""The command `sweep`, and what `summary`, `verify` and `report` do with the folder of a sweep."""
 
 import argparse
 import json
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from training.cli import Subparsers, read_seeds, show_summary
+from training.cli import Subparsers, read_seeds, show_summary, tell_damage, verify_run
 
 if TYPE_CHECKING:
     from interp.sweep_folders import FinishedSweep
 
 
 def add_sweep_commands(commands: Subparsers) -> None:
-    """Enters `sweep` and `report`, and makes `summary` read sweeps too."""
+    """Enters `sweep` and `report`, and makes `summary` and `verify` read sweeps too."""
     sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
     sweep.add_argument("name", metavar="NAME")
     sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
@@ -28,6 +28,7 @@ def add_sweep_commands(commands: Subparsers) -> None:
     report.set_defaults(run=write_report)
 
     commands.choices["summary"].set_defaults(run=show_run_or_sweep)
+    commands.choices["verify"].set_defaults(run=verify_run_or_sweep)
 
 
 def run_named_sweep(arguments: argparse.Namespace) -> int:
@@ -69,6 +70,23 @@ def show_run_or_sweep(arguments: argparse.Namespace) -> int:
     sweep = FinishedSweep.load(arguments.folder)
     print(json.dumps(sweep.to_json(), indent=1) if arguments.json else sweep_text(sweep))
     return 0
+
+
+def verify_run_or_sweep(arguments: argparse.Namespace) -> int:
+    """Compares every file of a run, or of each cell of a sweep, with its checksum."""
+    from interp.sweep_folders import FinishedSweep, is_sweep
+
+    if not is_sweep(arguments.folder):
+        return verify_run(arguments)
+
+    from training.files import damage
+    from training.integrity import run_damage
+
+    folder: Path = arguments.folder
+    runs = FinishedSweep.load(folder).runs
+    return tell_damage(
+        folder, damage(folder) + [each for r in runs for each in run_damage(r.folder)]
+    )
 
 
 def write_report(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -144,6 +145,21 @@ def test_probes_of_all_cells_are_corrected_together(swept: tuple[Path, pd.DataFr
 
 def test_the_manifest_covers_what_lies_at_the_top(swept: tuple[Path, pd.DataFrame]):
     assert damage(swept[0]) == []
+
+
+def test_a_sweep_is_verified_with_its_cells(
+    swept: tuple[Path, pd.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = shutil.copytree(swept[0], tmp_path / "sweep")
+    assert main(["report", str(folder)]) == 0
+    assert main(["verify", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith(f"{folder}: every file matches its checksum\n")
+
+    weights = sorted(folder.glob("cells/*/seed-1001/**/model.safetensors"))[-1]
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert main(["verify", str(folder)]) == 3
+    assert f"{weights} does not match its checksum" in capsys.readouterr().err
 
 
 def test_asking_again_trains_nothing_and_changes_no_table(
