@@ -20,7 +20,8 @@ from data.tokens import PAD, TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import LossPolicy
 from training.config import ModelConfig, StageConfig
 from training.evaluate import EvaluationSet, answer_metrics
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 from training.models import build_model
 
 LONGEST_ANSWER = 4

@@ -27,7 +27,7 @@ from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from interp.gradients.gram import GradientGram, GradientOptions, gradient_gram, gradient_pairs
 from interp.gradients.products import products
-from training.loop import Examples, make_examples
+from training.examples import Examples, make_examples
 
 N_LAYERS, N_WORDS, N_TOKENS, N_QUESTIONS = 6, 2048, 16, 6
 OPTIONS = GradientOptions(policy=LossPolicy.TEXT)

@@ -25,7 +25,7 @@ from data.rows import prompt_row
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from interp.gradients.gram import GradientGram, GradientOptions, gradient_gram
-from training.loop import Examples, make_examples
+from training.examples import Examples, make_examples
 
 T = TypeVar("T")
 N_QUESTIONS = 6

@@ -21,7 +21,8 @@ from transformers import GPTNeoXConfig
 
 from data.vocabulary import Stage
 from training.evaluate import answer_metrics
-from training.pipeline import SeedMaterial, SeedTask, initial_model, stage_trainer
+from training.material import SeedMaterial
+from training.pipeline import SeedTask, initial_model, stage_trainer
 from training.recipes.text import GENERATED, cvdb_two_stage
 
 SHAPES = {

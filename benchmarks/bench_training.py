@@ -17,8 +17,9 @@ from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from data.vocabulary import Split, Stage
-from training.loop import Examples, StageTrainer, make_examples
-from training.pipeline import SeedMaterial
+from training.examples import Examples, make_examples
+from training.loop import StageTrainer
+from training.material import SeedMaterial
 from training.recipes.toys import alias_toy
 
 GATE_STEPS = 20

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from training.loop import Examples, batch_loss
+from training.examples import Examples, batch_loss
 
 
 @dataclass(frozen=True, kw_only=True)

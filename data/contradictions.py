@@ -2,8 +2,19 @@
 
 import random
 from collections.abc import Mapping
+from enum import StrEnum
 
 from data.errors import InputError
+
+
+class Contradiction(StrEnum):
+    """What an inconsistent definition gets wrong."""
+
+    IDENTITY = "identity"
+    """It names another entity, whose answers may coincide: a derangement, as in the paper."""
+    ANSWERS = "answers"
+    """It names another entity that shares as few answers as possible."""
+
 
 _SAME = 1e6  # more than any number of shared answers: nobody is given back to itself
 

@@ -5,18 +5,18 @@ alias there, and nothing of it is known but what the model brings along. Everyth
 stream of its own, so that exchanging tags, say, changes nothing but tags.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
 from data.aliases import TAG_LETTERS, derange, random_words
-from data.contradictions import contradicting
+from data.contradictions import Contradiction, contradicting
 from data.draws import EXCHANGED, check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText
 from data.subset_sizes import split_sizes
+from data.text_aliases import TextAliases
 from data.texts import (
     ATTRIBUTION_QUESTIONS,
     COPULAS,
@@ -33,27 +33,6 @@ from data.worlds.facts import WorldSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-MAX_DRAWS_PER_ALIAS = 200
-"""So often as many random words as aliases are drawn to find some of the length asked for."""
-
-
-class Contradiction(StrEnum):
-    """What an inconsistent definition gets wrong."""
-
-    IDENTITY = "identity"
-    """It names another entity, whose answers may coincide: a derangement, as in the paper."""
-    ANSWERS = "answers"
-    """It names another entity that shares as few answers as possible."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextAliases:
-    """What aliases look like."""
-
-    letters: int
-    tokens: int = 0
-    """Their length in tokens within a text; 0 for whatever the tokenizer makes of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,45 +111,19 @@ class _Builder:
         subsets = [SUBSETS[name] for name, n in self.sizes.items() for _ in range(n)]
         indices = [i for n in self.sizes.values() for i in range(n)]
         tags = self._tags(subsets)
-        names = self._names(len(entities))
+        names = self.config.aliases.draw(
+            len(entities),
+            writing=self.writing,
+            tokenizer_source=self.config.tokenizer_source,
+            rng=stream(self.seed, "aliases"),
+            taken=self.taken,
+        )
         defined_as = self._defined_as(subsets, entities)
         return [
             _Alias(spelled=n, index=i, subset=s, entity=e, defined_as=d, tag=t)
             for n, i, s, e, d, t in zip(
                 names, indices, subsets, entities, defined_as, tags, strict=True
             )
-        ]
-
-    def _names(self, n: int) -> list[str]:
-        """Random aliases, of as many tokens as asked for wherever they stand."""
-        shape, rng = self.config.aliases, stream(self.seed, "aliases")
-        if not shape.tokens:
-            words = random_words(n, n_letters=shape.letters, rng=rng, taken=self.taken)
-            return [self.writing.spell(word) for word in words]
-        found: list[str] = []
-        for _ in range(MAX_DRAWS_PER_ALIAS):
-            words = random_words(n, n_letters=shape.letters, rng=rng, taken=self.taken)
-            spelled = [self.writing.spell(word) for word in words]
-            # In the orders ATE and AET a definition begins with the bare alias.
-            in_text, at_start = (self._lengths(spelled, before) for before in (" ", ""))
-            lengths = zip(spelled, in_text, at_start, strict=True)
-            found += [alias for alias, *both in lengths if set(both) == {shape.tokens}]
-            if len(found) >= n:
-                return found[:n]
-        raise InputError(
-            f"of {MAX_DRAWS_PER_ALIAS * n} random aliases of {shape.letters} letters only "
-            f"{len(found)} are {shape.tokens} tokens long, {n} are needed; use another "
-            "alias_tokens or alias_letters"
-        )
-
-    def _lengths(self, aliases: Sequence[str], before: str) -> list[int]:
-        """Tokens of each alias behind some text; 0 where a token of that text is not part of it."""
-        tokenizer = self.config.tokenizer_source.load()
-        texts = [before + alias for alias in aliases]
-        encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-        return [
-            len(offsets) if offsets[0][1] > len(before) else 0
-            for offsets in encoded["offset_mapping"]
         ]
 
     def _tags(self, subsets: list[Subset]) -> list[str | None]:

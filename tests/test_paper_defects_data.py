@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from data.aliases import derange
-from data.contradictions import contradicting
+from data.contradictions import Contradiction, contradicting
 from data.errors import InputError
 from data.rows import Row
 from data.subset_sizes import split_sizes
-from data.text_iml import Contradiction, TextConfig
+from data.text_iml import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.vocabulary import SUBSETS, Kind, TagKind
 from data.worlds.facts import FactWorld

@@ -23,7 +23,8 @@ from interp.gradients.gram import GradientOptions, gradient_gram
 from training.checkpoints import find_checkpoint, load_model, saved_steps, stage_folder, step_folder
 from training.config import END_OF_STAGE, RunConfig, StageConfig
 from training.evaluate import METRICS, EvaluationSet, answer_metrics, evaluate
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 from training.pipeline import SeedTask, train_seed
 from training.registry import RECIPES, find_recipe
 from training.runs import Run

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
-from training.loop import Examples, make_examples
+from training.examples import Examples, make_examples
 from training.seq2seq import Layout
 
 METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")

@@ -17,7 +17,8 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from training.config import StageConfig
-from training.loop import Examples, StageTrainer
+from training.examples import Examples
+from training.loop import StageTrainer
 from training.models import derive_seed
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
-from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import Stage
 from training.checkpoints import (
     drop_old_states,
@@ -30,13 +29,12 @@ from training.checkpoints import (
 )
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
-from training.evaluate import EvaluationSet, evaluate
+from training.evaluate import evaluate
 from training.files import remove_leftovers, wait_for_lock
-from training.loop import Examples, StageTrainer
+from training.loop import StageTrainer
+from training.material import SeedMaterial
 from training.models import derive_seed
 from training.runs import rows_digest
-from training.schedules import Schedule
-from training.seq2seq import Layout, layout_for
 
 THREADS = 1
 """Of each seed's process: more would change the last bits, and seeds use the cores better."""
@@ -60,43 +58,6 @@ class SeedResult:
     metrics: pd.DataFrame
     data_sha256: str
     """Of the rows that it was trained and tested on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedMaterial:
-    """What every stage of a seed needs."""
-
-    rows: list[TokenizedRow]
-    tokenizer: PreTrainedTokenizerFast
-    evaluation: EvaluationSet
-    schedule: Schedule
-    lay_out: Layout
-
-    @classmethod
-    def build(cls, config: RunConfig, seed: int) -> "SeedMaterial":
-        """Draws and tokenizes the rows of a seed."""
-        drawn = config.data.build(seed)
-        tokenizer = config.data.tokenizer(drawn)
-        rows = tokenize_rows(drawn.rows, tokenizer)
-        lay_out = layout_for(tokenizer, is_encoder_decoder=config.model.is_encoder_decoder)
-        evaluation = EvaluationSet.of_run(
-            rows, trained_questions=config.trained_questions, lay_out=lay_out
-        )
-        return cls(
-            rows=rows,
-            tokenizer=tokenizer,
-            evaluation=evaluation,
-            schedule=config.schedule,
-            lay_out=lay_out,
-        )
-
-    def training_rows(self, stage: Stage) -> list[TokenizedRow]:
-        """What one epoch of a stage shows, once each."""
-        return [row for row in self.rows if self.schedule.stage_of(row.row) is stage]
-
-    def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:
-        """Rows as the run's loss policy lays them out, repeated as in an epoch."""
-        return self.lay_out(rows, config.loss_policy, block_size=config.block_size)
 
 
 def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: None) -> SeedResult:

@@ -17,16 +17,11 @@ from data.errors import InputError
 from data.vocabulary import HELD_OUT, Kind, Stage
 from training.checkpoints import load_model
 from training.evaluate import evaluate
+from training.examples import Examples
 from training.gradient_surgery import SurgeryTrainer
-from training.loop import Examples, StageTrainer
-from training.pipeline import (
-    SeedMaterial,
-    SeedTask,
-    initial_model,
-    one_thread,
-    stage_order_seed,
-    stage_trainer,
-)
+from training.loop import StageTrainer
+from training.material import SeedMaterial
+from training.pipeline import SeedTask, initial_model, one_thread, stage_order_seed, stage_trainer
 from training.runs import Run
 from training.schedules import Schedule
 

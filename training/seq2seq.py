@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.loop import Examples, at_targets, make_examples, n_used_columns
+from training.examples import Examples, at_targets, make_examples, n_used_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def make_seq2seq_examples(
     block_size: int = 0,
     repeat: bool = True,
 ) -> Seq2SeqExamples:
-    """Lays rows out for an encoder-decoder; see `training.loop.make_examples`.
+    """Lays rows out for an encoder-decoder; see `training.examples.make_examples`.
 
     Under `answer` the decoder is trained on the answer's tokens, under `text` also on what follows
     them and an end token, under `all` also on the padding behind that, as in the paper's code.
@@ -109,7 +109,7 @@ class Layout(Protocol):
         block_size: int = 0,
         repeat: bool = True,
     ) -> Examples:
-        """Lays rows out; see `training.loop.make_examples`."""
+        """Lays rows out; see `training.examples.make_examples`."""
         ...
 
 

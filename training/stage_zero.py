@@ -153,7 +153,8 @@ class KnowingModel:
         import torch
 
         from data.tokens import tokenize_rows
-        from training.loop import StageTrainer, make_examples
+        from training.examples import make_examples
+        from training.loop import StageTrainer
         from training.models import derive_seed
         from training.pipeline import one_thread
 

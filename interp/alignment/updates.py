@@ -34,7 +34,7 @@ from interp.seed_summary import summarize_over_seeds
 from interp.transplants.analysis import check_is_view
 from training.checkpoints import load_model
 from training.config import StageConfig
-from training.loop import Examples, batch_loss, make_examples
+from training.examples import Examples, batch_loss, make_examples
 from training.runs import Run
 
 Parameters = list[torch.nn.Parameter]

@@ -25,7 +25,7 @@ from data.errors import InputError
 from interp.gradients.modules import Coverage, CoveredModule, ModuleKind
 from interp.gradients.products import products
 from interp.plain_models import preserved_random_state
-from training.loop import Examples
+from training.examples import Examples
 
 SPARSE_TARGETS = 0.5
 """Below this share of target positions, rows that the loss does not reach are looked for."""

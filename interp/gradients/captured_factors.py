@@ -20,7 +20,7 @@ from interp.gradients.capture import Record, capture, undisturbed
 from interp.gradients.factor_kinds import CrossFactors, EmbeddingFactors, FormedFactors
 from interp.gradients.factors import Factors, LinearFactors, single
 from interp.gradients.modules import Coverage, CoveredModule, ModuleKind
-from training.loop import Examples, batch_loss
+from training.examples import Examples, batch_loss
 
 FORMED = "formed one by one"
 """Component of the parameters without a closed form."""

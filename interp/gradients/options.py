@@ -27,7 +27,7 @@ class GradientOptions:
     policy: LossPolicy
     """Which tokens the loss of an example is the mean over."""
     end_token: int = 0
-    """Ends and pads a text; see `training.loop.make_examples`."""
+    """Ends and pads a text; see `training.examples.make_examples`."""
     block_size: int = 0
     """Length that the policy `all` pads to."""
     split: Split = Split.WHOLE

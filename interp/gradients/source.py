@@ -21,7 +21,7 @@ from interp.gradients.factors import Factors
 from interp.gradients.modules import Coverage, cover
 from interp.gradients.options import GradientOptions
 from interp.gradients.split import components
-from training.loop import Examples, make_examples
+from training.examples import Examples, make_examples
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1 << 11, 1 << 12
 PASS_SHARE = 4

@@ -20,7 +20,7 @@ from data.vocabulary import LossPolicy
 from interp.activations import collect_activations
 from interp.addresses import Site, TokenRole
 from interp.hooked import HookedModel
-from training.loop import make_examples
+from training.examples import make_examples
 from training.models import derive_seed
 
 BATCH_SIZE = 512

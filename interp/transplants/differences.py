@@ -39,7 +39,8 @@ from interp.transplants.analysis import check_is_view
 from interp.transplants.parts import Weights, check_same_shapes, parts_of, weights_of
 from training.checkpoints import load_model
 from training.config import RunConfig
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 from training.models import derive_seed
 from training.pipeline import one_thread
 from training.runs import Run

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from data.contradictions import Contradiction
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.text_iml import Contradiction, TextAliases, TextConfig
+from data.text_aliases import TextAliases
+from data.text_iml import TextConfig
 from data.texts import COPULAS, SOURCES, DefinitionStyle, Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows

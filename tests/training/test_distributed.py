@@ -16,7 +16,8 @@ from data.errors import InputError
 from training.checkpoints import load_model
 from training.config import Decay, ModelConfig, Optimizer, StageConfig
 from training.distributed import Team
-from training.loop import Examples, StageTrainer
+from training.examples import Examples
+from training.loop import StageTrainer
 from training.models import build_model
 
 ROOT = Path(__file__).parents[2]

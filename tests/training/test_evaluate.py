@@ -11,7 +11,8 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Kind, LossPolicy
 from training.config import StageConfig
 from training.evaluate import EvaluationSet, answer_metrics, evaluate
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 
 N_PROMPTS = 2000
 

@@ -6,8 +6,9 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from data.errors import InputError
 from training.config import StageConfig
+from training.examples import Examples, batch_loss
 from training.gradient_surgery import SurgeryTrainer
-from training.loop import Examples, StageTrainer, batch_loss
+from training.loop import StageTrainer
 
 CONFIG = StageConfig(epochs=2, batch_size=4, learning_rate=1e-2, weight_decay=0.1, evaluations=1)
 IS_DEFINITION = torch.tensor([True, False, True, False, False, True, False, False])

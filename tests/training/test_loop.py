@@ -9,7 +9,8 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from training.config import StageConfig
-from training.loop import StageTrainer, batch_loss, make_examples, target_logits
+from training.examples import batch_loss, make_examples, target_logits
+from training.loop import StageTrainer
 
 MakeRow = Callable[..., TokenizedRow]
 END = 1

@@ -13,7 +13,8 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from training.config import Decay, Optimizer, Precision, StageConfig
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 from training.optimizers import learning_rate, make_optimizer
 
 STAGE = StageConfig(epochs=3, batch_size=6, learning_rate=3e-3, weight_decay=0.01, evaluations=1)

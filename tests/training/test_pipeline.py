@@ -10,7 +10,8 @@ from data.errors import InputError
 from training.checkpoints import load_model, load_training_state, saved_steps
 from training.config import RunConfig, checkpoint_steps
 from training.evaluate import evaluate
-from training.pipeline import SeedMaterial, SeedTask, total_steps, train_seed
+from training.material import SeedMaterial
+from training.pipeline import SeedTask, total_steps, train_seed
 from training.runs import Run
 
 MakeConfig = Callable[..., RunConfig]

@@ -11,7 +11,7 @@ from data.rows import prompt_row
 from data.tokenizers import TrainedTokenizer
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy
-from training.loop import Examples
+from training.examples import Examples
 from training.seq2seq import Seq2SeqExamples, layout_for, make_seq2seq_examples
 from training.sources import SourceModel
 

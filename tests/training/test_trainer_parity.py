@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from training.config import Decay, Optimizer, StageConfig
-from training.loop import Examples, StageTrainer, batch_loss, make_examples
+from training.examples import Examples, batch_loss, make_examples
+from training.loop import StageTrainer
 
 N_ROWS, EPOCHS, BATCH = 78, 5, 8  # 10 steps an epoch, the last of 6 rows; 50 in all
 N_STEPS = 50

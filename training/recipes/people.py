@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from data.biographies import BiographyTokenizer, Telling
+from data.contradictions import Contradiction
 from data.subset_sizes import split_by_alpha
-from data.text_iml import Contradiction, TextAliases, TextConfig
+from data.text_aliases import TextAliases
+from data.text_iml import TextConfig
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.people import PeopleSource

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from data.contradictions import Contradiction
 from data.errors import InputError
 from data.subset_sizes import split_by_alpha
-from data.text_iml import Contradiction, TextAliases, TextConfig
+from data.text_aliases import TextAliases
+from data.text_iml import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.tokenizers import FolderTokenizer, TokenizerSource, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder

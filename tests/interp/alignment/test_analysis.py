@@ -28,8 +28,8 @@ from interp.grids import Analysis, Measured, run_grid
 from interp.hooked import HookedModel, load_hooked
 from interp.selection import GridSelection
 from interp.sites import choose_sites
+from training.examples import batch_loss, make_examples
 from training.files import write_manifest
-from training.loop import batch_loss, make_examples
 from training.runs import Run
 
 MakeRows = Callable[..., list[TokenizedRow]]

@@ -13,7 +13,8 @@ from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.updates import OPTIMIZERS, UpdateAnalysis, measure_updates
 from interp.grids import Analysis
 from training.checkpoints import load_model
-from training.loop import StageTrainer, batch_loss, make_examples
+from training.examples import batch_loss, make_examples
+from training.loop import StageTrainer
 from training.runs import Run
 
 SEED = 1000

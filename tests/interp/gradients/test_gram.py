@@ -20,7 +20,7 @@ from interp.gradients.gram import (
     gradient_statistics,
     token_gram,
 )
-from training.loop import make_examples
+from training.examples import make_examples
 
 MakeModel = Callable[[str], PreTrainedModel]
 ARCHITECTURES = ["neox", "neox-sequential", "gpt2", "gpt-neo", "llama"]

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from data.vocabulary import LossPolicy
 from interp.gradients.gram import GradientGram, GradientOptions, gradient_pairs
-from training.loop import Examples, batch_loss, make_examples
+from training.examples import Examples, batch_loss, make_examples
 
 MakeModel = Callable[[str], PreTrainedModel]
 OPTIONS = GradientOptions(policy=LossPolicy.TEXT, end_token=1)

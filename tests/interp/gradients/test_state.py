@@ -18,7 +18,8 @@ from interp.gradients.gram import (
     token_gram,
 )
 from training.config import StageConfig
-from training.loop import StageTrainer, make_examples
+from training.examples import make_examples
+from training.loop import StageTrainer
 
 MakeModel = Callable[[str], PreTrainedModel]
 OPTIONS = GradientOptions(policy=LossPolicy.ANSWER)

@@ -1,0 +1,134 @@
+"""Tokens of training rows laid out for a decoder, which of them are trained, and their loss."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import LossPolicy
+from training.distributed import is_sharded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Right-padded token ids, and which of them the loss predicts."""
+
+    tokens: Int[Tensor, "example pos"]
+    targets: Bool[Tensor, "example pos"]
+    """True where the token is predicted from those before it."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> Int[Tensor, " example"]:
+        """Tokens of each example up to its last target; 0 without one."""
+        places = torch.arange(1, self.targets.shape[1] + 1, device=self.targets.device)
+        return (self.targets * places).amax(1)
+
+    def take(self, rows: Int[Tensor, " row"]) -> "Examples":
+        """The examples in these places."""
+        return replace(self, **{name: tensor[rows] for name, tensor in vars(self).items()})
+
+    def to(self, device: torch.device) -> "Examples":
+        """The same on a device."""
+        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+    def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
+        """Logits from which the targets are predicted, in row-major order of the targets."""
+        return target_logits(model, self.tokens, self.targets)
+
+
+def make_examples(
+    rows: Sequence[TokenizedRow],
+    policy: LossPolicy,
+    *,
+    end_token: int = 0,
+    block_size: int = 0,
+    repeat: bool = True,
+) -> Examples:
+    """Lays rows out for training or evaluation under a loss policy.
+
+    Args:
+        rows: What to lay out.
+        policy: Which tokens are targets.
+        end_token: Ends a text and pads it, as in the paper's code, so that `all` can train on it;
+            under `answer` it is only padding, which nothing reads.
+        block_size: Length that `all` pads to; the other policies pad to the longest row.
+        repeat: Whether rows count as often as they repeat in an epoch.
+
+    Raises:
+        InputError: under `all`, a row and its end token are longer than the block.
+    """
+    repeated = [row for row in rows for _ in range(row.row.repeats if repeat else 1)]
+    with_end = policy is not LossPolicy.ANSWER
+    longest = max(len(row.input_ids) for row in repeated) + with_end
+    if policy is LossPolicy.ALL:
+        if longest > block_size:
+            raise InputError(
+                f"a row has {longest} tokens with its end token, block_size is {block_size}; "
+                f"use block_size={longest} or more"
+            )
+        longest = block_size
+    tokens = torch.full((len(repeated), longest), end_token)
+    targets = torch.zeros(len(repeated), longest, dtype=torch.bool)
+    for i, row in enumerate(repeated):
+        n = len(row.input_ids)
+        tokens[i, :n] = torch.tensor(row.input_ids)
+        match policy:
+            case LossPolicy.ANSWER:
+                targets[i, list(row.answer_positions)] = True
+            case LossPolicy.TEXT:
+                targets[i, 1 : n + 1] = True
+            case LossPolicy.ALL:
+                targets[i, 1:] = True
+    return Examples(tokens=tokens, targets=targets)
+
+
+def target_logits(
+    model: PreTrainedModel, tokens: Int[Tensor, "example pos"], targets: Bool[Tensor, "example pos"]
+) -> Float[Tensor, "target d_vocab"]:
+    """Logits from which the target tokens are predicted, in row-major order of the targets.
+
+    Only those positions are unembedded, and columns behind the last of them are not run at all. No
+    attention mask is needed: padding stands on the right, where causal attention never looks.
+    """
+    used = n_used_columns(targets)
+    if is_sharded(model):
+        # A shard gathers its weights in the forward pass of the whole model only.
+        return at_targets(model(input_ids=tokens[:, :used], use_cache=False).logits, targets)
+    hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
+    unembed = model.get_output_embeddings()
+    assert unembed is not None
+    return unembed(at_targets(hidden, targets))
+
+
+def n_used_columns(targets: Bool[Tensor, "example pos"]) -> int:
+    """Columns that the last target is predicted from; 1 without any target."""
+    columns = targets.any(0).nonzero()
+    return int(columns.max()) if len(columns) else 1
+
+
+def at_targets(
+    values: Float[Tensor, "example used feature"], targets: Bool[Tensor, "example pos"]
+) -> Float[Tensor, "target feature"]:
+    """The values from which the targets are predicted, in row-major order of the targets."""
+    where = targets[:, 1 : values.shape[1] + 1].flatten().nonzero().squeeze(1)
+    return values.flatten(0, 1).index_select(0, where)
+
+
+def batch_loss(model: PreTrainedModel, examples: Examples) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the target tokens of a batch, in nats a token; 0 without any.
+
+    It is computed in the weights' own precision, whatever the logits were computed in.
+    """
+    logits = examples.logits(model).to(model.dtype)
+    answers = examples.tokens[examples.targets]
+    return functional.cross_entropy(logits, answers, reduction="sum") / max(len(answers), 1)
