@@ -3,11 +3,15 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data.aliases import random_words
 from data.errors import InputError
 from data.texts import Writing
 from data.tokenizers import TokenizerSource
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 MAX_DRAWS_PER_ALIAS = 200
 """So often as many random words as aliases are drawn to find some of the length asked for."""
@@ -35,14 +39,15 @@ class TextAliases:
         Raises:
             InputError: there are not so many, or hardly any of the length asked for.
         """
+        tokenizer = tokenizer_source.load() if self.tokens else None
         found: list[str] = []
         for _ in range(MAX_DRAWS_PER_ALIAS if self.tokens else 1):
             words = random_words(n, n_letters=self.letters, rng=rng, taken=taken)
             spelled = [writing.spell(word) for word in words]
-            if not self.tokens:
+            if tokenizer is None:
                 return spelled
             # In the orders ATE and AET a definition begins with the bare alias.
-            both = (_lengths(spelled, before, tokenizer_source) for before in (" ", ""))
+            both = (_lengths(spelled, before, tokenizer) for before in (" ", ""))
             lengths = zip(spelled, *both, strict=True)
             found += [alias for alias, *each in lengths if set(each) == {self.tokens}]
             if len(found) >= n:
@@ -54,10 +59,12 @@ class TextAliases:
         )
 
 
-def _lengths(aliases: Sequence[str], before: str, source: TokenizerSource) -> list[int]:
+def _lengths(
+    aliases: Sequence[str], before: str, tokenizer: "PreTrainedTokenizerFast"
+) -> list[int]:
     """Tokens of each alias behind some text; 0 where a token of that text is not part of it."""
     texts = [before + alias for alias in aliases]
-    encoded = source.load()(texts, add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     return [
         len(offsets) if offsets[0][1] > len(before) else 0 for offsets in encoded["offset_mapping"]
     ]
