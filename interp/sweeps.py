@@ -6,7 +6,6 @@ A sweep's folder holds one run folder for each cell, `cells/<run_id>/`. At its t
 cells are corrected together. Asking again finishes what is missing.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +15,7 @@ from interp.selection import GridSelection
 from interp.sweep_folders import SWEEP_FILE, sweep_info
 from interp.sweep_plans import Sweep
 from training.files import require_writable, write_json, write_manifest, write_table
+from training.progress import Show, show_nothing
 from training.runner import run_seeds
 from training.runs import Run, read_table
 
@@ -27,7 +27,7 @@ def run_sweep(
     *,
     smoke: bool = False,
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    show: Show = show_nothing,
 ) -> pd.DataFrame:
     """Trains what is missing, runs every analysis, joins the tables; returns `cells.parquet`.
 
@@ -37,14 +37,16 @@ def run_sweep(
         seeds: Stage-1 seeds of every cell.
         smoke: Tiny cells, whose numbers mean nothing.
         workers: Processes; as many as cores unless given.
-        progress: Told of training steps done, and of all there are.
+        show: Tells of training steps, then of the checkpoints of each analysis.
     """
     require_writable(folder)
     requests = sweep.requests(folder, seeds, smoke=smoke)
-    runs = run_seeds(requests, workers=workers, progress=progress)
+    with show(sweep.name) as progress:
+        runs = run_seeds(requests, workers=workers, progress=progress)
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
     for analysis in sweep.analyses():
-        run_grid(analysis, selection, workers=workers)
+        with show(analysis.name, unit="checkpoint") as progress:
+            run_grid(analysis, selection, workers=workers, progress=progress)
     cells = _join(runs, folder)
     write_json(folder / SWEEP_FILE, sweep_info(sweep, runs, smoke=smoke))
     write_manifest(folder)

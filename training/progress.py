@@ -4,7 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
@@ -15,6 +16,23 @@ PLAIN_LINES = 10
 def is_spokesman() -> bool:
     """Whether this process is the one that says what all of `accelerate launch` have done."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@runtime_checkable
+class Show(Protocol):
+    """What long work of several parts is told by: `show_progress`, or `show_nothing`."""
+
+    def __call__(
+        self, label: str, *, unit: str = "step"
+    ) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Yields a function to be told of units done and in all."""
+        ...
+
+
+@contextmanager
+def show_nothing(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
+    """Tells nobody."""
+    yield lambda done, total: None
 
 
 @contextmanager

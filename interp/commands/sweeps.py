@@ -48,15 +48,14 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
     from interp.sweeps import run_sweep
     from training.progress import show_progress
 
-    with show_progress(sweep.name) as progress:
-        run_sweep(
-            sweep,
-            folder,
-            seeds,
-            smoke=arguments.smoke,
-            workers=arguments.workers,
-            progress=progress,
-        )
+    run_sweep(
+        sweep,
+        folder,
+        seeds,
+        smoke=arguments.smoke,
+        workers=arguments.workers,
+        show=show_progress,
+    )
     print(sweep_text(FinishedSweep.load(folder)))
     return 0
 

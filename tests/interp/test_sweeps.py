@@ -1,6 +1,7 @@
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -167,18 +168,17 @@ def test_asking_again_trains_nothing_and_changes_no_table(
 ):
     folder, _ = swept
     before = tree_hash(folder)
-    steps: list[int] = []
-    run_sweep(
-        SWEEP,
-        folder,
-        (1000, 1001),
-        smoke=True,
-        workers=1,
-        progress=lambda done, total: steps.append(done),
-    )
+    told: list[tuple[str, str, int]] = []
+
+    @contextmanager
+    def show(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
+        yield lambda done, total: told.append((label, unit, done))
+
+    run_sweep(SWEEP, folder, (1000, 1001), smoke=True, workers=1, show=show)
 
     assert tree_hash(folder) == before
-    assert sum(steps) == 0
+    assert [each for each in told if each[1] == "step" and each[2]] == []
+    assert {label for label, unit, _ in told if unit == "checkpoint"} == {"probes", "lens"}
 
 
 def test_a_sweep_into_a_file_is_refused(tmp_path: Path):
