@@ -124,6 +124,19 @@ SWEEPS: dict[str, Sweep] = {
             stage=2,
         ),
         Sweep(
+            name="set-inclusion-questions",
+            question="With more questions of a variable, do its definitions still matter?",
+            figures=("22",),
+            varies="questions",
+            claims=("T2",),
+            cells=tuple(
+                Cell(recipe="set-inclusion-small", arguments={"questions": n})
+                for n in (2, 4, 8, 16)
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
             name="toy-batch-size",
             question="Is the gap smaller with larger batches, up to full ones, at as many epochs?",
             figures=("4c",),
