@@ -1,11 +1,10 @@
 """The report's sections about training: each a function from a run to HTML."""
 
-import math
-
 import plotly.graph_objects as go
 
 from data.rows import Row
 from data.vocabulary import SUBSETS, Kind, Split
+from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.wording import (
@@ -96,7 +95,7 @@ def curves_section(run: Run) -> Html:
     """Learning curves of the run and of its null twin, side by side at one scale."""
     twin = finished_null(run)
     shown = {"run": run} | ({} if twin is None else {"null twin": twin})
-    panels = ""
+    panels, chance = "", guessing(run)
     for metric in HEADLINE_METRICS:
         limits = _shared_limits(list(shown.values()), metric)
         for name, each in shown.items():
@@ -104,15 +103,14 @@ def curves_section(run: Run) -> Html:
                 each.metrics,
                 metric,
                 title=f"{UNITS[metric]}, {name}",
-                chance=guessing(run, metric),
+                chance=chance.get(metric),
                 y_range=limits,
             )
             panels += figure_html(figure, f"curves-{metric}-{name.replace(' ', '-')}")
     notes = (
         "Every subset is asked at all times, also before its definitions are trained. Bands are "
-        "95% t intervals over seeds, cut off at the figure's edge. Guessing means to answer one of "
-        "the values of the attribute at random. A click on a name in the legend hides it, two "
-        "clicks show it alone."
+        f"95% t intervals over seeds, cut off at the figure's edge. {guessing_words(run)} A click "
+        "on a name in the legend hides it, two clicks show it alone."
     )
     return Html(f'<h2>Curves</h2>\n<div class="panels">{panels}</div>{note_html(notes)}')
 
@@ -207,14 +205,6 @@ def figure_html(figure: go.Figure, name: str) -> Html:
 def note_html(text: str) -> Html:
     """What a reader must know to read a table or figure."""
     return Html(f'<p class="note">{as_html(text)}</p>')
-
-
-def guessing(run: Run, metric: str) -> float | None:
-    """What a uniform guess among an attribute's values scores, in recipes that have values."""
-    n_values = run.config.parameters.get("values")
-    if not isinstance(n_values, int):
-        return None
-    return 1 / n_values if metric == "exact_match" else -math.log(n_values)
 
 
 def _shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from data.vocabulary import SUBSETS
 from interp.report.claims_section import claims_html
+from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
-from interp.report.sections import figure_html, guessing, note_html
+from interp.report.sections import figure_html, note_html
 from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
 from interp.report.wording import (
     POLICIES,
@@ -104,7 +105,7 @@ def _side(gap: dict[str, Any]) -> str:
 def levels_section(sweep: FinishedSweep) -> Html:
     """Exact match of every subset in every cell: figure, and a table for each part of the data."""
     levels = sweep.levels()
-    chance = guessing(sweep.runs[0], "exact_match")
+    chance = guessing(sweep.runs[0]).get("exact_match")
     figure = figure_html(plot_levels(levels, sweep.varies, chance=chance), "levels")
     tables = ""
     for part, rows in levels.groupby("part"):
@@ -116,7 +117,7 @@ def levels_section(sweep: FinishedSweep) -> Html:
         "apart. n is the number of questions a seed; the interval is over seeds."
     )
     if chance is not None:
-        notes += f" A uniform guess among the values of an attribute scores {chance:.2f}."
+        notes += f" {guessing_words(sweep.runs[0])} It scores {chance:.2f}."
     if not any(NAME in set(run.metrics["question"]) for run in sweep.runs):
         notes += (
             " The paper's Figure 4 asks for the name of the entity; these runs have no such "

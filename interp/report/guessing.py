@@ -1,0 +1,55 @@
+"""What guessing scores: the level that exact match and log-probability are held against."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from data.rows import Row
+from data.vocabulary import Family, Kind, Split
+from training.runs import Run
+
+
+def guessing(run: Run) -> dict[str, float]:
+    """By headline metric what a guess scores that knows the question, but not the alias.
+
+    In a toy all values of an attribute are as likely, and the guess is uniform. Elsewhere it is the
+    best one: for exact match the commonest answer to each question, for log-probability (nats) the
+    distribution of its answers, among the held-out questions of the run's first seed. Empty if
+    there are none.
+    """
+    n_values = run.config.parameters.get("values")
+    if isinstance(n_values, int):
+        return {"exact_match": 1 / n_values, "answer_log_prob": -math.log(n_values)}
+    return best_guess(run.config.data.build(run.seeds[0]).rows)
+
+
+def best_guess(rows: Sequence[Row]) -> dict[str, float]:
+    """The best guess among rows' held-out questions about aliases; see `guessing`."""
+    asked = [
+        (row.question, row.rendered.answer)
+        for row in rows
+        if row.kind is Kind.QA
+        and row.family is Family.ATTRIBUTE
+        and row.split is Split.TEST
+        and row.alias is not None
+    ]
+    if not asked:
+        return {}
+    totals, commonest, log_prob = Counter(question for question, _ in asked), Counter(), 0.0
+    for (question, _), n in Counter(asked).items():
+        commonest[question] = max(commonest[question], n)
+        log_prob += n * math.log(n / totals[question])
+    return {
+        "exact_match": commonest.total() / len(asked),
+        "answer_log_prob": log_prob / len(asked),
+    }
+
+
+def guessing_words(run: Run) -> str:
+    """What a report says that guessing means."""
+    if "values" in run.config.parameters:
+        return "Guessing means to answer one of the values of the attribute at random."
+    return (
+        "Guessing means to know the question, but not the alias: the commonest answer to each "
+        "question, or in nats the distribution of its answers (held-out questions of one seed)."
+    )
