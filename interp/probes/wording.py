@@ -71,7 +71,7 @@ def planted_words(planted: pd.DataFrame) -> str:
     low, *_, high = sorted([cell["accuracy"] for cell in cells] * 2)
     accuracy, verdict = f"{low:.2f} to {high:.2f}", f"found in {sum(found)} of {len(found)} runs"
     if len(cells) == 1:
-        accuracy, verdict = _accuracy(cells[0]), "found" if found[0] else "not found"
+        accuracy, verdict = accuracy_text(cells[0]), "found" if found[0] else "not found"
         verdict += f" (corrected p = {cells[0]['p_corrected']:.2g})"
     return (
         f"Positive control: a label planted with Bayes accuracy {PLANTED_ACCURACY:g} in "
@@ -113,8 +113,8 @@ def reading_words(cell: Mapping[str, Any]) -> str:
     """Where a cell is, and its accuracy beside the null."""
     return (
         f"{cell['site']}.{cell['layer']} at {cell['role']} ({cell['probe']}), reads "
-        f"{_accuracy(cell)} of unseen aliases, with permuted labels {cell['null_accuracy']:.2f} "
-        f"(corrected p = {cell['p_corrected']:.2g})"
+        f"{accuracy_text(cell)} of unseen aliases, with permuted labels "
+        f"{cell['null_accuracy']:.2f} (corrected p = {cell['p_corrected']:.2g})"
     )
 
 
@@ -131,8 +131,8 @@ def is_found(cell: Mapping[str, Any]) -> bool:
     return bool(cell["p_corrected"] <= ALPHA and cell["accuracy"] > cell["null_accuracy"])
 
 
-def _accuracy(cell: Mapping[str, Any]) -> str:
-    """Accuracy with its interval, where there is one."""
+def accuracy_text(cell: Mapping[str, Any]) -> str:
+    """The accuracy of a cell with its interval, where there is one."""
     if pd.isna(cell["ci_low"]):
         return f"{cell['accuracy']:.2f}"
     return f"{cell['accuracy']:.2f} [{cell['ci_low']:.2f}, {cell['ci_high']:.2f}]"

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 
 from data.vocabulary import SUBSETS
+from interp.probes.targets import Target
+from interp.probes.wording import accuracy_text, is_found
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
@@ -24,9 +26,11 @@ from interp.report.wording import (
 from interp.sweep_folders import GAP_WORDS, FinishedSweep
 from training.claims.per_seed import NAME
 from training.files import write_bytes, write_manifest
-from training.runs import Run
+from training.runs import Run, read_table
 from training.summary import HEADLINE_METRICS
 from training.tables import UNITS
+
+PROBES_FILE = "probes_summary.parquet"
 
 
 def build_sweep_report(sweep: FinishedSweep) -> Path:
@@ -43,6 +47,7 @@ def sweep_html(sweep: FinishedSweep) -> Html:
         overview_section(sweep),
         levels_section(sweep),
         gaps_section(sweep),
+        readable_section(sweep),
         claims_html(sweep.verdicts),
         settings_section(sweep),
     ]
@@ -171,6 +176,41 @@ def gaps_section(sweep: FinishedSweep) -> Html:
         "corrected for the number of cells. The run is the folder of the cell below cells/."
     )
     return Html(f"<h2>The IML gap</h2>\n{figure}{table}{note_html(notes)}")
+
+
+def readable_section(sweep: FinishedSweep) -> Html | None:
+    """Of every cell and probed target the best place at each role, where the sweep has probes."""
+    path = sweep.folder / PROBES_FILE
+    if not path.is_file():
+        return None
+    probes = read_table(path)
+    probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != Target.PLANTED_TAG)]
+    roles = list(dict.fromkeys(probes["role"]))
+    head = [*_names(sweep), "target", *(f"at {role}: best place" for role in roles)]
+    body = []
+    for run in sweep.runs:
+        of_run = probes.loc[probes["run_id"] == run.config.run_id]
+        for target in dict.fromkeys(of_run["target"]):
+            cells = of_run.loc[of_run["target"] == target]
+            at_roles = (cells.loc[cells["role"] == role] for role in roles)
+            texts = [_best_place(cells) if len(cells) else "–" for cells in at_roles]
+            body.append([*_settings(sweep, run), target, *texts])
+    least = probes["min_detectable"].to_numpy()
+    notes = (
+        f"Logistic probes at the end of Stage {probes['stage'].iloc[0]}: share right of aliases "
+        "that the probe never saw (chance .5 of two classes), mean and 95% interval over seeds, at "
+        "the state where it is highest; the best of several is high by selection, so bold is what "
+        "survives correction over all cells of the sweep (p <= .05). A design like this finds a "
+        f"Bayes accuracy of {least.min():.2f} to {least.max():.2f} nine times in ten."
+    )
+    return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{note_html(notes)}")
+
+
+def _best_place(cells: pd.DataFrame) -> Html:
+    """The cell of highest accuracy, bold if it survives correction."""
+    best = cells.loc[cells["accuracy"].idxmax()].to_dict()
+    text = as_html(f"{accuracy_text(best)} {best['site']}.{best['layer']}")
+    return Html(f"<b>{text}</b>") if is_found(best) else text
 
 
 def settings_section(sweep: FinishedSweep) -> Html:

@@ -12,6 +12,7 @@ from interp.cli import main
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.targets import Target
+from interp.report.sweep_page import readable_section
 from interp.sweep_folders import FinishedSweep
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps import run_sweep
@@ -20,7 +21,7 @@ from training.claims.verdicts import claims_of_group
 from training.config import Value
 from training.files import damage
 from training.registry import find_recipe
-from training.runs import Run
+from training.runs import Run, read_table
 
 TreeHash = Callable[[Path], dict[str, str]]
 
@@ -107,6 +108,33 @@ def test_a_sweep_says_what_it_is_and_its_page_reads_the_same_gaps(
         assert rows["setting"].tolist() == cells["word_order"].tolist()
         assert rows["mean"].tolist() == cells[f"{prefix}_mean"].tolist()
         assert rows["ci_low"].tolist() == cells[f"{prefix}_ci_low"].tolist()
+
+
+def test_its_page_shows_where_each_target_is_best_read(swept: tuple[Path, pd.DataFrame]):
+    sweep = FinishedSweep.load(swept[0])
+    section = readable_section(sweep)
+    assert section is not None
+    probes = read_table(swept[0] / "probes_summary.parquet")
+    probes = probes.loc[probes["probe"] == "logistic"]
+    for run in sweep.runs:
+        cells = probes.loc[
+            (probes["run_id"] == run.config.run_id)
+            & (probes["target"] == "tag")
+            & (probes["role"] == "alias_last")
+        ]
+        best = cells.loc[cells["accuracy"].idxmax()]
+        assert f"{best['accuracy']:.2f} [" in section
+        assert f"] {best['site']}.{best['layer']}<" in section
+    assert "planted" not in section
+    assert "<b>" not in section  # p of two seeds is .5 at least
+
+
+def test_a_sweep_without_probes_has_no_such_section(
+    swept: tuple[Path, pd.DataFrame], tmp_path: Path
+):
+    folder = shutil.copytree(swept[0], tmp_path / "sweep")
+    (folder / "probes_summary.parquet").unlink()
+    assert readable_section(FinishedSweep.load(folder)) is None
 
 
 def test_the_command_prints_gaps_and_claims_at_its_end(
