@@ -42,6 +42,7 @@ from interp.transplants.analysis import TransplantAnalysis
 from training.checkpoints import load_model
 from training.registry import find_recipe
 from training.requests import RunRequest
+from training.retraining import Retraining
 from training.runner import run_seeds
 from training.runs import Run
 
@@ -251,8 +252,10 @@ def three_stage_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ("command", "table"),
     [
         (("attention", "--stage", "3"), "attention"),
-        (("lens", "--stage", "3"), "lens"),
-        (("transplant", "--stage", "3", "--differences"), "transplants"),
+        pytest.param(("lens", "--stage", "3"), "lens", marks=pytest.mark.slow),
+        pytest.param(
+            ("transplant", "--stage", "3", "--differences"), "transplants", marks=pytest.mark.slow
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -273,8 +276,6 @@ def test_a_stage_that_the_run_lacks_is_bad_input(text_run: Run, capsys: pytest.C
     assert "has no stage 3; choose 1 or 2" in capsys.readouterr().err
 
 
-def test_only_a_two_stage_run_is_trained_again(
-    three_stage_run: Run, capsys: pytest.CaptureFixture[str]
-):
-    assert main(["align", str(three_stage_run.folder), "--test", "branches"]) == 2
-    assert "is a three-stage run" in capsys.readouterr().err
+def test_only_a_two_stage_run_is_trained_again(three_stage_run: Run):
+    with pytest.raises(InputError, match="is a three-stage run .*; choose a two-stage one"):
+        Retraining(run=three_stage_run, seed=SEED)

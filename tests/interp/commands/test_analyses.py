@@ -115,7 +115,7 @@ def test_several_runs_are_told_apart_by_folder(run: Path, tmp_path: Path, capsys
         (["--role", "alias"], "no role 'alias'; choose one of tag"),
         (["--role", "tag"], "has no tag; choose other rows or another role"),
         (["--role", "entity_last"], "has no entity_last; choose other rows"),
-        (["--stage", "3"], "invalid choice: 3"),
+        (["--stage", "4"], "invalid choice: 4"),
     ],
 )
 @pytest.mark.parametrize("command", ["probe", "lens"])

@@ -132,6 +132,7 @@ def test_too_few_seeds_detect_nothing():
     assert math.isnan(min_detectable(n_aliases=100, width=4, n_seeds=5, n_cells=1))
 
 
+@pytest.mark.slow
 def test_more_aliases_and_more_seeds_detect_more_and_more_cells_less():
     def detectable(n_aliases: int = 60, n_seeds: int = 8, n_cells: int = 8) -> float:
         return min_detectable(n_aliases=n_aliases, width=4, n_seeds=n_seeds, n_cells=n_cells)
