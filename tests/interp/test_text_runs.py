@@ -277,5 +277,5 @@ def test_a_stage_that_the_run_lacks_is_bad_input(text_run: Run, capsys: pytest.C
 
 
 def test_only_a_two_stage_run_is_trained_again(three_stage_run: Run):
-    with pytest.raises(InputError, match="is a three-stage run .*; choose a two-stage one"):
+    with pytest.raises(InputError, match=r"is a three-stage run .*; choose a two-stage one"):
         Retraining(run=three_stage_run, seed=SEED)
