@@ -21,13 +21,13 @@ Results = Callable[[Path], dict[str, str]]
 ROOT = Path(__file__).parents[2]
 
 # Imports torch once and then forks for each command, which saves seconds a command. A child runs
-# the real command line on one core. It can be sent a signal, after so many seconds or once a path
-# exists, or be killed just before its n-th change in the run folder.
+# the real command line on one core. It can be sent a signal, after so many seconds or just before
+# its n-th change in the run folder.
 SERVER = """
 import json, os, signal, sys, time
 import interp.cli, training.runner
 
-def die_at(left, folder):
+def die_at(left, folder, number):
     def hook(event, arguments):
         nonlocal left
         if event not in ("os.rename", "os.remove", "os.mkdir"):
@@ -36,7 +36,7 @@ def die_at(left, folder):
         if path.startswith(folder) and os.path.exists(path) == (event != "os.mkdir"):
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
     sys.addaudithook(hook)
 
 for line in sys.stdin:
@@ -49,15 +49,14 @@ for line in sys.stdin:
         os.dup2(out, 1)
         os.dup2(out, 2)
         if request["die_at"]:
-            die_at(request["die_at"], request["folder"])
+            number = request["signal"] or signal.SIGKILL
+            die_at(request["die_at"], request["folder"], number)
         code = interp.cli.main(request["arguments"])
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    if request["signal"]:
-        end = time.monotonic() + request["after"]
-        while time.monotonic() < end and not os.path.exists(request["when"]):
-            time.sleep(0.002)
+    if request["signal"] and not request["die_at"]:
+        time.sleep(request["after"])
         os.kill(child, request["signal"])  # not waited for yet, so the number is still its own
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -84,18 +83,16 @@ class Commands:
         *,
         die_at: int = 0,
         number: int = 0,
-        after: float = 60,
-        when: Path | None = None,
+        after: float = 0,
     ) -> int:
         """The exit code of `iml run ARGUMENTS --out FOLDER`; negative, the signal that killed it.
 
         Args:
             arguments: What to run.
             folder: Where.
-            die_at: Kill it before this change on disk.
+            die_at: Send the signal, by default to kill, just before this change on disk.
             number: Signal to send.
-            after: Seconds after which to send it.
-            when: Path whose existence makes it be sent earlier.
+            after: Seconds after which to send it where no change is named.
         """
         assert self.server.stdin is not None
         assert self.server.stdout is not None
@@ -106,7 +103,6 @@ class Commands:
             "die_at": die_at,
             "signal": number,
             "after": after,
-            "when": str(when),
         }
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
@@ -216,7 +212,8 @@ def test_signal_ends_a_run_in_one_line_and_it_can_be_resumed(
 ) -> None:
     folder = tmp_path / "run"
     first = folder / "seed-1000" / "stage-1" / "step-0"
-    assert commands.run(command, folder, number=number, when=first) == code
+    assert commands.run(command, folder, die_at=20, number=number) == code
+    assert first.is_dir()
     errors = [line for line in commands.log.read_text().splitlines() if "steps, " not in line]
     assert errors == [f"error: {word}; repeat the command to go on"]
     assert not [path for path in folder.rglob(".*") if path.name != ".lock"]
