@@ -39,7 +39,8 @@ def show_nothing(label: str, *, unit: str = "step") -> Iterator[Callable[[int, i
 def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
     """Yields a function to be told of units (steps, say) done and in all; writes to stderr."""
     if not is_spokesman():
-        yield lambda done, total: None
+        with show_nothing(label, unit=unit) as silent:
+            yield silent
         return
     if sys.stderr.isatty():
         with tqdm(desc=label, unit=unit, smoothing=0.05) as bar:

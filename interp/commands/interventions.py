@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import InputError
 from data.pairs import PairKind
-from data.vocabulary import SUBSETS, Role, Stage
+from data.vocabulary import SUBSETS, Role
 from interp.addresses import HEAD_SITES
 from interp.commands.analyses import (
     STAGES,
@@ -20,10 +20,10 @@ from interp.commands.analyses import (
 )
 from training.cli import Subparsers
 
-TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 if TYPE_CHECKING:
     from interp.selection import GridSelection
 
+TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -75,7 +75,9 @@ def add_intervention_commands(commands: Subparsers) -> None:
     )
     transplant.add_argument("--donor-step", type=int, metavar="N", help="default the stage's last")
     transplant.add_argument(
-        "--differences", action="store_true", help="also what Stage 2 changed, module by module"
+        "--differences",
+        action="store_true",
+        help="also what the last stage changed, module by module",
     )
     transplant.set_defaults(run=run_transplants)
 
@@ -177,6 +179,10 @@ def run_transplants(arguments: argparse.Namespace) -> int:
     if len(arguments.folders) > 1:
         raise InputError("transplants are of one run; name one DIR, and the donor with --donor")
     selection = selection_of(arguments)
+    branches_at = selection.runs[0].config.schedule.branches_at
+    if arguments.differences and arguments.stage != branches_at:
+        has = f"add --stage {branches_at}" if branches_at else f"{arguments.folders[0]} has one"
+        raise InputError(f"--differences is about what the last of several stages changed; {has}")
 
     from interp.transplants.analysis import TransplantAnalysis
     from interp.transplants.differences import WeightDifferenceAnalysis
@@ -199,12 +205,6 @@ def run_transplants(arguments: argparse.Namespace) -> int:
     columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
     print_summary(shown, [*columns, *TESTED], selection)
     if arguments.differences:
-        last = int(selection.runs[0].config.schedule.read_at(Stage.TWO))
-        if arguments.stage != last or last == 1:
-            raise InputError(
-                "--differences is about what the last of several stages changed"
-                + (f"; add --stage {last}" if last > 1 else f", {arguments.folders[0]} has one")
-            )
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
         differences = fill(changes, selection)[1]
         columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]

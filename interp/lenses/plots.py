@@ -33,7 +33,7 @@ def plot_lens(
     Args:
         summary: Rows of a `lens_summary` of one run and checkpoint.
         subsets: Whose questions to compare; those that the table lacks are left out.
-        guess: What knowing the question alone gives, if known; see `grid_tables.question_only`.
+        guess: What knowing the question alone gives, if known; see `guessing.question_only`.
 
     Raises:
         InputError: several checkpoints or runs, or none of the subsets.

@@ -24,7 +24,7 @@ def lens_sentences(
         summary: The same of its `lens_summary`.
         compared: Two subsets.
         role: Where the lenses read.
-        guess: What knowing the question alone gives, if known; see `grid_tables.question_only`.
+        guess: What knowing the question alone gives, if known; see `guessing.question_only`.
     """
     sentences = []
     for subset in compared:

@@ -8,7 +8,8 @@ from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
 from interp.probes.targets import Target
 from interp.probes.wording import is_found, probe_sentences, reading_words
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, question_only, table_of
+from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.report.guessing import question_only
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
 from training.runs import Run
@@ -76,7 +77,7 @@ def lens_section(run: Run) -> Html | None:
 
 
 def guess_of(run: Run) -> float:
-    """What knowing the question alone gives, in nats; see `grid_tables.question_only`."""
+    """What knowing the question alone gives, in nats; see `guessing.question_only`."""
     return float(np.mean([question_only(run.tokenized_rows(seed)) for seed in run.seeds]))
 
 

@@ -4,15 +4,10 @@ A state of the model is named by site and layer, `resid_post.1`, and comes in th
 the model computes it.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from math import log
-
 import numpy as np
 import pandas as pd
 
 from data.errors import InputError
-from data.tokens import TokenizedRow
 from interp.addresses import SITE_HOOKS
 from training.runs import Run, read_table
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
@@ -120,20 +115,3 @@ def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> p
     found["state"] = pd.Categorical(state_names(found), ordered_states(found), ordered=True)
     found = found.sort_values(["lens", "state"], kind="stable", ignore_index=True)
     return found.astype({"state": str})
-
-
-def question_only(rows: Sequence[TokenizedRow]) -> float:
-    """Mean log-probability of the best guess that knows the question, but not the alias.
-
-    What is guessed is the answer's first token, as the lenses read. For each question the guess is
-    the distribution of those tokens among the questions that were never trained, which no guess
-    beats on average. NaN without such questions.
-    """
-    asked = [each for each in rows if each.row.is_evaluated and each.row.alias is not None]
-    firsts = [(each.row.question, each.input_ids[each.answer_positions[0]]) for each in asked]
-    counts = Counter(firsts)
-    totals = Counter(question for question, _ in firsts)
-    if not asked:
-        return float("nan")
-    shares = [n / totals[question] for (question, _), n in counts.items()]
-    return sum(n * log(p) for n, p in zip(counts.values(), shares, strict=True)) / len(asked)

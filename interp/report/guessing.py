@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from data.rows import Row
+from data.tokens import TokenizedRow
 from data.vocabulary import Family, Kind, Split
 from training.runs import Run
 
@@ -20,12 +21,12 @@ def guessing(run: Run) -> dict[str, float]:
     n_values = run.config.parameters.get("values")
     if isinstance(n_values, int):
         return {"exact_match": 1 / n_values, "answer_log_prob": -math.log(n_values)}
-    return best_guess(run.config.data.build(run.seeds[0]).rows)
+    return best_guess(held_out_answers(run.config.data.build(run.seeds[0]).rows))
 
 
-def best_guess(rows: Sequence[Row]) -> dict[str, float]:
-    """The best guess among rows' held-out questions about aliases; see `guessing`."""
-    asked = [
+def held_out_answers(rows: Sequence[Row]) -> list[tuple[Hashable, Hashable]]:
+    """The questions about attributes of aliases that no stage trains, each with its answer."""
+    return [
         (row.question, row.rendered.answer)
         for row in rows
         if row.kind is Kind.QA
@@ -33,6 +34,22 @@ def best_guess(rows: Sequence[Row]) -> dict[str, float]:
         and row.split is Split.TEST
         and row.alias is not None
     ]
+
+
+def question_only(rows: Sequence[TokenizedRow]) -> float:
+    """Mean log-probability of the best guess that knows the question, but not the alias.
+
+    What is guessed is the answer's first token, as the lenses read. For each question the guess is
+    the distribution of those tokens among the questions that were never trained, which no guess
+    beats on average. NaN without such questions.
+    """
+    asked = [each for each in rows if each.row.is_evaluated and each.row.alias is not None]
+    firsts = [(each.row.question, each.input_ids[each.answer_positions[0]]) for each in asked]
+    return best_guess(firsts).get("answer_log_prob", math.nan)
+
+
+def best_guess(asked: Sequence[tuple[Hashable, Hashable]]) -> dict[str, float]:
+    """What the best guess scores over questions and their answers; empty without any."""
     if not asked:
         return {}
     totals, commonest, log_prob = Counter(question for question, _ in asked), Counter(), 0.0

@@ -50,13 +50,16 @@ SEED = 1000
 TINY = {"entities": 60, "epochs_stage1": 1, "epochs_stage2": 1, "loss_policy": "text"}
 
 
-@pytest.fixture(scope="module")
-def text_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = find_recipe("cvdb-two-stage")
+def train_tiny(name: str, folder: Path) -> Run:
+    recipe = find_recipe(name)
     config = recipe(**{**recipe.smoke, **TINY})
-    folder = tmp_path_factory.mktemp("text") / "run"
     (run,) = run_seeds([RunRequest(config=config, folder=folder, seeds=(SEED, 1001))], workers=1)
     return run
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train_tiny("cvdb-two-stage", tmp_path_factory.mktemp("text") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +244,7 @@ def test_a_folder_of_an_encoder_decoder_is_refused_in_a_line(tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def three_stage_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = find_recipe("cvdb-three-stage")
-    config = recipe(**{**recipe.smoke, **TINY})
-    folder = tmp_path_factory.mktemp("three-stage") / "run"
-    (run,) = run_seeds([RunRequest(config=config, folder=folder, seeds=(SEED, 1001))], workers=1)
-    return run
+    return train_tiny("cvdb-three-stage", tmp_path_factory.mktemp("three-stage") / "run")
 
 
 @pytest.mark.parametrize(

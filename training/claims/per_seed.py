@@ -60,8 +60,8 @@ def level(
     rows = rows.loc[rows["subset"] == subset.name]
     if rows.empty:
         raise NotMeasured(f"no {subset.name}")
-    rows = rows.loc[(rows["question"] == question) & (rows["metric"] == metric)]
-    if rows.empty:
+    rows = rows.loc[rows["metric"] == metric]
+    if question not in set(rows["question"]):
         raise NotMeasured(f"no {_question_words(question)} about {subset.name}")
     rows = end_of_stage(rows, stage, question)
     if rows.empty:

@@ -11,7 +11,7 @@ from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.wording import probe_sentences
 from interp.report.grid_sections import guess_of, lens_section, probes_section
-from interp.report.grid_tables import question_only
+from interp.report.guessing import question_only
 from interp.report.page import report_html
 from interp.selection import GridSelection
 from training.files import write_table

@@ -14,9 +14,9 @@ from interp.report.grid_tables import (
     lens_contrast,
     one_checkpoint,
     ordered_states,
-    question_only,
     run_names,
 )
+from interp.report.guessing import question_only
 from training.statistics import max_sign_flip_p, t_interval
 
 D5 = {1: -1.0, 2: -1.5, 3: -1.0}

@@ -6,7 +6,7 @@ import pytest
 from data.rows import Row
 from data.statements import QAPair
 from data.vocabulary import Family, Kind, Role, Split
-from interp.report.guessing import best_guess, guessing, guessing_words
+from interp.report.guessing import best_guess, guessing, guessing_words, held_out_answers
 from training.registry import find_recipe
 from training.runs import Run
 
@@ -29,12 +29,12 @@ def test_the_best_guess_is_the_commonest_answer_to_each_held_out_question_about_
         question("born", "paris", family=Family.ATTRIBUTION),
     ]
 
-    found = best_guess(rows + others)
+    found = best_guess(held_out_answers(rows + others))
 
     assert found["exact_match"] == pytest.approx((3 + 1) / 6)
     in_nats = (3 * math.log(3 / 4) + math.log(1 / 4) + 2 * math.log(1 / 2)) / 6
     assert found["answer_log_prob"] == pytest.approx(in_nats)
-    assert best_guess(others) == {}
+    assert best_guess(held_out_answers(others)) == {}
 
 
 def test_a_toy_is_guessed_by_its_number_of_values(tiny_run: Run) -> None:
