@@ -4,8 +4,11 @@ Every tokenizer here reports character offsets, has an end token, and pads with 
 token for that, as in the paper's code.
 """
 
+import copy
 import functools
+import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -23,6 +26,15 @@ END_TOKENS = ("<|endoftext|>", "</s>")
 N_BYTES = 256
 
 
+class Bos(StrEnum):
+    """What stands in front of every text."""
+
+    AUTO = "auto"
+    """What the tokenizer itself puts there: `<s>` of most Llama-likes, nothing of Pythia."""
+    NONE = "none"
+    """Nothing, as in the paper's code, whatever the model was trained with."""
+
+
 @runtime_checkable
 class TokenizerSource(Protocol):
     """A frozen config that a tokenizer is read or made from."""
@@ -38,6 +50,7 @@ class FolderTokenizer:
 
     source: str
     """A model's folder, a tokenizer.json file of any name, or a name on the hub."""
+    bos: Bos = Bos.AUTO
 
     def load(self) -> "PreTrainedTokenizerFast":
         """Reads it.
@@ -45,7 +58,7 @@ class FolderTokenizer:
         Raises:
             InputError: there is none, it cannot be read, has no end token or no offsets.
         """
-        return _read(self.source)
+        return _read(self.source, self.bos)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +98,15 @@ def world_texts(world: FactWorld) -> tuple[str, ...]:
     )
 
 
+def front_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
+    """What a tokenizer puts in front of every text, such as a beginning-of-sequence token."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, is_special = encoded["input_ids"], [*encoded["special_tokens_mask"], 0]
+    return tuple(ids[: is_special.index(0)])
+
+
 @functools.cache
-def _read(source: str) -> "PreTrainedTokenizerFast":
+def _read(source: str, bos: Bos) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     path = Path(source).expanduser()
@@ -106,14 +126,26 @@ def _read(source: str) -> "PreTrainedTokenizerFast":
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{path} is no tokenizer ({reason}); give a tokenizer.json") from error
-    return _checked(tokenizer, source)
+    tokenizer = _checked(tokenizer, source, path)
+    if bos is Bos.NONE and front_tokens(tokenizer):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.add_bos_token = False  # makes the post-processor anew
+    return tokenizer
 
 
-def _checked(tokenizer: "PreTrainedTokenizerFast", source: str) -> "PreTrainedTokenizerFast":
+def _checked(
+    tokenizer: "PreTrainedTokenizerFast", source: str, path: Path
+) -> "PreTrainedTokenizerFast":
+    """Gives it an end token and one to pad with; the ids that a model's config names come first."""
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source} reports no character offsets; use one with a tokenizer.json"
         )
+    ends, pads = (_named_by_model(path, f"{name}_token_id", tokenizer) for name in ("eos", "pad"))
+    if ends and tokenizer.eos_token not in ends:
+        tokenizer.eos_token = ends[0]
+    if pads:
+        tokenizer.pad_token = pads[0]
     if tokenizer.eos_token is None:
         known = tokenizer.get_vocab()
         end = next((token for token in END_TOKENS if token in known), None)
@@ -126,6 +158,20 @@ def _checked(tokenizer: "PreTrainedTokenizerFast", source: str) -> "PreTrainedTo
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _named_by_model(
+    folder: Path, key: str, tokenizer: "PreTrainedTokenizerFast"
+) -> list[str]:
+    """The tokens that a model's config lists under a key; none without a config or such tokens."""
+    path = folder / "config.json"
+    try:
+        value = json.loads(path.read_text()).get(key) if path.is_file() else None
+    except (ValueError, AttributeError):
+        return []  # who loads the model says what is wrong
+    ids = value if isinstance(value, list) else [value]
+    known = {i: token for token, i in tokenizer.get_vocab().items()}
+    return [known[i] for i in ids if isinstance(i, int) and i in known]
 
 
 @functools.cache

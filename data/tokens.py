@@ -4,24 +4,26 @@ Works with any fast tokenizer that reports character offsets: the toys' word-lev
 pretrained byte-pair one, in which an alias may be split into several tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.rows import Row
+from data.tokenizers import front_tokens
 from data.vocabulary import Role
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, END, UNKNOWN = "[PAD]", "[END]", "[UNK]"
+_NAMES = {Role.ALIAS: "aliases", Role.ENTITY: "entities", Role.TAG: "tags"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedRow:
-    """A row as the model sees it, without any end token."""
+    """A row as the model sees it, without any end token; a tokenizer may put one in front."""
 
     row: Row
     input_ids: tuple[int, ...]
@@ -48,11 +50,14 @@ def word_tokenizer(words: Sequence[str]) -> "PreTrainedTokenizerFast":
 
 
 def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> list[TokenizedRow]:
-    """Tokenizes rows without special tokens and finds each role's tokens.
+    """Tokenizes rows and finds each role's tokens.
+
+    What the tokenizer puts in front of a text, such as a beginning-of-sequence token, stands there
+    and has no role; nothing is put behind.
 
     Raises:
-        InputError: some text of a role has no token of its own, or is no word of the toys'
-            vocabulary.
+        InputError: some text of a role has no token of its own, is no word of the toys'
+            vocabulary, or has the tokens of another text.
     """
     if not rows:
         return []
@@ -63,9 +68,11 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> 
     ]
     tokenized = iter(_tokenized_as_they_are([*rows, *others], tokenizer))
     main = [next(tokenized) for _ in rows]
-    return [
+    found = [
         replace(row, others=tuple(islice(tokenized, len(row.row.other_answers)))) for row in main
     ]
+    _require_told_apart(found)
+    return found
 
 
 def _tokenized_as_they_are(
@@ -76,8 +83,10 @@ def _tokenized_as_they_are(
     # Pretrained vocabularies may lack a character, which their models then read as unknown.
     unknown = tokenizer.unk_token_id if tokenizer.unk_token == UNKNOWN else None
     assert unknown is None or isinstance(unknown, int)
+    front = front_tokens(tokenizer)
+    nowhere = [(-1, -1)] * len(front)
     return [
-        _tokenized(row, ids, offsets, unknown)
+        _tokenized(row, [*front, *ids], [*nowhere, *offsets], unknown)
         for row, ids, offsets in zip(
             rows, encoded["input_ids"], encoded["offset_mapping"], strict=True
         )
@@ -119,3 +128,27 @@ def _token_span(
             "use another tokenizer"
         )
     return inside[0], inside[-1]
+
+
+def _require_told_apart(rows: Sequence[TokenizedRow]) -> None:
+    """Refuses a tokenizer that spells two answers, names or tags alike: to a model they are one.
+
+    Answers are compared with those to the same question; others never stand for one another.
+    """
+    words: dict[tuple[Hashable, ...], str] = {}
+    for row in (each for main in rows for each in (main, *main.others)):
+        rendered = row.row.rendered
+        said = [(("answers", row.row.question), rendered.answer_span, row.answer_positions)]
+        for role, kind in _NAMES.items():
+            if role in row.spans:
+                first, last = row.spans[role]
+                said.append(((kind, None), rendered.spans[role], tuple(range(first, last + 1))))
+        for kind, characters, positions in said:
+            own = rendered.text[slice(*characters)].strip()
+            ids = tuple(row.input_ids[position] for position in positions)
+            other = words.setdefault((*kind, ids), own)
+            if other != own:
+                raise InputError(
+                    f"row {row.row.row_id}: the {kind[0]} {other!r} and {own!r} have the same "
+                    "tokens; use a tokenizer that tells them apart, or leave one of them out"
+                )

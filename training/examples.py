@@ -1,18 +1,19 @@
 """Tokens of training rows laid out for a decoder, which of them are trained, and their loss."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.distributed import is_sharded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +98,39 @@ def target_logits(
 ) -> Float[Tensor, "target d_vocab"]:
     """Logits from which the target tokens are predicted, in row-major order of the targets.
 
-    Only those positions are unembedded, and columns behind the last of them are not run at all. No
-    attention mask is needed: padding stands on the right, where causal attention never looks.
+    They are what the model's own forward pass says, whatever its architecture does after the last
+    block (Gemma caps logits, Granite and Cohere scale them). Of architectures whose base model is
+    called by name, that is done at the wanted positions alone. Columns behind the last target are
+    not run at all. No attention mask is needed: padding stands on the right, where causal attention
+    never looks.
     """
     used = n_used_columns(targets)
-    if is_sharded(model):
-        # A shard gathers its weights in the forward pass of the whole model only.
-        return at_targets(model(input_ids=tokens[:, :used], use_cache=False).logits, targets)
-    hidden = model.base_model(input_ids=tokens[:, :used], use_cache=False).last_hidden_state
-    unembed = model.get_output_embeddings()
-    assert unembed is not None
-    return unembed(at_targets(hidden, targets))
+    with _kept_at(targets, model) as is_kept:
+        logits = model(input_ids=tokens[:, :used], use_cache=False, return_dict=True).logits
+    return logits.squeeze(0) if is_kept() else at_targets(logits, targets)
+
+
+@contextmanager
+def _kept_at(
+    targets: Bool[Tensor, "example pos"], model: PreTrainedModel
+) -> Iterator[Callable[[], bool]]:
+    """Lets the base model pass on only the positions from which the targets are predicted.
+
+    Yields:
+        Whether it has: some architectures step around their base model.
+    """
+    base, kept = model.base_model, []
+
+    def keep(_module: nn.Module, _arguments: object, output: ModelOutput) -> None:
+        kept.append(True)
+        output["last_hidden_state"] = at_targets(output["last_hidden_state"], targets)[None]
+
+    hooks = [] if base is model else [base.register_forward_hook(keep)]
+    try:
+        yield lambda: bool(kept)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def n_used_columns(targets: Bool[Tensor, "example pos"]) -> int:
