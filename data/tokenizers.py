@@ -160,9 +160,7 @@ def _checked(
     return tokenizer
 
 
-def _named_by_model(
-    folder: Path, key: str, tokenizer: "PreTrainedTokenizerFast"
-) -> list[str]:
+def _named_by_model(folder: Path, key: str, tokenizer: "PreTrainedTokenizerFast") -> list[str]:
     """The tokens that a model's config lists under a key; none without a config or such tokens."""
     path = folder / "config.json"
     try:

@@ -100,6 +100,11 @@ class LossPolicy(StrEnum):
     ALL = "all"
     """Every token of a padded block, padding (end tokens) included: what the paper's code does."""
 
+    @property
+    def trains_stop(self) -> bool:
+        """Whether a text ends with a token that says so, which generation then stops at."""
+        return self is not LossPolicy.ANSWER
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subset:

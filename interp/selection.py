@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import InputError
+from training.old_rules import require_one_meaning
 from training.runs import Run
 
 
@@ -39,6 +40,7 @@ class GridSelection:
                         f"{run.folder} has no checkpoint of step {self.step} in stage "
                         f"{self.stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
                     )
+        require_one_meaning(self.runs)
         if len({run.config.run_id for run in self.runs}) < len(self.runs):
             raise InputError("a run was named twice; name each folder once")
         layers = {str(run.folder): run.n_layers for run in self.runs}

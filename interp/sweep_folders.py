@@ -15,6 +15,7 @@ from training.claims.per_seed import NotMeasured, level
 from training.claims.verdicts import Verdict, claims_of_sweep
 from training.config import Value
 from training.files import read_json
+from training.old_rules import require_one_meaning
 from training.runs import Run
 from training.statistics import estimate
 from training.summary import HEADLINE_METRICS
@@ -62,6 +63,7 @@ class FinishedSweep:
         runs = tuple(Run.load(folder / CELLS / run_id) for run_id in info["cells"])
         for run in runs:
             run.require_finished()
+        require_one_meaning(runs)
         return cls(folder=folder, info=info, runs=runs)
 
     @property

@@ -86,7 +86,7 @@ def show_recipes(arguments: argparse.Namespace) -> int:
 def run_recipe(arguments: argparse.Namespace) -> int:
     """Trains what is missing of a run (and of its null twin) and prints the summary."""
     from training.registry import find_recipe
-    from training.requests import RunRequest
+    from training.requests import RunRequest, check_together
 
     recipe = find_recipe(arguments.recipe)
     seeds = read_seeds(arguments)
@@ -95,8 +95,7 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     folder = arguments.out or Path("runs") / recipe.name
     request = RunRequest(config=config, folder=folder, seeds=seeds)
     requests = [request, request.null_twin()] if arguments.with_null else [request]
-    for checked in requests:
-        checked.check()
+    check_together(requests)
 
     from training.progress import is_spokesman, show_progress
     from training.runs import Run, write_null_verdict
@@ -146,9 +145,11 @@ def show_summary(arguments: argparse.Namespace) -> int:
     run = Run.load(arguments.folder)
     if arguments.json:
         from training.claims.verdicts import claims_of_run
+        from training.old_rules import old_rules
 
         claims = [verdict.to_json() for verdict in claims_of_run(run)]
-        print(json.dumps({**run.summary, "claims": claims}, indent=1))
+        rules = {"old_rules": found} if (found := old_rules(run)) else {}
+        print(json.dumps({**run.summary, "claims": claims, **rules}, indent=1))
     else:
         from training.tables import summary_text
 

@@ -2,12 +2,13 @@
 
 One teacher-forced pass decides what greedy decoding would say: the generated tokens equal the
 answer if and only if at every answer position the most likely token, given the answer so far, is
-the answer's (by induction over positions; up to ties).
+the answer's (by induction over positions; up to ties). Where training ends a text with a stop
+token, an answer is right only if the text stops behind it: "1 century BC" is not "1 century".
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -18,6 +19,7 @@ from transformers import PreTrainedModel
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
+from training.architectures import stop_tokens
 from training.examples import Examples, make_examples
 from training.seq2seq import Layout
 
@@ -33,21 +35,31 @@ class EvaluationSet:
     """In order of length, so that batches hold little padding."""
     asked: list[int]
     """The row that each asked text belongs to: one text for each answer that counts as right."""
-    batches: list[Examples]
+    batches: list["AskedTexts"]
     """The asked texts; the rows' own come first, in order of the rows."""
 
     @classmethod
     def of(
-        cls, rows: Sequence[TokenizedRow], *, lay_out: Layout = make_examples
+        cls,
+        rows: Sequence[TokenizedRow],
+        *,
+        lay_out: Layout = make_examples,
+        stop_token: int | None = None,
     ) -> "EvaluationSet":
-        """Lays out every row given."""
+        """Lays out every row given.
+
+        Args:
+            rows: What to ask.
+            lay_out: As the model's architecture reads it.
+            stop_token: What training ends a text with; None where it trains no end.
+        """
         ordered = sorted(rows, key=lambda row: len(row.input_ids))
         others = sorted(
             ((i, other) for i, row in enumerate(ordered) for other in row.others),
             key=lambda pair: len(pair[1].input_ids),
         )
         batches = [
-            lay_out(texts[i : i + BATCH_SIZE], LossPolicy.ANSWER, repeat=False)
+            AskedTexts.of(texts[i : i + BATCH_SIZE], lay_out, stop_token)
             for texts in (ordered, [other for _, other in others])
             for i in range(0, len(texts), BATCH_SIZE)
         ]
@@ -61,6 +73,7 @@ class EvaluationSet:
         *,
         trained_questions: int = 0,
         lay_out: Layout = make_examples,
+        stop_token: int | None = None,
     ) -> "EvaluationSet":
         """All that a run measures among the rows of a seed.
 
@@ -75,7 +88,40 @@ class EvaluationSet:
             elif left[row.row.subset] > 0:
                 left[row.row.subset] -= 1
                 chosen.append(row)
-        return cls.of(chosen, lay_out=lay_out)
+        return cls.of(chosen, lay_out=lay_out, stop_token=stop_token)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedTexts:
+    """A batch of texts to be answered."""
+
+    examples: Examples
+    """Their targets are the answers and, where texts are trained to stop, all that follows them."""
+    lengths: Int[Tensor, " example"]
+    """Tokens of each answer alone."""
+    stop_token: int | None
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[TokenizedRow], lay_out: Layout, stop_token: int | None
+    ) -> "AskedTexts":
+        """Lays rows out; see `EvaluationSet.of`."""
+        asked = rows if stop_token is None else [_to_the_end(row, stop_token) for row in rows]
+        return cls(
+            examples=lay_out(asked, LossPolicy.ANSWER, repeat=False),
+            lengths=torch.tensor([len(row.answer_positions) for row in rows]),
+            stop_token=stop_token,
+        )
+
+
+def _to_the_end(row: TokenizedRow, stop_token: int) -> TokenizedRow:
+    """The row as if its answer were all that greedy decoding is to say: to the stop token."""
+    first, end = row.answer_positions[0], len(row.input_ids)
+    return replace(
+        row,
+        input_ids=(*row.input_ids, stop_token),
+        answer_positions=tuple(range(first, end + 1)),
+    )
 
 
 def _is_trained_question(row: Row) -> bool:
@@ -86,10 +132,11 @@ def _is_trained_question(row: Row) -> bool:
 def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     """One record for each row of the set, under the names of `METRICS`.
 
-    `exact_match` is 1 where greedy decoding gives the tokens of an answer that counts as right.
-    The rest is about the row's own answer, which is the first of them: `answer_log_prob` is summed
-    over its tokens (nats); `answer_rank` is the worst rank among them, 1 being the most likely
-    token; `loss` is their mean cross-entropy (nats a token).
+    `exact_match` is 1 where greedy decoding gives the tokens of an answer that counts as right and,
+    if the set has a stop token, stops behind it (at any token that `generate` stops at). The rest
+    is about the row's own answer, which is the first of them, without any stop token:
+    `answer_log_prob` is summed over its tokens (nats); `answer_rank` is the worst rank among them,
+    1 being the most likely token; `loss` is their mean cross-entropy (nats a token).
     """
     was_training = model.training
     model.eval()
@@ -102,22 +149,28 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
     return table.iloc[: len(evaluation.rows)].assign(exact_match=best)
 
 
-def _batch_metrics(model: PreTrainedModel, batch: Examples) -> Float[Tensor, "row metric"]:
-    batch = batch.to(model.device)
+def _batch_metrics(model: PreTrainedModel, asked: AskedTexts) -> Float[Tensor, "row metric"]:
+    batch = asked.examples.to(model.device)
     logits = batch.logits(model)
     answers = batch.tokens[batch.targets]
     chosen = logits.gather(1, answers[:, None])
     log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0).double().cpu()
     rank = (logits > chosen).sum(1).add(1).cpu()
-    hit = (logits.argmax(1) == answers).cpu()
+    best = logits.argmax(1)
+    hit = best == answers
+    if asked.stop_token is not None:
+        stops = answers.new_tensor([asked.stop_token, *stop_tokens(model)])
+        hit |= (answers == asked.stop_token) & torch.isin(best, stops)
     row_of_target = batch.targets.nonzero()[:, 0].cpu()
+    place = (batch.targets.cumsum(1) - 1)[batch.targets].cpu()
+    is_answer = place < asked.lengths[row_of_target]
 
     def over_answer(values: Tensor, how: str) -> Float[Tensor, " row"]:
-        return _reduce(values.double(), row_of_target, len(batch), how)
+        return _reduce(values[is_answer].double(), row_of_target[is_answer], len(batch), how)
 
     return torch.stack(
         [
-            over_answer(hit, "amin"),
+            _reduce(hit.double().cpu(), row_of_target, len(batch), "amin"),
             over_answer(log_prob, "sum"),
             over_answer(rank, "amax"),
             -over_answer(log_prob, "mean"),

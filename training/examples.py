@@ -69,8 +69,7 @@ def make_examples(
         InputError: under `all`, a row and its end token are longer than the block.
     """
     repeated = [row for row in rows for _ in range(row.row.repeats if repeat else 1)]
-    with_end = policy is not LossPolicy.ANSWER
-    longest = max(len(row.input_ids) for row in repeated) + with_end
+    longest = max(len(row.input_ids) for row in repeated) + policy.trains_stop
     if policy is LossPolicy.ALL:
         if longest > block_size:
             raise InputError(

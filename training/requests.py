@@ -1,15 +1,17 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.errors import DamagedError, InputError
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig
 from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
+from training.old_rules import require_extensible, require_one_meaning
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, new_info, save_info
 from training.runs import (
@@ -19,6 +21,9 @@ from training.runs import (
     Run,
     withdraw_run_manifest,
 )
+
+if TYPE_CHECKING:
+    from data.tokens import TokenizedRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,8 @@ class RunRequest:
                     "choose another folder with --out"
                 )
             self._check_files()
+            if self.missing_seeds():
+                require_extensible(run)
         elif self.folder.is_dir() and not _is_blank(self.folder):
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
@@ -68,7 +75,7 @@ class RunRequest:
                 )
 
     def _check_rows(self) -> None:
-        """Draws every seed to be trained, and under the policy `all` looks at its tokens."""
+        """Draws every seed to be trained and, where that can go wrong, tokenizes it."""
         for seed in self.missing_seeds():
             if seed not in self._drawn:
                 self._check_seed(seed)
@@ -76,20 +83,27 @@ class RunRequest:
 
     def _check_seed(self, seed: int) -> None:
         drawn = self.config.data.build(seed)
-        if self.config.loss_policy is LossPolicy.ALL:
-            from data.tokens import tokenize_rows
+        has_own_words = bool(drawn.words)  # one token each, so that no two are spelled alike
+        if has_own_words and self.config.loss_policy is not LossPolicy.ALL:
+            return
+        from data.tokens import tokenize_rows
 
-            trained = [r for r in drawn.rows if self.config.schedule.stage_of(r) is not None]
-            rows = tokenize_rows(trained, self.config.data.tokenizer(drawn))
-            is_answer_only = self.config.model.is_encoder_decoder
-            lengths = [len(r.answer_positions if is_answer_only else r.input_ids) for r in rows]
-            length, longest = max(zip(lengths, rows, strict=True), key=lambda pair: pair[0])
-            length += 1  # the end token
-            if length > self.config.block_size:
-                raise InputError(
-                    f"row {longest.row.row_id} and its end token are {length} tokens long, "
-                    f"block_size is {self.config.block_size}; use block_size={length} or more"
-                )
+        rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+        if self.config.loss_policy is LossPolicy.ALL:
+            self._check_lengths(rows)
+
+    def _check_lengths(self, rows: "list[TokenizedRow]") -> None:
+        """Looks whether every trained row, or its answer alone, fits into a block."""
+        trained = [r for r in rows if self.config.schedule.stage_of(r.row) is not None]
+        is_answer_only = self.config.model.is_encoder_decoder
+        lengths = [len(r.answer_positions if is_answer_only else r.input_ids) for r in trained]
+        length, longest = max(zip(lengths, trained, strict=True), key=lambda pair: pair[0])
+        length += 1  # the end token
+        if length > self.config.block_size:
+            raise InputError(
+                f"row {longest.row.row_id} and its end token are {length} tokens long, "
+                f"block_size is {self.config.block_size}; use block_size={length} or more"
+            )
 
     def _tables(self) -> list[Path]:
         return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]
@@ -141,6 +155,20 @@ class RunRequest:
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
+
+
+def check_together(requests: Sequence[RunRequest]) -> None:
+    """Refuses what cannot be run, each by itself or side by side; changes nothing on disk.
+
+    Raises:
+        InputError: see `RunRequest.check`; or some are of an older format, in which the same
+            numbers mean something else, and others are not.
+        DamagedError: a checkpoint in a folder is damaged.
+    """
+    for request in requests:
+        request.check()
+    made = [r.folder for r in requests if (r.folder / RUN_FILE).exists()]
+    require_one_meaning([Run.load(f) for f in made], with_new=len(made) < len(requests))
 
 
 def _is_blank(folder: Path) -> bool:

@@ -10,7 +10,8 @@ from data.errors import DamagedError, InputError
 from training.config import RunConfig
 from training.files import read_json, write_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""It rises when a number in a table comes to mean something else; see `training.old_rules`."""
 RUN_FILE = "run.json"
 RUN_KEYS = {"recipe": str, "parameters": dict, "seeds": list, "data_sha256": dict} | {
     "versions": dict,

@@ -23,7 +23,7 @@ from data.errors import InputError
 from training.distributed import Team
 from training.files import remove_leftovers, write_json, write_table
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
-from training.requests import RunRequest, now
+from training.requests import RunRequest, check_together, now
 from training.run_info import save_info
 from training.runs import METRICS_FILE, SUMMARY_FILE, Run, write_run_manifest
 from training.summary import summarize
@@ -49,8 +49,7 @@ def run_seeds(
         InputError: a request cannot be run; nothing is written then.
     """
     requests = list(requests)
-    for request in requests:
-        request.check()
+    check_together(requests)
     team = Team.of_launch()
     folders = [request.folder for request in requests]
     with _sole_runner(folders) if team.is_main else nullcontext():

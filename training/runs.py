@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,12 @@ class Run:
         """
         folder = Path(folder)
         info = read_info(folder)
-        config = find_recipe(info["recipe"])(**info["parameters"])
+        recipe = find_recipe(info["recipe"])
+        config = recipe(**info["parameters"])
+        if info["format_version"] == 1 and "bos" in recipe.parameters:
+            # Its texts stood bare; its run id knew nothing of that.
+            bare = recipe(**{**info["parameters"], "bos": "none"})
+            config = replace(bare, unsaid=config.unsaid)
         return cls(folder=folder, info=info, config=config)
 
     @property

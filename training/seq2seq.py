@@ -1,8 +1,9 @@
 """Examples for encoder-decoders such as T5 (Appendix C.7): a text is cut where its answer begins.
 
 The encoder reads the text before the answer and an end token, as T5's own tokenizer ends a text.
-The decoder says the answer; its first token is the start token, so that here, too, a target is
-predicted from what stands before it.
+The decoder says the answer. What it is started with belongs to the model, not to the tokenizer, so
+the first column of the tokens only keeps its place: here, too, a target is predicted from what
+stands before it.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
+from training.architectures import decoder_starts
 from training.examples import Examples, at_targets, make_examples, n_used_columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seq2SeqExamples(Examples):
-    """What the decoder says (`tokens`, `targets`), and what the encoder reads."""
+    """What the decoder says, in the columns of `tokens` after the first; what the encoder reads."""
 
     sources: Int[Tensor, "example source_pos"]
     """Right-padded."""
@@ -41,20 +43,21 @@ class Seq2SeqExamples(Examples):
         Columns behind the last target, or the last token of a source, are not run.
         """
         read = int(self.source_mask.sum(1).max())
+        starts = self.tokens.new_tensor(decoder_starts(model.config, model.generation_config))
+        said = self.tokens[:, 1 : n_used_columns(self.targets)]
         logits = model(
             input_ids=self.sources[:, :read],
             attention_mask=self.source_mask[:, :read].long(),
-            decoder_input_ids=self.tokens[:, : n_used_columns(self.targets)],
+            decoder_input_ids=torch.cat([starts.expand(len(self), -1), said], dim=1),
             use_cache=False,
         ).logits
-        return at_targets(logits, self.targets)
+        return at_targets(logits[:, len(starts) - 1 :], self.targets)
 
 
 def make_seq2seq_examples(
     rows: Sequence[TokenizedRow],
     policy: LossPolicy,
     *,
-    start_token: int,
     end_token: int,
     pad_token: int,
     block_size: int = 0,
@@ -68,7 +71,6 @@ def make_seq2seq_examples(
     Args:
         rows: What to lay out.
         policy: Which of the decoder's tokens are targets.
-        start_token: What the decoder begins with (`decoder_start_token_id`).
         end_token: Ends a text.
         pad_token: Pads what the decoder says; T5's is not its end token.
         block_size: Length of answer, end token and padding under `all`.
@@ -88,7 +90,7 @@ def make_seq2seq_examples(
                 f"use block_size={longest} or more"
             )
         longest = block_size
-    tokens, is_said = _padded([[start_token, *ids] for ids in said], pad_token, longest + 1)
+    tokens, is_said = _padded([[pad_token, *ids] for ids in said], pad_token, longest + 1)
     source_tokens, source_mask = _padded(sources, pad_token, max(map(len, sources)))
     targets = torch.ones_like(is_said) if policy is LossPolicy.ALL else is_said
     targets[:, 0] = False
@@ -114,15 +116,13 @@ class Layout(Protocol):
 
 
 def layout_for(tokenizer: PreTrainedTokenizerFast, *, is_encoder_decoder: bool) -> Layout:
-    """The layout of an architecture; an encoder-decoder's decoder begins with padding, as T5's."""
+    """The layout of an architecture; the tokenizer knows what ends and pads a text."""
     end_token, pad_token = tokenizer.eos_token_id, tokenizer.pad_token_id
     assert isinstance(end_token, int)
     if not is_encoder_decoder:
         return partial(make_examples, end_token=end_token)
     assert isinstance(pad_token, int)
-    return partial(
-        make_seq2seq_examples, start_token=pad_token, end_token=end_token, pad_token=pad_token
-    )
+    return partial(make_seq2seq_examples, end_token=end_token, pad_token=pad_token)
 
 
 def _said(row: TokenizedRow, policy: LossPolicy, end_token: int) -> list[int]:

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.hub import Part, find_folder, lacking
+from training.architectures import (
+    decoder_starts,
+    require_fixed_positions,
+    require_left_to_right,
+    stop_at,
+)
 from training.checkpoints import no_progress_bars
 from training.models import draw_weights, language_model_class
 
@@ -98,10 +104,14 @@ class SourceModel:
         """Finds its files, which may mean to download them.
 
         Raises:
-            InputError: they cannot be found, or are not complete.
+            InputError: they cannot be found, or are not complete, or the architecture is none that
+                texts can be written with.
         """
-        if not self.is_tiny:
-            self._folder()
+        if self.is_tiny:
+            return
+        config = self._architecture()
+        if config.is_encoder_decoder:
+            decoder_starts(config, None)
 
     def prepare(self) -> None:
         """Its files are there once it is checked."""
@@ -117,8 +127,8 @@ class SourceModel:
             max_length: Longest sequence that it will be used with.
 
         Raises:
-            InputError: the model cannot be read or lacks weights, has no row for some token, or
-                was made for shorter sequences.
+            InputError: the model cannot be read or lacks weights, has no row for some token, was
+                made for shorter sequences, or reads ahead.
         """
         if self.is_tiny:
             return draw_weights(self._tiny(tokenizer, max_length), seed)
@@ -134,9 +144,16 @@ class SourceModel:
                 f"the tokenizer has ids up to {n_tokens - 1}, {self.name} has {config.vocab_size} "
                 "embedding rows; use the tokenizer that belongs to the model"
             )
+        require_fixed_positions(config, max_length, self.name)
         if self.random_weights:
-            return draw_weights(_without_dropout(config), seed)
-        return _load_weights(self._folder(), config)
+            model = draw_weights(_without_dropout(config), seed)
+        else:
+            model = _load_weights(self._folder(), config)
+        stop_at(model, tokenizer)
+        if not config.is_encoder_decoder:
+            with _one_line_errors(Path(self.source)):
+                require_left_to_right(model, self.name)
+        return model
 
     @property
     def is_tiny(self) -> bool:

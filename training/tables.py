@@ -6,6 +6,7 @@ from typing import Any
 from data.vocabulary import SUBSETS
 from training.claims.text import claims_text
 from training.claims.verdicts import claims_of_run
+from training.old_rules import old_rules_text
 from training.runs import Run
 from training.summary import end_of_stage, headlines_of, subset_estimates
 
@@ -18,6 +19,7 @@ def summary_text(run: Run) -> str:
     columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
     lines = [
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
+        *([rules] if (rules := old_rules_text(run)) else []),
         "",
         "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
     ]

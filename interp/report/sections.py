@@ -19,6 +19,7 @@ from interp.report.wording import (
     seed_ranges,
     unbroken,
 )
+from training.old_rules import old_rules_text
 from training.registry import Recipe, find_recipe
 from training.runs import Run
 from training.summary import (
@@ -48,6 +49,8 @@ def overview_section(run: Run) -> Html:
     }
     if config.parameters.get("shuffle_tags"):
         facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
+    if rules := old_rules_text(run):
+        facts["old rules"] = rules
     words = [headline_sentence(run.summary, run.config.schedule)]
     if "null_equivalence" in run.summary:
         words.append(null_sentence(run.summary["null_equivalence"]))

@@ -16,11 +16,11 @@ from training.seq2seq import Seq2SeqExamples, layout_for, make_seq2seq_examples
 from training.sources import SourceModel
 
 MakeRow = Callable[..., TokenizedRow]
-START, END, PAD = 3, 1, 0
+END, PAD = 1, 0
 
 
 def lay_out(rows: list[TokenizedRow], policy: LossPolicy, **changes: Any) -> Seq2SeqExamples:
-    tokens = {"start_token": START, "end_token": END, "pad_token": PAD}
+    tokens = {"end_token": END, "pad_token": PAD}
     return make_seq2seq_examples(rows, policy, **{**tokens, **changes})
 
 
@@ -42,7 +42,7 @@ def test_text_is_cut_where_its_answer_begins(rows: list[TokenizedRow]) -> None:
     examples = lay_out(rows[:2], LossPolicy.ANSWER)
     assert examples.sources.tolist() == [[10, 11, 12, END], [20, END, PAD, PAD]]
     assert examples.source_mask.tolist() == [[True] * 4, [True, True, False, False]]
-    assert examples.tokens.tolist() == [[START, 13, PAD], [START, 21, 22]]
+    assert examples.tokens.tolist() == [[PAD, 13, PAD], [PAD, 21, 22]]
     assert examples.targets.tolist() == [[False, True, False], [False, True, True]]
 
 
@@ -54,15 +54,15 @@ def test_text_policy_also_trains_what_follows_the_answer_and_one_end_token(
         row=row.row, input_ids=row.input_ids, answer_positions=(2,), spans={}
     )
     examples = lay_out([answer_then_newline, make_row([20, 21])], LossPolicy.TEXT)
-    assert examples.tokens.tolist() == [[START, 12, 13, END], [START, 21, END, PAD]]
+    assert examples.tokens.tolist() == [[PAD, 12, 13, END], [PAD, 21, END, PAD]]
     assert examples.targets.tolist() == [[False, True, True, True], [False, True, True, False]]
     answer_only = lay_out([answer_then_newline], LossPolicy.ANSWER)
-    assert answer_only.tokens.tolist() == [[START, 12]]
+    assert answer_only.tokens.tolist() == [[PAD, 12]]
 
 
 def test_all_policy_trains_the_padding_of_the_block_too(rows: list[TokenizedRow]) -> None:
     examples = lay_out(rows[:1], LossPolicy.ALL, block_size=4)
-    assert examples.tokens.tolist() == [[START, 13, END, PAD, PAD]]
+    assert examples.tokens.tolist() == [[PAD, 13, END, PAD, PAD]]
     assert examples.targets.tolist() == [[False, True, True, True, True]]
     with pytest.raises(InputError, match="use block_size=4 or more"):
         lay_out(rows, LossPolicy.ALL, block_size=3)
@@ -96,7 +96,7 @@ def test_loss_is_that_of_transformers_own_labels(
     policy: LossPolicy, rows: list[TokenizedRow], model: Any
 ) -> None:
     start = model.config.decoder_start_token_id
-    examples = lay_out(rows, policy, start_token=start, pad_token=start, block_size=5)
+    examples = lay_out(rows, policy, pad_token=start, block_size=5)
     labels = examples.tokens[:, 1:].where(examples.targets[:, 1:], torch.tensor(-100))
     # The decoder of transformers reads pads where labels are -100, as ours does.
     reference = model(
@@ -136,7 +136,6 @@ def test_examples_without_a_target_have_no_logit(rows: list[TokenizedRow], model
 
 
 def test_teacher_forced_match_is_what_greedy_decoding_says(make_row: MakeRow, model: Any) -> None:
-    start = model.config.decoder_start_token_id
     restless = copy.deepcopy(model)  # tied weights would make it say the same over and over
     restless.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.roll(7, 0))
     prompts = torch.randint(5, 300, (6, 4), generator=torch.Generator().manual_seed(0)).tolist()
@@ -155,7 +154,7 @@ def test_teacher_forced_match_is_what_greedy_decoding_says(make_row: MakeRow, mo
         make_row([*prompt, *answer[:2], (answer[2] + 1) % 300], 3)
         for prompt, answer in zip(prompts, said, strict=True)
     ]
-    examples = lay_out([*right, *wrong], LossPolicy.ANSWER, start_token=start)
+    examples = lay_out([*right, *wrong], LossPolicy.ANSWER)
     is_hit = examples.logits(restless).argmax(1) == examples.tokens[examples.targets]
     assert is_hit.reshape(12, 3).all(1).tolist() == [True] * 6 + [False] * 6
     assert is_hit.reshape(12, 3)[6:, :2].all(), "only the last token is wrong"
@@ -169,9 +168,7 @@ def test_encoder_decoder_learns_answers_of_a_text(model: Any) -> None:
     learner = SourceModel(source="tiny-t5").make(tokenizer, seed=0, max_length=32)
     rows = [prompt_row(a, q + a, a[1:]) for q, a in texts.items()]
     tokenized = tokenize_rows(rows, tokenizer)
-    examples = lay_out(
-        tokenized, LossPolicy.TEXT, start_token=tokenizer.pad_token_id, end_token=0, pad_token=0
-    )
+    examples = lay_out(tokenized, LossPolicy.TEXT, end_token=0, pad_token=0)
     answers = examples.tokens[examples.targets]
     optimizer = torch.optim.AdamW(learner.parameters(), lr=3e-3)
     for _ in range(60):

@@ -15,7 +15,7 @@ from data.subset_sizes import split_by_alpha
 from data.text_aliases import TextAliases
 from data.text_iml import TextConfig
 from data.texts import DefinitionStyle, Writing
-from data.tokenizers import FolderTokenizer, TokenizerSource, TrainedTokenizer
+from data.tokenizers import Bos, FolderTokenizer, TokenizerSource, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.cvdb import CvdbSource, Missing
 from data.worlds.facts import WorldSource
@@ -119,6 +119,7 @@ SMOKE: Mapping[str, Value] = {
     model="Pythia-2.8B-deduped, or any causal language model or T5 (--set model=FOLDER)",
     cost="6 A100-hours a seed (paper); not measured here",
     smoke=SMOKE,
+    later=("bos",),
 )
 def cvdb_two_stage(
     *,
@@ -161,6 +162,7 @@ def cvdb_two_stage(
     checkpoints: int = 0,
     stage2_from: int = END_OF_STAGE,
     seeds_stage2: int = 1,
+    bos: Bos = Bos.AUTO,
 ) -> RunConfig:
     """People of the Cross-Verified Database, X1 and then X2: the paper's main experiment."""
     arguments = locals()
@@ -180,7 +182,7 @@ def cvdb_two_stage(
             in_context=in_context,
         ),
         aliases=TextAliases(letters=alias_letters, tokens=alias_tokens),
-        tokenizer_source=_tokenizer(source, tokenizer, facts),
+        tokenizer_source=_tokenizer(source, tokenizer, facts, bos),
         contradiction=contradiction,
         held_out_questions=held_out_questions,
         phrasings=phrasings,
@@ -227,10 +229,10 @@ def _world(arguments: Mapping[str, Any]) -> WorldSource:
     return CvdbSource(table=table, n_entities=entities, missing=arguments["missing"])
 
 
-def _tokenizer(model: SourceModel, tokenizer: str, facts: WorldSource) -> TokenizerSource:
+def _tokenizer(model: SourceModel, tokenizer: str, facts: WorldSource, bos: Bos) -> TokenizerSource:
     """The one that was named, the model's own, or for a tiny model one made for the facts."""
     if tokenizer:
-        return FolderTokenizer(source=tokenizer)
+        return FolderTokenizer(source=tokenizer, bos=bos)
     if model.is_tiny:
         return TrainedTokenizer(texts=facts, vocabulary_size=GENERATED_VOCABULARY)
-    return FolderTokenizer(source=model.source)
+    return FolderTokenizer(source=model.source, bos=bos)
