@@ -126,7 +126,7 @@ def test_run_of_a_newer_format_is_bad_input(
     from training.runs import write_run_manifest
 
     path = copied_run / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))
     write_run_manifest(copied_run)
     before = tree_hash(copied_run)
     assert main([*command.split(), str(copied_run)]) == 2

@@ -118,6 +118,7 @@ def sweep_text(sweep: "FinishedSweep") -> str:
     from interp.report.wording import gap_text
     from interp.sweep_folders import GAP_WORDS
     from training.claims.text import claims_text
+    from training.old_rules import old_rules, old_rules_text
     from training.tables import UNITS
 
     rows = []
@@ -128,5 +129,7 @@ def sweep_text(sweep: "FinishedSweep") -> str:
             row |= {f"{unit} [95% CI]": gap_text(found), f"p {unit}": f"{found['p_value']:.4f}"}
         rows.append({**row, "n": run.summary["iml_gap"]["exact_match"]["n_seeds"]})
     cells = pd.DataFrame(rows).to_string(index=False)
-    lines = [f"{sweep.info['name']}: {sweep.info['question']}", f"IML gap ({GAP_WORDS})", cells]
+    rules = dict.fromkeys(old_rules_text(run) for run in sweep.runs if old_rules(run))
+    title = f"{sweep.info['name']}: {sweep.info['question']}"
+    lines = [title, *rules, f"IML gap ({GAP_WORDS})", cells]
     return "\n".join([*lines, "", claims_text(sweep.verdicts)] if sweep.verdicts else lines)

@@ -26,6 +26,7 @@ from interp.report.wording import (
 from interp.sweep_folders import GAP_WORDS, FinishedSweep
 from training.claims.per_seed import NAME
 from training.files import write_bytes, write_manifest
+from training.old_rules import old_rules_text
 from training.runs import Run, read_table
 from training.summary import HEADLINE_METRICS
 from training.tables import UNITS
@@ -68,6 +69,8 @@ def overview_section(sweep: FinishedSweep) -> Html:
     }
     policies = dict.fromkeys(run.config.loss_policy for run in sweep.runs)
     facts |= {f"loss policy {policy}": POLICIES[policy] for policy in policies}
+    if rules := "; ".join(dict.fromkeys(t for t in map(old_rules_text, sweep.runs) if t)):
+        facts["old rules"] = rules
     if info["smoke"]:
         facts["smoke"] = "tiny cells, whose numbers mean nothing"
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in gap_sentences(sweep))

@@ -101,7 +101,7 @@ def test_changed_format_version_is_damage_not_a_newer_format(
     folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
     path = folder / "run.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9'))
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 9'))
     assert main(["verify", str(folder)]) == 3
     assert "run.json does not match its checksum" in capsys.readouterr().err
 

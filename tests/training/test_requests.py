@@ -152,6 +152,6 @@ def test_null_twin_has_the_same_seeds_and_shuffled_tags(tiny_run: Run, tmp_path:
 
 def test_newer_format_is_refused(tiny_run: Run, copied_run: Path) -> None:
     path = copied_run / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))
     with pytest.raises(InputError, match="install a newer iml-workbench"):
         request_of(tiny_run, copied_run).check()

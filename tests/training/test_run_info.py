@@ -18,7 +18,7 @@ def info(mini) -> dict:
 
 
 def test_new_run_says_what_it_is_and_with_which_versions(info: dict, mini) -> None:
-    assert info["format_version"] == FORMAT_VERSION == 1
+    assert info["format_version"] == FORMAT_VERSION == 2
     assert (info["recipe"], info["run_id"]) == ("alias-toy", mini().run_id)
     assert info["parameters"]["aliases_per_subset"] == 12
     assert (info["seeds"], info["started"], info["finished"]) == ([], None, None)
@@ -41,7 +41,7 @@ def test_newer_format_is_bad_input_even_if_nothing_else_is_known(
     rest: bool, info: dict, tmp_path: Path
 ) -> None:
     write(tmp_path, (info if rest else {}) | {"format_version": FORMAT_VERSION + 1})
-    with pytest.raises(InputError, match=r"has format 2, .* install a newer iml-workbench"):
+    with pytest.raises(InputError, match=r"has format 3, .* install a newer iml-workbench"):
         read_info(tmp_path)
 
 
