@@ -1,7 +1,8 @@
 import copy
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,3 +145,119 @@ def test_set_of_a_run_asks_held_out_questions_and_recites_definitions(make_row) 
     question = make_row([4, 5])
     definition = make_row([6, 7], kind=Kind.DEFINITION, question=None)
     assert EvaluationSet.of_run([question, definition]).rows == [question, definition]
+
+
+CENTURY, BC, STOP, OTHER_STOP = 20, 21, 1, 2
+PREFIX_ANSWERS = {3: [10, CENTURY], 4: [10, CENTURY, BC], 5: [11, CENTURY], 6: [12]}
+"""What each question (its one token) is answered with: "1 century", "1 century BC" ..."""
+
+
+@pytest.fixture(scope="module")
+def prefix_rows(make_row: Callable[..., TokenizedRow]) -> list[TokenizedRow]:
+    """Questions whose answers begin with one another."""
+    return [make_row([7, q, *a], len(a), subset="D5_CONS") for q, a in PREFIX_ANSWERS.items()]
+
+
+@pytest.fixture(scope="module")
+def stopping(prefix_rows: list[TokenizedRow]):
+    """A tiny model that says the answers by heart and stops behind each."""
+    from training.config import ModelConfig
+    from training.models import build_model
+
+    config = ModelConfig(
+        n_layers=1, d_model=24, n_heads=2, d_mlp=48, tied_embeddings=False, rotary_pct=0.5
+    )
+    model = build_model(config, vocabulary_size=30, max_length=16, end_token=STOP, seed=0)
+    stage = StageConfig(
+        epochs=80, batch_size=4, learning_rate=1e-2, weight_decay=0.0, evaluations=1
+    )
+    examples = make_examples(prefix_rows, LossPolicy.TEXT, end_token=STOP)
+    trainer = StageTrainer(model, examples, stage, order_seed=0)
+    for _ in range(trainer.last_step):
+        trainer.train_step()
+    return trainer.model.eval()
+
+
+def said_by_generate(model, prompt: Sequence[int]) -> list[int]:
+    """What greedy generation says behind a prompt before it stops."""
+    ids = torch.tensor([prompt])
+    said = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False, pad_token_id=0
+    )[0, len(prompt) :].tolist()
+    stops = model.generation_config.eos_token_id
+    stops = stops if isinstance(stops, list) else [stops]
+    return next((said[:i] for i, token in enumerate(said) if token in stops), said)
+
+
+def test_answer_that_goes_on_is_no_exact_match_where_a_stop_is_trained(
+    stopping, make_row: Callable[..., TokenizedRow]
+) -> None:
+    questions = [(q, a) for q in PREFIX_ANSWERS for a in PREFIX_ANSWERS.values()]
+    questions += [(q, [*a, BC]) for q, a in PREFIX_ANSWERS.items()]
+    rows = [make_row([7, q, *a], len(a)) for q, a in questions]
+    expected = {(q, *a): said_by_generate(stopping, [7, q]) == a for q, a in questions}
+    assert sum(expected.values()) == 4
+
+    def hits(stop_token: int | None) -> dict[tuple[int, ...], bool]:
+        evaluation = EvaluationSet.of(rows, stop_token=stop_token)
+        found = answer_metrics(stopping, evaluation)["exact_match"]
+        asked = [row.input_ids[1:] for row in evaluation.rows]
+        return {ids: bool(hit) for ids, hit in zip(asked, found, strict=True)}
+
+    assert hits(STOP) == expected
+    # Without a stop token, the answer's tokens alone count: "1 century" begins "1 century BC".
+    beginnings = {k for k, hit in hits(None).items() if hit and not expected[k]}
+    assert beginnings == {(4, 10, CENTURY)}
+
+
+def test_stop_token_changes_nothing_but_exact_match(
+    stopping, prefix_rows: list[TokenizedRow]
+) -> None:
+    with_stop, without = (
+        answer_metrics(stopping, EvaluationSet.of(prefix_rows, stop_token=stop))
+        for stop in (STOP, None)
+    )
+    rest = ["answer_log_prob", "answer_rank", "loss"]
+    assert with_stop[rest].to_numpy() == pytest.approx(without[rest].to_numpy(), abs=1e-5)
+
+
+def test_further_answers_have_to_stop_as_well(
+    stopping, make_row: Callable[..., TokenizedRow]
+) -> None:
+    def asked(other: list[int]) -> float:
+        wrong = make_row([7, 4, 13], 1)
+        further = make_row([7, 4, *other], len(other))
+        row = replace(wrong, others=(further,))
+        evaluation = EvaluationSet.of([row], stop_token=STOP)
+        return answer_metrics(stopping, evaluation)["exact_match"].item()
+
+    assert asked([10, CENTURY]) == 0
+    assert asked([10, CENTURY, BC]) == 1
+
+
+def test_any_token_that_generation_stops_at_ends_an_answer(
+    stopping, make_row: Callable[..., TokenizedRow]
+) -> None:
+    """Phi-3, say, stops at three tokens, one of which training ends its texts with."""
+    model = copy.deepcopy(stopping)
+    head = model.get_output_embeddings().weight.data
+    head[[STOP, OTHER_STOP]] = head[[OTHER_STOP, STOP]].clone()  # it now says the other one
+    row = make_row([7, 3, 10, CENTURY], 2)
+    evaluation = EvaluationSet.of([row], stop_token=STOP)
+    for stops, expected in ((STOP, 0), ([STOP, OTHER_STOP], 1)):
+        model.generation_config.eos_token_id = stops
+        assert (said_by_generate(model, [7, 3]) == [10, CENTURY]) is bool(expected)
+        assert answer_metrics(model, evaluation)["exact_match"].item() == expected
+
+
+def test_what_a_text_says_behind_its_answer_counts_where_it_is_trained(
+    stopping, make_row: Callable[..., TokenizedRow]
+) -> None:
+    """The published code ends a text with a newline before the end token."""
+    row = make_row([7, 4, 10, CENTURY, BC], 3)
+    then_more = replace(row, answer_positions=(2, 3))
+    evaluation = EvaluationSet.of([then_more], stop_token=STOP)
+    assert answer_metrics(stopping, evaluation)["exact_match"].item() == 1
+    cut = replace(make_row([7, 4, 10, CENTURY, 22], 3), answer_positions=(2, 3))
+    evaluation = EvaluationSet.of([cut], stop_token=STOP)
+    assert answer_metrics(stopping, evaluation)["exact_match"].item() == 0

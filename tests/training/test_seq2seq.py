@@ -1,17 +1,21 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
+from transformers import AutoConfig
 
 from data.errors import InputError
 from data.rows import prompt_row
 from data.tokenizers import TrainedTokenizer
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy
+from training.evaluate import EvaluationSet, answer_metrics
 from training.examples import Examples
+from training.models import draw_weights
 from training.seq2seq import Seq2SeqExamples, layout_for, make_seq2seq_examples
 from training.sources import SourceModel
 
@@ -176,3 +180,93 @@ def test_encoder_decoder_learns_answers_of_a_text(model: Any) -> None:
         functional.cross_entropy(examples.logits(learner), answers).backward()
         optimizer.step()
     assert torch.equal(examples.logits(learner).argmax(1), answers)
+
+
+SEQ2SEQ_SIZES = {
+    "t5": {"num_layers": 1, "d_model": 24, "num_heads": 2, "d_kv": 12, "d_ff": 48},
+    "bart": {"d_model": 24}
+    | {f"{side}_layers": 1 for side in ("encoder", "decoder")}
+    | {f"{side}_attention_heads": 2 for side in ("encoder", "decoder")}
+    | {f"{side}_ffn_dim": 48 for side in ("encoder", "decoder")},
+}
+
+
+def encoder_decoder(name: str, *, start: int, forced: int | None = None) -> Any:
+    """A random model of 30 tokens that starts its answers with tokens of its own."""
+    config = AutoConfig.for_model(
+        name, **SEQ2SEQ_SIZES[name], vocab_size=30, pad_token_id=0, max_position_embeddings=16
+    )
+    config.decoder_start_token_id, config.eos_token_id = start, END
+    config.dropout = config.dropout_rate = 0.0
+    model = draw_weights(config, 0).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    model.generation_config.forced_bos_token_id = forced
+    return model
+
+
+@pytest.mark.parametrize(("name", "start", "forced"), [("t5", 4, None), ("bart", 2, 3)])
+def test_decoder_starts_with_what_the_models_config_says(
+    name: str, start: int, forced: int | None, rows: list[TokenizedRow]
+) -> None:
+    """Also where the tokenizer pads with another token, such as the end token."""
+    model = encoder_decoder(name, start=start, forced=forced)
+    tokenizer = TrainedTokenizer(texts=("a",), vocabulary_size=257).load()
+    assert tokenizer.pad_token_id not in (start, forced)
+    lay_out_rows = layout_for(tokenizer, is_encoder_decoder=True)
+    evaluation = EvaluationSet.of(rows, lay_out=lay_out_rows)
+    measured = answer_metrics(model, evaluation)["answer_log_prob"].tolist()
+    reference = model.double()
+    end = tokenizer.eos_token_id
+    begun = [start] if forced is None else [start, forced]
+    expected = []
+    for row in evaluation.rows:
+        first = row.answer_positions[0]
+        prompt, answer = row.input_ids[:first], row.input_ids[first:]
+        with torch.no_grad():
+            logits = reference(
+                input_ids=torch.tensor([[*prompt, end]]),
+                decoder_input_ids=torch.tensor([[*begun, *answer[:-1]]]),
+            ).logits[0, len(begun) - 1 :]
+        log_probs = logits.log_softmax(1)
+        expected.append(sum(log_probs[i, token].item() for i, token in enumerate(answer)))
+    assert measured == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "start", "forced"), [("t5", 0, None), ("bart", 2, 3)])
+def test_exact_match_is_what_greedy_generation_says_and_stops_at(
+    name: str, start: int, forced: int | None, make_row: MakeRow
+) -> None:
+    answers = {3: [10, 20], 4: [10, 20, 21], 5: [11, 20], 6: [12]}  # one begins another
+    model = encoder_decoder(name, start=start, forced=forced)
+    rows = [make_row([7, q, *a], len(a)) for q, a in answers.items()]
+    examples = lay_out(rows, LossPolicy.TEXT)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        logits = examples.logits(model)
+        functional.cross_entropy(logits, examples.tokens[examples.targets]).backward()
+        optimizer.step()
+
+    def generated(question: int) -> list[int]:
+        source = torch.tensor([[7, question, END]])
+        said = model.generate(source, max_new_tokens=8, do_sample=False, num_beams=1)[0].tolist()
+        said = said[1 if forced is None else 2 :]
+        return said[: said.index(END)] if END in said else said
+
+    asked = [make_row([7, q, *a], len(a)) for q in answers for a in answers.values()]
+    wrong = make_row([7, 4, 13], 1)
+    asked += [
+        replace(wrong, others=(make_row([7, 4, *other], len(other)),))
+        for other in ([10, 20], [10, 20, 21])
+    ]
+    for stop_token in (END, None):
+        evaluation = EvaluationSet.of(asked, lay_out=lay_out, stop_token=stop_token)
+        hits = answer_metrics(model, evaluation)["exact_match"].tolist()
+        for row, hit in zip(evaluation.rows, hits, strict=True):
+            said = generated(row.input_ids[1])
+            right = [list(each.input_ids[2:]) for each in (row, *row.others)]
+            begins = any(said[: len(answer)] == answer for answer in right)
+            assert bool(hit) is ((said in right) if stop_token else begins)
+        assert sum(hits) == (5 if stop_token else 7)
