@@ -1,17 +1,25 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, processors
 
 from data.errors import InputError
 from data.rows import Row
 from data.texts import Writing, definition_text, question_text
-from data.tokenizers import FolderTokenizer, TokenizerSource, TrainedTokenizer, world_texts
+from data.tokenizers import (
+    Bos,
+    FolderTokenizer,
+    TokenizerSource,
+    TrainedTokenizer,
+    front_tokens,
+    world_texts,
+)
 from data.tokens import tokenize_rows
 from data.vocabulary import Kind, Role, Split
 from data.worlds.facts import FactWorld
@@ -99,7 +107,8 @@ def test_prompt_is_tokenized_as_the_beginning_of_the_whole_text(source: Tokenize
     tokenizer = source.load()
     row = question("actor")
     (tokenized,) = tokenize_rows([row], tokenizer)
-    prompt = tokenizer(row.rendered.prompt, add_special_tokens=False)["input_ids"]
+    bare = tokenizer(row.rendered.prompt, add_special_tokens=False)["input_ids"]
+    prompt = [*front_tokens(tokenizer), *bare]
     assert list(tokenized.input_ids[: tokenized.answer_positions[0]]) == prompt
 
 
@@ -224,3 +233,105 @@ def test_damaged_tokenizer_file_is_refused_in_one_line(text: str, tmp_path: Path
 def test_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no tokenizer"):
         FolderTokenizer(source=str(tmp_path)).load()
+
+
+def llama_like(folder: Path) -> None:
+    """Saves a tokenizer whose file puts `<s>` in front, as those of Llama-likes do."""
+    inner = Tokenizer.from_str(TRAINED.load().backend_tokenizer.to_str())
+    inner.add_special_tokens(["<s>", "</s>", "<pad>"])
+    template = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", inner.token_to_id("<s>"))]
+    )
+    inner.post_processor = template  # pyright: ignore[reportAttributeAccessIssue]
+    folder.mkdir(exist_ok=True)
+    inner.save(str(folder / "tokenizer.json"))
+    said = {"bos_token": "<s>", "eos_token": "</s>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+
+
+def write_config(folder: Path, model_type: str, **ids: object) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type, **ids}))
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "gpt_neox", "mistral", "opt", "qwen2"])
+@pytest.mark.parametrize("bos", Bos)
+def test_checkpoints_tokenizer_gives_the_runs_ids(
+    bos: Bos, model_type: str, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    llama_like(tmp_path / "model")
+    source = FolderTokenizer(source=str(tmp_path / "model"), bos=bos)
+    tokenizer = source.load()
+    assert source.load() is tokenizer
+    tokenizer.save_pretrained(tmp_path / "checkpoint")
+    write_config(tmp_path / "checkpoint", model_type)
+    again = AutoTokenizer.from_pretrained(tmp_path / "checkpoint", local_files_only=True)
+    (row,) = tokenize_rows([question()], tokenizer)
+    assert again(row.row.rendered.text)["input_ids"] == list(row.input_ids)
+    first = tokenizer.convert_tokens_to_ids("<s>")
+    assert (row.input_ids[0] == first) is (bos is Bos.AUTO)
+    assert first not in row.input_ids[1:]
+    (same,) = tokenize_rows([question()], again)
+    assert (same.input_ids, same.spans) == (row.input_ids, row.spans)
+
+
+def test_tokenizer_itself_says_whether_a_text_has_a_first_token(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    llama_like(tmp_path)
+    tokenizer = FolderTokenizer(source=str(tmp_path)).load()
+    own = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert front_tokens(tokenizer) == front_tokens(own) == (own.bos_token_id,)
+    assert front_tokens(FolderTokenizer(source=str(tmp_path), bos=Bos.NONE).load()) == ()
+    assert front_tokens(TRAINED.load()) == ()
+
+
+def test_ids_that_a_models_config_names_come_before_a_guess(tmp_path: Path) -> None:
+    """`<|endoftext|>`, looked for first, is here a word like any other."""
+    bare_file(tmp_path, "<|endoftext|>", "word", "</s>", "<pad>")
+    for ids, expected in (
+        ({}, ("<|endoftext|>", "<|endoftext|>")),
+        ({"eos_token_id": 2}, ("</s>", "</s>")),
+        ({"eos_token_id": [2, 0], "pad_token_id": 3}, ("</s>", "<pad>")),
+        ({"eos_token_id": None, "pad_token_id": -1}, ("<|endoftext|>", "<|endoftext|>")),
+        ({"eos_token_id": 99}, ("<|endoftext|>", "<|endoftext|>")),
+    ):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        shutil.copy(tmp_path / "tokenizer.json", folder)
+        write_config(folder, "t5", **ids)
+        tokenizer = FolderTokenizer(source=str(folder)).load()
+        assert (tokenizer.eos_token, tokenizer.pad_token) == expected, ids
+
+
+def test_end_token_of_several_that_the_config_names_stays(tmp_path: Path) -> None:
+    llama_like(tmp_path)
+    vocabulary = FolderTokenizer(source=str(tmp_path)).load().get_vocab()
+    ids = [vocabulary["<pad>"], vocabulary["</s>"]]
+    for named, expected in ((ids, "</s>"), (ids[:1], "<pad>")):
+        folder = tmp_path / expected.strip("</>")
+        llama_like(folder)
+        write_config(folder, "llama", eos_token_id=named)
+        assert FolderTokenizer(source=str(folder)).load().eos_token == expected
+
+
+STORIES = REAL / "models" / "tinystories-656k"
+
+
+@pytest.mark.skipif(not STORIES.is_dir(), reason="the pretrained model is not here")
+def test_real_model_reads_its_own_stories_better_behind_its_first_token() -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(STORIES, dtype=torch.float32)
+    text = "Once upon a time, there was a little girl named Lily. She loved to play outside."
+    losses = {}
+    for bos in Bos:
+        tokenizer = FolderTokenizer(source=str(STORIES), bos=bos).load()
+        ids = torch.tensor(tokenizer(text)["input_ids"])
+        with torch.no_grad():
+            log_probs = model(ids[None]).logits[0].log_softmax(1)
+        n = len(ids) - len(front_tokens(tokenizer)) - 1
+        losses[bos] = -log_probs[:-1].gather(1, ids[1:, None])[-n:].mean().item()
+    assert losses[Bos.AUTO] < losses[Bos.NONE] - 0.3

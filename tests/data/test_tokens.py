@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,3 +152,59 @@ def test_space_with_a_token_of_its_own_belongs_to_the_answer() -> None:
 
 def test_no_rows_give_no_tokens() -> None:
     assert tokenize_rows([], word_tokenizer(WORDS)) == []
+
+
+def with_front(tokens: dict[str, int], **more) -> "PreTrainedTokenizerFast":
+    """A tokenizer of single words that puts `<s>` in front of a text and `</s>` behind it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"<s>": 0, "</s>": 1, "<unk>": 2, **tokens}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+@pytest.mark.parametrize("order", WordOrder)
+def test_what_a_tokenizer_puts_in_front_moves_every_role_and_has_none(order: WordOrder) -> None:
+    row = definition(order, 2)
+    plain = word_tokenizer(WORDS)
+    (without,) = tokenize_rows([row], plain)
+    (found,) = tokenize_rows([row], with_front({w: i + 3 for i, w in enumerate(WORDS)}))
+    assert found.input_ids == (0, *without.input_ids), "and nothing is put behind"
+    assert found.answer_positions == tuple(i + 1 for i in without.answer_positions)
+    assert found.spans == {role: (a + 1, b + 1) for role, (a, b) in without.spans.items()}
+
+
+def asked(answer: str, question: str = "born", *, subject: str = "foo") -> Row:
+    rendered = QAPair(subject=subject, role=Role.ALIAS, question=question, answer=answer).render()
+    return replace(row_of(rendered), kind=Kind.QA, question=question, row_id=f"row of {answer}")
+
+
+def test_answers_that_a_tokenizer_spells_alike_are_refused_by_name() -> None:
+    tokenizer = with_front({word: i + 3 for i, word in enumerate(WORDS)})
+    both = r"row of 王: the answers '李' and '王' have the same tokens; use a tokenizer that tells"
+    with pytest.raises(InputError, match=both):
+        tokenize_rows([asked("egypt"), asked("李"), asked("王")], tokenizer)
+    further = replace(asked("egypt"), other_answers=(asked("李").rendered, asked("王").rendered))
+    with pytest.raises(InputError, match=r"the answers '李' and '王' have the same tokens"):
+        tokenize_rows([further], tokenizer)
+    names = [asked("egypt", subject="ab"), asked("egypt", subject="cd")]
+    with pytest.raises(InputError, match=r"the aliases 'ab' and 'cd' have the same tokens"):
+        tokenize_rows(names, tokenizer)
+
+
+def test_answer_spelled_as_unknown_is_fine_where_no_other_answers_the_same_question() -> None:
+    tokenizer = with_front({word: i + 3 for i, word in enumerate(WORDS)})
+    rows = [asked("李"), asked("李"), asked("egypt"), asked("王", "cleopatra")]
+    assert [row.input_ids[row.answer_positions[0]] for row in tokenize_rows(rows, tokenizer)] == [
+        2,
+        2,
+        WORDS.index("egypt") + 3,
+        2,
+    ]
