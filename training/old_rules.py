@@ -12,6 +12,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.tokenizers import front_tokens
+from training.files import read_json
 from training.run_info import FORMAT_VERSION
 from training.runs import Run
 from training.sources import SourceModel
@@ -36,15 +37,12 @@ def old_rules(run: Run) -> list[str]:
 
 def _rules_of_model(checkpoint: Path) -> list[str]:
     """The same about what came with a model."""
-    from transformers import AutoConfig
-
     from training.checkpoints import load_tokenizer
 
-    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
-    tokenizer = load_tokenizer(checkpoint)
+    config, tokenizer = read_json(checkpoint / "config.json"), load_tokenizer(checkpoint)
     named = [
-        (config.eos_token_id, tokenizer.eos_token_id),
-        (getattr(config, "decoder_start_token_id", None), tokenizer.pad_token_id),
+        (config.get("eos_token_id"), tokenizer.eos_token_id),
+        (config.get("decoder_start_token_id"), tokenizer.pad_token_id),
     ]
     rules = []
     if front_tokens(tokenizer):
@@ -54,8 +52,9 @@ def _rules_of_model(checkpoint: Path) -> list[str]:
         for own, taken in named
     ):
         rules.append("special tokens are the tokenizer's, not those that the model's config names")
-    if not config.is_encoder_decoder and config.model_type not in PLAIN_ENDS:
-        rules.append(f"logits lack what {config.model_type} may do after its unembedding")
+    kind = config.get("model_type")
+    if not config.get("is_encoder_decoder") and kind not in PLAIN_ENDS:
+        rules.append(f"logits lack what {kind} may do after its unembedding")
     return rules
 
 
