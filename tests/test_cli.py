@@ -130,7 +130,7 @@ def test_run_of_a_newer_format_is_bad_input(
     write_run_manifest(copied_run)
     before = tree_hash(copied_run)
     assert main([*command.split(), str(copied_run)]) == 2
-    assert "has format 2" in the_error(capsys)
+    assert "has format 3" in the_error(capsys)
     assert tree_hash(copied_run) == before
 
 
