@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from data.errors import InputError
 from data.text_iml import TextConfig
@@ -198,3 +199,21 @@ def test_missing_table_is_one_line(
 def test_missing_attributes_of_works_are_no_choice() -> None:
     with pytest.raises(InputError, match="missing is of no use in world works; leave it out"):
         text_config(world="works", missing="skip")
+
+
+def test_answers_that_are_unknown_to_the_tokenizer_are_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Made-up people have names that a tokenizer of the questions' words alone does not know."""
+    words = ["[UNK]", "</s>", "Q:", "A:", *"abcdefghijklmnopqrstuvwxyz"]
+    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    split = pre_tokenizers.Split(Regex(r"[a-z]|\S+"), behavior="isolated")
+    inner.pre_tokenizer = split  # pyright: ignore[reportAttributeAccessIssue]
+    inner.save(str(tmp_path / "letters.json"))
+    settings = {**GENERATED, "tokenizer": str(tmp_path / "letters.json"), "loss_policy": "answer"}
+    command = ["run", "cvdb-two-stage", "--smoke", "--seeds", "1", "--out", str(tmp_path / "run")]
+    command += [w for name, value in settings.items() for w in ("--set", f"{name}={value}")]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "have the same tokens; use a tokenizer that tells them apart" in line
+    assert not (tmp_path / "run").exists()
