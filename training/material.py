@@ -30,11 +30,13 @@ class SeedMaterial:
         tokenizer = config.data.tokenizer(drawn)
         rows = tokenize_rows(drawn.rows, tokenizer)
         lay_out = layout_for(tokenizer, is_encoder_decoder=config.model.is_encoder_decoder)
+        end_token = tokenizer.eos_token_id
+        assert isinstance(end_token, int)
         evaluation = EvaluationSet.of_run(
             rows,
             trained_questions=config.trained_questions,
             lay_out=lay_out,
-            stop_token=tokenizer.eos_token_id if config.loss_policy.trains_stop else None,
+            stop_token=end_token if config.loss_policy.trains_stop else None,
         )
         return cls(
             rows=rows,

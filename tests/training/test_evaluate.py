@@ -195,7 +195,9 @@ def test_answer_that_goes_on_is_no_exact_match_where_a_stop_is_trained(
     questions = [(q, a) for q in PREFIX_ANSWERS for a in PREFIX_ANSWERS.values()]
     questions += [(q, [*a, BC]) for q, a in PREFIX_ANSWERS.items()]
     rows = [make_row([7, q, *a], len(a)) for q, a in questions]
-    expected = {(q, *a): said_by_generate(stopping, [7, q]) == a for q, a in questions}
+    expected: dict[tuple[int, ...], bool] = {
+        (q, *a): said_by_generate(stopping, [7, q]) == a for q, a in questions
+    }
     assert sum(expected.values()) == 4
 
     def hits(stop_token: int | None) -> dict[tuple[int, ...], bool]:

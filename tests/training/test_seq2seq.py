@@ -1,5 +1,5 @@
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ MakeRow = Callable[..., TokenizedRow]
 END, PAD = 1, 0
 
 
-def lay_out(rows: list[TokenizedRow], policy: LossPolicy, **changes: Any) -> Seq2SeqExamples:
+def lay_out(rows: Sequence[TokenizedRow], policy: LossPolicy, **changes: Any) -> Seq2SeqExamples:
     tokens = {"end_token": END, "pad_token": PAD}
     return make_seq2seq_examples(rows, policy, **{**tokens, **changes})
 
