@@ -32,18 +32,10 @@ def tidy(text: str) -> str:
     True
     """
     if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # no halves of surrogate pairs
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
         text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
     return " ".join(text.split())
-
-
-def is_missing(text: str) -> bool:
-    """Whether a value says that it is not known.
-
-    >>> [is_missing(text) for text in (" N/A ", "none", "-")]
-    [True, False, False]
-    """
-    return text.strip() in MISSING
 
 
 def decode(value: bytes) -> str:
@@ -82,6 +74,5 @@ def split_header(line: str, separator: str) -> list[str]:
 
 def seen_separator(line: str, among: Sequence[str]) -> str | None:
     """What divides a header into names, one of which is among those that are expected."""
-    return next(
-        (mark for mark in SEPARATORS if set(among) & set(split_header(line, mark)[1:])), None
-    )
+    marks = (mark for mark in SEPARATORS if set(among) & set(split_header(line, mark)[1:]))
+    return next(marks, None)
