@@ -1,4 +1,4 @@
-"""Which content a file or a model's folder has: its sha256, and that of its parts.
+"""Which content a file has: its sha256.
 
 A file is read anew in each process that asks, since its size and time of change can be made those
 of another content (`touch -r`). Within a process it is read again when anything about it has
@@ -8,7 +8,6 @@ changed, its inode and the time of that change among them, which no program can 
 import hashlib
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 SETTLED_NS = 2_000_000_000
@@ -30,12 +29,6 @@ def file_sha256(path: Path) -> str:
     if is_settled and _stamp(path) == stamp:
         _known[path] = (stamp, digest)
     return digest
-
-
-def joint_sha256(digests: Mapping[str, str]) -> str:
-    """The sha256 of several files, given theirs by name: of what `sha256sum` prints of them."""
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -61,7 +61,7 @@ def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
         write_table(folder / name, pd.concat(tables, ignore_index=True))
     cells = pd.DataFrame(
         [
-            {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.parameters}
+            {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.identity}
             | {
                 f"{prefix}_{key}": run.summary["iml_gap"][metric][key]
                 for prefix, metric in _GAPS.items()

@@ -97,6 +97,8 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     requests = [request, request.null_twin()] if arguments.with_null else [request]
     for checked in requests:
         checked.check()
+    for note in request.notes:
+        print(f"note: {note}", file=sys.stderr)
 
     from training.progress import is_spokesman, show_progress
     from training.runs import Run, write_null_verdict

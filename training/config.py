@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError
+from data.inputs import Input
 from data.rows import SeedData
 from data.vocabulary import LossPolicy, Stage, WordOrder
 from training.schedules import Schedule
@@ -234,6 +235,12 @@ class RunConfig:
     """The recipe that made it; set by the recipe."""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     """All arguments of the recipe: with its name they rebuild this config."""
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    """What is read from elsewhere, by the parameter that names it."""
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The sha256 that inputs must have: those that `run.json` notes."""
+    recorded_id: str = field(default="", compare=False)
+    """The run id that `run.json` notes."""
 
     def __post_init__(self) -> None:
         """Refuses a run without a second stage."""
@@ -247,8 +254,19 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Ten hexadecimal digits that name recipe and parameters, whatever the seeds."""
-        identity = json.dumps([self.recipe, dict(self.parameters)], sort_keys=True)
-        return hashlib.sha256(identity.encode()).hexdigest()[:10]
+        identity = json.dumps([self.recipe, self.identity], sort_keys=True)
+        return self.recorded_id or hashlib.sha256(identity.encode()).hexdigest()[:10]
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """The parameters, with the content of a file or folder in place of its path."""
+        found: dict[str, Value] = dict(self.parameters)
+        for name, each in self.inputs.items():
+            if each.is_local and self.recorded_id and name not in self.digests:
+                found[name] = each.name  # of a run that was made before contents were noted
+            elif each.is_local:
+                found[name] = f"sha256:{self.digests.get(name) or each.sha256()}"
+        return found
 
     def stage(self, stage: Stage) -> StageConfig:
         """The settings of one stage; X1's two stages, if it has two, are trained alike."""

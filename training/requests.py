@@ -1,6 +1,6 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,24 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
-from training.config import RunConfig
+from training.config import RunConfig, Value
 from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
+from training.inputs import (
+    INPUTS,
+    changed_input,
+    input_records,
+    note_rows,
+    noted_rows,
+    settled,
+)
 from training.registry import find_recipe
-from training.run_info import RUN_FILE, new_info, save_info
+from training.run_info import RUN_FILE, new_info, read_info, save_info
 from training.runs import (
     METRICS_FILE,
     NULL_FOLDER,
     SUMMARY_FILE,
     Run,
+    rows_digest,
     withdraw_run_manifest,
 )
 
@@ -30,6 +39,8 @@ class RunRequest:
     seeds: tuple[int, ...]
     _drawn: set[int] = field(default_factory=set, init=False, compare=False, repr=False)
     """Seeds whose rows are known to be fine: the command checks, and the runner once more."""
+    notes: dict[str, None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What the check found that a person should know: what of a table was left out."""
 
     def check(self) -> None:
         """Refuses what cannot be run; changes nothing on disk.
@@ -41,12 +52,7 @@ class RunRequest:
         """
         require_writable(self.folder)
         if (self.folder / RUN_FILE).exists():
-            run = Run.load(self.folder)
-            if run.config.run_id != self.config.run_id:
-                raise InputError(
-                    f"{self.folder} holds another run ({_difference(run.config, self.config)}); "
-                    "choose another folder with --out"
-                )
+            self._require_same_run(Run.load(self.folder))
             self._check_files()
         elif self.folder.is_dir() and not _is_blank(self.folder):
             raise InputError(
@@ -54,7 +60,40 @@ class RunRequest:
             )
         if self.missing_seeds():
             self.config.model.check()
+            self._require_same_null_twin()
         self._check_rows()
+
+    def _require_same_run(self, run: Run) -> None:
+        """Refuses a folder of a run with other parameters, or with other content behind them."""
+        difference = _difference(run, self.config)
+        if difference:
+            raise InputError(
+                f"{self.folder} holds another run ({difference}); choose another folder with --out"
+            )
+        try:
+            changed = changed_input(self.config, run.info)
+        except InputError:
+            if self.missing_seeds():
+                raise
+            return  # what is trained can be looked at without what it was trained on
+        if changed:
+            raise InputError(
+                f"{self.folder}: {changed}; bring that back, or choose another folder with --out"
+            )
+        trained = [seed for seed in run.seeds if str(seed) in run.info["data_sha256"]]
+        if self.config.inputs and INPUTS not in run.info and trained and self.missing_seeds():
+            # Nothing else tells whether such a run's table is still what it was.
+            replace(run, config=self.config).tokenized_rows(trained[0])
+
+    def _require_same_null_twin(self) -> None:
+        """Refuses a null twin of other content than the run beside it."""
+        if self.folder.name == NULL_FOLDER and (self.folder.parent / RUN_FILE).is_file():
+            changed = changed_input(self.config, read_info(self.folder.parent))
+            if changed:
+                raise InputError(
+                    f"{self.folder.parent}: {changed}; its null twin must read the same, so bring "
+                    "that back"
+                )
 
     def _check_files(self) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
@@ -76,9 +115,14 @@ class RunRequest:
 
     def _check_seed(self, seed: int) -> None:
         drawn = self.config.data.build(seed)
-        if self.config.loss_policy is LossPolicy.ALL:
-            from data.tokens import tokenize_rows
+        self.notes.update(dict.fromkeys(drawn.notes))
+        home = seed_folder(self.folder, seed)
+        from data.tokens import tokenize_rows
 
+        if noted_rows(home) is not None:
+            rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+            note_rows(home, rows_digest(rows))
+        if self.config.loss_policy is LossPolicy.ALL:
             trained = [r for r in drawn.rows if self.config.schedule.stage_of(r) is not None]
             rows = tokenize_rows(trained, self.config.data.tokenizer(drawn))
             is_answer_only = self.config.model.is_encoder_decoder
@@ -115,6 +159,16 @@ class RunRequest:
         path = self.folder / RUN_FILE
         return read_json(path) if path.exists() else new_info(self.config)
 
+    @property
+    def trained(self) -> RunConfig:
+        """The config that seeds are trained with, under the run's own id."""
+        info = self.info()
+        return settled(self.config, {**info, INPUTS: self._inputs(info)})
+
+    def _inputs(self, info: dict[str, Any]) -> dict[str, Any]:
+        """What `run.json` notes of inputs, or will note of those that it knows nothing of."""
+        return {**input_records(self.config), **info.get(INPUTS, {})}
+
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.
 
@@ -138,6 +192,12 @@ class RunRequest:
         info["started"] = info["started"] or now()
         info["model"] = self.config.model.description
         info["finished"] = None
+        if self.config.inputs:
+            info[INPUTS] = self._inputs(info)
+            # Where they lie now: what was noted may have moved.
+            info["parameters"] |= {n: self.config.parameters[n] for n in self.config.inputs}
+        if self.notes:
+            info["notes"] = list(self.notes)
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
@@ -156,11 +216,29 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _difference(old: RunConfig, new: RunConfig) -> str:
-    """The first thing in which two runs differ, in words."""
+def _difference(run: Run, new: RunConfig) -> str:
+    """The first thing in which a run on disk differs from another, in words; empty if none.
+
+    Inputs whose content is noted are compared by that, wherever they lie.
+    """
+    old = run.config
     if old.recipe != new.recipe:
         return f"recipe {old.recipe}, not {new.recipe}"
-    changed = [name for name, value in new.parameters.items() if old.parameters[name] != value]
+    noted = set(run.info.get(INPUTS, {})) & set(new.inputs) & set(old.inputs)
+    changed = [
+        name
+        for name, value in new.parameters.items()
+        if name not in noted and not _is_same(old, new, name, value)
+    ]
+    if not changed:
+        return ""
     name = changed[0]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{name}={old.parameters[name]}, not {new.parameters[name]}{more}"
+
+
+def _is_same(old: RunConfig, new: RunConfig, name: str, value: Value) -> bool:
+    """Whether a parameter has one value, or means one place, in both."""
+    if name in new.inputs and name in old.inputs:
+        return new.inputs[name].is_at(old.inputs[name].source)
+    return old.parameters[name] == value
