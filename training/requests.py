@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
+from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig, Value
@@ -117,8 +118,6 @@ class RunRequest:
         drawn = self.config.data.build(seed)
         self.notes.update(dict.fromkeys(drawn.notes))
         home = seed_folder(self.folder, seed)
-        from data.tokens import tokenize_rows
-
         if noted_rows(home) is not None:
             rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
             note_rows(home, rows_digest(rows))

@@ -166,7 +166,7 @@ class SourceModel:
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
         # Before transformers is imported, which takes longer than to see that there is no model.
-        folder = None if self.is_tiny else self._folder()
+        folder = None if self.is_tiny else find_folder(self.source, Part.CONFIG)
         from transformers import AutoConfig
 
         if folder is None:
