@@ -20,9 +20,9 @@ PATIENCE = 1.2
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
 """With any of these a folder has a tokenizer."""
-TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json") + (
-    "merges.txt",
-    "vocab.txt",
+TOKENIZER_SETTINGS = (
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("merges.txt", "vocab.txt"),
 )
 """What else such a folder may say of its tokenizer."""
 

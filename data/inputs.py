@@ -56,7 +56,15 @@ class Input:
 
     def record(self) -> dict[str, Any]:
         """What `run.json` says of it."""
-        return {"name": self.name, "sha256": self.sha256(), "files": self.digests()}
+        known = {"name": self.name, "source": self.source}
+        return known | {"sha256": self.sha256(), "files": self.digests()}
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it is a folder here, and may be meant as a name on the hub."""
+        return (
+            self.part is not None and self._path.exists() and bool(HUB_NAME.fullmatch(self.source))
+        )
 
     def is_at(self, source: str) -> bool:
         """Whether another way of writing it means the same place."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError
 from data.hub import Part, find_folder
+from data.inputs import Input
 from data.texts import Writing, question_text
 from data.vocabulary import Role
 from data.worlds.facts import FactWorld, WorldSource
@@ -45,7 +46,7 @@ class FolderTokenizer:
         Raises:
             InputError: there is none, it cannot be read, has no end token or no offsets.
         """
-        return _read(self.source)
+        return _read(self.source, Input(source=self.source, part=Part.TOKENIZER).sha256())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,8 @@ def world_texts(world: FactWorld) -> tuple[str, ...]:
 
 
 @functools.cache
-def _read(source: str) -> "PreTrainedTokenizerFast":
+def _read(source: str, digest: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a source; `digest` is of its files, which may change within a process."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     path = Path(source).expanduser()

@@ -30,8 +30,7 @@ def are_records(value: object) -> bool:
     """Whether what `run.json` has as inputs can be read as such."""
     return isinstance(value, Mapping) and all(
         isinstance(each, Mapping)
-        and isinstance(each.get("name"), str)
-        and isinstance(each.get("sha256"), str)
+        and all(isinstance(each.get(key), str) for key in ("name", "source", "sha256"))
         and isinstance(each.get("files"), Mapping)
         for each in value.values()
     )

@@ -60,9 +60,24 @@ class RunRequest:
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
         if self.missing_seeds():
+            self._check_names()
             self.config.model.check()
             self._require_same_null_twin()
         self._check_rows()
+
+    def _check_names(self) -> None:
+        """Passes over no file or folder that has the name of something else."""
+        for name in ("table", "model"):
+            value = self.config.parameters.get(name)
+            if value and name not in self.config.inputs and Path(str(value)).exists():
+                raise InputError(
+                    f"{name}={value} is built in, and {Path(str(value)).resolve()} has that name; "
+                    f"write {name}=./{value} for the latter, or start from another folder"
+                )
+        for name, each in self.config.inputs.items():
+            if each.is_ambiguous:
+                place = Path(each.source).resolve()
+                self.notes[f"{name} {each.source} is the folder {place}, not the hub's"] = None
 
     def _require_same_run(self, run: Run) -> None:
         """Refuses a folder of a run with other parameters, or with other content behind them."""
@@ -95,6 +110,27 @@ class RunRequest:
                     f"{self.folder.parent}: {changed}; its null twin must read the same, so bring "
                     "that back"
                 )
+
+    def require_inputs_of(self, folders: list[Path]) -> None:
+        """Refuses an input that other runs of a sweep read from the same place as another content.
+
+        Raises:
+            InputError: there is one.
+        """
+        for folder in folders:
+            if (folder / RUN_FILE).is_file() and folder != self.folder:
+                info = read_info(folder)
+                shared = {
+                    name: each
+                    for name, each in info.get(INPUTS, {}).items()
+                    if name in self.config.inputs and self.config.inputs[name].is_at(each["source"])
+                }
+                changed = changed_input(self.config, {INPUTS: shared})
+                if changed:
+                    raise InputError(
+                        f"{folder}: {changed}; bring that back, or choose another folder for the "
+                        "sweep with --out"
+                    )
 
     def _check_files(self) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
@@ -166,7 +202,11 @@ class RunRequest:
 
     def _inputs(self, info: dict[str, Any]) -> dict[str, Any]:
         """What `run.json` notes of inputs, or will note of those that it knows nothing of."""
-        return {**input_records(self.config), **info.get(INPUTS, {})}
+        noted = info.get(INPUTS, {})
+        return {
+            name: {**each, **noted.get(name, {}), "source": each["source"]}
+            for name, each in input_records(self.config).items()
+        }
 
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.

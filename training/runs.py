@@ -145,7 +145,9 @@ class Run:
 
     def _doubtful_inputs(self) -> str:
         """What else may have changed, of a run from before contents were noted."""
-        unknown = [f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info]
+        unknown = [
+            f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
+        ]
         return f", or bring back its {', '.join(unknown)} if changed since" if unknown else ""
 
     def rows(self, seed: int) -> pd.DataFrame:

@@ -105,16 +105,10 @@ class SourceModel:
         """Finds its files, which may mean to download them.
 
         Raises:
-            InputError: they cannot be found, or are not complete, or the name of a built-in model
-                is a folder's, too.
+            InputError: they cannot be found, or are not complete.
         """
         if not self.is_tiny:
             self._folder()
-        elif Path(self.source).exists():
-            raise InputError(
-                f"{self.source} is a built-in model, and there is a folder of that name here; "
-                f"write model=./{self.source} for the folder, or start from another one"
-            )
 
     def prepare(self) -> None:
         """Its files are there once it is checked."""

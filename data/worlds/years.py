@@ -12,9 +12,7 @@ NUMBER = re.compile(r"([+-]?)(\d+)(?:\.0*)?")
 """A year that stands alone, or any whole number."""
 DATE = re.compile(r"([+-]?)(\d{4,})-\d\d(?!\d)|([+-])(\d+)(?![\d.])")
 """The start of a date of ISO 8601 or Wikidata, in which month and day may be 00."""
-BEFORE_CHRIST = re.compile(
-    r"(?<!\d)(\d{1,5})\s*(?:BCE?|B\.\s?C\.(?:\s?E\.)?)(?!\w)", re.IGNORECASE
-)
+BEFORE_CHRIST = re.compile(r"(?<!\d)(\d{1,5})\s*(?:BCE?|B\.\s?C\.(?:\s?E\.)?)(?!\w)", re.IGNORECASE)
 AFTER_CHRIST = re.compile(
     r"(?<!\w)A\.?D\.?\s*(\d{1,4})(?!\d)|(?<!\d)(\d{1,4})\s*(?:A\.?D\.?|CE|C\.E\.)(?!\w)",
     re.IGNORECASE,

@@ -166,7 +166,9 @@ def test_same_content_elsewhere_is_the_same_run(
     assert len(run.rows(1000)) == len(run.rows(1001)) > 0
     metrics = pd.read_parquet(home / "run" / "metrics.parquet")
     assert set(metrics["seed"]) == {1000, 1001}
-    assert set(metrics["model"]) == {"small"}, "one run has one model, whatever its folder is called"
+    assert set(metrics["model"]) == {"small"}, (
+        "one run has one model, whatever its folder is called"
+    )
     assert len(set(metrics["run_id"])) == 1
     monkeypatch.chdir(tmp_path / "other")
     near = request(home, table="copy.csv", model="renamed")
@@ -280,13 +282,42 @@ def test_content_is_what_names_a_run(tmp_path: Path) -> None:
     assert generated.inputs == {}
 
 
-def test_folder_named_like_a_built_in_model_is_not_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "value"), [("model", "tiny-gpt2"), ("table", "generated")])
+def test_file_named_like_something_built_in_is_not_passed_over(
+    name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    SourceModel(source="tiny-gpt2").check()
-    (tmp_path / "tiny-gpt2").mkdir()
-    with pytest.raises(InputError, match=r"write model=\./tiny-gpt2 for the folder"):
-        SourceModel(source="tiny-gpt2").check()
-    with pytest.raises(InputError, match=r"holds no config\.json"):
-        SourceModel(source="./tiny-gpt2").check()
+    built_in = {"table": "generated", "model": "tiny-gpt2", **SIZES}
+    run = RunRequest(
+        config=find_recipe("cvdb-two-stage")(**built_in), folder=tmp_path / "run", seeds=(0,)
+    )
+    run.check()
+    (tmp_path / value).mkdir()
+    with pytest.raises(
+        InputError, match=rf"{name}={value} is built in, .* write {name}=\./{value}"
+    ):
+        run.check()
+    assert not SourceModel(source="./tiny-gpt2").is_tiny
+
+
+def test_folder_that_could_be_on_the_hub_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home / "small", tmp_path / "EleutherAI" / "pythia-14m")
+    monkeypatch.chdir(tmp_path)
+    run = request(home, model="EleutherAI/pythia-14m")
+    run.check()
+    place = tmp_path / "EleutherAI" / "pythia-14m"
+    assert f"model EleutherAI/pythia-14m is the folder {place}, not the hub's" in run.notes
+
+
+def test_cells_of_a_sweep_read_the_same(home: Path, tmp_path: Path) -> None:
+    cell = request(home)
+    RunRequest(config=cell.config, folder=tmp_path / "cells" / "a", seeds=(0,)).begin()
+    other = RunRequest(
+        config=request(home, batch_size=32).config, folder=tmp_path / "cells" / "b", seeds=(0,)
+    )
+    other.require_inputs_of([tmp_path / "cells" / "a", tmp_path / "cells" / "none"])
+    EDITS["tokenizer"][0](home)
+    with pytest.raises(InputError, match=r"cells/a: tokenizer .* differs in tokenizer\.json"):
+        other.require_inputs_of([tmp_path / "cells" / "a"])
