@@ -65,10 +65,10 @@ def read_columns(path: Path, columns: Sequence[str], *, repetitive: Sequence[str
             reason = str(error).splitlines()[0]
             continue
         if _n_lines(path) - 1 != table.num_rows and has_quotes:
-            _refuse_swallowed_rows(path, separator, len(header))
+            _refuse_odd_rows(path, separator, len(header), has_quotes=True)
         return table
-    if has_quotes:
-        _refuse_swallowed_rows(path, separator, len(header))
+    _n_lines(path)
+    _refuse_odd_rows(path, separator, len(header), has_quotes=has_quotes)
     raise InputError(f"{path} cannot be read ({reason}); repair the row")
 
 
@@ -114,11 +114,11 @@ def _n_lines(path: Path) -> int:
     return n if last == b"\n" else n + 1
 
 
-def _refuse_swallowed_rows(path: Path, separator: str, n_columns: int) -> None:
-    """Refuses a quoted value over several lines that look like rows themselves.
+def _refuse_odd_rows(path: Path, separator: str, n_columns: int, *, has_quotes: bool) -> None:
+    """Refuses rows of too few or too many values, and values over lines that look like rows.
 
     Raises:
-        InputError: there is one; the message names the lines.
+        InputError: there is such a row; the message names its lines.
     """
     record: list[str] = []
 
@@ -127,16 +127,22 @@ def _refuse_swallowed_rows(path: Path, separator: str, n_columns: int) -> None:
             record.append(line)
             yield line
 
-    with path.open(encoding="iso-8859-1", newline="\n") as file:
-        reader = csv.reader(remembered(file), delimiter=separator)
+    quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
+    with path.open(encoding="iso-8859-1", newline="") as file:
+        reader = csv.reader(remembered(file), delimiter=separator, quoting=quoting)
         try:
-            for _ in reader:
-                whole = [line.count(separator) == n_columns - 1 for line in record]
+            for row in reader:
+                line = reader.line_num - len(record) + 1
+                whole = [each.count(separator) == n_columns - 1 for each in record]
                 if any(whole[1:-1]) or (len(whole) > 1 and whole[0] and whole[-1]):
                     raise InputError(
-                        f"{path}, line {reader.line_num - len(record) + 1}: a quote opens a value "
-                        f"that goes on to line {reader.line_num} and swallows the rows between; "
-                        "remove or close the quote"
+                        f"{path}, line {line}: a quote opens a value that goes on to line "
+                        f"{reader.line_num} and swallows the rows between; remove or close it"
+                    )
+                if row and len(row) != n_columns:
+                    raise InputError(
+                        f"{path}, line {line} cannot be read ({len(row)} values instead of "
+                        f"{n_columns}); repair it"
                     )
                 record.clear()
         except csv.Error as error:

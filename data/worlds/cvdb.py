@@ -44,6 +44,7 @@ ODD_CHARACTERS: Mapping[str, re.Pattern[str]] = {
     "string_citizenship_raw_d": re.compile(r"[^\w\s']"),
 }
 """The paper's filters, by column; quotes are part of how citizenships are written."""
+LAST_YEAR = 9999
 PLAIN_NUMBER = r"^-?\d+(\.0*)?$"
 UNKNOWN = "of whom something is not known"
 ODD = "whose name, occupation or citizenship has more than letters, digits and spaces"
@@ -249,6 +250,12 @@ def _with_numbers(table: "pa.Table", column: str, path: Path) -> "pa.Table":
         read = numbers.to_numpy(zero_copy_only=False).copy()
         read[others] = [_number(values[at].as_py(), column, path, at + 2) for at in others.tolist()]
         numbers = pa.array(read, from_pandas=True)
+    if column != READERS and (pc.max(numbers).as_py() or 0) > LAST_YEAR:  # pyright: ignore[reportAttributeAccessIssue]
+        at = int(np.nanargmax(numbers.to_numpy(zero_copy_only=False)))
+        raise InputError(
+            f"{path}, row {at + 2}: {column} is {numbers[at].as_py():.0f}, which is no year; "
+            "correct it, or leave it empty"
+        )
     return table.set_column(table.schema.get_field_index(column), column, numbers)
 
 

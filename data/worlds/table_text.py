@@ -71,7 +71,8 @@ def refuse_wide_encodings(path: Path, start: bytes) -> None:
 
 def split_header(line: str, separator: str) -> list[str]:
     """The names of the columns."""
-    return [tidy(name) for name in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])]
+    first = re.split("[\r\n]", line, maxsplit=1)[0]
+    return [tidy(name) for name in next(csv.reader([first], delimiter=separator), [])]
 
 
 def seen_separator(line: str, among: Sequence[str]) -> str | None:
