@@ -32,7 +32,7 @@ def launched_processes() -> int:
 
 def is_spokesman() -> bool:
     """Whether this process is the one that says what all of `accelerate launch` have done."""
-    return launched_processes() == 1 or os.environ.get("RANK", "").strip() in ("", "0")
+    return os.environ.get("RANK", "").strip() in ("", "0")
 
 
 @runtime_checkable
