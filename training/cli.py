@@ -110,6 +110,8 @@ def run_recipe(arguments: argparse.Namespace) -> int:
         with show_progress(recipe.name) as progress:
             run_seeds(requests, progress=progress)
     if is_spokesman():
+        for each in requests:
+            each.note_places()
         write_null_verdict(Run.load(folder))
         print(summary_text(Run.load(folder)))
     return 0

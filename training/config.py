@@ -238,9 +238,8 @@ class RunConfig:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     """What is read from elsewhere, by the parameter that names it."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """The sha256 that inputs must have: those that `run.json` notes."""
     recorded_id: str = field(default="", compare=False)
-    """The run id that `run.json` notes."""
+    """What `run.json` notes: the sha256 that inputs must have, and the run's id."""
 
     def __post_init__(self) -> None:
         """Refuses a run without a second stage."""
@@ -262,10 +261,10 @@ class RunConfig:
         """The parameters, with the content of a file or folder in place of its path."""
         found: dict[str, Value] = dict(self.parameters)
         for name, each in self.inputs.items():
-            if each.is_local and self.recorded_id and name not in self.digests:
-                found[name] = each.name  # of a run that was made before contents were noted
-            elif each.is_local:
-                found[name] = f"sha256:{self.digests.get(name) or each.sha256()}"
+            if each.is_local:
+                # Runs that were made before contents were noted have none.
+                content = self.digests.get(name) or (not self.recorded_id and each.sha256())
+                found[name] = f"sha256:{content}" if content else each.name
         return found
 
     def stage(self, stage: Stage) -> StageConfig:
@@ -300,13 +299,3 @@ def checkpoint_steps(last: int, n_between: int = N_LOG_SPACED) -> list[int]:
     intervals = n_between + 1
     spaced = [round(math.exp(math.log(last) * i / intervals)) for i in range(1, intervals)]
     return sorted({0, *spaced, last})
-
-
-def evaluation_steps(*, epochs: int, steps_per_epoch: int, evaluations: int) -> list[int]:
-    """Step 0 and evenly spaced ends of epochs, the last one included.
-
-    >>> evaluation_steps(epochs=4, steps_per_epoch=10, evaluations=2)
-    [0, 20, 40]
-    """
-    n = min(evaluations, epochs)
-    return [0, *(round(epochs * i / n) * steps_per_epoch for i in range(1, n + 1))]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
+from data.inputs import Input
 from training.config import RunConfig
 from training.files import read_json, write_json
 from training.sources import SourceModel
@@ -47,6 +48,33 @@ def settled(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
         model = replace(model, label=records["model"]["name"])
     digests = {name: each["sha256"] for name, each in records.items() if name in config.inputs}
     return replace(config, model=model, digests=digests, recorded_id=info.get("run_id", ""))
+
+
+def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
+    """`run.json` with every input that it knows nothing of yet, and with where they lie now.
+
+    What lies where it was noted stays noted there.
+
+    Raises:
+        InputError: one is not there.
+    """
+    if not config.inputs:
+        return dict(info)
+    noted, parameters = dict(info.get(INPUTS, {})), dict(info["parameters"])
+    for name, each in config.inputs.items():
+        if name not in noted:
+            noted[name] = each.record()
+        elif not _holds(replace(each, source=noted[name]["source"]), noted[name]["sha256"]):
+            noted[name] = {**noted[name], "source": each.source}
+            parameters[name] = config.parameters[name]
+    return {**info, INPUTS: noted, "parameters": parameters}
+
+
+def _holds(place: Input, digest: str) -> bool:
+    try:
+        return place.sha256() == digest
+    except InputError:
+        return False
 
 
 def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:

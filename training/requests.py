@@ -1,5 +1,6 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,9 @@ from training.files import MANIFEST, differs_from_manifest, read_json, require_w
 from training.inputs import (
     INPUTS,
     changed_input,
-    input_records,
     note_rows,
     noted_rows,
+    placed,
     settled,
 )
 from training.registry import find_recipe
@@ -28,6 +29,7 @@ from training.runs import (
     Run,
     rows_digest,
     withdraw_run_manifest,
+    write_run_manifest,
 )
 
 
@@ -197,16 +199,7 @@ class RunRequest:
     @property
     def trained(self) -> RunConfig:
         """The config that seeds are trained with, under the run's own id."""
-        info = self.info()
-        return settled(self.config, {**info, INPUTS: self._inputs(info)})
-
-    def _inputs(self, info: dict[str, Any]) -> dict[str, Any]:
-        """What `run.json` notes of inputs, or will note of those that it knows nothing of."""
-        noted = info.get(INPUTS, {})
-        return {
-            name: {**each, **noted.get(name, {}), "source": each["source"]}
-            for name, each in input_records(self.config).items()
-        }
+        return settled(self.config, placed(self.config, self.info()))
 
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.
@@ -226,20 +219,28 @@ class RunRequest:
 
     def begin(self) -> None:
         """Writes `run.json` before the first step, so that an interrupted run is known as one."""
-        info = self.info()
+        info = placed(self.config, self.info())
         info["seeds"] = sorted({*info["seeds"], *self.seeds})
         info["started"] = info["started"] or now()
-        info["model"] = self.config.model.description
+        info["model"] = self.trained.model.description
         info["finished"] = None
-        if self.config.inputs:
-            info[INPUTS] = self._inputs(info)
-            # Where they lie now: what was noted may have moved.
-            info["parameters"] |= {n: self.config.parameters[n] for n in self.config.inputs}
         if self.notes:
             info["notes"] = list(self.notes)
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
+
+    def note_places(self) -> None:
+        """Writes into a finished run's `run.json` where its inputs lie now, if they have moved."""
+        info = self.info()
+        if not info["finished"] or INPUTS not in info:
+            return
+        with suppress(InputError):  # one is gone, which is no matter to what is trained
+            moved = placed(self.config, info)
+            if moved != info:
+                withdraw_run_manifest(self.folder)
+                save_info(self.folder, moved)
+                write_run_manifest(self.folder)
 
 
 def _is_blank(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from data.errors import DamagedError, InputError
 from interp.cli import main
 from training.config import RunConfig
 from training.inputs import ROWS_FILE
+from training.integrity import run_damage
 from training.registry import find_recipe
 from training.requests import RunRequest
 from training.runner import run_seeds
@@ -175,6 +176,20 @@ def test_same_content_elsewhere_is_the_same_run(
     near.check()
     assert near.missing_seeds() == []
     assert near.config.run_id == moved.config.run_id
+
+
+def test_finished_run_is_told_where_its_inputs_have_moved(home: Path) -> None:
+    path = home / "run" / "run.json"
+    before = path.read_bytes()
+    request(home, (1000,)).note_places()
+    assert path.read_bytes() == before
+    moved = home / "people.csv"
+    moved = moved.rename(home / "moved.csv")
+    there = request(home, (1000,), table=moved)
+    there.check()
+    there.note_places()
+    assert len(Run.load(home / "run").rows(1000)) > 0
+    assert run_damage(home / "run") == []
 
 
 def test_no_absolute_path_is_in_a_table(home: Path) -> None:
