@@ -97,13 +97,13 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     requests = [request, request.null_twin()] if arguments.with_null else [request]
     for checked in requests:
         checked.check()
-    for note in request.notes:
-        print(f"note: {note}", file=sys.stderr)
 
     from training.progress import is_spokesman, show_progress
     from training.runs import Run, write_null_verdict
     from training.tables import summary_text
 
+    for note in request.notes if is_spokesman() else ():
+        print(f"note: {note}", file=sys.stderr)
     if any(request.missing_seeds() for request in requests):
         from training.runner import run_seeds
 

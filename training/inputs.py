@@ -91,7 +91,7 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
             continue
         files = {**noted["files"], **found["files"]}
         differ = [n for n in sorted(files) if found["files"].get(n) != noted["files"].get(n)]
-        where = f" in {', '.join(differ)}" if len(files) > 1 else ""
+        where = f" in {', '.join(differ)}" if len(found["files"]) > 1 else ""
         return (
             f"{name} {config.inputs[name].source} differs{where} from what it was trained on "
             f"(sha256 {noted['sha256'][:12]} then, {found['sha256'][:12]} now)"
