@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.inputs import Input
-from data.rows import SeedData
 from data.vocabulary import LossPolicy, Stage, WordOrder
+from training.run_parts import DataConfig, ModelSource
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -22,57 +22,6 @@ END_OF_STAGE = -1
 
 Value = int | float | bool | str
 """What a recipe's parameter can be."""
-
-
-@runtime_checkable
-class DataConfig(Protocol):
-    """Anything that draws the rows of a seed."""
-
-    def build(self, seed: int) -> SeedData:
-        """Draws the rows; the same in every process."""
-        ...
-
-    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
-        """The tokenizer of a seed's rows."""
-        ...
-
-
-@runtime_checkable
-class ModelSource(Protocol):
-    """Anything that a run's model before Stage 1 comes from."""
-
-    @property
-    def name(self) -> str:
-        """What the `model` column of every table says."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """Its architecture in a line."""
-        ...
-
-    @property
-    def is_encoder_decoder(self) -> bool:
-        """Whether an encoder reads the prompt and a decoder says the answer."""
-        ...
-
-    def check(self) -> None:
-        """Looks whether it is there, before anything is written.
-
-        Raises:
-            InputError: it is not, or not whole.
-        """
-        ...
-
-    def prepare(self) -> None:
-        """Makes what all seeds share, once, before they are trained side by side."""
-        ...
-
-    def make(
-        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
-    ) -> "PreTrainedModel":
-        """The model, in float32; what is random in it depends on `seed` alone."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,3 +248,13 @@ def checkpoint_steps(last: int, n_between: int = N_LOG_SPACED) -> list[int]:
     intervals = n_between + 1
     spaced = [round(math.exp(math.log(last) * i / intervals)) for i in range(1, intervals)]
     return sorted({0, *spaced, last})
+
+
+def evaluation_steps(*, epochs: int, steps_per_epoch: int, evaluations: int) -> list[int]:
+    """Step 0 and evenly spaced ends of epochs, the last one included.
+
+    >>> evaluation_steps(epochs=4, steps_per_epoch=10, evaluations=2)
+    [0, 20, 40]
+    """
+    n = min(evaluations, epochs)
+    return [0, *(round(epochs * i / n) * steps_per_epoch for i in range(1, n + 1))]

@@ -27,7 +27,7 @@ from training.checkpoints import (
     step_folder,
     verify_checkpoint,
 )
-from training.config import END_OF_STAGE, RunConfig
+from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
 from training.evaluate import evaluate
 from training.files import remove_leftovers, wait_for_lock
@@ -36,7 +36,6 @@ from training.loop import StageTrainer
 from training.material import SeedMaterial
 from training.models import derive_seed
 from training.runs import rows_digest
-from training.schedules import evaluation_steps
 
 THREADS = 1
 """Of each seed's process: more would change the last bits, and seeds use the cores better."""

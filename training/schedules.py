@@ -55,13 +55,3 @@ class Schedule(StrEnum):
     def branches_at(self) -> Stage | None:
         """The stage that a run's Stage-2 seeds train anew: the last of several."""
         return self.stages[-1] if len(self.stages) > 1 else None
-
-
-def evaluation_steps(*, epochs: int, steps_per_epoch: int, evaluations: int) -> list[int]:
-    """Step 0 and evenly spaced ends of epochs, the last one included.
-
-    >>> evaluation_steps(epochs=4, steps_per_epoch=10, evaluations=2)
-    [0, 20, 40]
-    """
-    n = min(evaluations, epochs)
-    return [0, *(round(epochs * i / n) * steps_per_epoch for i in range(1, n + 1))]
