@@ -99,17 +99,18 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
     return ""
 
 
-def require_inputs(config: RunConfig) -> None:
-    """Refuses inputs that changed since the run was asked for.
+def require_inputs(config: RunConfig, *names: str) -> None:
+    """Refuses named inputs that changed since the run was begun, be it a second ago.
 
     Raises:
         InputError: one did.
     """
-    for name, digest in config.digests.items():
-        if config.inputs[name].sha256() != digest:
+    for name in names:
+        digest = config.digests.get(name)
+        if digest is not None and config.inputs[name].sha256() != digest:
             raise InputError(
-                f"{name} {config.inputs[name].source} was changed while the run read it; bring "
-                "back what it was and repeat the command"
+                f"{name} {config.inputs[name].source} is not what its run was begun with (sha256 "
+                f"{digest[:12]}); bring that back and repeat the command"
             )
 
 

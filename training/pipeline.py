@@ -70,10 +70,10 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
             exception from it ends the training at a state that can be resumed.
     """
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
-        require_inputs(task.config)
         material = SeedMaterial.build(task.config, task.seed)
         digest = rows_digest(material.rows)
         if Team.of_launch().is_main:
+            remove_leftovers(seed_folder(task.folder, task.seed))
             note_rows(seed_folder(task.folder, task.seed), digest)
         model = _moved(initial_model(task, material), task.config)
         tables = []
@@ -186,6 +186,7 @@ def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
 
 def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
     """The model before Stage 1."""
+    require_inputs(task.config, "model")
     longest = max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows))
     return task.config.model.make(material.tokenizer, seed=task.seed, max_length=longest)
 

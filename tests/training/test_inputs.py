@@ -233,7 +233,7 @@ def test_table_edited_while_seeds_are_trained_ends_the_run(home: Path) -> None:
 
     task = SeedTask(folder=home / "run", config=request(home).trained, seed=1001)
     edit(home / "people.csv")
-    with pytest.raises(InputError, match=r"people\.csv was changed while the run read it"):
+    with pytest.raises(InputError, match=r"people\.csv is not what its run was begun with"):
         train_seed(task)
     assert not list((home / "run" / "seed-1001").glob("stage-*"))
 
@@ -271,6 +271,11 @@ def test_run_from_before_is_not_extended_with_other_rows(home: Path) -> None:
 
 def test_seed_that_was_begun_with_other_rows_is_refused(home: Path) -> None:
     note = home / "run" / "seed-1000" / ROWS_FILE
+    assert run_damage(home / "run") == []
+    right = note.read_text()
+    note.write_text(json.dumps({"sha256": "0" * 64}))
+    assert run_damage(home / "run") == [f"{note} does not match run.json"]
+    note.write_text(right)
     (home / "run" / "manifest.json").unlink()  # as if it had been interrupted
     request(home, (1000,)).check()
     note.write_text(json.dumps({"sha256": "0" * 64}))
