@@ -17,7 +17,7 @@ from training.integrity import run_damage
 from training.registry import find_recipe
 from training.requests import RunRequest
 from training.runner import run_seeds
-from training.runs import Run
+from training.runs import Run, write_run_manifest
 from training.sources import SourceModel
 
 COLUMNS = (
@@ -88,6 +88,7 @@ def home(finished: Path, tmp_path: Path) -> Path:
     copy = Path(shutil.copytree(finished, tmp_path / "home"))
     path = copy / "run" / "run.json"
     path.write_text(path.read_text().replace(str(finished), str(copy)))
+    write_run_manifest(copy / "run")
     return copy
 
 
@@ -246,6 +247,7 @@ def forget_contents(run: Path) -> None:
     info["run_id"] = "0123456789"
     path.write_text(json.dumps(info))
     (run / "seed-1000" / ROWS_FILE).unlink()
+    write_run_manifest(run)
 
 
 def test_run_from_before_opens_and_is_extended_and_noted_from_then_on(home: Path) -> None:
