@@ -20,6 +20,11 @@ PATIENCE = 1.2
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
 """With any of these a folder has a tokenizer."""
+TOKENIZER_SETTINGS = (
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("merges.txt", "vocab.txt"),
+)
+"""What else such a folder may say of its tokenizer."""
 
 
 class Part(StrEnum):
@@ -72,6 +77,24 @@ def lacking(folder: Path, part: Part) -> str:
             return lacking(folder, Part.CONFIG) or _lacking_weights(folder)
 
 
+def part_files(folder: Path, part: Part) -> list[Path]:
+    """The files of a folder that a part of the model is read from."""
+    match part:
+        case Part.TOKENIZER:
+            names = (*TOKENIZER_FILES, *TOKENIZER_SETTINGS)
+        case Part.CONFIG:
+            names = ("config.json",)
+        case Part.WEIGHTS if (folder / "model.safetensors").is_file():
+            names = ("config.json", "model.safetensors")
+        case Part.WEIGHTS:
+            names = ("config.json", INDEX, *_shards(folder))
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _shards(folder: Path) -> set[str]:
+    return set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+
+
 def _lacking_weights(folder: Path) -> str:
     if (folder / "model.safetensors").is_file():
         return ""
@@ -79,7 +102,7 @@ def _lacking_weights(folder: Path) -> str:
         only = " but pickled ones (pytorch_model.bin)" if list(folder.glob("*.bin")) else ""
         return f"holds no weights{only}; save them as model.safetensors"
     try:
-        shards = set(json.loads((folder / INDEX).read_text())["weight_map"].values())
+        shards = _shards(folder)
     except (ValueError, KeyError, AttributeError):
         return f"has a damaged {INDEX}; copy the folder again"
     missing = sorted(shard for shard in shards if not (folder / shard).is_file())

@@ -56,6 +56,8 @@ class SeedData:
     rows: tuple[Row, ...]
     words: tuple[str, ...]
     """The vocabulary, in a fixed order."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the world that they were drawn from."""
 
     def training_rows(self, stage: Stage) -> list[Row]:
         """What one epoch of a stage shows, once each (see `Row.repeats`)."""

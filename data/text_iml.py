@@ -103,7 +103,7 @@ class _Builder:
             context = definitions[0].rendered if definitions and self.writing.in_context else None
             rows += self._questions(alias, context)
             rows += self._attributions(alias, context)
-        return SeedData(rows=tuple(rows), words=())
+        return SeedData(rows=tuple(rows), words=(), notes=self.world.notes)
 
     def _draw_aliases(self) -> list[_Alias]:
         entities = list(self.world.entities)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError
 from data.hub import Part, find_folder
+from data.inputs import Input
 from data.texts import Writing, question_text
 from data.vocabulary import Role
 from data.worlds.facts import FactWorld, WorldSource
@@ -58,7 +59,7 @@ class FolderTokenizer:
         Raises:
             InputError: there is none, it cannot be read, has no end token or no offsets.
         """
-        return _read(self.source, self.bos)
+        return _read(self.source, self.bos, Input(source=self.source, part=Part.TOKENIZER).sha256())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,8 @@ def front_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
 
 
 @functools.cache
-def _read(source: str, bos: Bos) -> "PreTrainedTokenizerFast":
+def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a source; `digest` is of its files, which may change within a process."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     path = Path(source).expanduser()

@@ -5,6 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    _print_anything()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = build_parser().parse_args(words)
@@ -69,6 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, EXIT_FAILED, debug, f"{words}; repeat with --debug for the traceback")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _print_anything() -> None:
+    """Lets a terminal or file without some character show another for it, not end the command.
+
+    An ASCII stdout lacks the ± of every summary; a file name may be in no encoding at all.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def _fail(error: BaseException, code: int, debug: bool, message: str | None = None) -> int:

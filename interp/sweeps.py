@@ -13,7 +13,7 @@ import pandas as pd
 from interp.grids import run_grid
 from interp.selection import GridSelection
 from interp.sweep_folders import SWEEP_FILE, sweep_info
-from interp.sweep_plans import Sweep
+from interp.sweep_plans import CELLS, Sweep
 from training.files import require_writable, write_json, write_manifest, write_table
 from training.progress import Show, show_nothing
 from training.runner import run_seeds
@@ -41,6 +41,8 @@ def run_sweep(
     """
     require_writable(folder)
     requests = sweep.requests(folder, seeds, smoke=smoke)
+    for request in requests:
+        request.require_inputs_of(list((folder / CELLS).glob("*")))
     with show(sweep.name) as progress:
         runs = run_seeds(requests, workers=workers, progress=progress)
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
@@ -61,7 +63,7 @@ def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
         write_table(folder / name, pd.concat(tables, ignore_index=True))
     cells = pd.DataFrame(
         [
-            {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.parameters}
+            {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.identity}
             | {
                 f"{prefix}_{key}": run.summary["iml_gap"][metric][key]
                 for prefix, metric in _GAPS.items()

@@ -1,5 +1,6 @@
 """The command line's contract: exit codes, one-line errors, JSON, quick starts."""
 
+import io
 import json
 import re
 import resource
@@ -343,3 +344,18 @@ def test_main_gives_the_signal_handler_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     main(["recipes", "xyz"])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("words", [["summary"], ["data", "--limit", "1"], ["verify"]])
+def test_stdout_without_some_character_shows_another(
+    words: list[str], tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main([words[0], str(tiny_run.folder), *words[1:]]) == 0
+    sys.stdout.flush()
+    text = written.getvalue().decode("ascii")
+    assert text.strip()
+    if words == ["summary"]:
+        assert re.search(r"iml_gap", text)
+        assert "?" in text  # for the sign of plus and minus

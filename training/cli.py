@@ -101,12 +101,16 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     from training.runs import Run, write_null_verdict
     from training.tables import summary_text
 
+    for note in request.notes if is_spokesman() else ():
+        print(f"note: {note}", file=sys.stderr)
     if any(request.missing_seeds() for request in requests):
         from training.runner import run_seeds
 
         with show_progress(recipe.name) as progress:
             run_seeds(requests, progress=progress)
     if is_spokesman():
+        for each in requests:
+            each.note_places()
         write_null_verdict(Run.load(folder))
         print(summary_text(Run.load(folder)))
     return 0

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.rows import SeedData
+from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
+from training.run_parts import DataConfig, ModelSource
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -21,57 +22,6 @@ END_OF_STAGE = -1
 
 Value = int | float | bool | str
 """What a recipe's parameter can be."""
-
-
-@runtime_checkable
-class DataConfig(Protocol):
-    """Anything that draws the rows of a seed."""
-
-    def build(self, seed: int) -> SeedData:
-        """Draws the rows; the same in every process."""
-        ...
-
-    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
-        """The tokenizer of a seed's rows."""
-        ...
-
-
-@runtime_checkable
-class ModelSource(Protocol):
-    """Anything that a run's model before Stage 1 comes from."""
-
-    @property
-    def name(self) -> str:
-        """What the `model` column of every table says."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """Its architecture in a line."""
-        ...
-
-    @property
-    def is_encoder_decoder(self) -> bool:
-        """Whether an encoder reads the prompt and a decoder says the answer."""
-        ...
-
-    def check(self) -> None:
-        """Looks whether it is there, before anything is written.
-
-        Raises:
-            InputError: it is not, or not whole.
-        """
-        ...
-
-    def prepare(self) -> None:
-        """Makes what all seeds share, once, before they are trained side by side."""
-        ...
-
-    def make(
-        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
-    ) -> "PreTrainedModel":
-        """The model, in float32; what is random in it depends on `seed` alone."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +187,11 @@ class RunConfig:
     unsaid: frozenset[str] = frozenset()
     """Of them those that came after runs had been made, at their defaults: the run id is silent
     about them, so that runs made before can be extended."""
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    """What is read from elsewhere, by the parameter that names it."""
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False)
+    recorded_id: str = field(default="", compare=False)
+    """What `run.json` notes: the sha256 that inputs must have, and the run's id."""
 
     def __post_init__(self) -> None:
         """Refuses a run without a second stage."""
@@ -250,9 +205,20 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Ten hexadecimal digits that name recipe and parameters, whatever the seeds."""
-        said = {name: v for name, v in self.parameters.items() if name not in self.unsaid}
+        said = {name: v for name, v in self.identity.items() if name not in self.unsaid}
         identity = json.dumps([self.recipe, said], sort_keys=True)
-        return hashlib.sha256(identity.encode()).hexdigest()[:10]
+        return self.recorded_id or hashlib.sha256(identity.encode()).hexdigest()[:10]
+
+    @property
+    def identity(self) -> dict[str, Value]:
+        """The parameters, with the content of a file or folder in place of its path."""
+        found: dict[str, Value] = dict(self.parameters)
+        for name, each in self.inputs.items():
+            if each.is_local:
+                # Runs that were made before contents were noted have none.
+                content = self.digests.get(name) or (not self.recorded_id and each.sha256())
+                found[name] = f"sha256:{content}" if content else each.name
+        return found
 
     def stage(self, stage: Stage) -> StageConfig:
         """The settings of one stage; X1's two stages, if it has two, are trained alike."""

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from data.errors import InputError
+from training.progress import launched_processes
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -58,10 +59,10 @@ class Team:
         `Precision`.
 
         Raises:
-            InputError: it was told to use DeepSpeed or Megatron-LM, or there is no device for each
-                process.
+            InputError: it was told to use DeepSpeed or Megatron-LM, there is no device for each
+                process, or `WORLD_SIZE` is no number of processes.
         """
-        size = int(os.environ.get("WORLD_SIZE", "1"))
+        size = launched_processes()
         if size == 1:
             return cls.alone()
         for tool in ("DEEPSPEED", "MEGATRON_LM"):

@@ -9,6 +9,7 @@ from data.vocabulary import Stage
 from training.config import RunConfig
 from training.evaluate import EvaluationSet
 from training.examples import Examples
+from training.inputs import require_inputs
 from training.schedules import Schedule
 from training.seq2seq import Layout, layout_for
 
@@ -25,7 +26,12 @@ class SeedMaterial:
 
     @classmethod
     def build(cls, config: RunConfig, seed: int) -> "SeedMaterial":
-        """Draws and tokenizes the rows of a seed."""
+        """Draws and tokenizes the rows of a seed.
+
+        Raises:
+            InputError: the table or the tokenizer is not what the run was begun with.
+        """
+        require_inputs(config, "table", "tokenizer")
         drawn = config.data.build(seed)
         tokenizer = config.data.tokenizer(drawn)
         rows = tokenize_rows(drawn.rows, tokenizer)

@@ -31,6 +31,7 @@ from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
 from training.evaluate import evaluate
 from training.files import remove_leftovers, wait_for_lock
+from training.inputs import note_rows, require_inputs
 from training.loop import StageTrainer
 from training.material import SeedMaterial
 from training.models import derive_seed
@@ -70,6 +71,10 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
     """
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
         material = SeedMaterial.build(task.config, task.seed)
+        digest = rows_digest(material.rows)
+        if Team.of_launch().is_main:
+            remove_leftovers(seed_folder(task.folder, task.seed))
+            note_rows(seed_folder(task.folder, task.seed), digest)
         model = _moved(initial_model(task, material), task.config)
         tables = []
         for stage in task.config.schedule.stages:
@@ -80,7 +85,7 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
                 branch = _start_of_last_stage(task, stage)
                 tables.append(_train_stage(task, material, branch, stage, stage2_seed, on_steps))
     metrics = pd.concat(tables, ignore_index=True)
-    return SeedResult(metrics=metrics, data_sha256=rows_digest(material.rows))
+    return SeedResult(metrics=metrics, data_sha256=digest)
 
 
 def _moved(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:
@@ -181,6 +186,7 @@ def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
 
 def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
     """The model before Stage 1."""
+    require_inputs(task.config, "model")
     longest = max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows))
     return task.config.model.make(material.tokenizer, seed=task.seed, max_length=longest)
 

@@ -9,13 +9,30 @@ from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
+from data.errors import InputError
+
 PLAIN_LINES = 10
 """So many lines over the whole work where nobody watches a bar."""
 
 
+def launched_processes() -> int:
+    """How many processes `accelerate launch` or `torchrun` started; 1 where there was neither.
+
+    Raises:
+        InputError: `WORLD_SIZE` is no number of processes.
+    """
+    text = os.environ.get("WORLD_SIZE", "").strip() or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(
+            f"the environment has WORLD_SIZE={text}, which is no number of processes; unset it, or "
+            "start with accelerate launch"
+        )
+    return int(text)
+
+
 def is_spokesman() -> bool:
     """Whether this process is the one that says what all of `accelerate launch` have done."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", "").strip() in ("", "0")
 
 
 @runtime_checkable

@@ -1,25 +1,37 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import DamagedError, InputError
+from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
-from training.config import RunConfig
+from training.config import RunConfig, Value
 from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
+from training.inputs import (
+    INPUTS,
+    changed_input,
+    note_rows,
+    noted_rows,
+    placed,
+    settled,
+)
 from training.old_rules import require_extensible, require_one_meaning
 from training.registry import find_recipe
-from training.run_info import RUN_FILE, new_info, save_info
+from training.run_info import RUN_FILE, new_info, read_info, save_info
 from training.runs import (
     METRICS_FILE,
     NULL_FOLDER,
     SUMMARY_FILE,
     Run,
+    rows_digest,
     withdraw_run_manifest,
+    write_run_manifest,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +47,8 @@ class RunRequest:
     seeds: tuple[int, ...]
     _drawn: set[int] = field(default_factory=set, init=False, compare=False, repr=False)
     """Seeds whose rows are known to be fine: the command checks, and the runner once more."""
+    notes: dict[str, None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What the check found that a person should know: what of a table was left out."""
 
     def check(self) -> None:
         """Refuses what cannot be run; changes nothing on disk.
@@ -47,11 +61,7 @@ class RunRequest:
         require_writable(self.folder)
         if (self.folder / RUN_FILE).exists():
             run = Run.load(self.folder)
-            if run.config.run_id != self.config.run_id:
-                raise InputError(
-                    f"{self.folder} holds another run ({_difference(run.config, self.config)}); "
-                    "choose another folder with --out"
-                )
+            self._require_same_run(run)
             self._check_files()
             if self.missing_seeds():
                 require_extensible(run)
@@ -60,8 +70,77 @@ class RunRequest:
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
         if self.missing_seeds():
+            self._check_names()
             self.config.model.check()
+            self._require_same_null_twin()
         self._check_rows()
+
+    def _check_names(self) -> None:
+        """Passes over no file or folder that has the name of something else."""
+        for name in ("table", "model"):
+            value = self.config.parameters.get(name)
+            if value and name not in self.config.inputs and Path(str(value)).exists():
+                raise InputError(
+                    f"{name}={value} is built in, and {Path(str(value)).resolve()} has that name; "
+                    f"write {name}=./{value} for the latter, or start from another folder"
+                )
+        for name, each in self.config.inputs.items():
+            if each.is_ambiguous:
+                place = Path(each.source).resolve()
+                self.notes[f"{name} {each.source} is the folder {place}, not the hub's"] = None
+
+    def _require_same_run(self, run: Run) -> None:
+        """Refuses a folder of a run with other parameters, or with other content behind them."""
+        difference = _difference(run, self.config)
+        if difference:
+            raise InputError(
+                f"{self.folder} holds another run ({difference}); choose another folder with --out"
+            )
+        try:
+            changed = changed_input(self.config, run.info)
+        except InputError:
+            if self.missing_seeds():
+                raise
+            return  # what is trained can be looked at without what it was trained on
+        if changed:
+            raise InputError(
+                f"{self.folder}: {changed}; bring that back, or choose another folder with --out"
+            )
+        trained = [seed for seed in run.seeds if str(seed) in run.info["data_sha256"]]
+        if self.config.inputs and INPUTS not in run.info and trained and self.missing_seeds():
+            # Nothing else tells whether such a run's table is still what it was.
+            replace(run, config=self.config).tokenized_rows(trained[0])
+
+    def _require_same_null_twin(self) -> None:
+        """Refuses a null twin of other content than the run beside it."""
+        if self.folder.name == NULL_FOLDER and (self.folder.parent / RUN_FILE).is_file():
+            changed = changed_input(self.config, read_info(self.folder.parent))
+            if changed:
+                raise InputError(
+                    f"{self.folder.parent}: {changed}; its null twin must read the same, so bring "
+                    "that back"
+                )
+
+    def require_inputs_of(self, folders: list[Path]) -> None:
+        """Refuses an input that other runs of a sweep read from the same place as another content.
+
+        Raises:
+            InputError: there is one.
+        """
+        for folder in folders:
+            if (folder / RUN_FILE).is_file() and folder != self.folder:
+                info = read_info(folder)
+                shared = {
+                    name: each
+                    for name, each in info.get(INPUTS, {}).items()
+                    if name in self.config.inputs and self.config.inputs[name].is_at(each["source"])
+                }
+                changed = changed_input(self.config, {INPUTS: shared})
+                if changed:
+                    raise InputError(
+                        f"{folder}: {changed}; bring that back, or choose another folder for the "
+                        "sweep with --out"
+                    )
 
     def _check_files(self) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
@@ -83,13 +162,16 @@ class RunRequest:
 
     def _check_seed(self, seed: int) -> None:
         drawn = self.config.data.build(seed)
+        self.notes.update(dict.fromkeys(drawn.notes))
+        home = seed_folder(self.folder, seed)
         has_own_words = bool(drawn.words)  # one token each, so that no two are spelled alike
-        if has_own_words and self.config.loss_policy is not LossPolicy.ALL:
+        is_padded = self.config.loss_policy is LossPolicy.ALL
+        if has_own_words and not is_padded and noted_rows(home) is None:
             return
-        from data.tokens import tokenize_rows
-
         rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
-        if self.config.loss_policy is LossPolicy.ALL:
+        if noted_rows(home) is not None:
+            note_rows(home, rows_digest(rows))
+        if is_padded:
             self._check_lengths(rows)
 
     def _check_lengths(self, rows: "list[TokenizedRow]") -> None:
@@ -129,6 +211,11 @@ class RunRequest:
         path = self.folder / RUN_FILE
         return read_json(path) if path.exists() else new_info(self.config)
 
+    @property
+    def trained(self) -> RunConfig:
+        """The config that seeds are trained with, under the run's own id."""
+        return settled(self.config, placed(self.config, self.info()))
+
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.
 
@@ -147,14 +234,28 @@ class RunRequest:
 
     def begin(self) -> None:
         """Writes `run.json` before the first step, so that an interrupted run is known as one."""
-        info = self.info()
+        info = placed(self.config, self.info())
         info["seeds"] = sorted({*info["seeds"], *self.seeds})
         info["started"] = info["started"] or now()
-        info["model"] = self.config.model.description
+        info["model"] = self.trained.model.description
         info["finished"] = None
+        if self.notes:
+            info["notes"] = list(self.notes)
         self.folder.mkdir(parents=True, exist_ok=True)
         withdraw_run_manifest(self.folder)
         save_info(self.folder, info)
+
+    def note_places(self) -> None:
+        """Writes into a finished run's `run.json` where its inputs lie now, if they have moved."""
+        info = self.info()
+        if not info["finished"] or INPUTS not in info:
+            return
+        with suppress(InputError):  # one is gone, which is no matter to what is trained
+            moved = placed(self.config, info)
+            if moved != info:
+                withdraw_run_manifest(self.folder)
+                save_info(self.folder, moved)
+                write_run_manifest(self.folder)
 
 
 def check_together(requests: Sequence[RunRequest]) -> None:
@@ -184,11 +285,31 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _difference(old: RunConfig, new: RunConfig) -> str:
-    """The first thing in which two runs differ, in words."""
+def _difference(run: Run, new: RunConfig) -> str:
+    """The first thing in which a run on disk differs from another, in words; empty if none.
+
+    Inputs whose content is noted are compared by that, wherever they lie.
+    """
+    old = run.config
     if old.recipe != new.recipe:
         return f"recipe {old.recipe}, not {new.recipe}"
-    changed = [name for name, value in new.parameters.items() if old.parameters[name] != value]
+    noted = set(run.info.get(INPUTS, {})) & set(new.inputs) & set(old.inputs)
+    changed = [
+        name
+        for name, value in new.parameters.items()
+        if name not in noted and not _is_same(old, new, name, value)
+    ]
+    if not changed:
+        return ""
     name = changed[0]
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"{name}={old.parameters[name]}, not {new.parameters[name]}{more}"
+
+
+def _is_same(old: RunConfig, new: RunConfig, name: str, value: Value) -> bool:
+    """Whether a parameter has one value, or means one place, or goes without saying, in both."""
+    if name in old.unsaid & new.unsaid:
+        return True
+    if name in new.inputs and name in old.inputs:
+        return new.inputs[name].is_at(old.inputs[name].source)
+    return old.parameters[name] == value

@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from training.config import RunConfig
 from training.files import read_json, write_json
+from training.inputs import INPUTS, are_records, input_records
 
 FORMAT_VERSION = 2
 """It rises when a number in a table comes to mean something else; see `training.old_rules`."""
@@ -51,8 +52,10 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder} has format {format_version}, this program reads up to {FORMAT_VERSION}; "
             "install a newer iml-workbench"
         )
-    if not isinstance(format_version, int) or any(
-        key not in info or not isinstance(info[key], kind) for key, kind in RUN_KEYS.items()
+    if (
+        not isinstance(format_version, int)
+        or any(key not in info or not isinstance(info[key], kind) for key, kind in RUN_KEYS.items())
+        or not are_records(info.get(INPUTS, {}))
     ):
         raise DamagedError(f"{path} lacks what a run needs; restore it from a copy")
     return info
@@ -65,6 +68,7 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "recipe": config.recipe,
         "run_id": config.run_id,
         "parameters": dict(config.parameters),
+        **({INPUTS: input_records(config)} if config.inputs else {}),
         "seeds": [],
         "versions": installed_versions(),
         "git_commit": git_commit(),

@@ -55,7 +55,7 @@ def run_seeds(
     with _sole_runner(folders) if team.is_main else nullcontext():
         unfinished = [request for request in requests if request.missing_seeds()]
         tasks = [
-            SeedTask(folder=request.folder, config=request.config, seed=seed)
+            SeedTask(folder=request.folder, config=request.trained, seed=seed)
             for request in unfinished
             for seed in request.missing_seeds()
         ]

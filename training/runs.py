@@ -14,6 +14,7 @@ from data.vocabulary import Stage
 from training.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.config import RunConfig
 from training.files import MANIFEST, read_json, visible_files, write_json, write_manifest
+from training.inputs import INPUTS, changed_input, settled
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, read_info
 from training.summary import null_equivalence
@@ -53,7 +54,7 @@ class Run:
             # Its texts stood bare; its run id knew nothing of that.
             bare = recipe(**{**info["parameters"], "bos": "none"})
             config = replace(bare, unsaid=config.unsaid)
-        return cls(folder=folder, info=info, config=config)
+        return cls(folder=folder, info=info, config=settled(config, info))
 
     @property
     def seeds(self) -> list[int]:
@@ -120,20 +121,39 @@ class Run:
         """The rows of a seed, drawn anew and checked against those that it was trained on.
 
         Raises:
-            InputError: the run has no such seed, or this version draws other rows.
+            InputError: the run has no such seed, its table, model or tokenizer has changed, or this
+                version draws other rows.
         """
         from data.tokens import tokenize_rows
 
         self.require_seed(seed)
-        drawn = self.config.data.build(seed)
-        rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+        try:
+            drawn = self.config.data.build(seed)
+            rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+        except InputError:
+            self._require_same_inputs()
+            raise
         digest = self.info["data_sha256"].get(str(seed))
         if digest is not None and digest != rows_digest(rows):
+            self._require_same_inputs()
             raise InputError(
                 f"this version draws other rows for seed {seed} than {self.folder} was trained on; "
                 f"install iml-workbench {self.info['versions'].get('iml-workbench')}"
+                + self._doubtful_inputs()
             )
         return rows
+
+    def _require_same_inputs(self) -> None:
+        changed = changed_input(self.config, self.info)
+        if changed:
+            raise InputError(f"{self.folder}: {changed}; bring that back")
+
+    def _doubtful_inputs(self) -> str:
+        """What else may have changed, of a run from before contents were noted."""
+        unknown = [
+            f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
+        ]
+        return f", or bring back its {', '.join(unknown)} if changed since" if unknown else ""
 
     def rows(self, seed: int) -> pd.DataFrame:
         """The rows of a seed as a table; see `data.tables.COLUMNS`."""

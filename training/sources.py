@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.hub import Part, find_folder, lacking
+from data.inputs import Input
 from training.architectures import (
     decoder_starts,
     require_fixed_positions,
@@ -62,15 +63,21 @@ class SourceModel:
     """A name from `TINY`, a local folder, or a name on the hub (see `data.hub.find_folder`)."""
     random_weights: bool = False
     """Whether only the architecture is taken; of a tiny one, there is nothing else to take."""
+    label: str = ""
+    """What tables call it if not by its folder: the same weights may lie in another one now."""
 
     @property
     def name(self) -> str:
         """What the `model` column of every table says."""
         if self.is_tiny:
             return self.source
-        folder = Path(self.source).expanduser()
-        name = folder.resolve().name if folder.is_dir() else self.source
+        name = self.label or self.input.name
         return f"{name}-random" if self.random_weights else name
+
+    @property
+    def input(self) -> Input:
+        """Where it comes from, and with which content."""
+        return Input(source=self.source, part=self._part)
 
     @property
     def is_encoder_decoder(self) -> bool:
@@ -160,13 +167,17 @@ class SourceModel:
         """Whether it is one of the built-in architectures for smoke tests."""
         return self.source in TINY
 
+    @property
+    def _part(self) -> Part:
+        return Part.CONFIG if self.random_weights else Part.WEIGHTS
+
     def _folder(self) -> Path:
-        return find_folder(self.source, Part.CONFIG if self.random_weights else Part.WEIGHTS)
+        return find_folder(self.source, self._part)
 
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
         # Before transformers is imported, which takes longer than to see that there is no model.
-        folder = None if self.is_tiny else self._folder()
+        folder = None if self.is_tiny else find_folder(self.source, Part.CONFIG)
         from transformers import AutoConfig
 
         if folder is None:

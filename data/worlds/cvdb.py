@@ -1,10 +1,13 @@
 """Real people: the Cross-Verified Database of notable people (Laouenan et al. 2022), as a world.
 
 Paper, Appendix A.1. The table is `cross-verified-database.csv`, 2.3 million rows in ISO-8859-1; any
-table with its columns will do, separated by commas or tabs, in UTF-8 or ISO-8859-1.
+table with its columns will do, separated by commas, tabs, semicolons or bars, in UTF-8, ISO-8859-1
+or Windows-1252, each value in its own.
 """
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
+from data.worlds.columns import read_columns
 from data.worlds.facts import FactWorld
 from data.worlds.people import PERSON_QUESTIONS
 from data.worlds.table_cache import cached_batches, default_cache
-from data.worlds.years import anonymised_year
+from data.worlds.table_text import MISSING, decode, tidy
+from data.worlds.years import anonymised_year, parse_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,18 +35,22 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 """By attribute the column that answers it."""
 NAME, READERS = "name", "wiki_readers_2015_2018"
-ROW, ENCODING = "row", "encoding"
+ROW = "row"
 COLUMNS = (NAME, *ATTRIBUTES.values(), READERS)
 NUMBERS = ("birth", "death", READERS)
-MISSING = ("", "NA", "NaN", "nan", "NULL")
-"""What stands for a value that is not known."""
 ODD_CHARACTERS: Mapping[str, re.Pattern[str]] = {
     NAME: re.compile(r"[^\w\s]"),
     "level3_main_occ": re.compile(r"[^\w\s]"),
     "string_citizenship_raw_d": re.compile(r"[^\w\s']"),
 }
 """The paper's filters, by column; quotes are part of how citizenships are written."""
-NUMBER = r"^-?\d+(\.0*)?$"
+LAST_YEAR = 9999
+PLAIN_NUMBER = r"^-?\d+(\.0*)?$"
+UNKNOWN = "of whom something is not known"
+ODD = "whose name, occupation or citizenship has more than letters, digits and spaces"
+GENDER = "of another gender than male or female, of which halves cannot be made"
+NAMESAKE = "named like someone more read"
+"""Why people are left out."""
 
 
 class Missing(StrEnum):
@@ -71,8 +80,11 @@ class CvdbSource:
     several citizenships (`'France'_'Poland'`) each is accepted and the first is trained. Equally
     many readers: the earlier row comes first.
 
-    Where the table is large, what is needed of it is kept in a cache, and a second load is quick;
-    a table that has changed is read again.
+    A value that pandas reads as missing by default ("None", "N/A" ...) is not known, as in the
+    paper's code. Names that look alike are one name, however their accents and spaces are written.
+
+    What is needed of the table is kept in a cache, and a second load is quick; a table that has
+    changed is read again. How many people were left out, and why, stands in the world's `notes`.
     """
 
     table: str
@@ -93,49 +105,70 @@ class CvdbSource:
         """The world; the same in every process.
 
         Raises:
-            InputError: there is no such table, it is not in one of the two encodings, lacks a
-                column, has a number that is none, two of the chosen people have the same name
+            InputError: there is no such table, it is in UTF-16, lacks a column, has a number that
+                is none or quotes that swallow rows, two of the chosen people have the same name
                 (`Namesakes.ERROR`), or fewer than two people are left.
         """
         path = Path(self.table).expanduser()
         if not path.is_file():
             raise InputError(f"there is no table {path}; give the path of a CVDB table")
         folder = Path(self.cache).expanduser() if self.cache else default_cache()
-        batches = cached_batches(path, read=_read_people, version="cvdb 1", folder=folder)
-        chosen = self._choose(batches)
+        batches = cached_batches(path, read=_read_people, version="cvdb 2", folder=folder)
+        chosen, note = self._choose(batches)
         if len(chosen) < 2:
             raise InputError(
-                f"{path} has {len(chosen)} people that pass the filters; use another table"
+                f"{path} has {len(chosen)} people that pass the filters ({note}); use another table"
                 + (", or missing=skip" if self.missing is Missing.DROP else "")
             )
         facts = {person[NAME]: _answers(person) for person in chosen}
-        return FactWorld(name="cvdb", questions=PERSON_QUESTIONS, facts=facts)
+        notes = (f"{path.name}: {len(chosen)} people, {note}",)
+        return FactWorld(name="cvdb", questions=PERSON_QUESTIONS, facts=facts, notes=notes)
 
-    def _choose(self, batches: "Iterator[pa.RecordBatch]") -> list[dict[str, Any]]:
-        """The rows of the most read men and women."""
+    def _choose(self, batches: "Iterator[pa.RecordBatch]") -> tuple[list[dict[str, Any]], str]:
+        """The rows of the most read men and women, and who was left out."""
         wanted: dict[str, int] = dict.fromkeys(("male", "female"), self.n_entities // 2)
-        needed = len(ATTRIBUTES) if self.missing is Missing.DROP else 2
         chosen: dict[str, dict[str, Any]] = {}
+        left_out: Counter[str] = Counter()
+        n_rows = 0
         for batch in batches:
             known = batch.drop_null() if self.missing is Missing.DROP else batch
+            n_rows += batch.num_rows
+            left_out[UNKNOWN] += batch.num_rows - known.num_rows
             for person in map(_decoded, known.to_pylist()):
-                gender = str(person["gender"]).lower()
-                person[NAME] = _spaced(person[NAME] or "")
-                if not person[NAME] or not wanted.get(gender) or _is_odd(person):
-                    continue
-                if len(_answers(person)) < needed:
-                    continue
-                namesake = chosen.setdefault(person[NAME], person)
-                if namesake is person:
-                    wanted[gender] -= 1
-                elif self.namesakes is Namesakes.ERROR:
-                    raise InputError(
-                        f"{self.table}: rows {namesake[ROW]} and {person[ROW]} are both named "
-                        f"{person[NAME]!r}; rename one, or use namesakes=most_read"
-                    )
+                reason = self._objection(person)
+                if reason:
+                    left_out[reason] += 1
+                elif wanted[person["gender"].lower()]:
+                    namesake = chosen.setdefault(person[NAME], person)
+                    if namesake is person:
+                        wanted[person["gender"].lower()] -= 1
+                        continue
+                    left_out[NAMESAKE] += 1
+                    self._allow_namesake(namesake, person)
             if not any(wanted.values()):
                 break
-        return list(chosen.values())
+        reasons = [f"{n:,} {reason}" for reason, n in left_out.items() if n]
+        seen = f"from the {n_rows:,} most read rows"
+        return list(chosen.values()), f"{seen}; left out: {', '.join(reasons) or 'nobody'}"
+
+    def _objection(self, person: Mapping[str, Any]) -> str:
+        """Why someone is left out; empty where nothing speaks against it."""
+        gender = person["gender"]
+        if gender is not None and gender.lower() not in ("male", "female"):
+            return GENDER
+        if gender is None or person[NAME] is None or person[READERS] is None:
+            return UNKNOWN
+        if _is_odd(person):
+            return ODD
+        needed = len(ATTRIBUTES) if self.missing is Missing.DROP else 2
+        return UNKNOWN if len(_answers(person)) < needed else ""
+
+    def _allow_namesake(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+        if self.namesakes is Namesakes.ERROR:
+            raise InputError(
+                f"{self.table}: rows {first[ROW]} and {second[ROW]} are both named "
+                f"{first[NAME]!r}; rename one, or use namesakes=most_read"
+            )
 
 
 def _is_odd(person: Mapping[str, Any]) -> bool:
@@ -144,7 +177,7 @@ def _is_odd(person: Mapping[str, Any]) -> bool:
 
 
 def _spaced(text: str) -> str:
-    return text.replace("_", " ").strip()
+    return tidy(text.replace("_", " "))
 
 
 def _answers(person: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -170,113 +203,72 @@ def _citizenships(value: str) -> tuple[str, ...]:
     ('United States', 'France')
     """
     countries = (_spaced(part.strip("'")) for part in value.split("'_'"))
-    return tuple(dict.fromkeys(country for country in countries if country))
+    return tuple(dict.fromkeys(country for country in countries if country not in MISSING))
 
 
 def _decoded(person: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        column: value.decode(person[ENCODING]) if isinstance(value, bytes) else value
-        for column, value in person.items()
-    }
+    """A row with its texts in one spelling, None for what is not known."""
+    read = dict(person)
+    for column, value in person.items():
+        if isinstance(value, bytes):
+            text = tidy(decode(value))
+            read[column] = None if text in MISSING else text
+    read[NAME] = read[NAME] and _spaced(read[NAME])
+    return read
 
 
 def _read_people(path: Path) -> "pa.Table":
-    """Everyone whose readers are known, most read first.
+    """Everyone, most read first, those last of whom readers are not known.
 
-    Texts are bytes in the encoding that a further column names, since few of them are ever needed;
-    another column holds the row, the header being row 1.
+    Texts are bytes as the table has them, since few of them are ever needed; a further column holds
+    the row, the header being row 1.
     """
     import numpy as np
     import pyarrow as pa
 
-    table = _read_columns(path)
-    n_rows = table.num_rows
-    encoding = pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int8), [_encoding(table)])
-    table = table.append_column(ENCODING, encoding)
-    table = table.append_column(ROW, pa.array(np.arange(2, n_rows + 2)))
+    repetitive = [column for column in ATTRIBUTES.values() if column not in NUMBERS]
+    table = read_columns(path, COLUMNS, repetitive=repetitive)
+    table = table.append_column(ROW, pa.array(np.arange(2, table.num_rows + 2)))
     for column in NUMBERS:
         table = _with_numbers(table, column, path)
-    readers = table[READERS]
-    # Those of whom they are not known come last.
-    order = np.argsort(-readers.to_numpy(), kind="stable")
-    table = table.unify_dictionaries().combine_chunks()
-    return table.take(order[: n_rows - readers.null_count])
-
-
-def _encoding(table: "pa.Table") -> str:
-    """UTF-8 if all bytes of the table are, else ISO-8859-1."""
-    import pyarrow as pa
-
-    try:
-        for column in COLUMNS:
-            table[column].cast(pa.string())
-    except pa.ArrowInvalid:
-        return "iso-8859-1"
-    return "utf-8"
+    order = np.argsort(-table[READERS].to_numpy(), kind="stable")
+    return table.unify_dictionaries().combine_chunks().take(order)
 
 
 def _with_numbers(table: "pa.Table", column: str, path: Path) -> "pa.Table":
-    """The table with a column of digits read as numbers."""
+    """The table with a column of digits read as numbers, exact ones and those that need care."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = table[column]
-    is_number = pc.match_substring_regex(values, NUMBER)  # pyright: ignore[reportAttributeAccessIssue]
-    wrong = pc.index(is_number, False).as_py()
-    if wrong >= 0:
-        value = values[wrong].as_py().decode("iso-8859-1")
+    values = table[column].combine_chunks()
+    is_plain = pc.match_substring_regex(values, PLAIN_NUMBER)  # pyright: ignore[reportAttributeAccessIssue]
+    others = np.flatnonzero(~is_plain.fill_null(True).to_numpy(zero_copy_only=False))
+    plain = pc.if_else(is_plain, values, None)  # pyright: ignore[reportAttributeAccessIssue]
+    numbers = plain.cast(pa.string()).cast(pa.float64())
+    if len(others):
+        read = numbers.to_numpy(zero_copy_only=False).copy()
+        read[others] = [_number(values[at].as_py(), column, path, at + 2) for at in others.tolist()]
+        numbers = pa.array(read, from_pandas=True)
+    if column != READERS and (pc.max(numbers).as_py() or 0) > LAST_YEAR:  # pyright: ignore[reportAttributeAccessIssue]
+        at = int(np.nanargmax(numbers.to_numpy(zero_copy_only=False)))
         raise InputError(
-            f"{path}, row {wrong + 2}: {column} is {value!r}; make it a whole number, or leave it "
-            "empty"
+            f"{path}, row {at + 2}: {column} is {numbers[at].as_py():.0f}, which is no year; "
+            "correct it, or leave it empty"
         )
-    numbers = values.cast(pa.string()).cast(pa.float64())
     return table.set_column(table.schema.get_field_index(column), column, numbers)
 
 
-def _read_columns(path: Path) -> "pa.Table":
-    """The columns that are needed, as bytes, None where a value is not known."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    separator = _separator(path)
-    # Few different values, many times each: as a dictionary they are quick to sort and to write.
-    types = dict.fromkeys(ATTRIBUTES.values(), pa.dictionary(pa.int32(), pa.binary()))
-    types |= dict.fromkeys((NAME, *NUMBERS), pa.binary())
-    convert = csv.ConvertOptions(
-        include_columns=list(COLUMNS),
-        column_types=types,
-        null_values=list(MISSING),
-        strings_can_be_null=True,
-    )
-    reason = ""
-    # Line breaks within quotes are rare, and looking out for them is slow.
-    for newlines in (False, True):
-        parse = csv.ParseOptions(
-            delimiter=separator,
-            quote_char='"' if separator == "," else False,
-            newlines_in_values=newlines,
-        )
-        try:
-            return csv.read_csv(path, parse_options=parse, convert_options=convert)
-        except pa.ArrowInvalid as error:
-            reason = str(error).splitlines()[0]
-    raise InputError(f"{path} cannot be read ({reason}); repair the row")
-
-
-def _separator(path: Path) -> str:
-    """Comma or tab, whichever the header line has more of.
+def _number(value: bytes, column: str, path: Path, row: int) -> float:
+    """A number that is written in an unusual way; NaN where it is not known.
 
     Raises:
-        InputError: the header lacks a column, or the file is in another encoding.
+        InputError: it is none.
     """
-    with path.open("rb") as file:
-        header = file.readline()
-    if b"\x00" in header:
-        raise InputError(f"{path} is neither UTF-8 nor ISO-8859-1; convert it to UTF-8")
-    separator = max(",\t", key=header.decode("iso-8859-1").count)
-    text = header.decode("utf-8-sig", errors="replace")
-    names = [name.strip().strip('"') for name in text.split(separator)]
-    for column in COLUMNS:
-        if column not in names:
-            raise InputError(f"{path} has no column {column!r}; rename the one that is meant")
-    return separator
+    text = tidy(decode(value))
+    number = parse_number(text)
+    if text not in MISSING and number is None:
+        raise InputError(
+            f"{path}, row {row}: {column} is {text!r}; make it a whole number, or leave it empty"
+        )
+    return math.nan if number is None else float(number)

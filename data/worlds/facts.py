@@ -24,6 +24,8 @@ class FactWorld:
 
     Entities come in the world's own order (popularity, say); an entity may lack attributes.
     """
+    notes: tuple[str, ...] = ()
+    """What was left out of the table that it was read from, one line each."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot be asked."""

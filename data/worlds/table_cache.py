@@ -1,8 +1,7 @@
 """What was read of a large file, kept in a cache until the file changes.
 
-The cache holds one Parquet file for each file that was read. It notes the size, the time of change
-and the sha256 of what it was made from: a file of the same size and time is not opened at all, one
-that was merely touched or copied back is recognised by its content, any other is read again.
+The cache holds one Parquet file for each file that was read, and notes the sha256 of what it was
+made from. Content decides, since size and time of change can be those of another content.
 """
 
 import contextlib
@@ -12,13 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.digests import file_sha256
 from data.errors import DamagedError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 8192
-STAMP, SHA256 = b"stamp", b"sha256"
+SHA256 = b"sha256"
 
 
 def default_cache() -> Path:
@@ -48,13 +48,9 @@ def cached_batches(
 
     key = hashlib.sha256(f"{version}\n{source.resolve()}".encode()).hexdigest()
     cached = folder / f"{key[:32]}.parquet"
-    stamp = _stamp(source)
-    noted = _noted(cached)
-    if noted.get(STAMP) != stamp:
-        digest = _sha256(source)
-        is_same = noted.get(SHA256) == digest
-        table = pq.read_table(cached) if is_same else read(source)
-        table = table.replace_schema_metadata({STAMP: stamp, SHA256: digest})
+    digest = file_sha256(source).encode()
+    if _noted(cached).get(SHA256) != digest:
+        table = read(source).replace_schema_metadata({SHA256: digest})
         if not _write(table, cached):
             yield from table.to_batches(max_chunksize=BATCH_ROWS)
             return
@@ -63,16 +59,6 @@ def cached_batches(
             yield from file.iter_batches(batch_size=BATCH_ROWS)
     except OSError as error:
         raise DamagedError(f"the cache {cached} is damaged; delete it and try again") from error
-
-
-def _stamp(source: Path) -> bytes:
-    status = source.stat()
-    return f"{status.st_size} bytes, {status.st_mtime_ns} ns".encode()
-
-
-def _sha256(source: Path) -> bytes:
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def _noted(cached: Path) -> dict[bytes, bytes]:

@@ -1,7 +1,6 @@
 """Creative works and what is known of them: T-REx style triples, as a world (Appendix A.2)."""
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 from data.draws import stream
 from data.errors import InputError
 from data.worlds.facts import FactWorld
+from data.worlds.table_text import MISSING
 from data.worlds.triples import Triple, read_triples
-from data.worlds.years import anonymised_year
+from data.worlds.years import anonymised_year, find_year
 
 WORK_QUESTIONS: Mapping[str, str] = {
     "P180": "What does {} depict?",
@@ -49,7 +49,10 @@ AS_CODED_QUESTIONS: Mapping[str, str] = {
 """What the published code asks."""
 PEOPLE = {name for name, question in WORK_QUESTIONS.items() if question.startswith("First name")}
 PUBLISHED = "P577"
-YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)")
+UNKNOWN = "triples with a value that is not known"
+NO_YEAR = "dates of publication without a year"
+ONE_NAME = "people with one name"
+"""What is left out of what is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +62,11 @@ class WorksSource:
     Best known are those that most triples of Table 2's predicates are about; of equally many, the
     one that the table names first. All objects of a subject and predicate are accepted, in the
     table's order, and the first is trained. Of people only first names are asked (people with one
-    name are left out), and years are made coarse.
+    name are left out), and years are made coarse. A value that pandas reads as missing by default
+    ("None", "N/A" ...) is not known, and its triple left out.
 
     `data.worlds.triples` says how the table may be written. Other predicates than those that are
-    asked are skipped.
+    asked are skipped. How much was left out, and why, stands in the world's `notes`.
     """
 
     table: str
@@ -113,14 +117,21 @@ class WorksSource:
         questions = AS_CODED_QUESTIONS if self.as_coded else WORK_QUESTIONS
         first_names = PEOPLE - {"P1040"} if self.as_coded else PEOPLE
         answers: dict[str, dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
-        n_triples: dict[str, int] = defaultdict(int)
+        n_triples: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
         for subject, predicate, value in triples:
-            answer = _answer(predicate, value, first_names) if predicate in questions else ""
-            if answer:
+            if predicate not in questions:
+                continue
+            if subject in MISSING or value in MISSING:
+                left_out[UNKNOWN] += 1
+            elif answer := _answer(predicate, value, first_names):
                 answers[subject][predicate][answer] = None
                 n_triples[subject] += 1
+            else:
+                left_out[NO_YEAR if predicate == PUBLISHED else ONE_NAME] += 1
         order = list(questions)
         known = [subject for subject in answers if len(answers[subject]) >= self.at_least]
+        left_out[f"works with less than {self.at_least} questions"] = len(answers) - len(known)
         known.sort(key=lambda subject: -n_triples[subject])
         facts = {
             subject: {
@@ -129,7 +140,9 @@ class WorksSource:
             }
             for subject in known[: self.n_entities]
         }
-        return FactWorld(name="works", questions=questions, facts=facts)
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in left_out.items() if n)
+        notes = (f"{Path(self.table).name}: {len(facts)} works; left out: {reasons or 'nothing'}",)
+        return FactWorld(name="works", questions=questions, facts=facts, notes=notes)
 
     def _asked(self, subject: str, predicates: list[str]) -> list[str]:
         """Those that are asked, in Table 2's order."""
@@ -146,8 +159,8 @@ def _answer(predicate: str, value: str, first_names: set[str]) -> str:
     ('Sofia', '1990s')
     """
     if predicate == PUBLISHED:
-        year = YEAR.search(value)
-        return anonymised_year(int(year[0])) if year else ""
+        year = find_year(value)
+        return anonymised_year(year) if year else ""
     if predicate in first_names:
         first, *others = value.split()
         # The published code leaves out the same ones: one name alone gives its bearer away.

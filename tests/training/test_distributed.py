@@ -130,6 +130,11 @@ def test_process_that_was_not_launched_is_alone(monkeypatch: pytest.MonkeyPatch)
     assert team.share(torch.arange(3)).tolist() == [0, 1, 2]
 
 
+def test_process_with_an_empty_world_size_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert Team.of_launch() == Team.alone()
+
+
 def test_batch_is_shared_out_once_even_if_it_has_fewer_rows_than_processes() -> None:
     def shares(n_rows: int) -> list[list[int]]:
         members = (SimpleNamespace(num_processes=3, process_index=i) for i in range(3))

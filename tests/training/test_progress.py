@@ -1,6 +1,7 @@
 import pytest
 
-from training.progress import PLAIN_LINES, show_progress
+from data.errors import InputError
+from training.progress import PLAIN_LINES, is_spokesman, launched_processes, show_progress
 
 
 def test_plain_lines_are_few_and_end_with_the_whole(capsys: pytest.CaptureFixture) -> None:
@@ -42,3 +43,22 @@ def test_of_several_processes_one_speaks(
     with show_progress("run") as show:
         show(100, 100)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("text", "n"), [("", 1), (" ", 1), ("1", 1), ("4", 4)])
+def test_empty_environment_variables_are_unset_ones(
+    text: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", text)
+    monkeypatch.setenv("RANK", "")
+    assert launched_processes() == n
+    assert is_spokesman()
+
+
+@pytest.mark.parametrize("text", ["two", "0", "-1", "1.5"])
+def test_number_of_processes_that_is_none_is_bad_input(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", text)
+    with pytest.raises(InputError, match=f"WORLD_SIZE={text}, which is no number of processes"):
+        launched_processes()

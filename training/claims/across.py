@@ -64,7 +64,7 @@ def comparable(runs: Sequence[Run], setting: Setting) -> dict[str, dict[Any, Run
     for run in runs:
         value = setting.read(run)
         if value is not None:
-            facts = {"recipe": run.config.recipe, **run.config.parameters}
+            facts = {"recipe": run.config.recipe, **run.config.identity}
             by_value[value].append({"run": run, "facts": facts})
     differing = sorted(
         {

@@ -11,6 +11,8 @@ from typing import Any
 
 from data.contradictions import Contradiction
 from data.errors import InputError
+from data.hub import Part
+from data.inputs import Input
 from data.subset_sizes import split_by_alpha
 from data.text_aliases import TextAliases
 from data.text_iml import TextConfig
@@ -205,7 +207,18 @@ def cvdb_two_stage(
         stage2_from=stage2_from,
         trained_questions=trained_questions,
         uses_accelerator=True,
+        inputs=_inputs(source, tokenizer, table),
     )
+
+
+def _inputs(model: SourceModel, tokenizer: str, table: str) -> dict[str, Input]:
+    """What is not built in: table, model, and the tokenizer, which may be the model's own."""
+    found = {} if table == GENERATED else {"table": Input(source=table)}
+    if not model.is_tiny:
+        found["model"] = model.input
+    if tokenizer or not model.is_tiny:
+        found["tokenizer"] = Input(source=tokenizer or model.source, part=Part.TOKENIZER)
+    return found
 
 
 def _world(arguments: Mapping[str, Any]) -> WorldSource:

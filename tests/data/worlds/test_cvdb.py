@@ -185,6 +185,15 @@ def test_second_load_reads_the_cache_and_a_changed_table_is_read_again(
     assert len(list(cache.iterdir())) == 1
 
 
+def test_edit_that_keeps_size_and_time_is_seen(table: Path) -> None:
+    assert "Cy Young" in source(table).load().facts
+    status = table.stat()
+    table.write_bytes(table.read_bytes().replace(b"Cy Young", b"Cy Older"))
+    os.utime(table, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert table.stat().st_size == status.st_size
+    assert "Cy Older" in source(table).load().facts
+
+
 def test_settings_share_one_cache(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = reads(monkeypatch)
     assert len(source(table, n_entities=2).load().facts) == 2

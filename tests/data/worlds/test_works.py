@@ -82,6 +82,75 @@ def test_equal_answers_are_one_and_what_cannot_be_asked_is_left_out() -> None:
     assert world(*BOOK, *extra).facts == world(*BOOK).facts
 
 
+def test_dates_before_christ_are_before_christ_and_those_without_year_counted() -> None:
+    old = [Triple("Ode", predicate, "Jane Austen") for predicate in ("P57", "P58", "P50")]
+    assert world(*old, Triple("Ode", "P577", "-0018-01-01T00:00:00Z")).facts["Ode"]["P577"] == (
+        "1 century BC",
+    )
+    dates = [Triple("Emma", "P577", text) for text in ("18150", "1.85e3", "0000-01-01", "long ago")]
+    (note,) = world(*BOOK, *dates, Triple("Emma", "P57", "Douglas")).notes
+    assert note == (
+        "none: 1 works; left out: 4 dates of publication without a year, 1 people with one name"
+    )
+
+
+@pytest.mark.parametrize("word", ["None", "null", "N/A", "<NA>", "NaN"])
+def test_words_for_missing_values_are_no_answers(word: str) -> None:
+    triples = [Triple("Emma", "P136", word), Triple(word, "P136", "novel")]
+    told = world(*BOOK, *triples)
+    assert told.facts == world(*BOOK).facts
+    assert "2 triples with a value that is not known" in told.notes[0]
+
+
+def test_one_work_in_several_spellings_is_one(tmp_path: Path) -> None:
+    spelled = ["Café Noir", "Cafe\u0301 Noir", "Café\u00a0Noir", " Café  Noir", "Café \u200bNoir"]
+    answers = ["Jane Austen", "Jane Austen", "in 1815", "Surrey", "John\u00a0Murray"]
+    predicates = ["P50", "P57", "P577", "P840", "P123"]
+    lines = [Triple(*each) for each in zip(spelled, predicates, answers, strict=True)]
+    path = write(
+        tmp_path / "t.tsv", tab_separated(lines, header="\ufeffsubject \tpredicate\tobject")
+    )
+    found = WorksSource(table=str(path), n_entities=5, at_most=0).world_of(read_triples(path)).facts
+    assert {name: len(facts) for name, facts in found.items()} == {"Café Noir": 5}
+    assert found["Café Noir"]["P123"] == ("John Murray",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("Ü\tP57\tA B\n".encode(), None),
+        ("Ü\tP57\tA B\n".encode("latin-1"), r"row 3 is not in UTF-8 \('Ü"),
+        (b"A\x00\tP57\tA B\n", "row 3 has a NUL"),
+        (b"\n\n", None),
+    ],
+)
+def test_row_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes, message: str | None
+) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_bytes(tab_separated(BOOK[:1]).encode() + content)
+    if message is None:
+        assert next(read_triples(path)) == BOOK[0]
+    else:
+        with pytest.raises(InputError, match=message):
+            list(read_triples(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_wide_encodings_are_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "t.tsv", tab_separated(BOOK), encoding)
+    with pytest.raises(InputError, match="looks like UTF-16"):
+        list(read_triples(path))
+
+
+def test_other_separators_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", tab_separated(BOOK).replace("\t", ";"))
+    with pytest.raises(
+        InputError, match="seem to be separated by semicolons; separate them by tabs"
+    ):
+        list(read_triples(path))
+
+
 def test_works_of_which_too_little_is_known_are_left_out() -> None:
     assert list(world(*FILM, *BOOK[:3]).facts) == ["Dune"]
     assert list(world(*FILM, *BOOK[:3], at_least=3).facts) == ["Dune", "Emma"]

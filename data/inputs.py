@@ -1,0 +1,83 @@
+"""What a run reads from elsewhere, known by its content and not by its path.
+
+The table, the model's folder and the tokenizer are given as paths, at which something else may lie
+tomorrow. The sha256 of what they hold is what they are: the same content at another path is the
+same input, another content at the same path is another one.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.digests import file_sha256
+from data.errors import InputError
+from data.hub import HUB_NAME, Part, find_folder, part_files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A file, or a part of a model's folder."""
+
+    source: str
+    """A path, or a model's name on the hub."""
+    part: Part | None = None
+    """Of a folder, what is read of it; None for a file."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a path, and not a name on the hub."""
+        return self.part is None or self._path.exists() or not HUB_NAME.fullmatch(self.source)
+
+    @property
+    def name(self) -> str:
+        """What people call it: of a path, its last part."""
+        return self._path.resolve().name if self.is_local else self.source
+
+    def digests(self) -> dict[str, str]:
+        """The sha256 of each of its files, by name.
+
+        Raises:
+            InputError: it is not there, or not whole.
+        """
+        return {path.name: file_sha256(path) for path in self._files()}
+
+    def sha256(self) -> str:
+        """Of a file its sha256; of several that of what `sha256sum` prints of them, by name.
+
+        Raises:
+            InputError: it is not there, or not whole.
+        """
+        digests = self.digests()
+        if self._path.is_file():
+            return next(iter(digests.values()))
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What `run.json` says of it."""
+        known = {"name": self.name, "source": self.source}
+        return known | {"sha256": self.sha256(), "files": self.digests()}
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it is a folder here, and may be meant as a name on the hub."""
+        return (
+            self.part is not None and self._path.exists() and bool(HUB_NAME.fullmatch(self.source))
+        )
+
+    def is_at(self, source: str) -> bool:
+        """Whether another way of writing it means the same place."""
+        other = Path(source).expanduser()
+        return source == self.source or (self.is_local and other.resolve() == self._path.resolve())
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.source).expanduser()
+
+    def _files(self) -> list[Path]:
+        if self._path.is_file():
+            return [self._path]
+        if self.part is None:
+            raise InputError(f"there is no table {self._path}; give its path, or bring it back")
+        return part_files(find_folder(self.source, self.part), self.part)

@@ -1,0 +1,59 @@
+"""What a run is made of, whatever it is: where its rows and its first model come from."""
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from data.rows import SeedData
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+@runtime_checkable
+class DataConfig(Protocol):
+    """Anything that draws the rows of a seed."""
+
+    def build(self, seed: int) -> SeedData:
+        """Draws the rows; the same in every process."""
+        ...
+
+    def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
+        """The tokenizer of a seed's rows."""
+        ...
+
+
+@runtime_checkable
+class ModelSource(Protocol):
+    """Anything that a run's model before Stage 1 comes from."""
+
+    @property
+    def name(self) -> str:
+        """What the `model` column of every table says."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Its architecture in a line."""
+        ...
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Whether an encoder reads the prompt and a decoder says the answer."""
+        ...
+
+    def check(self) -> None:
+        """Looks whether it is there, before anything is written.
+
+        Raises:
+            InputError: it is not, or not whole.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Makes what all seeds share, once, before they are trained side by side."""
+        ...
+
+    def make(
+        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
+    ) -> "PreTrainedModel":
+        """The model, in float32; what is random in it depends on `seed` alone."""
+        ...
