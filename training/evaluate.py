@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
+from training.contexts import check_tokens
 from training.examples import Examples, make_examples
 from training.seq2seq import Layout
 
@@ -103,6 +104,7 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
 
 
 def _batch_metrics(model: PreTrainedModel, batch: Examples) -> Float[Tensor, "row metric"]:
+    check_tokens(model.config, batch.tokens)
     batch = batch.to(model.device)
     logits = batch.logits(model)
     answers = batch.tokens[batch.targets]
