@@ -25,6 +25,18 @@ TOKENIZER_SETTINGS = (
     *("merges.txt", "vocab.txt"),
 )
 """What else such a folder may say of its tokenizer."""
+CONFIG_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+)
+"""What transformers looks for names of code in."""
+CODE_KEYS = ("auto_map", "custom_generate")
+"""What a JSON file names code of its own by."""
+KERNEL_KEYS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+"""What a config names compiled code by, which is of the hub where the name holds a slash."""
 
 
 class Part(StrEnum):
@@ -59,6 +71,7 @@ def find_folder(source: str, part: Part) -> Path:
     problem = lacking(folder, part)
     if problem:
         raise InputError(f"{folder} {problem}")
+    refuse_code(folder)
     return folder
 
 
@@ -93,6 +106,42 @@ def part_files(folder: Path, part: Part) -> list[Path]:
 
 def _shards(folder: Path) -> set[str]:
     return set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+
+
+def refuse_code(folder: Path) -> None:
+    """Refuses a folder that wants code of its own, or of others, to run.
+
+    `auto_map` alone, with no code beside it, is what the hub has of many families that transformers
+    knows by now; nothing runs, as every call that loads says `trust_remote_code=False`.
+
+    Raises:
+        InputError: a JSON file names such code.
+    """
+    for path in (folder / name for name in CONFIG_FILES):
+        named = _named_code(path)
+        if named and (any(folder.glob("*.py")) or "--" in named or "/" in named):
+            raise InputError(
+                f"{path} names code to run ({named}), which is never done; take the entry out if "
+                "transformers knows the model, or give another folder"
+            )
+
+
+def _named_code(path: Path) -> str:
+    """What a JSON file names code by, with the name; empty if nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError):
+        return ""  # nor can what loads it read it, and that says so
+    if not isinstance(content, dict):
+        return ""
+    for part in (content, *(value for value in content.values() if isinstance(value, dict))):
+        for key in CODE_KEYS:
+            if part.get(key):
+                return f"{key}: {part[key]}"
+        for key in KERNEL_KEYS:
+            if "/" in str(part.get(key, "")):
+                return f"{key}: {part[key]}"
+    return ""
 
 
 def _lacking_weights(folder: Path) -> str:

@@ -119,7 +119,9 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
             tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
         elif (path / "tokenizer.json").is_file():
             # As the file has it: the classes of some families rebuild it without unknown tokens.
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
         else:
             tokenizer = AutoTokenizer.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False

@@ -15,8 +15,10 @@ from numpy.lib.format import open_memmap
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.addresses import HEAD_SITES, Site, TokenRole, role_positions
+from interp.addresses import Site, TokenRole, role_positions
 from interp.hooked import HookedModel
+from interp.sites import check_site
+from training.contexts import check_tokens, similar_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +59,23 @@ def collect_activations(
         store: A folder for memory-mapped arrays instead of memory, for large sweeps.
 
     Raises:
-        InputError: there are no rows, a role is missing, or an activation is not finite.
+        InputError: there are no rows, a role is missing, the model lacks a site or head, or an
+            activation is not finite.
     """
     if not (rows and sites and roles):
         raise InputError("no rows, sites or roles to collect; give at least one of each")
     positions = torch.tensor([role_positions(rows, role) for role in roles]).T
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
+    for site in sites:
+        check_site(model, site)
+    check_rows(model, rows)
     hooks = list(dict.fromkeys(site.hook for site in sites))
     values: dict[Site, np.ndarray] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    lengths = [len(row.input_ids) for row in rows]
+    for chosen in similar_lengths(model.config, lengths, batch_size):
         tokens = pad_tokens([rows[i].input_ids for i in chosen])
-        _, cache = model.run_with_cache(tokens, hooks, positions=positions[chosen], device="cpu")
+        _, cache = model.run_with_cache(
+            tokens, hooks, positions=positions[chosen], stop_at_layer="auto", device="cpu"
+        )
         for site in sites:
             kept = _vectors(cache[site.hook], site)
             if not np.isfinite(kept).all():
@@ -82,23 +89,26 @@ def collect_activations(
     return Activations(values=values, roles=tuple(roles))
 
 
+def check_rows(model: HookedModel, rows: Sequence[TokenizedRow]) -> None:
+    """Refuses rows that the model cannot read, or whose answers it cannot say.
+
+    Raises:
+        InputError: see `training.contexts.check_tokens`.
+    """
+    check_tokens(model.config, pad_tokens([row.input_ids for row in rows]))
+
+
 def pad_tokens(sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     """Token ids padded on the right, where a causal model never looks from real positions."""
-    longest = max(map(len, sequences))
-    return torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in sequences])
+    longest = max(map(len, sequences), default=0)
+    padded = [[*ids, *[0] * (longest - len(ids))] for ids in sequences]
+    return torch.tensor(padded, dtype=torch.long).reshape(len(padded), longest)
 
 
 def _vectors(activation: torch.Tensor, site: Site) -> Float[np.ndarray, "row role width"]:
     """One vector for each row and role: a head's, or all heads' side by side."""
-    n_heads = activation.shape[2] if site.name in HEAD_SITES else 0
-    if site.head is None:
-        activation = activation.flatten(2)
-    elif 0 <= site.head < n_heads:
-        activation = activation[:, :, site.head]
-    else:
-        has = f"it has heads 0 to {n_heads - 1}" if n_heads else "it has one vector for all heads"
-        raise InputError(f"no head {site.head} at {site.hook}; {has}")
-    return activation.float().numpy()
+    chosen = activation.flatten(2) if site.head is None else activation[:, :, site.head]
+    return chosen.float().numpy()
 
 
 def _array(shape: tuple[int, ...], site: Site, store: Path | None) -> np.ndarray:

@@ -5,7 +5,7 @@ causal language model, to read activations from and to intervene in. It wraps a 
 model given never changes; training and parameter gradients belong to the plain model.
 
     model = load_hooked(run, seed=0, stage=1)
-    _, cache = model.run_with_cache(tokens, ["blocks.1.hook_resid_post"])
+    logits, cache = model.run_with_cache(tokens, ["blocks.1.hook_resid_post"])
     with model.hooks(fwd_hooks=[("blocks.0.attn.hook_z", edit)]):
         logits = model.logits(tokens)
 
@@ -14,19 +14,18 @@ the same at a real position whatever follows it.
 """
 
 import copy
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from data.errors import InputError
+from interp.bridges import build_bridge, count_hooks, folded_copy, one_line_refusal
 from interp.live_hooks import (
     EarlyExit,
     HookFunction,
@@ -42,13 +41,14 @@ from interp.plain_models import (
     PlainReference,
     moved,
     prepared,
-    preserved_random_state,
     read_model_folder,
     refuse_wrapped,
 )
+from interp.unembedding import LogitEnd, Unembedding
+from training.contexts import check_lengths, check_tokens, context_length, forget_lengths
 
 if TYPE_CHECKING:
-    from transformer_lens.model_bridge import TransformerBridge
+    from interp.bridges import TransformerBridge
 
 
 @runtime_checkable
@@ -68,6 +68,7 @@ class HookedModel:
     Attributes:
         bridge: TransformerLens's own view, for its tools; hooks added to it directly stay on.
         tokenizer: For people; no method here reads it.
+        unembed: Turns a residual stream into logits, as if it were the last layer's.
         live_hooks: Every hook name that fires in a forward pass.
         editable_hooks: Those of them at which an edit can change a logit.
         is_processed: Whether layer norms are folded and weights centred, see `processed`.
@@ -103,7 +104,7 @@ class HookedModel:
 
     @property
     def W_U(self) -> Float[Tensor, "d_model d_vocab"]:
-        """Unembedding weights: `final_norm(resid) @ W_U + b_U` are the logits."""
+        """Unembedding weights; `unembed` is all that happens to a last residual stream."""
         return self.bridge.W_U.detach()
 
     @property
@@ -112,7 +113,7 @@ class HookedModel:
         return self.bridge.b_U.detach()
 
     def final_norm(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """The layer norm before the unembedding, for lenses; differentiable, fires no hook."""
+        """The layer norm before the unembedding; differentiable, fires no hook."""
         return self.bridge.ln_final.original_component(resid)
 
     def check_hooks(self, names: Sequence[str]) -> None:
@@ -131,6 +132,11 @@ class HookedModel:
         The mask (1 for real tokens) is needed with left padding only; positions then count from
         the first real token. `logits_to_keep` keeps the last so many positions, 0 all.
         """
+        check_tokens(self.config, tokens)
+        if len(tokens) > 1 and (attention_mask is None or not attention_mask.all()):
+            check_lengths(self.config, tokens)
+        plain: Any = self.bridge.original_model
+        forget_lengths(plain)
         mask = None if attention_mask is None else attention_mask.to(self.device)
         return self.bridge(
             tokens.to(self.device),
@@ -178,10 +184,10 @@ class HookedModel:
         *,
         positions: Positions | None = None,
         attention_mask: Int[Tensor, "batch pos"] | None = None,
-        stop_at_layer: StopAtLayer = "auto",
+        stop_at_layer: StopAtLayer = None,
         device: Device | None = None,
     ) -> tuple[Float[Tensor, "batch pos d_vocab"] | None, dict[str, Tensor]]:
-        """Activations at the named hooks, and the logits unless the pass ended early.
+        """The logits, and activations at the named hooks; of a pass that ended early only these.
 
         Args:
             tokens: Token ids, right-padded.
@@ -190,8 +196,8 @@ class HookedModel:
                 column, padding or not); a tensor holds one position, or several, for each row.
                 An int and a `[batch]` tensor drop the position axis, in patterns the query's.
             attention_mask: 1 for real tokens; needed with left padding only.
-            stop_at_layer: Blocks from this index on are not run, and the logits are None.
-                "auto" stops as soon as every named hook has fired; None never stops.
+            stop_at_layer: None runs the whole model. "auto" saves what comes after the last named
+                hook, a number the blocks from this index on; the logits are then None.
             device: Where the cache goes; the model's device unless given.
         """
         if not names:
@@ -222,7 +228,7 @@ class HookedModel:
         if isinstance(model, GPTNeoXForCausalLM) and is_quick:
             self.bridge.load_state_dict(neox_bridge_state(model), strict=False)
             self._reference = reference
-            reference.check_parity(self.logits(reference.tokens))
+            self._prove()
         else:
             self._boot(moved(copy.deepcopy(model), self.device))
 
@@ -235,28 +241,45 @@ class HookedModel:
         self.refuse_hooks("processed()")
         self.logits(self._reference.tokens)  # drops a graph that cannot be copied
         view = copy.copy(self)
-        with preserved_random_state(self.device):
-            view.bridge = copy.deepcopy(self.bridge)
-            view.bridge.enable_compatibility_mode(disable_warnings=True)
+        view.bridge = folded_copy(self.bridge)
         view.is_processed = True
         view._find_live_hooks()
+        view._prove()
         return view
 
     def _boot(self, owned_model: PreTrainedModel) -> None:
         model = prepared(owned_model)
-        self._reference = PlainReference.of(model)
-        self.architecture = self._reference.architecture
-        build_bridge_from_module = _import_bridge_builder()
-        with preserved_random_state(model.device):
-            self.bridge = build_bridge_from_module(
-                model, architecture=self.architecture, hf_config=model.config
-            )
-        self.bridge.eval()
-        cfg = self.bridge.cfg
-        self.n_layers, self.n_heads, self.n_ctx = cfg.n_layers, cfg.n_heads, cfg.n_ctx
-        self.d_model, self.d_head, self.d_vocab = cfg.d_model, cfg.d_head, cfg.d_vocab
-        self._find_live_hooks()
-        self._reference.check_parity(self.logits(self._reference.tokens))
+        self.config, self.architecture = model.config, type(model).__name__
+        with one_line_refusal(self.architecture):
+            self._reference = PlainReference.of(model)
+            self.bridge = build_bridge(model)
+            cfg = self.bridge.cfg
+            self.n_layers, self.n_heads, self.d_head = cfg.n_layers, cfg.n_heads, cfg.d_head
+            self.n_key_value_heads = cfg.n_key_value_heads or cfg.n_heads
+            self.n_ctx = context_length(model.config) or cfg.n_ctx
+            self.d_model, self.d_vocab = cfg.d_model, cfg.d_vocab
+            self._own_hooks = count_hooks(self.bridge)
+            self._find_live_hooks()
+            self._prove()
+
+    @torch.no_grad()
+    def _prove(self) -> None:
+        """Holds logits and unembedding against the plain model's logits."""
+        last = f"blocks.{self.n_layers - 1}.hook_resid_post"
+        wanted = last if last in self.live_hooks else min(self.live_hooks)
+        logits, cache = self.run_with_cache(self._reference.tokens, [wanted])
+        assert logits is not None
+        self._reference.check_parity(logits, shifted=self.is_processed)
+        final = getattr(self.bridge, "ln_final", None)
+        self.unembed = Unembedding(
+            architecture=self.architecture,
+            norm=nn.Identity() if final is None else final.original_component,
+            W_U=self.W_U,
+            b_U=self.b_U,
+            end=LogitEnd.of(self.config),
+        )
+        if wanted == last:
+            self.unembed.prove(cache[last], logits, self._reference.rounding)
 
     def _find_live_hooks(self) -> None:
         def run(record: HookFunction) -> Float[Tensor, "batch pos d_vocab"]:
@@ -270,7 +293,7 @@ class HookedModel:
 
     def refuse_hooks(self, method: str) -> None:
         """Raise InputError if hooks are on this view: `method` would not see what they do."""
-        if any(hook.fwd_hooks or hook.bwd_hooks for hook in self.bridge.hook_dict.values()):
+        if count_hooks(self.bridge) != self._own_hooks:
             raise InputError(f"{method} while hooks are attached; leave their `with` block first")
 
 
@@ -290,13 +313,3 @@ def load_hooked_folder(path: Path | str, *, device: Device | None = None) -> Hoo
     """Any local causal language model folder (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked."""
     model, tokenizer = read_model_folder(Path(path), device or "cpu")
     return HookedModel(model, tokenizer)
-
-
-def _import_bridge_builder():
-    """Import TransformerLens, slow and loud, without its effects on logging and warnings."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    with warnings.catch_warnings():
-        from transformer_lens.model_bridge.sources import build_bridge_from_module
-    logger.setLevel(level)
-    return build_bridge_from_module

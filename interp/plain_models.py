@@ -11,16 +11,12 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from data.errors import InputError
-from training.checkpoints import no_progress_bars
+from data.hub import Part, lacking
+from training.contexts import context_length, longest_alike
+from training.model_folders import read_config, read_tokenizer, read_weights
 
 _NO_PART_OF_THE_FUNCTION = {
     "_attn_implementation",
@@ -53,7 +49,9 @@ class PlainReference:
         """Ask `model`, without dropout, about tokens that are the same each time."""
         config = model.config
         generator = torch.Generator().manual_seed(0)
-        shape = (2, min(16, config.max_position_embeddings))
+        # Shorter than what makes rotary positions depend on the length, or on what was read before.
+        limits = (context_length(config), (longest_alike(config) or 17) - 1)
+        shape = (2, min(16, *filter(None, limits)))
         tokens = torch.randint(config.vocab_size, shape, generator=generator)
         with _evaluating(model):
             logits = model(tokens.to(model.device), use_cache=False).logits
@@ -82,23 +80,31 @@ class PlainReference:
                     " use HookedModel.from_hf"
                 )
 
-    def check_parity(self, logits: Float[Tensor, "batch pos d_vocab"]) -> None:
-        """Raise RuntimeError unless `logits` are the model's, up to rounding.
+    def check_parity(
+        self, logits: Float[Tensor, "batch pos d_vocab"], *, shifted: bool = False
+    ) -> None:
+        """Raise InputError unless `logits` are finite and the model's, up to rounding.
 
-        Logits that are not finite themselves are the model's fault: InputError.
+        With `shifted`, up to a constant at each position, too, which changes no probability.
         """
         if not self.logits.isfinite().all():
             raise InputError(
                 f"logits of {self.architecture} are not finite; the model is damaged or diverged"
             )
-        difference = (logits.cpu().float() - self.logits).abs().max().item()
-        # 16 roundings of the largest logit: 2e-6 of it in float32, an eighth in bfloat16.
-        rounding = 16 * torch.finfo(self.dtype).eps * self.logits.abs().max().item()
-        if not difference <= max(1e-4, rounding):
-            raise RuntimeError(
+        pair = (logits.detach().cpu().float(), self.logits)
+        found, own = (each.log_softmax(-1) for each in pair) if shifted else pair
+        difference = (found - own).abs().max().item()
+        if not difference <= self.rounding:
+            raise InputError(
                 f"the hooked view of {self.architecture} differs from the model by"
                 f" {difference:.2g} in its logits; this TransformerLens cannot hook the model"
             )
+
+    @property
+    def rounding(self) -> float:
+        """How far logits may be from the model's for no other reason than rounding."""
+        # 16 roundings of the largest logit: 2e-6 of it in float32, an eighth in bfloat16.
+        return max(1e-4, 16 * torch.finfo(self.dtype).eps * self.logits.abs().max().item())
 
 
 def refuse_wrapped(model: PreTrainedModel) -> None:
@@ -116,19 +122,13 @@ def refuse_wrapped(model: PreTrainedModel) -> None:
 def read_model_folder(
     folder: Path, device: Device
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
-    """Model and, if there is one, tokenizer of a local Hugging Face folder."""
-    if not (folder / "config.json").is_file():
-        raise InputError(f"no model in {folder} (config.json is missing); give a model's folder")
-    if AutoConfig.from_pretrained(folder, local_files_only=True).is_encoder_decoder:
+    """Model, in float32, and, if there is one, tokenizer of a local Hugging Face folder."""
+    if read_config(folder).is_encoder_decoder:
         raise InputError(f"{folder} holds an encoder-decoder; give a decoder-only model's folder")
-    with preserved_random_state(device), no_progress_bars():
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True
-        )
-    if not (folder / "tokenizer_config.json").is_file():
-        return moved(model, device), None
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return moved(model, device), tokenizer
+    model = moved(read_weights(folder), device)
+    if lacking(folder, Part.TOKENIZER) or not (folder / "tokenizer_config.json").is_file():
+        return model, None
+    return model, read_tokenizer(folder)
 
 
 def prepared(owned_model: PreTrainedModel) -> PreTrainedModel:

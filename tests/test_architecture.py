@@ -1,6 +1,7 @@
 """What holds for every file: one-way imports, no code from data, declared dependencies."""
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -77,7 +78,7 @@ def test_only_the_seam_and_what_runs_its_tools_know_transformer_lens() -> None:
         if any(name.split(".")[0] == "transformer_lens" for _, name in imports(tree(path)))
     }
     assert users <= {
-        "interp/hooked.py",
+        "interp/bridges.py",
         "interp/edges/direct_paths.py",
         "interp/edges/attribution.py",
     }
@@ -175,3 +176,39 @@ def test_public_names_say_what_they_mean(path: Path) -> None:
     for node in tree(path).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
+
+
+def test_every_call_that_loads_forbids_code_of_a_folder_to_run() -> None:
+    loading = {"from_pretrained", "from_config"}
+    calls = [
+        (place, node)
+        for place, source in [*_modules(), *_notebook_cells()]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in loading
+    ]
+    assert len(calls) >= 5
+    for place, call in calls:
+        said = {keyword.arg: keyword.value for keyword in call.keywords}
+        trust = said.get("trust_remote_code")
+        assert isinstance(trust, ast.Constant), f"{place}:{call.lineno}"
+        assert trust.value is False, f"{place}:{call.lineno}"
+
+
+def _modules() -> list[tuple[str, str]]:
+    """Everything that is shipped, and the benchmarks."""
+    paths = [*FILES, *sorted((ROOT / "benchmarks").glob("*.py"))]
+    return [(str(path), path.read_text()) for path in paths]
+
+
+def _notebook_cells() -> list[tuple[str, str]]:
+    found = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text())["cells"]:
+            if cell["cell_type"] == "code":
+                lines = [
+                    line for line in cell["source"] if not line.lstrip().startswith(("%", "!"))
+                ]
+                found.append((str(path), "".join(lines)))
+    return found

@@ -51,19 +51,6 @@ def stop_tokens(model: "PreTrainedModel") -> tuple[int, ...]:
     return tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
 
 
-def require_fixed_positions(config: "PreTrainedConfig", max_length: int, name: str) -> None:
-    """Refuses rotary embeddings by which a text's numbers depend on the longest of its batch."""
-    rope = getattr(config, "rope_parameters", None) or {}
-    for each in (rope, *(value for value in rope.values() if isinstance(value, dict))):
-        limit = each.get("original_max_position_embeddings")
-        if each.get("rope_type") in ("dynamic", "longrope") and limit and max_length > limit:
-            raise InputError(
-                f"beyond {limit} tokens the rotary embedding of {name} ({each['rope_type']}) "
-                f"depends on the longest text of a batch, and {max_length} are needed; use a "
-                "smaller block_size or shorter texts"
-            )
-
-
 def stop_at(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast") -> None:
     """Lets `generate` stop at the token that the run's texts end with, if it does not already."""
     end_token = tokenizer.eos_token_id

@@ -9,8 +9,6 @@ Further Stage-2 seeds of one Stage-1 seed lie in `stage-2.1`, `stage-2.2`, and s
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,7 @@ from training.files import (
     visible_files,
     write_json,
 )
-from training.models import language_model_class
+from training.model_folders import no_progress_bars, read_tokenizer, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,24 +157,13 @@ def find_checkpoint(folder: Path, step: int | None = None) -> Path:
 
 
 def load_model(folder: Path) -> "PreTrainedModel":
-    """The model of a checkpoint, in float32 and evaluation mode."""
-    import torch
-    from transformers import AutoConfig
-
-    architecture = AutoConfig.from_pretrained(folder, local_files_only=True)
-    with no_progress_bars():
-        return (
-            language_model_class(architecture)
-            .from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-            .eval()
-        )
+    """The model of a checkpoint, in float32 and evaluation mode; see `read_weights`."""
+    return read_weights(folder)
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer of a checkpoint."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return read_tokenizer(folder)
 
 
 def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]":
@@ -190,17 +177,3 @@ def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]
     if not (folder / STATE).is_file():
         raise InputError(f"{folder} keeps no training state; go on from a newer checkpoint")
     return load_file(folder / STATE), pd.read_parquet(folder / METRICS)
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Keeps transformers from drawing a bar for every checkpoint; restores its setting."""
-    from transformers.utils import logging
-
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()

@@ -20,6 +20,7 @@ from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
 from training.architectures import stop_tokens
+from training.contexts import check_tokens
 from training.examples import Examples, make_examples
 from training.seq2seq import Layout
 
@@ -150,6 +151,7 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
 
 
 def _batch_metrics(model: PreTrainedModel, asked: AskedTexts) -> Float[Tensor, "row metric"]:
+    check_tokens(model.config, asked.examples.tokens)
     batch = asked.examples.to(model.device)
     logits = batch.logits(model)
     answers = batch.tokens[batch.targets]

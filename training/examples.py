@@ -14,6 +14,8 @@ from transformers.utils.generic import ModelOutput
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
+from training.contexts import forget_lengths, longest_alike
+from training.distributed import is_sharded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,27 @@ class Examples:
         return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
 
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
-        """Logits from which the targets are predicted, in row-major order of the targets."""
-        return target_logits(model, self.tokens, self.targets)
+        """Logits from which the targets are predicted, in row-major order of the targets.
+
+        They are those of each example alone, whatever examples it is batched with.
+        """
+        limit = longest_alike(model.config)
+        if limit is None or not len(self):
+            return target_logits(model, self.tokens, self.targets)
+        if is_sharded(model):
+            raise InputError(
+                "a model whose rotary positions depend on the length of a prompt cannot be sharded;"
+                " launch without FSDP"
+            )
+        used = (self.lengths - 1).clamp(min=limit)
+        example_of_target = self.targets.nonzero()[:, 0]
+        parts, places = [], []
+        for n in used.unique():
+            forget_lengths(model)
+            chosen = used == n
+            parts.append(target_logits(model, self.tokens[chosen], self.targets[chosen]))
+            places.append(chosen[example_of_target].nonzero()[:, 0])
+        return torch.cat(parts)[torch.cat(places).argsort()]
 
 
 def make_examples(

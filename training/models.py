@@ -69,7 +69,9 @@ def draw_weights(architecture: "PreTrainedConfig", seed: int) -> "PreTrainedMode
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "init"))
-        return language_model_class(architecture).from_config(architecture, dtype=torch.float32)
+        return language_model_class(architecture).from_config(
+            architecture, dtype=torch.float32, trust_remote_code=False
+        )
 
 
 def language_model_class(

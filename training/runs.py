@@ -15,6 +15,7 @@ from training.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.config import RunConfig
 from training.files import MANIFEST, read_json, visible_files, write_json, write_manifest
 from training.inputs import INPUTS, changed_input, settled
+from training.model_folders import read_config
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, read_info
 from training.summary import null_equivalence
@@ -91,10 +92,7 @@ class Run:
     @cached_property
     def n_layers(self) -> int:
         """Number of blocks of its models, of an encoder-decoder those of the encoder."""
-        from transformers import AutoConfig
-
-        first = self.checkpoint(self.seeds[0], 1, 0)
-        return AutoConfig.from_pretrained(first, local_files_only=True).num_hidden_layers
+        return read_config(self.checkpoint(self.seeds[0], 1, 0)).num_hidden_layers
 
     def require_finished(self) -> None:
         """Refuses a run that was interrupted.

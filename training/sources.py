@@ -1,7 +1,6 @@
 """Models from elsewhere: in a folder, on the hub, an architecture of either, or a tiny one."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +8,8 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from data.hub import Part, find_folder, lacking
 from data.inputs import Input
-from training.architectures import (
-    decoder_starts,
-    require_fixed_positions,
-    require_left_to_right,
-    stop_at,
-)
-from training.checkpoints import no_progress_bars
+from training.architectures import decoder_starts, require_left_to_right, stop_at
+from training.model_folders import one_line_errors, read_config, read_weights
 from training.models import draw_weights, language_model_class
 
 if TYPE_CHECKING:
@@ -151,14 +145,13 @@ class SourceModel:
                 f"the tokenizer has ids up to {n_tokens - 1}, {self.name} has {config.vocab_size} "
                 "embedding rows; use the tokenizer that belongs to the model"
             )
-        require_fixed_positions(config, max_length, self.name)
         if self.random_weights:
             model = draw_weights(_without_dropout(config), seed)
         else:
-            model = _load_weights(self._folder(), config)
+            model = read_weights(self._folder()).train()
         stop_at(model, tokenizer)
         if not config.is_encoder_decoder:
-            with _one_line_errors(Path(self.source)):
+            with one_line_errors(Path(self.source)):
                 require_left_to_right(model, self.name)
         return model
 
@@ -176,17 +169,12 @@ class SourceModel:
 
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
-        # Before transformers is imported, which takes longer than to see that there is no model.
-        folder = None if self.is_tiny else find_folder(self.source, Part.CONFIG)
+        if not self.is_tiny:
+            return read_config(find_folder(self.source, Part.CONFIG))
         from transformers import AutoConfig
 
-        if folder is None:
-            family, sizes = TINY[self.source]
-            return AutoConfig.for_model(family, **sizes)
-        with _one_line_errors(folder):
-            return AutoConfig.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
+        family, sizes = TINY[self.source]
+        return AutoConfig.for_model(family, **sizes)
 
     def _tiny(self, tokenizer: "PreTrainedTokenizerFast", max_length: int) -> "PreTrainedConfig":
         config = _without_dropout(self._architecture())
@@ -198,49 +186,6 @@ class SourceModel:
         else:
             config.max_position_embeddings = max_length
         return config
-
-
-def _load_weights(folder: Path, config: "PreTrainedConfig") -> "PreTrainedModel":
-    """A checkpoint's own weights, every one of them, in float32 whatever they are stored in."""
-    import torch
-
-    with _one_line_errors(folder), torch.random.fork_rng(devices=[]):
-        model, report = language_model_class(config).from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            folder,
-            dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise InputError(
-            f"the weights in {folder} lack {missing[0]}; give a complete checkpoint of a "
-            f"{config.model_type} language model"
-        )
-    return model
-
-
-@contextmanager
-def _one_line_errors(folder: Path) -> Iterator[None]:
-    """Says what is wrong with a folder's files in a line, in place of transformers' reports."""
-    from safetensors import SafetensorError
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with no_progress_bars():
-            yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"the model in {folder} cannot be loaded ({reason}); give a complete folder of a "
-            "language model that transformers knows"
-        ) from error
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _without_dropout(config: "PreTrainedConfig") -> "PreTrainedConfig":
@@ -260,4 +205,8 @@ def _n_parameters(config: "PreTrainedConfig") -> int:
     import torch
 
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        return language_model_class(config).from_config(config).num_parameters()
+        return (
+            language_model_class(config)
+            .from_config(config, trust_remote_code=False)
+            .num_parameters()
+        )

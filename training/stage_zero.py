@@ -131,7 +131,7 @@ class KnowingModel:
         return default_cache() / "base" / key[:32]
 
     def _find_or_train(self, report: Report) -> "PreTrainedModel":
-        from training.checkpoints import no_progress_bars
+        from training.model_folders import no_progress_bars
 
         rows, tokenizer = self._rows(), self.tokenizer_source.load()
         folder = self._folder(rows, tokenizer)

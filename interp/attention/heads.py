@@ -2,16 +2,18 @@
 
     value_norm    length of what the head moves there from the tokens of a source role:
                   |sum of pattern * v W_O|; control: from equally many other tokens
-    direct_logit  what that adds to the answer's logit, above the vocabulary's mean logit;
-                  control: to the answers of the other rows with the same question
+    direct_logit  what that adds to the answer's centred logit, the one above the vocabulary's mean
+                  logit; control: to the answers of the other rows with the same question
 
-Both are of the view with folded norms and centred weights, in which the parts sum to the logit;
-value biases, which every row gets alike, are no part of a head there. The source `every` stands for
-all tokens: the head's whole output. The control of `direct_logit` is the mean over all other rows
-of the same subset, kind and question, which is what a shuffle of the answers gives on average.
+Both are of what the final norm leaves of a head's output: of its mean nothing, where that is a
+layer norm. The constant part of values, which every row gets alike (their bias, and that of the
+norm before them), is no part of a head. That the heads together write what attention writes is
+checked, so that an architecture that does more behind them is refused. The source `every` stands
+for all tokens: the head's whole output. The control of `direct_logit` is the mean over all other
+rows of the same subset, kind and question, which is what a shuffle of answers gives on average.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +24,9 @@ from torch import Tensor
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
+from interp.activations import check_rows
 from interp.addresses import Site, TokenRole
+from interp.attention.head_weights import HeadWeights
 from interp.attention.patterns import (
     BATCH_SIZE,
     PATTERN_HOOK,
@@ -30,7 +34,9 @@ from interp.attention.patterns import (
     choose_layers,
     require_role,
 )
+from interp.components import write_hooks, writes
 from interp.hooked import HookedModel
+from interp.unembedding import LogitReader
 
 EVERY = "every"
 """All tokens as a source."""
@@ -63,38 +69,45 @@ def read_heads(
     """What every head moves from the sources to the prompt's last token, and adds to the answer.
 
     Args:
-        model: Read only; the folded view is made here.
+        model: Read only.
         rows: Prompts with their answers.
         sources: Roles that stand before the answer in each row.
         layers: All unless given.
         batch_size: Rows a pass.
 
     Raises:
-        InputError: a role is missing or not before the answer, or no two rows share a question.
+        InputError: a role is missing or not before the answer, no two rows share a question, or
+            the heads together do not write what attention writes.
     """
     chosen = choose_layers(model, layers)
     for row in rows:
         _check_sources(row, sources)
+    check_rows(model, rows)
     peers = _peers(rows)
-    view = model.processed()
+    reader = LogitReader.of(model.unembed)
     shape = (len(rows), len(chosen), model.n_heads, len(sources))
     norms = {name: np.empty(shape) for name in ("value_norm", "value_norm_control")}
     logits = {
         name: np.empty((*shape[:3], len(sources) + 1))
         for name in ("direct_logit", "direct_logit_control")
     }
-    last = Site("resid_post", view.n_layers - 1).hook
-    hooks = [name for layer in chosen for name in _hooks(layer)]
-    answers = _directions(view, rows, peers)
-    for indices, tokens in batches_by_length(view, rows, batch_size):
+    last = Site("resid_post", model.n_layers - 1).hook
+    hooks = [name for layer in chosen for name in (*_hooks(layer), *write_hooks(model, layer))]
+    weights = {layer: HeadWeights.of(model, layer, reader.norm) for layer in chosen}
+    answers = _directions(reader, rows, peers)
+    for indices, tokens in batches_by_length(model, rows, batch_size):
         batch = [rows[i] for i in indices]
         ends = torch.tensor([TokenRole.PROMPT_LAST.position(row) for row in batch])
-        _, cache = view.run_with_cache(tokens, [*hooks, last], stop_at_layer=None, device="cpu")
-        scale = _final_scale(view, cache[last], ends)
+        names = list(dict.fromkeys([*hooks, last]))
+        _, cache = model.run_with_cache(tokens, names, stop_at_layer="auto", device="cpu")
+        at_end = (torch.arange(len(ends)), ends)
+        scale = reader.norm.divisor(cache[last][at_end].double())
         spans, windows = _span_masks(batch, sources, tokens.shape[1])
         for i, layer in enumerate(chosen):
-            W_O = view.bridge.W_O[layer].detach().cpu().double()
-            weighted = _weighted_values(cache, layer, ends)
+            W_O = weights[layer].W_O
+            weighted = weights[layer].weighted_values(cache, ends)
+            written = writes(model, cache, layer)[0][at_end]
+            weights[layer].check(weighted, written, cache[last][at_end])
             moved = torch.einsum("bkhd,bsk->bhsd", weighted, spans)
             norms["value_norm"][indices, i] = _norms(moved, W_O)
             for s, groups in enumerate(windows):
@@ -153,31 +166,13 @@ def _peers(rows: Sequence[TokenizedRow]) -> list[list[int]]:
 
 
 def _directions(
-    view: HookedModel, rows: Sequence[TokenizedRow], peers: list[list[int]]
+    reader: LogitReader, rows: Sequence[TokenizedRow], peers: list[list[int]]
 ) -> Directions:
     answers = torch.tensor([row.input_ids[row.answer_positions[0]] for row in rows])
-    own = view.W_U.cpu().double()[:, answers].T
+    own, _ = reader.directions(answers)
     none = torch.full_like(own[0], torch.nan)
     others = [own[group].mean(0) if group else none for group in peers]
     return own, torch.stack(others)
-
-
-def _final_scale(
-    view: HookedModel, resid: Float[Tensor, "row pos d_model"], ends: Tensor
-) -> Float[Tensor, " row"]:
-    """What the folded final norm divides by: the root mean square of a centred stream."""
-    at_end = resid[torch.arange(len(ends)), ends].double()
-    return (at_end.square().mean(-1) + view.bridge.cfg.eps).sqrt()
-
-
-def _weighted_values(
-    cache: Mapping[str, Tensor], layer: int, ends: Tensor
-) -> Float[Tensor, "row pos head d_head"]:
-    """Pattern times value of each token, at the prompts' last tokens."""
-    pattern, v = (cache[name].double() for name in _hooks(layer))
-    at_end = pattern[torch.arange(len(ends)), :, ends].transpose(1, 2)
-    v = v.repeat_interleave(at_end.shape[-1] // v.shape[2], dim=2)  # grouped-query attention
-    return at_end[..., None] * v
 
 
 def _norms(

@@ -19,14 +19,15 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.activations import pad_tokens
-from interp.addresses import TokenRole
+from interp.addresses import Site, TokenRole
+from interp.attention.head_weights import PATTERN_HOOK
 from interp.hooked import HookedModel
-from interp.sites import choose_sites
+from interp.sites import check_site, choose_sites
+from training.contexts import similar_lengths
 
 OTHER = "other"
 """Tokens of none of the roles."""
 PROMPT_LAST = str(TokenRole.PROMPT_LAST)
-PATTERN_HOOK = "blocks.{layer}.attn.hook_pattern"
 BATCH_SIZE = 256
 
 
@@ -94,7 +95,7 @@ def attention_by_role(
         batch = [rows[i] for i in indices]
         member = _membership(batch, roles, tokens.shape[1])
         looking = _destination_means(batch, member)
-        _, cache = model.run_with_cache(tokens, hooks, device="cpu")
+        _, cache = model.run_with_cache(tokens, hooks, stop_at_layer="auto", device="cpu")
         for i, hook in enumerate(hooks):
             pattern = cache[hook].double()
             weights[indices, i] = torch.einsum("bdq,bhqk,bks->bhds", looking, pattern, member)
@@ -116,7 +117,7 @@ def token_attention(
     chosen = choose_layers(model, layers)
     ((_, tokens),) = batches_by_length(model, [row], 1)
     hooks = [PATTERN_HOOK.format(layer=layer) for layer in chosen]
-    _, cache = model.run_with_cache(tokens, hooks, device="cpu")
+    _, cache = model.run_with_cache(tokens, hooks, stop_at_layer="auto", device="cpu")
     patterns = torch.stack([cache[hook][0].float() for hook in hooks]).numpy()
     places = np.indices(patterns.shape).reshape(4, -1)
     names = ("layer", "head", "dest_pos", "src_pos")
@@ -152,11 +153,7 @@ def check_head(model: HookedModel, layer: int, head: int) -> None:
     Raises:
         InputError: it does.
     """
-    choose_layers(model, [layer])
-    if not 0 <= head < model.n_heads:
-        raise InputError(
-            f"no head {head} in a layer of {model.n_heads}; choose from 0 to {model.n_heads - 1}"
-        )
+    check_site(model, Site("z", layer, head))
 
 
 def batches_by_length(
@@ -165,19 +162,12 @@ def batches_by_length(
     """Indices and padded tokens of rows of similar length.
 
     Raises:
-        InputError: there are no rows, or one is longer than the model's context.
+        InputError: there are no rows.
     """
     if not rows:
         raise InputError("no rows to look at; choose others")
-    for row in rows:
-        if len(row.input_ids) > model.n_ctx:
-            raise InputError(
-                f"row {row.row.row_id} has {len(row.input_ids)} tokens, the model reads "
-                f"{model.n_ctx}; choose shorter rows"
-            )
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
+    lengths = [len(row.input_ids) for row in rows]
+    for indices in similar_lengths(model.config, lengths, batch_size):
         yield indices, pad_tokens([rows[i].input_ids for i in indices])
 
 

@@ -8,7 +8,9 @@
                      (Elhage et al. 2021); control: 1 / sqrt(d_model), the root mean square over
                      random rotations between the two
 
-Composition is of the view with folded norms and centred weights and leaves rotary positions out.
+Composition takes in the gains of norms, and leaves out what they take away (the mean, where they
+are layer norms), rotary positions, and norms of queries and keys. The control has a dimension less
+where a mean is taken away.
 """
 
 from collections.abc import Sequence
@@ -22,8 +24,10 @@ from torch import Tensor
 
 from data.errors import InputError
 from interp.attention.cells import head_cells
+from interp.attention.head_weights import HeadWeights, reading_weights
 from interp.attention.patterns import BATCH_SIZE, PATTERN_HOOK, choose_layers, even_attention
 from interp.hooked import HookedModel
+from interp.unembedding import NormParts
 from training.models import derive_seed
 
 SEQUENCES, LONGEST = 256, 25
@@ -107,17 +111,20 @@ def composition_scores(model: HookedModel, reader: str) -> pd.DataFrame:
     the destination; heads are named as `layer.head`. A model of one layer has no rows.
 
     Args:
-        model: Read only; the folded view is made here.
+        model: Read only.
         reader: `q`, `k` or `v`: with what the later head reads.
 
     Raises:
-        InputError: there is no such reader.
+        InputError: there is no such reader, or the architecture has more than weights between
+            the stream and what a head reads.
     """
     if reader not in READERS:
         raise InputError(f"no composition {reader!r}; choose one of {', '.join(READERS)}")
-    weights = _folded_weights(model.processed())
-    W_V, W_O, W_in = weights["v"], weights["o"], weights[reader]
-    values_out = weights["o"].transpose(-1, -2)
+    final = NormParts.of(model.unembed.norm, model.d_model)
+    weights = reading_weights(model)
+    layers = range(model.n_layers)
+    W_O = torch.stack([HeadWeights.of(model, layer, final).W_O for layer in layers])
+    W_V, W_in, values_out = weights["v"], weights[reader], W_O.transpose(-1, -2)
     W_out = {"q": weights["k"], "k": weights["q"], "v": values_out}[reader]
     norms = _factored_norm(_gram(W_V), _gram(values_out))
     reader_norms = _factored_norm(_gram(W_in), _gram(W_out))
@@ -128,7 +135,7 @@ def composition_scores(model: HookedModel, reader: str) -> pd.DataFrame:
         "sgthde,sgdf,sgthfk,thek->sgth", middle, _gram(W_V), middle, _gram(W_out)
     )
     scores = squared.clamp(min=0).sqrt() / (norms[:, :, None, None] * reader_norms)
-    control = _random_score(W_O)
+    control = (model.d_model - final.is_centred) ** -0.5
     return pd.DataFrame(
         [
             {
@@ -157,20 +164,10 @@ def _diagonal(
     found = np.zeros(shape)
     for start in range(0, len(tokens), BATCH_SIZE):
         batch = slice(start, start + BATCH_SIZE)
-        _, cache = model.run_with_cache(tokens[batch], hooks, device="cpu")
+        _, cache = model.run_with_cache(tokens[batch], hooks, stop_at_layer="auto", device="cpu")
         for i, hook in enumerate(hooks):
             found[batch, i, :, back:] = cache[hook].double().diagonal(-back, -2, -1)
     return found
-
-
-def _folded_weights(view: HookedModel) -> dict[str, Float[Tensor, "layer head rows columns"]]:
-    """Weights of every head, shared keys and values repeated for each query's head."""
-    bridge = view.bridge
-    named = {"q": bridge.W_Q, "k": bridge.W_K, "v": bridge.W_V, "o": bridge.W_O}
-    return {
-        name: weight.detach().cpu().double().repeat_interleave(view.n_heads // weight.shape[1], 1)
-        for name, weight in named.items()
-    }
 
 
 def _gram(
@@ -184,9 +181,3 @@ def _factored_norm(
 ) -> Float[Tensor, "*batch"]:
     """The Frobenius norm of A B^T from the Gram matrices A^T A and B^T B."""
     return (left * right).sum((-1, -2)).clamp(min=0).sqrt()
-
-
-def _random_score(W_O: Float[Tensor, "layer head d_head d_model"]) -> float:
-    """1 / sqrt of the stream's dimensions: one less where writing weights are centred."""
-    is_centred = W_O.mean(-1).abs().max() < 1e-6 * W_O.abs().max()
-    return float(W_O.shape[-1] - bool(is_centred)) ** -0.5

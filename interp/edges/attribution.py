@@ -54,6 +54,7 @@ def attribute_edges(
     if ig_steps < 1:
         raise InputError(f"ig_steps is {ig_steps}; give at least 1")
     tokens = PairTokens.of(pairs)
+    tokens.check(model)
     if by_position and len(lengths := set(tokens.ends.tolist())) > 1:
         raise InputError(
             f"by_position with prompts of {min(lengths) + 1} to {max(lengths) + 1} tokens; "
@@ -102,6 +103,7 @@ def edge_faithfulness(
             of another model.
     """
     tokens = PairTokens.of(pairs)
+    tokens.check(model)
     graph = EdgeGraph.of(model)
     if not 1 <= n_edges <= len(edges):
         raise InputError(f"n_edges is {n_edges} of {len(edges)} edges; choose 1 to {len(edges)}")

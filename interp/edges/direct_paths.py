@@ -62,7 +62,7 @@ def patch_direct_paths(
         InputError: the pairs do not fit, a source does not exist or has no later layer, all pairs
             together show no difference, or TransformerLens shows no paths of this architecture.
     """
-    PairTokens.of(pairs)
+    PairTokens.of(pairs).check(model)
     if sources is None:
         sources = [(i, j) for i in range(model.n_layers - 1) for j in range(model.n_heads)]
     _check_sources(model, sources)
@@ -124,7 +124,10 @@ def _summed_paths(
     from transformer_lens.patching import get_act_patch_direct_path
 
     hooks = [f"blocks.{layer}.attn.hook_z" for layer in sorted({layer for layer, _ in sources})]
-    caches = [model.run_with_cache(side, hooks)[1] for side in (batch.clean, batch.corrupted)]
+    caches = [
+        model.run_with_cache(side, hooks, stop_at_layer="auto")[1]
+        for side in (batch.clean, batch.corrupted)
+    ]
     clean, corrupted = (cast("ActivationCache", cache) for cache in caches)
     tables = [
         get_act_patch_direct_path(

@@ -26,6 +26,7 @@ from interp.activations import pad_tokens
 from interp.edges.graph import EdgeGraph, EdgeNode
 from interp.hooked import HookedModel
 from interp.live_hooks import HookFunction
+from training.contexts import check_lengths, check_tokens
 
 ADDITIVITY_TOLERANCE = 2.5e-2
 """Bfloat16 is off by 0.003 of the norm where writes do sum to the stream; post-norms by 0.05 on."""
@@ -64,6 +65,16 @@ class PairTokens:
                 [[_answer(pair.clean), _answer(pair.corrupted)] for pair in pairs]
             ),
         )
+
+    def check(self, model: HookedModel) -> None:
+        """Refuses prompts and answers that a model cannot read; see `training.contexts`.
+
+        Raises:
+            InputError: there are such.
+        """
+        for tokens in (self.clean, self.corrupted, self.answers):
+            check_tokens(model.config, tokens)
+            check_lengths(model.config, tokens)
 
     def logit_differences(
         self, logits: Float[Tensor, "pair pos d_vocab"]

@@ -29,7 +29,7 @@ from interp.lenses.analysis import lens_log_probs
 from interp.live_hooks import HookFunction
 from interp.patching.analysis import Direction, patch_pairs
 from interp.patching.pair_batches import prompt_roles
-from interp.sites import choose_sites
+from interp.sites import check_site, choose_sites
 
 TOP = 8
 """So many of the likeliest answers are shown."""
@@ -91,7 +91,7 @@ def read_view(
     names = [*patterns, *(site.hook for site in sites)]
     tokens = torch.tensor([view.question.input_ids[:end]])
     with model.hooks(ablation_hooks(view, cells, ablation)):
-        logits, cache = model.run_with_cache(tokens, names, stop_at_layer=None, device="cpu")
+        logits, cache = model.run_with_cache(tokens, names, device="cpu")
     assert logits is not None
     resid = torch.cat([cache[site.hook][:, -1] for site in sites])
     return Reading(
@@ -111,12 +111,12 @@ def ablation_hooks(
     """
     positions = {cell: cell.role.position(view.question) for cell in cells}
     for cell in cells:
-        choose_sites(view.model, [cell.site.name], [cell.site.layer])
+        check_site(view.model, cell.site)
     hooks = list(dict.fromkeys(cell.site.hook for cell in cells))
     means: dict[str, Tensor] = {}
     if hooks and ablation is Ablation.MEAN:
         tokens = pad_tokens([row.input_ids for row in view.rows.laid_out_alike(view.question)])
-        _, cache = view.model.run_with_cache(tokens, hooks)
+        _, cache = view.model.run_with_cache(tokens, hooks, stop_at_layer="auto")
         means = {name: activation.mean(0) for name, activation in cache.items()}
     return [
         (name, _replacing([(positions[c], c.site.head) for c in cells if c.site.hook == name],

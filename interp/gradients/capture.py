@@ -25,6 +25,8 @@ from data.errors import InputError
 from interp.gradients.modules import Coverage, CoveredModule, ModuleKind
 from interp.gradients.products import products
 from interp.plain_models import preserved_random_state
+from interp.unembedding import LogitEnd
+from training.contexts import check_lengths, check_tokens, context_length
 from training.examples import Examples
 
 SPARSE_TARGETS = 0.5
@@ -74,9 +76,9 @@ def capture(
         hidden = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
         _check_calls(inner, calls, shifted.shape)
         chosen = _at_rows(hidden.detach(), where)
-        losses, logit_gradients = _cross_entropy(
-            _unembed(model, chosen), tokens[:, 1:].gather(1, where), weights
-        )
+        unembedded, end = _unembed(model, chosen), LogitEnd.of(model.config)
+        losses, gradients = _cross_entropy(end(unembedded), tokens[:, 1:].gather(1, where), weights)
+        logit_gradients = end.backward(gradients, unembedded)
         if coverage.unembedding in coverage.modules:
             records[coverage.unembedding] = Record(inputs=chosen, gradients=logit_gradients)
         hidden_gradients = _through_head(model, chosen, logit_gradients)
@@ -118,10 +120,12 @@ def _predicting(
     Columns behind are padding, where causal attention never looks; one may be added, because
     products of small matrices are several times slower at odd sizes.
     """
+    check_tokens(model.config, examples.tokens)
+    check_lengths(model.config, examples.tokens)
     device = next(model.parameters()).device
     used = int(examples.targets.any(0).nonzero().max()) + 1
     tokens, targets = examples.tokens[:, :used].to(device), examples.targets[:, 1:used].to(device)
-    longest = getattr(model.config, "max_position_embeddings", None) or used
+    longest = context_length(model.config) or used + 1
     if used % 8 == 0 and used <= longest:
         tokens, targets = functional.pad(tokens, (0, 1)), functional.pad(targets, (0, 1))
     return tokens, targets

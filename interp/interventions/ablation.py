@@ -27,7 +27,8 @@ from data.tokens import TokenizedRow
 from interp.activations import pad_tokens
 from interp.addresses import Site
 from interp.hooked import HookedModel
-from interp.interventions.base import BATCH_SIZE, Hook, Place, check_head, editing, place_tokens
+from interp.interventions.base import BATCH_SIZE, Hook, Place, editing, place_tokens
+from interp.sites import check_site
 from training.models import derive_seed
 
 Meaning = tuple[str, int]
@@ -84,7 +85,9 @@ class Reference:
                 of_meaning.append(n_tokens)
                 n_tokens += 1
             row_of, position = _spots(found)
-            _, cache = model.run_with_cache(pad_tokens([row.input_ids for row in batch]), hooks)
+            _, cache = model.run_with_cache(
+                pad_tokens([row.input_ids for row in batch]), hooks, stop_at_layer="auto"
+            )
             for hook in hooks:
                 parts[hook].append(cache[hook][row_of, position])
         return cls(
@@ -205,7 +208,7 @@ def ablate(
     Raises:
         InputError: the model has no such component, or the reference rows are missing.
     """
-    check_head(model, site)
+    check_site(model, site)
     kind = AblationKind(kind)
     read = None
     if kind is not AblationKind.ZERO:

@@ -23,9 +23,10 @@ from interp.addresses import HEAD_SITES, Site, TokenRole
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.interventions.ablation import Ablation, AblationKind, Reference
-from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table, check_head
+from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table
 from interp.interventions.knock_outs import KnockOut, Route
 from interp.seed_summary import summarize_over_seeds
+from interp.sites import check_site
 from training.models import derive_seed
 
 ABLATED_SITES = ("z", "mlp_out")
@@ -165,7 +166,7 @@ def components(model: HookedModel, sites: Sequence[Site]) -> Iterator[Site]:
         else:
             heads = [site]
         for component in heads:
-            check_head(model, component)
+            check_site(model, component)
             yield component
 
 

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.activations import pad_tokens
-from interp.addresses import HEAD_SITES, Site, TokenRole, role_positions
+from interp.activations import check_rows, pad_tokens
+from interp.addresses import Site, TokenRole, role_positions
 from interp.hooked import HookedModel
 from interp.live_hooks import HookFunction
+from training.contexts import similar_lengths
 
 BATCH_SIZE = 512
 ANSWER_METRICS = ("exact_match", "answer_log_prob")
@@ -104,10 +105,9 @@ def answer_table(
     """
     if not rows:
         raise InputError("no rows to answer; choose a subset that has questions")
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
+    check_rows(model, rows)
     values = torch.empty(len(rows), 2, dtype=torch.float64)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in similar_lengths(model.config, [len(row.input_ids) for row in rows], batch_size):
         values[chosen] = _answers(model, [rows[i] for i in chosen], interventions)
     return pd.DataFrame(
         {
@@ -143,23 +143,6 @@ def read_at(
         with model.hooks(fwd_hooks=[*hooks, (site.hook, keep)]):
             model.logits(pad_tokens([row.input_ids for row in batch]), logits_to_keep=1)
     return torch.cat(parts).float().numpy()
-
-
-def check_head(model: HookedModel, site: Site) -> None:
-    """Refuses a layer or head that the model lacks.
-
-    Raises:
-        InputError: it does.
-    """
-    model.check_hooks([site.hook])
-    if site.head is None:
-        return
-    if site.name not in HEAD_SITES:
-        raise InputError(f"{site.hook} has one vector for all heads; leave the head out")
-    if not 0 <= site.head < model.n_heads:
-        raise InputError(
-            f"no head {site.head} at {site.hook}; it has heads 0 to {model.n_heads - 1}"
-        )
 
 
 def editing(

@@ -23,7 +23,8 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.addresses import Site
 from interp.hooked import HookedModel
-from interp.interventions.base import Hook, Place, check_head, parse_place, place_tokens
+from interp.interventions.base import Hook, Place, parse_place, place_tokens
+from interp.sites import check_site
 
 PATTERN_HOOK = "blocks.{layer}.attn.hook_pattern"
 LATE_PATTERNS = "GPTNeoForCausalLM"
@@ -97,7 +98,7 @@ class KnockOut:
         """Refuses layers and heads that the model lacks."""
         for layer in self._layers:
             for head in self.heads or (0,):
-                check_head(self.model, Site("z", layer, head))
+                check_site(self.model, Site("z", layer, head))
 
     def hooks(self, rows: Sequence[TokenizedRow]) -> list[Hook]:
         """See `Intervention`."""

@@ -23,11 +23,11 @@ from interp.interventions.base import (
     Hook,
     Place,
     answer_table,
-    check_head,
     editing,
     read_at,
     spots_of,
 )
+from interp.sites import check_site
 from training.models import derive_seed
 from training.runs import Run
 
@@ -81,7 +81,7 @@ def dose_response(
     Raises:
         InputError: the direction is zero or of another width, or the role is missing.
     """
-    check_head(model, site)
+    check_site(model, site)
     features = read_at(model, rows, site, role).astype(np.float64)
     length = np.linalg.norm(direction)
     if direction.shape != features.shape[1:] or not length > 0:

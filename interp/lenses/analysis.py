@@ -27,6 +27,7 @@ from interp.activations import Activations, collect_activations, pad_tokens
 from interp.addresses import Site, TokenRole, check_residual, role_positions
 from interp.grids import Measured
 from interp.hooked import HookedModel
+from training.contexts import similar_lengths
 from training.models import derive_seed
 from training.statistics import t_interval
 
@@ -100,9 +101,8 @@ def lens_log_probs(
 def _logits(
     model: HookedModel, resid: Float[Tensor, "row d_model"]
 ) -> Float[Tensor, "row d_vocab"]:
-    """Final norm and unembedding, in the precision of the model."""
-    W_U = model.W_U
-    return (model.final_norm(resid.to(W_U.dtype)) @ W_U + model.b_U).float()
+    """What the model's own end makes of a stream, in the precision of the model."""
+    return model.unembed(resid.to(model.W_U.dtype)).float()
 
 
 @torch.enable_grad()
@@ -118,12 +118,13 @@ def train_tuned_lens(
         model: Read only.
         rows: Texts to train on.
         sites: Of the residual stream.
-        seed: Fixes the order of the batches; the global random state is left as it was.
+        seed: Fixes the order of each site's batches; the global random state is left as it was.
     """
     resid, targets = _streams(model, rows, sites)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "tuned lens"))
     translators: dict[Site, Translator] = {}
     for site in sites:
+        # Of its own seed, so that a site's map is the same whatever else is asked for.
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"tuned lens {site.hook}"))
         translator = _zero_map(model)
         optimizer = torch.optim.Adam(translator.parameters(), lr=TUNED_LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, TUNED_STEPS)
@@ -159,12 +160,13 @@ def _streams(
     resid: dict[Site, list[Tensor]] = {site: [] for site in sites}
     targets: list[Tensor] = []
     hooks = [site.hook for site in sites]
-    for start in range(0, len(rows), TUNED_BATCH):
-        batch = rows[start : start + TUNED_BATCH]
+    n_tokens = [len(row.input_ids) for row in rows]
+    for chosen in similar_lengths(model.config, n_tokens, TUNED_BATCH):
+        batch = [rows[i] for i in chosen]
         tokens = pad_tokens([row.input_ids for row in batch])
         lengths = torch.tensor([len(row.input_ids) for row in batch])
         real = torch.arange(tokens.shape[1]) < lengths[:, None]
-        logits, cache = model.run_with_cache(tokens, hooks, stop_at_layer=None, device="cpu")
+        logits, cache = model.run_with_cache(tokens, hooks, device="cpu")
         assert logits is not None
         targets.append(logits.cpu()[real].float().log_softmax(-1))
         for site in sites:

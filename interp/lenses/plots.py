@@ -109,14 +109,17 @@ def plot_lens_steps(
 
 
 def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
-    """What each component writes into the answer's logit: mean over rows, 95% t interval.
+    """What each component writes into the answer's centred logit: mean over rows, 95% t interval.
 
-    The last bar is the sum of all: the answer's logit above the mean logit of the vocabulary.
+    The last bar is the sum of all. A centred logit is one above the mean logit of the vocabulary;
+    where another token's was subtracted (`against`), it is the difference of the two.
 
     Args:
         frame: Of `attribute_logits`; a column `subset`, where there is one, makes a bar for each.
         title: What the rows are.
     """
+    quantities = frame["quantity"] if "quantity" in frame.columns else ["centred logit"]
+    quantity = " and ".join(dict.fromkeys(quantities))
     if "subset" not in frame.columns:
         frame = frame.assign(subset="")
     sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
@@ -141,7 +144,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
     figure.update_xaxes(title="component that writes into the residual stream")
-    figure.update_yaxes(title="part of the answer's logit (logits)", zeroline=True)
+    figure.update_yaxes(title=f"part of the answer's {quantity}", zeroline=True)
     figure.update_layout(barmode="group")
     return figure
 

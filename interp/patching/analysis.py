@@ -26,6 +26,7 @@ from torch import Tensor
 from data.errors import InputError
 from data.pairs import PairKind, PromptPair, make_pairs
 from data.tokens import TokenizedRow
+from interp.activations import check_rows
 from interp.addresses import HEAD_SITES, Site
 from interp.grids import Measured
 from interp.hooked import HookedModel
@@ -93,6 +94,7 @@ def patch_pairs(
         roles = (*prompt_roles(pairs), EVERYWHERE)
     batches = batch_pairs(pairs, roles)
     unrolled = UnrolledModel(model)
+    check_rows(model, [row for pair in pairs for row in (pair.clean, pair.corrupted)])
     cells = grid_cells(unrolled, sites, len(roles))
     records = []
     for direction in directions:

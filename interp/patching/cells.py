@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from data.errors import InputError
 from interp.addresses import HEAD_SITES, Site
 from interp.patching.pair_batches import Metric, PairBatch, read_metrics
 from interp.patching.unrolled import Trace, UnrolledModel
+from interp.sites import check_site
 
 ROWS_A_PASS = 32
 """Cells times pairs that go through the model together: they fit into a processor's cache."""
@@ -39,21 +39,11 @@ def grid_cells(unrolled: UnrolledModel, sites: Sequence[Site], n_roles: int) -> 
     """
     found = []
     for site in sites:
-        if not 0 <= site.layer < unrolled.n_layers:
-            raise InputError(
-                f"no layer {site.layer} in a model of {unrolled.n_layers}; "
-                f"choose from 0 to {unrolled.n_layers - 1}"
-            )
-        if site.name == "resid_mid" and unrolled.is_parallel:
-            raise InputError("no resid_mid where attention and MLP are parallel; use resid_pre")
+        check_site(unrolled.model, site)
         heads: tuple[int | None, ...] = (None,)
         if site.name in HEAD_SITES:
             n_heads = unrolled.n_heads_at(site.name)
-            if site.head is not None and not 0 <= site.head < n_heads:
-                raise InputError(f"no head {site.head} at {site.hook}; choose 0 to {n_heads - 1}")
             heads = tuple(range(n_heads)) if site.head is None else (site.head,)
-        elif site.head is not None:
-            raise InputError(f"{site.name} has one vector for all heads; give no head")
         found.append(
             Cells(site=Site(site.name, site.layer), heads=heads, roles=tuple(range(n_roles)))
         )

@@ -24,6 +24,8 @@ from torch.nn import functional
 from data.errors import InputError
 from interp.hooked import HookedModel
 from interp.patching.unrolled_weights import attention_weights, causal_mask
+from interp.sites import n_heads_at
+from training.contexts import check_lengths
 
 PARITY_TOKENS = 12
 """Positions at which the two passes are compared, at least."""
@@ -35,10 +37,9 @@ _PROVEN: WeakSet[nn.Module] = WeakSet()
 class Trace:
     """Everything that a forward pass computed, by site name and layer.
 
-    `resid_pre` has one more entry: what
-    the final norm reads. Head sites
-    are `[batch, pos, head, d_head]`, the others `[batch, pos, d_model]`; queries and keys are those
-    before rotation, as at TransformerLens's hooks.
+    `resid_pre` has one more entry: what the final norm reads. Head sites are `[batch, pos, head,
+    d_head]`, the others `[batch, pos, d_model]`; queries and keys are those before rotation, as at
+    TransformerLens's hooks.
     """
 
     sites: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -75,6 +76,16 @@ class UnrolledModel:
         """
         model.refuse_hooks("a sweep")
         self.model = model
+        try:
+            self._take_weights()
+            if model.bridge not in _PROVEN:
+                self._check_parity()
+                _PROVEN.add(model.bridge)
+        except (AttributeError, TypeError, RuntimeError) as error:  # its parts are other ones
+            raise InputError(_unknown(model, str(error).splitlines()[0])) from error
+
+    def _take_weights(self) -> None:
+        model = self.model
         self.n_layers, self.d_head = model.n_layers, model.d_head
         self.is_parallel = bool(model.bridge.cfg.parallel_attn_mlp)
         blocks = list(model.bridge.blocks)
@@ -86,9 +97,6 @@ class UnrolledModel:
         self._rotary: nn.Module | None = None
         if hasattr(model.bridge, "rotary_emb"):
             self._rotary = model.bridge.rotary_emb.original_component
-        if model.bridge not in _PROVEN:
-            self._check_parity()
-            _PROVEN.add(model.bridge)
 
     @property
     def W_O(self) -> list[Float[Tensor, "head d_head d_model"]]:
@@ -97,16 +105,16 @@ class UnrolledModel:
 
     def n_heads_at(self, site: str) -> int:
         """Number of heads that a head site has."""
-        a = self._attention[0]
-        return a.n_kv_heads if site in ("k", "v") else a.n_heads
+        return n_heads_at(self.model, site)
 
     def trace(self, tokens: Int[Tensor, "batch pos"]) -> Trace:
         """A whole pass over prompts of one length.
 
         It has a graph, from the embedding on, unless under `torch.no_grad`.
         """
+        check_lengths(self.model.config, tokens)
         hook = "blocks.0.hook_resid_pre"
-        _, cache = self.model.run_with_cache(tokens, [hook])
+        _, cache = self.model.run_with_cache(tokens, [hook], stop_at_layer="auto")
         x = cache[hook]
         if torch.is_grad_enabled():
             x = x.requires_grad_()
@@ -130,8 +138,8 @@ class UnrolledModel:
         return trace
 
     def logits(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
-        """Final norm and unembedding."""
-        return self.model.final_norm(resid) @ self.model.W_U + self.model.b_U
+        """Final norm and unembedding, see `HookedModel.unembed`."""
+        return self.model.unembed(resid)
 
     def go_on(
         self,
@@ -282,10 +290,14 @@ class UnrolledModel:
         difference = (own - theirs).abs().max().item()
         rounding = 64 * torch.finfo(self.model.W_U.dtype).eps * theirs.abs().max().item()
         if not difference <= max(1e-4, rounding):
-            raise InputError(
-                f"{self.model.architecture} computes something that this sweep does not know (its "
-                f"logits differ by {difference:.2g}); use attribution or `HookedModel.hooks`"
-            )
+            raise InputError(_unknown(self.model, f"its logits differ by {difference:.2g}"))
+
+
+def _unknown(model: HookedModel, why: str) -> str:
+    return (
+        f"{model.architecture} computes something that this sweep does not know ({why}); use "
+        "attribution or `HookedModel.hooks`"
+    )
 
 
 def _positions(first: int, heads: Tensor) -> Int[Tensor, "1 pos"]:

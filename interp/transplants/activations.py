@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from interp.activations import collect_activations
+from interp.activations import check_rows, collect_activations
 from interp.addresses import Site, TokenRole
 from interp.hooked import HookedModel
 from training.examples import make_examples
@@ -113,6 +113,7 @@ def _answers(
     model: HookedModel, rows: Sequence[TokenizedRow]
 ) -> Float[np.ndarray, "row measurement"]:
     """As `training.evaluate.answer_metrics` has it, of a hooked model."""
+    check_rows(model, rows)
     examples = make_examples(rows, LossPolicy.ANSWER, repeat=False)
     logits = model.logits(examples.tokens)[:, :-1].cpu()
     is_answer = examples.targets[:, 1:]

@@ -145,15 +145,15 @@ def test_nothing_to_collect_is_refused(
 @pytest.mark.parametrize(
     ("site", "has"),
     [
-        (Site("z", 0, 4), "it has heads 0 to 3"),
-        (Site("z", 0, -1), "it has heads 0 to 3"),
-        (Site("resid_pre", 0, 0), "it has one vector for all heads"),
+        (Site("z", 0, 4), "no head 4 at z of layer 0, which has 4; choose from 0 to 3"),
+        (Site("z", 0, -1), "no head -1 at z of layer 0"),
+        (Site("resid_pre", 0, 0), "resid_pre has one vector for all heads; give no head"),
     ],
 )
 def test_a_head_that_does_not_exist_is_refused(
     neox: HookedModel, word_prompts: list[TokenizedRow], site: Site, has: str
 ):
-    with pytest.raises(InputError, match=f"no head {site.head} at {site.hook}; {has}"):
+    with pytest.raises(InputError, match=has):
         collect_activations(neox, word_prompts, sites=[site], roles=ROLES)
 
 
@@ -162,7 +162,9 @@ def test_shared_keys_have_fewer_heads(
 ):
     llama = HookedModel.from_hf(random_model("llama"))  # pyright: ignore[reportArgumentType]
 
-    with pytest.raises(InputError, match="it has heads 0 to 1"):
+    with pytest.raises(
+        InputError, match="no head 2 at k of layer 0, which has 2; choose from 0 to 1"
+    ):
         collect_activations(llama, word_prompts, sites=[Site("k", 0, 2)], roles=ROLES)
 
 

@@ -360,15 +360,16 @@ def test_early_exit_skips_the_later_blocks(build: Callable[..., PreTrainedModel]
     }
     for name, expected in wanted_and_entered.items():
         entered.clear()
-        logits, _ = hooked.run_with_cache(tokens, [name])
+        logits, _ = hooked.run_with_cache(tokens, [name], stop_at_layer="auto")
         assert entered == expected, name
         assert logits is None
 
 
-def test_names_behind_the_last_block_and_no_stop_at_all_give_logits() -> None:
+def test_logits_come_unless_told_otherwise_and_behind_the_last_block_always() -> None:
     hooked, tokens = HookedModel.from_hf(neox()), prompts()
-    final, _ = hooked.run_with_cache(tokens, ["ln_final.hook_normalized"])
-    never, _ = hooked.run_with_cache(tokens, ["hook_embed"], stop_at_layer=None)
+    names = ["ln_final.hook_normalized"]
+    final, _ = hooked.run_with_cache(tokens, names, stop_at_layer="auto")
+    never, _ = hooked.run_with_cache(tokens, ["hook_embed"])
     assert final is not None
     assert never is not None
     assert torch.equal(final, hooked.logits(tokens))
@@ -801,7 +802,7 @@ def test_load_hooked_asks_the_run_for_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"config\.json is missing"):
+    with pytest.raises(ValueError, match=r"holds no config\.json"):
         load_hooked_folder(tmp_path / "nowhere")
 
 

@@ -12,7 +12,6 @@ from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from training.architectures import (
     decoder_starts,
-    require_fixed_positions,
     require_left_to_right,
     stop_at,
     stop_tokens,
@@ -128,19 +127,6 @@ def test_model_that_is_shown_the_answers_it_is_asked_for_is_refused(name: str) -
     with pytest.raises(InputError, match=f"a-{name} .* reads what comes after a token"):
         require_left_to_right(build(name), f"a-{name}")
     require_left_to_right(build(name, is_decoder=True), name)
-
-
-@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
-def test_rotary_embedding_that_depends_on_the_longest_neighbour_is_refused(kind: str) -> None:
-    rope = {"rope_type": kind, "rope_theta": 1e4, "original_max_position_embeddings": 8}
-    config = AutoConfig.for_model("llama", **SIZES)
-    config.rope_parameters = rope
-    require_fixed_positions(config, 8, "a-llama")
-    with pytest.raises(InputError, match="beyond 8 tokens the rotary embedding of a-llama"):
-        require_fixed_positions(config, 9, "a-llama")
-    config.rope_parameters = {"full_attention": rope}
-    with pytest.raises(InputError, match="beyond 8 tokens"):
-        require_fixed_positions(config, 9, "a-llama")
 
 
 def test_decoder_starts_with_what_the_config_names_and_what_generation_forces() -> None:

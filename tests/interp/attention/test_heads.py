@@ -217,7 +217,7 @@ def test_the_model_stays_as_it_was_when_reading_raises(
     def fail(*_: object) -> torch.Tensor:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(attention_heads, "_weighted_values", fail)
+    monkeypatch.setattr(attention_heads, "_norms", fail)
     before = state_of(neox)
     with pytest.raises(KeyboardInterrupt):
         read_heads(neox, word_prompts)

@@ -141,7 +141,9 @@ def test_layers_and_heads_out_of_range_are_refused(
 ):
     with pytest.raises(InputError, match="no layer 2 in a model of 2; choose from 0 to 1"):
         attention_by_role(neox, word_prompts, layers=[2])
-    with pytest.raises(InputError, match="no head 4 in a layer of 4; choose from 0 to 3"):
+    with pytest.raises(
+        InputError, match="no head 4 at z of layer 0, which has 4; choose from 0 to 3"
+    ):
         check_head(neox, 0, 4)
     with pytest.raises(InputError, match="no layers were named"):
         attention_by_role(neox, word_prompts, layers=[])
@@ -154,7 +156,7 @@ def test_no_rows_and_rows_beyond_the_context_are_refused(
 
     with pytest.raises(InputError, match="no rows to look at"):
         attention_by_role(neox, [])
-    with pytest.raises(InputError, match="has 33 tokens, the model reads 32"):
+    with pytest.raises(InputError, match="has 33 tokens, this gpt_neox model reads 32"):
         attention_by_role(neox, [long])
 
 

@@ -64,7 +64,7 @@ def test_one_head_can_be_chosen(neox: HookedModel, word_prompts: list[TokenizedR
     assert len(drawn) == 1
     expected = expected_pattern(neox, row, 1, 2)
     assert np.nan_to_num(np.array(drawn[0].z)) == pytest.approx(expected, abs=1e-6)
-    with pytest.raises(InputError, match="no head 4 in a layer of 4"):
+    with pytest.raises(InputError, match="no head 4 at z of layer 1, which has 4"):
         plot_pattern(neox, row, layer=1, head=4)
     with pytest.raises(InputError, match="no layer 2"):
         plot_pattern(neox, row, layer=2)

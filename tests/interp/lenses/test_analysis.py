@@ -67,11 +67,7 @@ class HandModel(HookedModel):
     def W_U(self) -> torch.Tensor:
         return torch.eye(4)
 
-    @property
-    def b_U(self) -> torch.Tensor:
-        return torch.zeros(4)
-
-    def final_norm(self, resid: torch.Tensor) -> torch.Tensor:
+    def unembed(self, resid: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
         return resid
 
 

@@ -54,7 +54,8 @@ def test_every_component_has_one_row_for_each_prompt(
     parts = attribute_logits(neox, word_prompts)
     components = [("embed", 0), ("attn_out", 0), ("mlp_out", 0), ("attn_out", 1), ("mlp_out", 1)]
 
-    assert list(parts.columns) == ["row", "component", "layer", "logit"]
+    assert list(parts.columns) == ["row", "component", "layer", "logit", "quantity"]
+    assert set(parts["quantity"]) == {"centred logit"}
     assert parts.groupby(["component", "layer"]).size().to_dict() == dict.fromkeys(
         [*components, ("bias", -1)], len(word_prompts)
     )
