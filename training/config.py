@@ -234,6 +234,9 @@ class RunConfig:
     """The recipe that made it; set by the recipe."""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     """All arguments of the recipe: with its name they rebuild this config."""
+    unsaid: frozenset[str] = frozenset()
+    """Of them those that came after runs had been made, at their defaults: the run id is silent
+    about them, so that runs made before can be extended."""
 
     def __post_init__(self) -> None:
         """Refuses a run without a second stage."""
@@ -247,7 +250,8 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Ten hexadecimal digits that name recipe and parameters, whatever the seeds."""
-        identity = json.dumps([self.recipe, dict(self.parameters)], sort_keys=True)
+        said = {name: v for name, v in self.parameters.items() if name not in self.unsaid}
+        identity = json.dumps([self.recipe, said], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:10]
 
     def stage(self, stage: Stage) -> StageConfig:

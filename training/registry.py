@@ -79,6 +79,8 @@ class Recipe:
     cost: str
     smoke: Mapping[str, Value]
     """Arguments of `--smoke`: so tiny that a run takes seconds; its numbers mean nothing."""
+    later: frozenset[str] = frozenset()
+    """Parameters that came after runs had been made; see `RunConfig.unsaid`."""
 
     @property
     def name(self) -> str:
@@ -113,7 +115,8 @@ class Recipe:
             name: str(value) if isinstance(value, StrEnum) else value
             for name, value in complete.items()
         }
-        return replace(config, recipe=self.name, parameters=written)
+        unsaid = frozenset(name for name in self.later if complete[name] == known[name].default)
+        return replace(config, recipe=self.name, parameters=written, unsaid=unsaid)
 
     def parse_arguments(self, settings: list[str]) -> dict[str, Value]:
         """Reads `NAME=VALUE` texts as arguments.
@@ -159,12 +162,19 @@ def recipe(
     model: str,
     cost: str,
     smoke: Mapping[str, Value],
+    later: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., RunConfig]], Recipe]:
     """Makes a function a recipe and enters it in `RECIPES`."""
 
     def enter(function: Callable[..., RunConfig]) -> Recipe:
         made = Recipe(
-            function=function, figures=figures, claims=claims, model=model, cost=cost, smoke=smoke
+            function=function,
+            figures=figures,
+            claims=claims,
+            model=model,
+            cost=cost,
+            smoke=smoke,
+            later=frozenset(later),
         )
         RECIPES[made.name] = made
         return made
