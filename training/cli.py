@@ -146,9 +146,10 @@ def show_summary(arguments: argparse.Namespace) -> int:
     run = Run.load(arguments.folder)
     if arguments.json:
         from training.claims.verdicts import claims_of_run
+        from training.tables import new_tag_gaps
 
         claims = [verdict.to_json() for verdict in claims_of_run(run)]
-        print(json.dumps({**run.summary, "claims": claims}, indent=1))
+        print(json.dumps({**run.summary, **new_tag_gaps(run), "claims": claims}, indent=1))
     else:
         from training.tables import summary_text
 

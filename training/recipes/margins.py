@@ -1,0 +1,68 @@
+"""Up to what exact-match gap a recipe counts as none: fixed before the runs that it judges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypedDict
+
+from data.vocabulary import LossPolicy
+
+PART = 1 / 6
+"""Of a pilot's `iml_gap` that counts as none, rounded to a hundredth. That of the first margin, .08
+of the alias toy's +.48 (2026-11-20), kept for every design and loss policy since."""
+
+
+class Design(StrEnum):
+    """What pilots were run for, each under its recipe's defaults; `text` and `all` untied."""
+
+    ONE_TOKEN = "aliases of one token"
+    TOKENS = "aliases of several tokens"
+    SOURCES = "sources"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pilot:
+    """Seeds below 1000, which no reported figure uses."""
+
+    iml_gap: float
+    """D5 minus D6 in exact match, mean over the seeds."""
+    seeds: str
+    date: str
+
+    @property
+    def margin(self) -> float:
+        """What counts as none."""
+        return round(PART * self.iml_gap, 2)
+
+
+PILOTS: Mapping[tuple[Design, LossPolicy], Pilot] = {
+    (Design.ONE_TOKEN, LossPolicy.ANSWER): Pilot(iml_gap=0.48, seeds="0 to 7", date="2026-11-20"),
+}
+
+
+class NullMargin(TypedDict):
+    """The fields of `RunConfig` that say it."""
+
+    null_margin: float
+    null_margin_reason: str
+
+
+def toy_margin(design: Design, policy: LossPolicy) -> NullMargin:
+    """A part of the pilot's gap."""
+    pilot = PILOTS[design, policy]
+    reason = (
+        f"a sixth of the pilot's gap ({pilot.iml_gap:+.2f}; {design}, policy {policy}, seeds "
+        f"{pilot.seeds}, {pilot.date})"
+    )
+    return {"null_margin": pilot.margin, "null_margin_reason": reason}
+
+
+TEXT_MARGIN: NullMargin = {
+    "null_margin": 0.01,
+    "null_margin_reason": "a third of the paper's gap (+.028, its poster; policy all, 20 seeds)",
+}
+"""No pilot: the models that show the paper's gap were not at hand."""
+SET_INCLUSION_MARGIN: NullMargin = {
+    "null_margin": 0.01,
+    "null_margin_reason": "one question in a hundred; the paper states no number of its Figure 22",
+}
