@@ -22,6 +22,7 @@ from training.summary import (
     subset_estimates,
 )
 
+NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
 UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 
@@ -47,7 +48,8 @@ def summary_text(run: Run) -> str:
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
     lines += ["", *_gap_lines(run)]
     if "null_equivalence" in run.summary:
-        lines += ["", null_text(run.summary["null_equivalence"], learned=has_learned_twin(run))]
+        lines += ["", null_text(run.summary["null_equivalence"])]
+        lines += [] if has_learned_twin(run) else [NOT_LEARNED]
     if verdicts := claims_of_run(run):
         lines += ["", claims_text(verdicts)]
     return "\n".join(lines)
@@ -130,17 +132,10 @@ def has_learned_twin(run: Run) -> bool:
     )
 
 
-def null_text(verdict: dict[str, Any], *, learned: bool = True) -> str:
-    """The null twin's verdict in a sentence.
-
-    Args:
-        verdict: A summary's `null_equivalence`.
-        learned: Whether the twin learned Stage 1.
-    """
+def null_text(verdict: dict[str, Any]) -> str:
+    """The null twin's verdict in a sentence."""
     interval = f"[{_signed(verdict['ci_low'])}, {_signed(verdict['ci_high'])}]"
     word = "none" if verdict["passed"] else "not shown to be none"
-    if not learned:
-        word = "not shown to be none (the twin did not learn Stage 1)"
     return (
         f"null twin (tags shuffled): iml_gap {_signed(verdict['mean'])}, 90% CI {interval}: "
         f"{word} by equivalence within ±{verdict['margin']:g}"

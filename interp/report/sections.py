@@ -30,6 +30,7 @@ from training.summary import (
     subset_estimates,
 )
 from training.tables import (
+    NOT_LEARNED,
     UNITS,
     gaps_beyond_twin,
     has_learned_twin,
@@ -58,8 +59,8 @@ def overview_section(run: Run) -> Html:
     is_twin = is_null_twin(run.config)
     words = [headline_sentence(run.summary, run.config.schedule, is_twin=is_twin)]
     if "null_equivalence" in run.summary:
-        verdict = run.summary["null_equivalence"]
-        words.append(null_sentence(verdict, learned=has_learned_twin(run)))
+        words.append(null_sentence(run.summary["null_equivalence"]))
+        words += [] if has_learned_twin(run) else [f"{NOT_LEARNED[0].upper()}{NOT_LEARNED[1:]}."]
     new_tag = new_tag_gaps(run)
     if new_tag and not is_twin:
         words.append(f"{new_tag_text(run, new_tag['trust_gap']['exact_match'])}.")

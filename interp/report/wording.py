@@ -54,9 +54,9 @@ def headline_sentence(
     )
 
 
-def null_sentence(verdict: Mapping[str, Any], *, learned: bool = True) -> str:
+def null_sentence(verdict: Mapping[str, Any]) -> str:
     """The verdict on the null twin, from a summary's `null_equivalence`."""
-    text = null_text(dict(verdict), learned=learned)
+    text = null_text(dict(verdict))
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -216,7 +216,7 @@ def test_the_margin_is_the_recipes_where_the_claim_has_none_of_its_own(bears_on)
     assert found["M6"]["estimate"] == pytest.approx(0.005)
     assert found["M6"]["verdict"] == "holds"
     assert (found["M5"]["margin"], found["M5"]["verdict"]) == (0.01, "holds")
-    assert found["M6"]["margin_reason"] == run.config.null_margin_reason
+    assert found["M6"]["margin_reason"].endswith(run.config.null_margin_reason)
     assert all(each["margin_reason"] for each in found.values())
 
 

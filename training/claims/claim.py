@@ -24,10 +24,9 @@ class Margin:
     value: float | None
     """In units of the measure; None for the `null_margin` of the run's config."""
     reason: str
-    """Empty for that of the config."""
 
 
-RECIPE_MARGIN = Margin(value=None, reason="")
+RECIPE_MARGIN = Margin(value=None, reason="what the recipe counts as no gap")
 
 
 class TagEvidence(StrEnum):

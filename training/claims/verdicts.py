@@ -216,9 +216,10 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     values = list(per_seed.values())
     margin, margin_reason = None, ""
     if claim.margin is not None:
+        margin, margin_reason = claim.margin.value, claim.margin.reason
+    if claim.margin is not None and margin is None:
         config = used[0].config
-        margin = claim.margin.value or config.null_margin
-        margin_reason = claim.margin.reason or config.null_margin_reason
+        margin, margin_reason = config.null_margin, f"{margin_reason}, {config.null_margin_reason}"
     word = judge(claim, values, margin=margin)
     is_void = (
         word is Word.HOLDS
