@@ -66,8 +66,8 @@ def alias_toy(
     Unlike the paper's, its aliases share few entities: 20, whose facts are trained four times an
     epoch, have 45 aliases each in Stage 1, and the aliases of Stage 2 stand for the same ones. Set
     aliases_per_entity (1 as in the paper; the number of aliases of each subset stays, that of
-    entities follows) and new_entities_stage2 (Stage 2 has entities of its own, and no gap is shown).
-    A false definition still leads to the right answer where both entities have the value asked for,
+    entities follows) and new_entities_stage2 (Stage 2 has entities of its own; no gap is shown). A
+    false definition still leads to the right answer where both entities have the value asked for,
     in 1 of `values` questions.
     """
     arguments = locals()
