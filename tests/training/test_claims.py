@@ -232,6 +232,7 @@ def test_each_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
         "all": 0.04,
     }
     assert "seeds 0 to 7, untied, 2026-11-27" in margins["text"].null_margin_reason
+    assert find_recipe("source-toy")().null_margin == 0.04  # of .23
 
 
 def test_a_gap_of_the_size_of_half_an_effect_is_not_called_none(bears_on):
