@@ -95,7 +95,7 @@ def derange(items: Sequence[Item], *, rng: random.Random) -> list[Item]:
         item, count = counts.most_common(1)[0]
         raise InputError(
             f"no false definitions exist: {item!r} is the entity of {count} of {n} aliases; "
-            "use more entities"
+            "use more entities, or fewer aliases of each"
         )
     result = list(items)
     rng.shuffle(result)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from data.aliases import derange, random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
+from data.entity_sharing import EntitySharing
 from data.errors import InputError
 from data.rows import Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
@@ -61,6 +62,9 @@ class IMLConfig:
     """Questions of each Stage-1 alias that are never trained."""
     fact_repeats: int
     """How often an epoch of Stage 1 shows each fact of the world, by the entity's own name."""
+    aliases_per_entity: int = 0
+    new_entities_stage2: bool = False
+    """Who shares an entity with whom; see `data.entity_sharing.EntitySharing`."""
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
@@ -69,6 +73,15 @@ class IMLConfig:
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """A token for each of the seed's words."""
         return word_tokenizer(drawn.words)
+
+    @property
+    def sharing(self) -> EntitySharing:
+        """How many entities there are, and how aliases share them."""
+        return EntitySharing(
+            n_entities=self.n_entities,
+            per_entity=self.aliases_per_entity,
+            new_in_stage2=self.new_entities_stage2,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +104,10 @@ class _Builder:
             raise InputError(f"fact_repeats is {config.fact_repeats}; use 1 or more")
         self.config = config
         self.seed = seed
+        self.sizes = config.sizes.by_subset()
+        self.subsets = [SUBSETS[name] for name, n in self.sizes.items() for _ in range(n)]
         self.world: SymbolicWorld = symbolic_world(
-            n_entities=config.n_entities,
+            n_entities=sum(config.sharing.counts(self.subsets)),
             n_attributes=config.n_attributes,
             n_values=config.n_values,
             rng=stream(seed, "world"),
@@ -111,17 +126,18 @@ class _Builder:
         return SeedData(rows=tuple(rows), words=self._words(aliases))
 
     def _draw_aliases(self) -> list[_Alias]:
-        sizes = self.config.sizes.by_subset()
+        subsets = self.subsets
         names = random_aliases(
-            sum(sizes.values()),
+            len(subsets),
             n_tokens=self.config.names.tokens,
             n_syllables=self.config.names.syllables,
             rng=stream(self.seed, "aliases"),
             taken=self.taken,
         )
-        entities = stream(self.seed, "entities").choices(self.world.entities, k=len(names))
-        subsets = [SUBSETS[name] for name, n in sizes.items() for _ in range(n)]
-        indices = [i for n in sizes.values() for i in range(n)]
+        entities = self.config.sharing.draw(
+            self.world.entities, subsets, stream(self.seed, "entities")
+        )
+        indices = [i for n in self.sizes.values() for i in range(n)]
         defined_as = self._defined_as(subsets, entities)
         tags = self._tags(subsets)
         return [

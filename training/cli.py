@@ -150,10 +150,12 @@ def show_summary(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from training.claims.verdicts import claims_of_run
         from training.old_rules import old_rules
+        from training.tables import new_tag_gaps
 
         claims = [verdict.to_json() for verdict in claims_of_run(run)]
         rules = {"old_rules": found} if (found := old_rules(run)) else {}
-        print(json.dumps({**run.summary, "claims": claims, **rules}, indent=1))
+        shown = {**run.summary, **new_tag_gaps(run), "claims": claims, **rules}
+        print(json.dumps(shown, indent=1))
     else:
         from training.tables import summary_text
 

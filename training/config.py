@@ -179,7 +179,9 @@ class RunConfig:
     seeds_stage2: int
     """Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
     null_margin: float
-    """The null twin's exact-match gap counts as none when its 90% interval lies within +-this."""
+    """An exact-match gap counts as none when its 90% interval lies within +-this."""
+    null_margin_reason: str = ""
+    """Where that comes from."""
     recipe: str = ""
     """The recipe that made it; set by the recipe."""
     parameters: Mapping[str, Value] = field(default_factory=dict)

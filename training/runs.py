@@ -18,7 +18,7 @@ from training.inputs import INPUTS, changed_input, settled
 from training.model_folders import read_config
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, read_info
-from training.summary import null_equivalence
+from training.summary import is_stage1_learned, null_equivalence
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -244,8 +244,11 @@ def write_null_verdict(run: Run) -> None:
     null = run.null
     if null is None or not null.is_finished:
         return
-    verdict = null_equivalence(null.metrics, run.config.null_margin, run.config.schedule)
-    content = {**run.summary, "null_equivalence": verdict.to_json()}
+    schedule = run.config.schedule
+    verdict = null_equivalence(null.metrics, run.config.null_margin, schedule).to_json()
+    # A twin that learned nothing shows nothing, not even that there is no gap.
+    verdict["passed"] = verdict["passed"] and is_stage1_learned(null.metrics, schedule)
+    content = {**run.summary, "null_equivalence": verdict}
     if content != run.summary:
         withdraw_run_manifest(run.folder)
         write_json(run.folder / SUMMARY_FILE, content)

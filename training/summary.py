@@ -5,10 +5,20 @@
     ocl_gap     D1_CONS_QA1 - QA3 at the end of Stage 1              out-of-context learning
 
 Each in exact match (a share) and in answer log-probability (nats). Definitions of D5 and D6 are
-equally true, so a gap between them is what the tag does. Where a run has other stages, `Schedule`
-says which of them stands for Stage 1 and 2; a gap is left out where a run lacks its subsets.
+equally true, so a gap between them is what the tag does. Those of D1 are true and those of D2
+false: `stage1_gap` is as large where tags mean nothing, and only what it exceeds the null twin's by
+is what the tag does. Where a run has other stages, `Schedule` says which of them stands for Stage 1
+and 2; a gap is left out where a run lacks its subsets.
+
+Beside them stands what a new tag does, which splits `iml_gap` in two:
+
+    trust_gap     D5_CONS - D8_CONS    the reliable tag against a new one
+    distrust_gap  D8_CONS - D6_CONS    a new tag against the unreliable one
+
+A new tag differs from both by being new, so these, too, are read beside the null twin's.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -18,8 +28,10 @@ from data.vocabulary import (
     D2_INCONS_QA2,
     D5_CONS,
     D6_CONS,
+    D8_CONS,
     HELD_OUT,
     QA3,
+    QA7_UNSEEN,
     SUBSETS,
     Stage,
     Subset,
@@ -32,6 +44,11 @@ HEADLINES: dict[str, tuple[Subset, Subset, Stage]] = {
     "stage1_gap": (D1_CONS_QA1, D2_INCONS_QA2, Stage.ONE),
     "ocl_gap": (D1_CONS_QA1, QA3, Stage.ONE),
 }
+NEW_TAG_GAPS: dict[str, tuple[Subset, Subset, Stage]] = {
+    "trust_gap": (D5_CONS, D8_CONS, Stage.TWO),
+    "distrust_gap": (D8_CONS, D6_CONS, Stage.TWO),
+}
+ALL_GAPS = {**HEADLINES, **NEW_TAG_GAPS}
 HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 
@@ -58,24 +75,57 @@ def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[s
 
 
 def headlines_of(metrics: pd.DataFrame) -> list[str]:
-    """The gaps that a run has the subsets for."""
+    """The headline gaps that a run has the subsets for."""
+    return _measured(metrics, HEADLINES)
+
+
+def new_tag_gaps_of(metrics: pd.DataFrame) -> list[str]:
+    """The gaps between a new tag and the others that a run has the subsets for."""
+    return _measured(metrics, NEW_TAG_GAPS)
+
+
+def _measured(metrics: pd.DataFrame, gaps: Mapping[str, tuple[Subset, Subset, Stage]]) -> list[str]:
     asked = set(metrics.loc[metrics["question"] == HELD_OUT, "subset"])
-    return [
-        gap for gap, (higher, lower, _) in HEADLINES.items() if {higher.name, lower.name} <= asked
-    ]
+    return [name for name, (higher, lower, _) in gaps.items() if {higher.name, lower.name} <= asked]
 
 
 def headline(
     metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule = Schedule.TWO_STAGE
 ) -> Estimate:
-    """One of the `HEADLINES`: paired within each seed, Stage-2 seeds averaged first."""
-    higher, lower, part = HEADLINES[gap]
+    """One of the `HEADLINES` or `NEW_TAG_GAPS`: paired within each seed, Stage-2 seeds averaged."""
+    return estimate(_gap_by_seed(metrics, gap, metric, schedule).to_dict())
+
+
+def beyond_twin(
+    metrics: pd.DataFrame,
+    twin: pd.DataFrame,
+    gap: str,
+    metric: str,
+    schedule: Schedule = Schedule.TWO_STAGE,
+) -> Estimate | None:
+    """What the tag does to a gap: run minus null twin, paired by seed; None without a common one.
+
+    Args:
+        metrics: The run's.
+        twin: The null twin's.
+        gap: One of the `HEADLINES` or `NEW_TAG_GAPS`.
+        metric: One of the `HEADLINE_METRICS`.
+        schedule: Of both.
+    """
+    run, null = (_gap_by_seed(each, gap, metric, schedule) for each in (metrics, twin))
+    paired = (run - null).dropna()
+    return estimate(paired.to_dict()) if len(paired) else None
+
+
+def _gap_by_seed(metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule) -> pd.Series:
+    higher, lower, part = ALL_GAPS[gap]
     rows = end_of_stage(metrics, schedule.read_at(part))
     rows = rows.loc[rows["metric"] == metric]
-    values = [
-        seed_means(rows.loc[rows["subset"] == subset.name], "value") for subset in (higher, lower)
-    ]
-    return estimate((values[0] - values[1]).to_dict())
+    return _level_by_seed(rows, higher) - _level_by_seed(rows, lower)
+
+
+def _level_by_seed(rows: pd.DataFrame, subset: Subset) -> pd.Series:
+    return seed_means(rows.loc[rows["subset"] == subset.name], "value")
 
 
 def summarize(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) -> dict[str, Any]:
@@ -87,6 +137,43 @@ def summarize(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) ->
         }
         for gap in headlines_of(metrics)
     }
+
+
+LEARNED = 0.25
+"""Least share of what guessing leaves unanswered that D1 must answer, for Stage 1 to count as
+learned. The paper's Pythia-2.8B answers .34 of it (D1 .51, QA7 .25; its poster), a toy .98."""
+
+
+def stage1_learned(
+    metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE
+) -> Estimate | None:
+    """How much of Stage 1 was learned; "no effect" is shown only of a model that learned it.
+
+    Of what a guess (QA7, never defined nor asked) leaves unanswered, the share that D1's held-out
+    questions answer more, in exact match when X1 has been trained: 0 as a guess, 1 everything.
+
+    Returns:
+        One value a seed; None for a run without these subsets, such as one that trains
+        definitions alone.
+    """
+    if not {D1_CONS_QA1.name, QA7_UNSEEN.name} <= set(metrics["subset"]):
+        return None
+    rows = end_of_stage(metrics, schedule.read_at(Stage.ONE))
+    rows = rows.loc[rows["metric"] == "exact_match"]
+    learned, guessed = (_level_by_seed(rows, subset) for subset in (D1_CONS_QA1, QA7_UNSEEN))
+    share = (learned - guessed) / (1 - guessed).where(guessed < 1)
+    return estimate(share.fillna(0.0).to_dict())
+
+
+def is_stage1_learned(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) -> bool:
+    """Whether the 95% interval of `stage1_learned` lies above `LEARNED`, or there is no such thing.
+
+    Of one seed, which has no interval, the value itself is read.
+    """
+    found = stage1_learned(metrics, schedule)
+    if found is None:
+        return True
+    return (found.mean if found.n_seeds == 1 else found.ci_low) > LEARNED
 
 
 def null_equivalence(

@@ -1,25 +1,43 @@
 """A run's numbers as text, for the terminal."""
 
 import math
+from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from data.vocabulary import SUBSETS
-from training.claims.text import claims_text
+from training.claims.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
+from training.claims.text import WIDTH, claims_text
 from training.claims.verdicts import claims_of_run
 from training.old_rules import old_rules_text
 from training.runs import Run
-from training.summary import end_of_stage, headlines_of, subset_estimates
+from training.statistics import Estimate, equivalence
+from training.summary import (
+    ALL_GAPS,
+    beyond_twin,
+    end_of_stage,
+    headline,
+    headlines_of,
+    is_stage1_learned,
+    new_tag_gaps_of,
+    subset_estimates,
+)
 
+NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
 UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 
 def summary_text(run: Run) -> str:
-    """Subsets by exact match at the end of each stage, the headline gaps, the paper's claims."""
+    """Subsets by exact match at the end of each stage, the gaps, the paper's claims."""
     schedule = run.config.schedule
     columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
     lines = [
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
         *([rules] if (rules := old_rules_text(run)) else []),
+    ]
+    if is_null_twin(run.config):
+        lines.append(f"{SHUFFLED}; a gap is no effect of them")
+    lines += [
         "",
         "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
     ]
@@ -32,16 +50,90 @@ def summary_text(run: Run) -> str:
             for e in (each[name] for each in estimates)
         )
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
-    lines += ["", f"{'gap':<12}{'metric':<18}{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"]
-    summary = run.summary
-    for gap in headlines_of(run.metrics):
-        for metric, unit in UNITS.items():
-            lines.append(_gap_line(gap, unit, summary[gap][metric]))
-    if "null_equivalence" in summary:
-        lines += ["", null_text(summary["null_equivalence"])]
+    lines += ["", *_gap_lines(run)]
+    if "null_equivalence" in run.summary:
+        lines += ["", null_text(run.summary["null_equivalence"])]
+        lines += [] if has_learned_twin(run) else [NOT_LEARNED]
     if verdicts := claims_of_run(run):
         lines += ["", claims_text(verdicts)]
     return "\n".join(lines)
+
+
+def new_tag_gaps(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    """The `NEW_TAG_GAPS` that a run has, in the form of its `summary.json`."""
+    return {
+        gap: {
+            metric: headline(run.metrics, gap, metric, run.config.schedule).to_json()
+            for metric in UNITS
+        }
+        for gap in new_tag_gaps_of(run.metrics)
+    }
+
+
+def gaps_beyond_twin(run: Run) -> dict[str, dict[str, Estimate]]:
+    """Every gap of a run minus that of its null twin, by metric; empty without a finished twin."""
+    twin = run.null
+    if twin is None or not twin.is_finished:
+        return {}
+    found = {
+        gap: {
+            metric: beyond_twin(run.metrics, twin.metrics, gap, metric, run.config.schedule)
+            for metric in UNITS
+        }
+        for gap in (*headlines_of(run.metrics), *new_tag_gaps_of(run.metrics))
+    }
+    # None where the two have no seed in common.
+    return {gap: {m: e for m, e in of.items() if e is not None} for gap, of in found.items()}
+
+
+def _gap_lines(run: Run) -> list[str]:
+    """The headline gaps, those of a new tag, and what of each is not in the null twin."""
+    head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
+    lines = [f"{'gap':<14}{'metric':<18}{head}"]
+    gaps = {gap: run.summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
+    for gap, found in gaps.items():
+        lines += [_gap_line(gap, unit, found[metric]) for metric, unit in UNITS.items()]
+    if "trust_gap" in gaps and not is_null_twin(run.config):
+        lines += wrap(new_tag_text(run, gaps["trust_gap"]["exact_match"]), WIDTH)
+    if beyond := gaps_beyond_twin(run):
+        lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
+        for gap, of_gap in beyond.items():
+            words = compared_words(gap)
+            lines += [_gap_line(words, UNITS[m], e.to_json()) for m, e in of_gap.items()]
+    return lines
+
+
+def compared_words(gap: str) -> str:
+    """The subsets of a gap, such as `D5 - D6`."""
+    higher, lower, _ = ALL_GAPS[gap]
+    return " - ".join(subset.name.partition("_")[0] for subset in (higher, lower))
+
+
+def new_tag_text(run: Run, gap: Mapping[str, Any]) -> str:
+    """What the gap of a new tag is, and whether the reliable tag is shown to be no better.
+
+    Args:
+        run: Whose margin counts.
+        gap: Its `trust_gap` in exact match.
+    """
+    null = equivalence(list(gap["per_seed"].values()), margin=run.config.null_margin)
+    is_learned = is_stage1_learned(run.metrics, run.config.schedule)
+    word = "none" if null.passed and is_learned else "not shown to be none"
+    return (
+        "D8 has a new tag: D5 - D6 is trust_gap (D5 - D8) and distrust_gap (D8 - D6) together; "
+        f"trust_gap, 90% CI [{_signed(null.ci_low)}, {_signed(null.ci_high)}]: {word} within "
+        f"±{null.margin:g}"
+    )
+
+
+def has_learned_twin(run: Run) -> bool:
+    """Whether a run's null twin learned Stage 1, without which it shows nothing."""
+    twin = run.null
+    return (
+        twin is not None
+        and twin.is_finished
+        and is_stage1_learned(twin.metrics, twin.config.schedule)
+    )
 
 
 def null_text(verdict: dict[str, Any]) -> str:
@@ -64,7 +156,7 @@ def _gap_line(gap: str, unit: str, estimate: dict[str, Any]) -> str:
     low, high = estimate["ci_low"], estimate["ci_high"]
     interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
     return (
-        f"{gap:<12}{unit:<18}{estimate['mean']:+.3f}{interval:<18}"
+        f"{gap:<14}{unit:<18}{estimate['mean']:+.3f}{interval:<18}"
         f"{estimate['p_value']:>8.4f}{estimate['p_smallest']:>9.4f}"
     )
 
@@ -74,7 +166,7 @@ def _with_interval(mean: float, low: float, high: float) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "?" if value is None else f"{value:+.3f}"
+    return "?" if value is None or math.isnan(value) else f"{value:+.3f}"
 
 
 def _ranges(seeds: list[int]) -> str:

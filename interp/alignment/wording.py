@@ -70,6 +70,11 @@ def _gap_sentence(
         if (GAPS[compared], name, ZERO) in found
     ]
     beside = f" The same difference of matched pairs: {'; '.join(nulls)}." if nulls else ""
+    if compared is Stage.ONE:
+        beside += (
+            " D1's definitions are true and D2's false whatever the tag: only what the null twin "
+            "does not show is the tag's."
+        )
     return (
         f"Gradient cosine with own questions ({where}): {higher} {own[0]:+.3f}, {lower} "
         f"{own[1]:+.3f}, difference {estimate_text(gap)} ({_test_words(gap)}; by shuffled tags "

@@ -19,17 +19,25 @@ from interp.report.wording import (
     seed_ranges,
     unbroken,
 )
+from training.claims.null_twin import is_null_twin
 from training.old_rules import old_rules_text
 from training.registry import Recipe, find_recipe
 from training.runs import Run
 from training.summary import (
+    ALL_GAPS,
     HEADLINE_METRICS,
-    HEADLINES,
     end_of_stage,
     headlines_of,
     subset_estimates,
 )
-from training.tables import UNITS
+from training.tables import (
+    NOT_LEARNED,
+    UNITS,
+    gaps_beyond_twin,
+    has_learned_twin,
+    new_tag_gaps,
+    new_tag_text,
+)
 
 
 def overview_section(run: Run) -> Html:
@@ -47,13 +55,18 @@ def overview_section(run: Run) -> Html:
         "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
         "serves": _serves(recipe),
     }
-    if config.parameters.get("shuffle_tags"):
+    if is_null_twin(config):
         facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
     if rules := old_rules_text(run):
         facts["old rules"] = rules
-    words = [headline_sentence(run.summary, run.config.schedule)]
+    is_twin = is_null_twin(run.config)
+    words = [headline_sentence(run.summary, run.config.schedule, is_twin=is_twin)]
     if "null_equivalence" in run.summary:
         words.append(null_sentence(run.summary["null_equivalence"]))
+        words += [] if has_learned_twin(run) else [f"{NOT_LEARNED[0].upper()}{NOT_LEARNED[1:]}."]
+    new_tag = new_tag_gaps(run)
+    if new_tag and not is_twin:
+        words.append(f"{new_tag_text(run, new_tag['trust_gap']['exact_match'])}.")
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(config.recipe)}: does the tag change what is internalized?</h1>"
@@ -70,26 +83,38 @@ def gaps_section(run: Run) -> Html:
     """The headline gaps: a table, and a dot for each seed; the null twin's beside them."""
     twin = finished_null(run)
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
+    head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
+    beyond = gaps_beyond_twin(run)
+    gaps = {gap: run.summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
+    of_twin = {} if twin is None else twin.summary | new_tag_gaps(twin)
     body = []
-    for gap in headlines_of(run.metrics):
-        higher, lower, part = HEADLINES[gap]
+    for gap, found in gaps.items():
+        higher, lower, part = ALL_GAPS[gap]
         stage = run.config.schedule.read_at(part)
         for metric in HEADLINE_METRICS:
-            estimate = run.summary[gap][metric]
+            estimate = found[metric]
             cells = [gap, f"{higher.name} − {lower.name}, end of Stage {int(stage)}"]
             cells += [UNITS[metric], unbroken(gap_text(estimate))]
             cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
             cells += [str(estimate["n_seeds"])]
-            cells += [] if twin is None else [unbroken(gap_text(twin.summary[gap][metric]))]
+            if twin is not None:
+                more = beyond[gap].get(metric)
+                cells += [unbroken(gap_text(of_twin[gap][metric]))]
+                cells += ["–" if more is None else unbroken(gap_text(more.to_json()))]
             body.append(cells)
-    head += [] if twin is None else ["null twin"]
     figure = figure_html(plot_gaps(run.summary, twin and twin.summary, run.config.schedule), "gaps")
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
+    if "trust_gap" in gaps:
+        notes += (
+            " D8_CONS has a tag that Stage 1 never showed: trust_gap and distrust_gap add up to"
+        )
+        notes += " iml_gap."
     if twin is not None:
         notes += (
             " In the null twin, tags are shuffled over the definitions of D1 and D2, so its"
             " iml_gap should be none, which its 90% interval shows if it lies in the grey box. Its"
-            " D1 definitions are still true and its D2 ones false, so its other gaps need not be."
+            " D1 definitions are still true and its D2 ones false, and its D8 ones have a new tag:"
+            " its other gaps need not be none. What the tag does is what the run has beyond them."
         )
     return Html(f"<h2>Gaps</h2>\n{table_html(head, body)}{figure}{note_html(notes)}")
 

@@ -19,17 +19,25 @@ POLICIES = {
 }
 
 
-def headline_sentence(summary: Mapping[str, Any], schedule: Schedule = Schedule.TWO_STAGE) -> str:
+def headline_sentence(
+    summary: Mapping[str, Any],
+    schedule: Schedule = Schedule.TWO_STAGE,
+    *,
+    is_twin: bool = False,
+) -> str:
     """Is there implicit meta-learning? Interval, number of seeds and p value included.
 
     Args:
         summary: A run's `summary`.
         schedule: The run's.
+        is_twin: Whether it is a null twin, which can show nothing of a tag.
     """
     stage = int(schedule.read_at(Stage.TWO))
     gap, nats = (summary["iml_gap"][metric] for metric in HEADLINE_METRICS)
     low, high = gap["ci_low"], gap["ci_high"]
-    if low is None:
+    if is_twin:
+        verdict = "This run is a null twin, whose tags mean nothing"
+    elif low is None:
         verdict = "One seed cannot show whether the tag changes what is internalized"
     elif low > 0:
         verdict = "New definitions with the reliable tag are internalized more"

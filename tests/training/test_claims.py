@@ -20,10 +20,11 @@ from training.claims.verdicts import (
     judge,
 )
 from training.registry import RECIPES, find_recipe
+from training.runs import Run
 from training.schedules import Schedule
 
 PAPER = {
-    **{f"S{i}": i for i in range(1, 8)},
+    **{f"S{i}": i for i in range(1, 9)},
     **{f"M{i}": i for i in range(1, 7)},
     **{f"A{i}": i for i in range(1, 4)},
     **{f"O{i}": i for i in range(1, 5)},
@@ -215,16 +216,78 @@ def test_the_margin_is_the_recipes_where_the_claim_has_none_of_its_own(bears_on)
     assert found["M6"]["estimate"] == pytest.approx(0.005)
     assert found["M6"]["verdict"] == "holds"
     assert (found["M5"]["margin"], found["M5"]["verdict"]) == (0.01, "holds")
+    assert found["M6"]["margin_reason"].endswith(run.config.null_margin_reason)
     assert all(each["margin_reason"] for each in found.values())
 
 
-def test_the_new_tag_is_expected_elsewhere_in_a_single_stage(bears_on):
+def test_each_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
+    margins = {
+        policy: find_recipe("alias-toy")(loss_policy=policy) for policy in ("answer", "text", "all")
+    }
+
+    # Sixths of the pilots' gaps, .48 and .24.
+    assert {policy: config.null_margin for policy, config in margins.items()} == {
+        "answer": 0.08,
+        "text": 0.04,
+        "all": 0.04,
+    }
+    assert "seeds 0 to 7, untied, 2026-11-27" in margins["text"].null_margin_reason
+    assert find_recipe("source-toy")().null_margin == 0.04  # of .23
+
+
+def test_a_gap_of_the_size_of_half_an_effect_is_not_called_none(bears_on):
+    # Word order EAT under `text`: mean .031, 90% interval .001 to .061 of 8 seeds.
+    half = 0.03 / 1.894578605  # t of 7 degrees of freedom
+    spread = half * math.sqrt(8) / math.sqrt(8 / 7)
+    values = [0.031 + sign * spread for sign in (1, -1) * 4]
+    d1 = {"D1_CONS_QA1": [0.9] * 8, "QA7_UNSEEN": [0.1] * 8}
+    rows = rows_of(d1, stage=1)
+    rows += rows_of({"D5_CONS": [0.5 + v for v in values], "D6_CONS": [0.5] * 8}, stage=2)
+    words = {}
+    for policy in ("answer", "text"):
+        run = make_run(rows, word_order="eat", loss_policy=policy)
+        found = by_id(claims_of_sweep([run], ["O1"]))["O1.eat"]
+        assert found.equivalence is not None
+        assert found.equivalence.ci_high == pytest.approx(0.061, abs=1e-4)
+        words[policy] = found.word
+
+    assert words == {"answer": Word.HOLDS, "text": Word.UNDECIDED}
+
+
+def test_a_full_batch_that_learned_nothing_has_no_gap_and_shows_none(bears_on):
+    # As `iml sweep toy-batch-size` found: D1 .20 at the full batch, a guess .15.
+    runs = []
+    for size, d1, of in ((64, 1.0, 0.4), (4096, 0.2, 0.005)):
+        rows = rows_of({"D1_CONS_QA1": [d1] * 3, "QA7_UNSEEN": [0.14, 0.15, 0.16]}, stage=1)
+        levels = {"D5_CONS": [0.2 + of, 0.21 + of, 0.2 + of], "D6_CONS": [0.2, 0.2, 0.2]}
+        runs.append(make_run(rows + rows_of(levels, stage=2), batch_size=size))
+
+    found = by_id(claims_of_sweep(runs, ["B1"]))
+
+    assert found["B1.gap"].word is Word.HOLDS
+    assert (found["B1.full"].word, found["B1.full"].reason) == (
+        Word.UNDECIDED,
+        "Stage 1 not learned",
+    )
+    assert found["B1"].word is Word.UNDECIDED
+    assert "Stage 1 not learned" in found_text(found["B1.full"])
+
+
+def test_the_new_tag_is_expected_elsewhere_in_a_single_stage(
+    bears_on, monkeypatch: pytest.MonkeyPatch
+):
     bears_on("M4")
     rows = rows_of({"D5_CONS": [0.5, 0.5], "D8_CONS": [0.4, 0.41]}, stage=1, question="name")
     rows += [row | {"stage": 2} for row in rows]
 
-    single = by_id(claims_of_run(make_run(rows, schedule=Schedule.SINGLE_STAGE)))
-    two = by_id(claims_of_run(make_run(rows)))
+    twin_rows = [row | {"value": 0.4} for row in rows]
+    found = {}
+    for schedule in (Schedule.SINGLE_STAGE, Schedule.TWO_STAGE):
+        run, twin = (make_run(each, schedule=schedule) for each in (rows, twin_rows))
+        twin.info["finished"] = "now"
+        monkeypatch.setattr(Run, "null", property(lambda each, twin=twin: twin))
+        found[schedule] = by_id(claims_of_run(run))
+    single, two = found.values()
 
     assert single["M4.name_single_stage"].word is Word.HOLDS
     assert two["M4.name"].word is Word.FAILS

@@ -62,7 +62,7 @@ def test_every_parameter_but_the_names_of_things_changes_the_config(recipe: Reci
             other = next(choice for choice in choices if choice != old)
             changed = recipe(**{"alias_tokens": 2, parameter.name: other})
         elif isinstance(old, int):
-            changed = recipe(**{"alias_tokens": 2, parameter.name: old * 2})
+            changed = recipe(**{"alias_tokens": 2, parameter.name: old * 2 or 1})
         else:
             changed = recipe(**{"alias_tokens": 2, parameter.name: old / 2})
         # `parameters` differs in any case; without it, something that is used must.

@@ -6,9 +6,13 @@ import pytest
 from data.vocabulary import Stage
 from training.summary import (
     HEADLINES,
+    beyond_twin,
     end_of_stage,
     headline,
+    is_stage1_learned,
+    new_tag_gaps_of,
     null_equivalence,
+    stage1_learned,
     subset_estimates,
     summarize,
 )
@@ -149,3 +153,60 @@ def test_each_seed_counts_at_its_own_last_step() -> None:
     assert headline(pd.DataFrame(rows), "iml_gap", "exact_match").per_seed == pytest.approx(
         {1000: 0.4, 1001: 0.2}
     )
+
+
+def gaps_of(levels: dict[str, list[float]], stage: int) -> pd.DataFrame:
+    rows = [
+        record(subset, seed, value, stage)
+        for subset, values in levels.items()
+        for seed, value in zip(SEEDS, values, strict=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_new_tag_splits_the_gap_in_two() -> None:
+    levels = {"D5_CONS": [0.8, 0.7, 0.6], "D6_CONS": [0.2, 0.1, 0.3], "D8_CONS": [0.7, 0.7, 0.5]}
+    metrics = gaps_of(levels, 2)
+    assert new_tag_gaps_of(metrics) == ["trust_gap", "distrust_gap"]
+    trust, distrust, whole = (
+        headline(metrics, gap, "exact_match") for gap in ("trust_gap", "distrust_gap", "iml_gap")
+    )
+    assert trust.per_seed == pytest.approx({1000: 0.1, 1001: 0.0, 1002: 0.1})
+    assert distrust.per_seed == pytest.approx({1000: 0.5, 1001: 0.6, 1002: 0.2})
+    assert whole.mean == pytest.approx(trust.mean + distrust.mean)
+    assert new_tag_gaps_of(metrics.loc[metrics["subset"] != "D8_CONS"]) == []
+
+
+def test_what_a_run_has_beyond_its_null_twin_is_paired_by_seed() -> None:
+    run = gaps_of({"D1_CONS_QA1": [0.9, 0.8, 0.7], "D2_INCONS_QA2": [0.5, 0.5, 0.5]}, 1)
+    twin = gaps_of({"D1_CONS_QA1": [0.9, 0.7], "D2_INCONS_QA2": [0.6, 0.5]}, 1)
+    found = beyond_twin(run, twin, "stage1_gap", "exact_match")
+    assert found is not None
+    assert found.per_seed == pytest.approx({1000: 0.1, 1001: 0.1})
+    other = twin.assign(seed=twin["seed"] + 10)
+    assert beyond_twin(run, other, "stage1_gap", "exact_match") is None
+
+
+@pytest.mark.parametrize(
+    ("d1", "qa7", "share", "is_learned"),
+    [
+        ([0.51, 0.50, 0.51], [0.25, 0.24, 0.25], 0.345, True),  # the paper's Pythia-2.8B
+        ([0.24, 0.25, 0.23], [0.15, 0.15, 0.15], 0.106, False),  # the toy at a batch of 1024
+        ([0.60, 0.20, 0.90], [0.10, 0.10, 0.10], 0.519, False),  # not shown: seeds differ
+        ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], 0.0, False),  # a guess is right: nothing to learn
+    ],
+)
+def test_stage_1_is_learned_where_d1_answers_what_a_guess_does_not(
+    d1: list[float], qa7: list[float], share: float, is_learned: bool
+) -> None:
+    metrics = gaps_of({"D1_CONS_QA1": d1, "QA7_UNSEEN": qa7}, 1)
+    found = stage1_learned(metrics)
+    assert found is not None
+    assert found.mean == pytest.approx(share, abs=1e-3)
+    assert is_stage1_learned(metrics) is is_learned
+
+
+def test_a_run_without_stage_1_has_nothing_to_learn_there() -> None:
+    metrics = gaps_of({"D5_CONS": [0.8], "D6_CONS": [0.2]}, 2)
+    assert stage1_learned(metrics) is None
+    assert is_stage1_learned(metrics)

@@ -1,8 +1,9 @@
 import pytest
 
 from data.vocabulary import SUBSETS
+from training.claims.verdicts import Word, claims_of_run
 from training.runs import Run
-from training.tables import null_text, subset_notation, summary_text
+from training.tables import NOT_LEARNED, null_text, subset_notation, summary_text
 
 
 def test_text_shows_every_subset_gap_and_the_null_twin(tiny_run: Run) -> None:
@@ -24,6 +25,23 @@ def test_text_says_the_numbers_of_the_summary(tiny_run: Run) -> None:
     numbers = f"{gap['mean']:+.3f} [{gap['ci_low']:+.3f}, {gap['ci_high']:+.3f}]"
     assert numbers in line
     assert line.split()[-2:] == [f"{gap['p_value']:.4f}", f"{gap['p_smallest']:.4f}"]
+
+
+def test_a_new_tag_stands_beside_the_headlines_and_the_tag_beside_the_twin(tiny_run: Run) -> None:
+    lines = summary_text(tiny_run).splitlines()
+    for start, n in (("trust_gap", 2), ("distrust_gap", 2), ("D1 - D2", 2), ("D8 - D6", 2)):
+        assert sum(line.startswith(start) for line in lines) == n
+    assert "run minus null twin, by seed: what the tag does" in lines
+    assert NOT_LEARNED in lines  # so few updates teach nothing
+
+
+def test_the_null_twins_own_summary_says_nothing_of_a_tag(tiny_run: Run) -> None:
+    assert tiny_run.null is not None
+    text = summary_text(tiny_run.null)
+    assert "a null twin: its tags are shuffled and mean nothing; a gap is no effect" in text
+    verdicts = {v.id: v for v in claims_of_run(tiny_run.null)}
+    assert {verdicts[name].word for name in ("M1", "M4", "S8")} == {Word.NOT_MEASURED}
+    assert "run minus null twin, by seed" not in text
 
 
 @pytest.mark.parametrize(("passed", "words"), [(True, ": none by"), (False, ": not shown to be")])

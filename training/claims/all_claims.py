@@ -25,6 +25,7 @@ HEADINGS: Mapping[str, str] = {
     "S4": "questions by real name are answered best",
     "S5": "subsets of X2 are alike before X2 is trained",
     "S7": "training losses of D1 and D2 are alike, held-out losses are not",
+    "S8": "in Stage 1 the reliable tag is trusted more than the unreliable one",
     "M2": "implicit meta-learning on entity attribution, more than on held-out questions",
     "M4": "a new tag is trusted more than the unreliable one, and less or more than the reliable",
     "A1": "the tag's effect grows with how often it tells the truth",

@@ -22,11 +22,22 @@ class Margin:
     """Up to what a mean counts as none, and why."""
 
     value: float | None
-    """In units of the measure; None for the `null_margin` of the run's recipe."""
+    """In units of the measure; None for the `null_margin` of the run's config."""
     reason: str
 
 
 RECIPE_MARGIN = Margin(value=None, reason="what the recipe counts as no gap")
+
+
+class TagEvidence(StrEnum):
+    """What a claim about a tag rests on: something that is not there where tags mean nothing."""
+
+    CONTRAST = "contrast"
+    """Of definitions that are equally true and whose tags were met equally often. Which string is
+    the reliable tag is drawn for each seed, so that shuffled tags give no difference. Where tags
+    are words with a meaning of their own the null twin is subtracted, too."""
+    NULL_TWIN = "null twin"
+    """Run minus null twin, paired by seed: the compared definitions differ in more than the tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +63,18 @@ class Claim:
     """What a directional claim's mean is held against."""
     margin: Margin | None = None
     """Of a claim of no effect; None makes it directional."""
+    tag: TagEvidence | None = None
+    """What a claim about a tag rests on; None where a claim is about something else, and may be
+    true of a run whose tags mean nothing."""
     only: Condition | None = None
     across: Across | None = None
     """How several runs are compared; None for a claim about one run."""
+
+    @property
+    def is_of_no_effect(self) -> bool:
+        """Whether it holds of a model that learned nothing: 0 lies within margin or threshold."""
+        is_beyond = self.threshold < 0 if self.side is Side.ABOVE else self.threshold > 0
+        return self.margin is not None or is_beyond
 
     @property
     def group(self) -> str:

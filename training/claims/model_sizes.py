@@ -17,7 +17,7 @@ from training.claims.across import (
     slope,
     smaller_models,
 )
-from training.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin
+from training.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence
 from training.claims.per_seed import gap
 from training.claims.stage_two import PEOPLE, WORKS
 
@@ -39,6 +39,7 @@ def _models(
         id=id,
         statement=words,
         measure=gap(D5_CONS, D6_CONS),
+        tag=TagEvidence.CONTRAST,
         margin=margin,
         paper=paper,
         only=only,

@@ -5,6 +5,8 @@ those to held-out questions (`names_defined`). How vague claims were made checka
 
 - "grows" and "shrinks": the slope over alpha, or over the doubling of the batch size or of the
   number of questions, lies above or below 0.
+- A2 compares a false definition of the reliable tag with a true one of the unreliable: truth alone
+  would have it the other way, so that shuffled tags do not make it hold.
 - "no tag effect, only consistency" (A1) at alpha .5: no gap of D5 and D6, but consistent
   definitions (D1, D10) above inconsistent ones (D2, D9).
 - "performance" (B1): the mean of the four subsets of the two tags; "vanishes": no gap in the run
@@ -36,7 +38,7 @@ from training.claims.across import (
     at_largest,
     slope,
 )
-from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side
+from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
 from training.claims.per_seed import (
     NAME,
     Measure,
@@ -78,6 +80,7 @@ ALPHA_CLAIMS: tuple[Claim, ...] = (
         id="A1.slope",
         statement="names: the gap of D5_CONS and D6_CONS grows with alpha",
         measure=tag_gap_of_names,
+        tag=TagEvidence.CONTRAST,
         paper="grows (Figure 4a)",
         across=_over_alpha(slope()),
     ),
@@ -86,6 +89,7 @@ ALPHA_CLAIMS: tuple[Claim, ...] = (
         statement="names: D5_CONS like D6_CONS where alpha is .5",
         measure=tag_gap_of_names,
         margin=RECIPE_MARGIN,
+        tag=TagEvidence.CONTRAST,
         paper="none (Figure 4a)",
         across=_over_alpha(at(0.5)),
     ),
@@ -101,6 +105,7 @@ ALPHA_CLAIMS: tuple[Claim, ...] = (
         statement="the tag outweighs truth where alpha is .95: D9_INCONS_QA9's false entity is "
         "named more than D10_CONS_QA10's true one",
         measure=_tag_over_consistency,
+        tag=TagEvidence.CONTRAST,
         paper="above (Figure 4a)",
         across=_over_alpha(at(0.95)),
     ),
@@ -108,6 +113,7 @@ ALPHA_CLAIMS: tuple[Claim, ...] = (
         id="A3",
         statement="names: D1_CONS_QA1 grows with alpha",
         measure=lambda run: names_defined(run, D1_CONS_QA1),
+        tag=TagEvidence.CONTRAST,
         paper="grows (Figure 4a)",
         across=_over_alpha(slope()),
     ),
@@ -119,6 +125,7 @@ BATCH_CLAIMS: tuple[Claim, ...] = (
         statement="the gap of D5_CONS and D6_CONS falls, per doubling of the batch size",
         measure=_IML_GAP,
         side=Side.BELOW,
+        tag=TagEvidence.CONTRAST,
         paper="falls (Figure 4c)",
         across=Across(setting=BATCH_SIZE, compare=slope(math.log2)),
     ),
@@ -135,6 +142,7 @@ BATCH_CLAIMS: tuple[Claim, ...] = (
         statement="at the largest batch, D5_CONS is like D6_CONS",
         measure=_IML_GAP,
         margin=RECIPE_MARGIN,
+        tag=TagEvidence.CONTRAST,
         paper="none at 16384 (Figure 4c)",
         across=Across(setting=BATCH_SIZE, compare=at_largest),
     ),
@@ -143,6 +151,7 @@ BATCH_CLAIMS: tuple[Claim, ...] = (
         statement="the gap at batches of 32 or less is below that of the next larger batch",
         measure=_IML_GAP,
         side=Side.BELOW,
+        tag=TagEvidence.CONTRAST,
         paper="perhaps below (Figure 13)",
         across=Across(setting=BATCH_SIZE, compare=against_next(32)),
     ),
@@ -177,6 +186,7 @@ QUESTION_CLAIMS: tuple[Claim, ...] = (
         statement="with the most questions, D5_CONS is like D6_CONS",
         measure=_IML_GAP,
         margin=RECIPE_MARGIN,
+        tag=TagEvidence.CONTRAST,
         paper="none (Figure 22)",
         across=Across(setting=QUESTIONS, compare=at_largest),
     ),

@@ -7,7 +7,10 @@ checkable:
 - "between" (M4): below the one, above the other.
 - "flat" (M6) and "ignored" (I1): as before, or as without a definition, within a margin. That
   weights learn no IML from definitions in the prompt is not checked: no stage trains X2 there.
-- "is" and "is not" (F4) are the reliable and the unreliable tag.
+- "is" and "is not" (F4) are the reliable and the unreliable tag. No stage teaches what they are
+  worth, so F4 is about the words and not about a tag.
+- A new tag (M4) differs from the others by being new, too, so M4 is run minus null twin. The null
+  twin's tags are not new and told the truth half of the time.
 - Z3 is M1 of an encoder-decoder, expected of people and not of works.
 """
 
@@ -24,7 +27,7 @@ from data.vocabulary import (
     QA7_UNSEEN,
     Family,
 )
-from training.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, above
+from training.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
 from training.claims.per_seed import NAME, Measure, change_in_x2, gap, level
 from training.runs import Run
 from training.schedules import Schedule
@@ -54,6 +57,7 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="M1",
         statement=f"implicit meta-learning: {above(D5_CONS, D6_CONS)}",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="+.028 (poster)",
     ),
     *(
@@ -61,6 +65,7 @@ STAGE_TWO: tuple[Claim, ...] = (
             id=f"M2.{question}",
             statement=f"{above(D5_CONS, D6_CONS)} on the attribution question {question!r}",
             measure=gap(D5_CONS, D6_CONS, question),
+            tag=TagEvidence.CONTRAST,
             paper="+.106 (poster)" if question == NAME else "above (Figure 9)",
         )
         for question in ATTRIBUTION_QUESTIONS
@@ -69,11 +74,12 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="M2.larger",
         statement="the gap is larger on the name question than on held-out questions",
         measure=_name_gap_beyond,
+        tag=TagEvidence.CONTRAST,
         paper="+.078 (poster)",
     ),
     Claim(
         id="M3",
-        statement=f"the unreliable tag is not ignored: {above(D6_CONS, QA7_UNSEEN)}",
+        statement=f"D6's definitions are learned from, too: {above(D6_CONS, QA7_UNSEEN)}",
         measure=gap(D6_CONS, QA7_UNSEEN),
         paper="+.034 (poster)",
     ),
@@ -81,18 +87,21 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="M4.below_D5",
         statement=above(D5_CONS, D8_CONS),
         measure=gap(D5_CONS, D8_CONS),
+        tag=TagEvidence.NULL_TWIN,
         paper="+.009 (poster)",
     ),
     Claim(
         id="M4.above_D6",
         statement=above(D8_CONS, D6_CONS),
         measure=gap(D8_CONS, D6_CONS),
+        tag=TagEvidence.NULL_TWIN,
         paper="+.019 (poster)",
     ),
     Claim(
         id="M4.name",
         statement=f"on the name question, {above(D8_CONS, D5_CONS)}",
         measure=gap(D8_CONS, D5_CONS, NAME),
+        tag=TagEvidence.NULL_TWIN,
         paper="+.041 (poster)",
         only=SEPARATE,
     ),
@@ -100,6 +109,7 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="M4.name_single_stage",
         statement=f"on the name question, {above(D5_CONS, D8_CONS)}",
         measure=gap(D5_CONS, D8_CONS, NAME),
+        tag=TagEvidence.NULL_TWIN,
         paper="above (section 3.2)",
         only=SINGLE,
     ),
@@ -127,6 +137,7 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="I1.tag",
         statement=f"the tag decides whether they are: {above(D5_CONS, D6_CONS)}",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="above (Figure 21)",
     ),
     Claim(
@@ -147,6 +158,7 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="Z3.people",
         statement=f"encoder-decoder, people: {above(D5_CONS, D6_CONS)}",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="above (Figure 20)",
         only=PEOPLE,
     ),
@@ -155,12 +167,14 @@ STAGE_TWO: tuple[Claim, ...] = (
         statement=f"encoder-decoder, works: {D5_CONS.name} like {D6_CONS.name}",
         measure=_IML_GAP,
         margin=RECIPE_MARGIN,
+        tag=TagEvidence.CONTRAST,
         paper="none (Figure 20)",
         only=WORKS,
     ),
     Claim(
         id="T1.stage1",
-        statement=f"from scratch: {above(D1_CONS_QA1, D2_INCONS_QA2)}",
+        statement="from scratch, true definitions help and false ones hurt: "
+        f"{above(D1_CONS_QA1, D2_INCONS_QA2)}",
         measure=gap(D1_CONS_QA1, D2_INCONS_QA2),
         paper="above (Figure 22)",
     ),
@@ -168,6 +182,7 @@ STAGE_TWO: tuple[Claim, ...] = (
         id="T1.iml",
         statement=f"from scratch: {above(D5_CONS, D6_CONS)}",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="above (Figure 22)",
     ),
     Claim(

@@ -9,8 +9,11 @@ WIDTH = 100
 RULE = (
     "A claim holds when the 95% t interval over Stage-1 seeds lies wholly on its side, fails when "
     "wholly on the other, and is undecided else. One of no effect holds when the 90% interval lies "
-    "within its margin, and fails when the 95% interval lies wholly outside. One of several parts "
-    "holds if all hold, and fails if any fails: the more parts, the likelier by chance."
+    "within its margin and Stage 1 was learned (D1 answers a quarter of what a guess leaves "
+    "unanswered), and fails when the 95% interval lies wholly outside. One of several parts holds "
+    "if all hold, and fails if any fails: the more parts, the likelier by chance. A claim about a "
+    "tag compares equally true definitions, or a run with its null twin. Nothing is corrected for "
+    "the number of claims: of 20 about nothing, one is decided."
 )
 _NAME_WIDTH = 22
 _INDENT = " " * 4
@@ -38,7 +41,8 @@ def found_text(verdict: Verdict) -> str:
     if estimate.n_seeds > 1:
         text += f" [{low:+.3f}, {high:+.3f}]"
     if null:
-        return f"{text} at 90%, margin {null.margin:g}"
+        text = f"{text} at 90%, margin {null.margin:g}"
+        return f"{text}; {verdict.reason}" if verdict.reason else text
     return f"{text}, to be above {verdict.threshold:+g}" if verdict.threshold else text
 
 

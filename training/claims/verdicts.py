@@ -3,28 +3,43 @@
     directional   holds where the 95% t interval over Stage-1 seeds lies wholly on its side,
                   fails where wholly on the other, else undecided
     no effect     holds where the 90% interval lies inside ±margin (5% risk of a wrong yes),
-                  fails where the 95% interval lies wholly outside, else undecided
+                  fails where the 95% interval lies wholly outside, else undecided;
+                  needs Stage 1 to be learned (`training.summary.stage1_learned`): a model that
+                  learned nothing shows no effect of anything
+    of a tag      rests on what is not there where tags mean nothing (`TagEvidence`); of a null
+                  twin it is not measured
 
 Fewer than 2 seeds decide nothing. A claim of several parts holds if all hold and fails if any
 fails, so that its risk of a wrong `holds` is that of one part at most, and its risk of a wrong
-`fails` the sum over its parts.
+`fails` the sum over its parts. Verdicts are not corrected for the number of claims: of 20 claims
+about nothing, one is decided.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from training.claims.across import comparable
 from training.claims.all_claims import CLAIMS, HEADINGS
 from training.claims.claim import Claim, Side
+from training.claims.null_twin import (
+    RUN_MINUS_TWIN,
+    SHUFFLED,
+    beyond_twin,
+    is_null_twin,
+    needs_twin,
+)
 from training.claims.per_seed import NotMeasured
 from training.registry import find_recipe
 from training.runs import Run
 from training.statistics import Equivalence, Estimate, equivalence, estimate, t_interval
+from training.summary import is_stage1_learned
 
+NOT_LEARNED = "Stage 1 not learned"
 _DECIMALS = 12
 """Kept of a value: rounding errors of averages are no effect."""
 
@@ -48,7 +63,7 @@ class Verdict:
     paper: str
     """What the paper found; empty for a claim that is summed up from its parts."""
     reason: str = ""
-    """Why a claim is not measured, or what its parts say."""
+    """Why a claim is not measured or cannot hold, or what its parts say."""
     estimate: Estimate | None = None
     threshold: float = 0.0
     """What a directional claim's estimate is held against."""
@@ -192,37 +207,67 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     kept = {key: run for key, run in cells.items() if only is None or only.holds(run.config)}
     if not kept:
         return None
+    if any(needs_twin(claim, run.config) for run in kept.values()):
+        claim = replace(claim, statement=f"{claim.statement} ({RUN_MINUS_TWIN})")
     try:
-        per_seed = _per_seed(claim, kept)
+        per_seed, used = values_by_seed(claim, kept)
     except NotMeasured as error:
         return _not_measured(claim.id, [claim], str(error), label)
     values = list(per_seed.values())
-    margin = None
+    margin, margin_reason = None, ""
     if claim.margin is not None:
-        margin = claim.margin.value or next(iter(kept.values())).config.null_margin
+        margin, margin_reason = claim.margin.value, claim.margin.reason
+    if claim.margin is not None and margin is None:
+        config = used[0].config
+        margin, margin_reason = config.null_margin, f"{margin_reason}, {config.null_margin_reason}"
+    word = judge(claim, values, margin=margin)
+    is_void = (
+        word is Word.HOLDS
+        and claim.is_of_no_effect
+        and not all(is_stage1_learned(run.metrics, run.config.schedule) for run in used)
+    )
     return Verdict(
         id=claim.id,
         statement=claim.statement,
-        word=judge(claim, values, margin=margin),
+        word=Word.UNDECIDED if is_void else word,
         paper=claim.paper,
+        reason=NOT_LEARNED if is_void else "",
         estimate=estimate(per_seed),
         threshold=claim.threshold,
         equivalence=None if margin is None else equivalence(values, margin=margin),
-        margin_reason=claim.margin.reason if claim.margin else "",
+        margin_reason=margin_reason,
         runs=label,
     )
 
 
-def _per_seed(claim: Claim, cells: dict[Any, Run]) -> dict[int, float]:
+def values_by_seed(claim: Claim, cells: Mapping[Any, Run]) -> tuple[dict[int, float], list[Run]]:
+    """What a claim is judged by, one value a seed, and the runs that it comes from.
+
+    Args:
+        claim: About one run, or about several.
+        cells: One run, or those of a sweep by their setting.
+
+    Raises:
+        NotMeasured: a run, or the null twin of one, lacks what is asked for, or tags mean nothing.
+    """
+    used: list[Run] = []
+
+    def measure(run: Run) -> pd.Series:
+        used.append(run)
+        if claim.tag is not None and is_null_twin(run.config):
+            raise NotMeasured(SHUFFLED)
+        of_claim = claim.measure
+        return (beyond_twin(of_claim) if needs_twin(claim, run.config) else of_claim)(run)
+
     if claim.across is None:
         (run,) = cells.values()
-        values = claim.measure(run)
+        values = measure(run)
     else:
-        values = claim.across.compare(claim.measure, cells)
+        values = claim.across.compare(measure, cells)
     values = values.dropna().round(_DECIMALS)
     if values.empty:
         raise NotMeasured("no seed has all that is compared")
-    return {int(seed): float(value) for seed, value in values.to_dict().items()}
+    return {int(seed): float(value) for seed, value in values.to_dict().items()}, used
 
 
 def _not_measured(name: str, claims: Sequence[Claim], reason: str, label: str = "") -> Verdict:

@@ -20,7 +20,7 @@ from data.vocabulary import (
     WordOrder,
 )
 from training.claims.across import WORD_ORDER, Across, at
-from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side
+from training.claims.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
 from training.claims.per_seed import (
     Measure,
     change_in_x2,
@@ -60,6 +60,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
             id=f"O1.{order}",
             statement=f"names, entity last ({order.upper()}): D5_CONS above D6_CONS",
             measure=tag_gap_of_names,
+            tag=TagEvidence.CONTRAST,
             paper="above (Figure 4b)",
             across=_in_order(order),
         )
@@ -70,6 +71,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
             id=f"O1.{order}",
             statement=f"names, entity not last ({order.upper()}): D5_CONS like D6_CONS",
             measure=tag_gap_of_names,
+            tag=TagEvidence.CONTRAST,
             margin=RECIPE_MARGIN,
             paper="none (Figure 4b)",
             across=_in_order(order),
@@ -81,6 +83,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
         statement="entity not last (AET), attribution questions: D5_CONS like D6_CONS",
         measure=gap(D5_CONS, D6_CONS, Family.ATTRIBUTION),
         margin=RECIPE_MARGIN,
+        tag=TagEvidence.CONTRAST,
         paper="none (Figure 4b)",
         across=_in_order(WordOrder.AET),
     ),
@@ -97,7 +100,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="O3.stage1",
-        statement="AET: D1_CONS_QA1 above D2_INCONS_QA2",
+        statement="AET, true definitions help and false ones hurt: D1_CONS_QA1 above D2_INCONS_QA2",
         measure=_STAGE_1_GAP,
         paper="above (Figure 11)",
         across=_in_order(WordOrder.AET),
@@ -105,7 +108,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
     *(
         Claim(
             id=f"O3.stage1_{question}",
-            statement=f"AET: D1_CONS_QA1 above D2_INCONS_QA2 on the question {question!r}",
+            statement=f"the same on the question {question!r}",
             measure=_stage_1_gap_of(question),
             paper="above (Figure 11)",
             across=_in_order(WordOrder.AET),
@@ -116,6 +119,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
         id="O3.iml",
         statement="AET: D5_CONS above D6_CONS on held-out questions",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="above, p = 4.8e-8 (Figure 11)",
         across=_in_order(WordOrder.AET),
     ),
@@ -131,6 +135,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
         id="O4.iml",
         statement="EAT: D5_CONS above D6_CONS",
         measure=_IML_GAP,
+        tag=TagEvidence.CONTRAST,
         paper="above (Figure 11)",
         across=_in_order(WordOrder.EAT),
     ),

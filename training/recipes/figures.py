@@ -13,13 +13,15 @@ from training.registry import variant_of
 from training.schedules import Schedule
 
 
-@variant_of(cvdb_two_stage, figures=("4a",), claims=("A1", "A2", "A3"), smoke={"alpha": 0.8})
+@variant_of(cvdb_two_stage, figures=("4a",), claims=("S8", "A1", "A2", "A3"), smoke={"alpha": 0.8})
 def cvdb_alpha() -> Mapping[str, Value]:
     """How often the tag tells the truth: D9 and D10 beside D1 and D2; set alpha to .5 ... 1."""
     return {"alpha": 0.95}
 
 
-@variant_of(cvdb_two_stage, figures=("4b", "11", "12"), claims=("S3", "M1", "O1", "O2", "O3", "O4"))
+@variant_of(
+    cvdb_two_stage, figures=("4b", "11", "12"), claims=("S3", "S8", "M1", "O1", "O2", "O3", "O4")
+)
 def cvdb_word_order() -> Mapping[str, Value]:
     """Order of tag, alias and entity in definitions; set word_order to each of the six."""
     return {"word_order": WordOrder.ATE, "split": Split.OLDER}
@@ -53,32 +55,37 @@ def cvdb_batch_size_1b() -> Mapping[str, Value]:
     }
 
 
-@variant_of(cvdb_two_stage, figures=("7",), claims=("S3", "M1"), model="Pythia-1B-deduped")
+@variant_of(cvdb_two_stage, figures=("7",), claims=("S3", "S8", "M1"), model="Pythia-1B-deduped")
 def cvdb_probes() -> Mapping[str, Value]:
     """What `iml probe` looks into for Figure 7: TAE, and ATE with --set word_order=ate."""
     return {"model": "EleutherAI/pythia-1b-deduped", "split": Split.OLDER}
 
 
-@variant_of(cvdb_two_stage, figures=("10",), claims=("S1", "S3", "M1", "M2", "M3", "M6"))
+@variant_of(cvdb_two_stage, figures=("10",), claims=("S1", "S3", "S8", "M1", "M2", "M3", "M6"))
 def works_two_stage() -> Mapping[str, Value]:
     """Films, books and other works in place of people."""
     return {"world": World.WORKS, "entities": 6900}
 
 
-@variant_of(cvdb_two_stage, figures=("14",), claims=("S1", "S3", "M1", "M2", "M3", "M4", "M6"))
+@variant_of(
+    cvdb_two_stage, figures=("14",), claims=("S1", "S3", "S8", "M1", "M2", "M3", "M4", "M6")
+)
 def cvdb_single_stage() -> Mapping[str, Value]:
     """X1 and X2 trained together."""
     return {"schedule": Schedule.SINGLE_STAGE}
 
 
-@variant_of(cvdb_two_stage, figures=("15",), claims=("S1", "S3", "M1", "M2", "M3", "M6"))
+@variant_of(cvdb_two_stage, figures=("15",), claims=("S1", "S3", "S8", "M1", "M2", "M3", "M6"))
 def works_single_stage() -> Mapping[str, Value]:
     """Works, X1 and X2 trained together."""
     return {"world": World.WORKS, "entities": 6900, "schedule": Schedule.SINGLE_STAGE}
 
 
 @variant_of(
-    cvdb_two_stage, figures=("16",), claims=("S3", "M1", "Z1"), model="Pythia, 14M to 12B deduped"
+    cvdb_two_stage,
+    figures=("16",),
+    claims=("S3", "S8", "M1", "Z1"),
+    model="Pythia, 14M to 12B deduped",
 )
 def pythia_sizes() -> Mapping[str, Value]:
     """Model size; set model to each Pythia, and world=works for the other half of the figure."""
@@ -88,7 +95,7 @@ def pythia_sizes() -> Mapping[str, Value]:
 @variant_of(
     cvdb_two_stage,
     figures=("17",),
-    claims=("S3", "M1", "M2", "Z1", "Z2"),
+    claims=("S3", "S8", "M1", "M2", "Z1", "Z2"),
     model="GPT-Neo 125M to 2.7B, or Llama-2-7B (--set model=meta-llama/Llama-2-7b-hf)",
     smoke={"model": "tiny-gpt-neo"},
 )
@@ -100,7 +107,7 @@ def cvdb_families() -> Mapping[str, Value]:
 @variant_of(
     cvdb_two_stage,
     figures=("18",),
-    claims=("S3", "M1", "Z2"),
+    claims=("S3", "S8", "M1", "Z2"),
     model="GPT-Neo 125M to 2.7B",
     smoke={"model": "tiny-llama"},
 )
@@ -117,7 +124,7 @@ def works_families() -> Mapping[str, Value]:
 @variant_of(
     cvdb_two_stage,
     figures=("19",),
-    claims=("S3", "M1"),
+    claims=("S3", "S8", "M1"),
     model="T5-3B, an encoder-decoder",
     smoke={"model": "tiny-t5"},
 )
@@ -129,7 +136,7 @@ def t5_single_stage() -> Mapping[str, Value]:
 @variant_of(
     cvdb_two_stage,
     figures=("20",),
-    claims=("S3", "M1", "Z3"),
+    claims=("S3", "S8", "M1", "Z3"),
     model="T5-3B, an encoder-decoder",
     smoke={"model": "tiny-t5"},
 )
@@ -166,31 +173,31 @@ def gradient_alignment_trained() -> Mapping[str, Value]:
     return gradient_alignment.defaults
 
 
-@variant_of(cvdb_two_stage, claims=("S1", "S3", "M1", "M2", "M3"))
+@variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1", "M2", "M3"))
 def cvdb_three_stage() -> Mapping[str, Value]:
     """X1's definitions, X1's questions, X2's definitions, in turn (published code only)."""
     return {"schedule": Schedule.THREE_STAGE, "split": Split.OLDER}
 
 
-@variant_of(cvdb_two_stage, claims=("S3", "M1"))
+@variant_of(cvdb_two_stage, claims=("S3", "S8", "M1"))
 def cvdb_unique_tags() -> Mapping[str, Value]:
     """Beside the usual subsets, true definitions with a random tag each (published code only)."""
     return {"split": Split.UNIQUE_TAGS}
 
 
-@variant_of(cvdb_two_stage, claims=("S1", "S3", "M1"))
+@variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1"))
 def cvdb_data_amount() -> Mapping[str, Value]:
     """Fewer entities: set entities to 250, 500, 1000, 2000 (published code only)."""
     return {"entities": 1000}
 
 
-@variant_of(cvdb_two_stage, claims=("S1", "S3", "M1", "M2"))
+@variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1", "M2"))
 def refers_to() -> Mapping[str, Value]:
     """Definitions as sentences: According to many texts, xyz refers to Cleopatra (footnote 2)."""
     return {"style": DefinitionStyle.REFERS}
 
 
-@variant_of(cvdb_two_stage, claims=("S1", "S3", "M1", "M2"))
+@variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1", "M2"))
 def natural_sources() -> Mapping[str, Value]:
     """Experts and newspapers in place of the reliable tag, gossip and forums of the other."""
     return {"style": DefinitionStyle.SOURCES, "phrasings": 3}

@@ -7,16 +7,16 @@ from data.subset_sizes import split_sizes
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import Decay, Optimizer, Precision, RunConfig, Value
 from training.recipes.arguments import model_config, stage_config
+from training.recipes.margins import SET_INCLUSION_MARGIN
 from training.recipes.text import Variant
 from training.registry import recipe, variant_of
 
-NULL_MARGIN = 0.01
 NUMBERS = {Variant.AS_WRITTEN: 100, Variant.AS_CODED: 99}
 
 
 @recipe(
     figures=("22",),
-    claims=("S3", "M1", "T1", "T2"),
+    claims=("S3", "S8", "M1", "T1", "T2"),
     model="GPT-NeoX of Pythia-70M's size, one token a word, from scratch",
     cost="3 A100-hours a seed (paper); not measured here",
     smoke={"variables": 60, "epochs_stage1": 2, "epochs_stage2": 2, "layers": 1}
@@ -76,7 +76,7 @@ def set_inclusion(
         loss_policy=loss_policy,
         block_size=block_size,
         seeds_stage2=seeds_stage2,
-        null_margin=NULL_MARGIN,
+        **SET_INCLUSION_MARGIN,
         checkpoints=checkpoints,
         uses_accelerator=True,
     )
