@@ -18,9 +18,11 @@ from interp.probes.analysis import (
     probe_cell,
     probe_checkpoint,
     probe_direction,
-    read_held_out,
+    read_twin,
 )
-from interp.probes.summary import summarize_probes
+from interp.probes.divisions import whole
+from interp.probes.held_out import read_held_out
+from interp.probes.summary import DESIGN, summarize_probes
 from interp.probes.targets import ProbeTask, Target, make_task
 from interp.sites import choose_sites
 
@@ -31,11 +33,15 @@ FIXED_C = (1e-2,)
 
 def task_of(n_aliases: int, n_questions: int = 4) -> ProbeTask:
     """A balanced task of aliases that nobody asks for their rows."""
+    labels, groups = np.arange(n_aliases) % 2, np.arange(n_aliases)
     return ProbeTask(
         target=Target.TAG,
         rows=[],
-        labels=np.arange(n_aliases) % 2,
-        groups=np.arange(n_aliases),
+        labels=labels,
+        groups=groups,
+        named=groups,
+        divisions=whole(labels, groups, np.random.default_rng(0)),
+        balanced=groups,
         n_classes=2,
         all_rows=[],
         all_aliases=np.repeat(np.arange(n_aliases), n_questions),
@@ -385,8 +391,8 @@ def simulated_run(
                 "accuracy": reading.accuracy,
                 "null_accuracy": reading.null_accuracy,
                 "p_value": reading.p_value,
-                "n_train": reading.n_train,
-                "n_test": reading.n_test,
+                **{name: getattr(reading, name) for name in DESIGN},
+                "twin_accuracy": float("nan"),
                 "width": width,
                 "chance": 0.4,  # of no balanced target, for which min_detectable would be simulated
             }
