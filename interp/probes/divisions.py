@@ -16,6 +16,7 @@ division into folds purges other aliases, so the mean over several reads nearly 
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Int
@@ -26,7 +27,7 @@ from interp.probes.cross_validation import N_FOLDS, grouped_folds
 N_DIVISIONS = 4
 """Divisions that are averaged over where each purges some aliases; one where none does."""
 _ATTEMPTS = 5
-"""Draws of a division before so many folds count as impossible."""
+"""Draws for each division that is wanted; in some a fold lacks a class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +127,9 @@ def _worth(divisions: tuple[Division, ...]) -> float:
 def _divisions(
     design: Design, n_folds: int, n_divisions: int, rng: np.random.Generator
 ) -> tuple[Division, ...]:
-    """As many divisions; none, if any cannot be had."""
-    divisions = []
-    for _ in range(n_divisions):
-        drawn = (_division(design, n_folds, rng) for _ in range(_ATTEMPTS))
-        division = next((each for each in drawn if each is not None), None)
-        if division is None:
-            return ()
-        divisions.append(division)
-    return tuple(divisions)
+    """As many divisions, or as can be had of few aliases."""
+    drawn = (_division(design, n_folds, rng) for _ in range(n_divisions * _ATTEMPTS))
+    return tuple(islice((each for each in drawn if each is not None), n_divisions))
 
 
 def _division(design: Design, n_folds: int, rng: np.random.Generator) -> Division | None:
