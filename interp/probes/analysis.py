@@ -25,7 +25,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.special import ndtri
 
 from data.tokens import TokenizedRow
 from interp.activations import Activations, collect_activations
@@ -38,9 +37,10 @@ from interp.probes.cross_validation import (
     held_out_accuracy,
 )
 from interp.probes.held_out import N_PERMUTATIONS, read_divisions
+from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
-from interp.probes.targets import PLANTED_ACCURACY, ProbeTask, Target, make_task
+from interp.probes.targets import ProbeTask, Target, make_task
 from training.models import derive_seed
 
 PROBES = ("logistic", "mass_mean")
@@ -140,7 +140,7 @@ def probe_checkpoint(
             views.untrained[task.balanced], task.labels[task.balanced], task.n_classes
         )
     site, role = sites[-1], probing.roles[-1]
-    views = _plant(planted, _views(planted, activations, index, site, role), seed)
+    views = plant(planted, _views(planted, activations, index, site, role), seed)
     records += _at(planted, site, role, probe_cell(planted, views, probing, seed))
     table = pd.DataFrame(records).assign(twin_accuracy=np.nan)
     return Measured(table=table, vectors=directions)
@@ -217,14 +217,6 @@ def _at(
     return [where | {"role": str(role)} | cell for cell in cells]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellViews:
-    """The activations of one site and role for a task."""
-
-    untrained: Float[np.ndarray, "alias width"]
-    all: Float[np.ndarray, "row width"]
-
-
 def probe_cell(
     task: ProbeTask, views: CellViews, probing: ProbeAnalysis, seed: int
 ) -> list[dict[str, object]]:
@@ -276,31 +268,4 @@ def _views(
     return CellViews(
         untrained=values[[index[row.row.row_id] for row in task.rows]],
         all=values[[index[row.row.row_id] for row in task.all_rows]],
-    )
-
-
-def _plant(task: ProbeTask, views: CellViews, seed: int) -> CellViews:
-    """Replaces the activations along one random direction by the label, with noise.
-
-    Along that direction both classes are normal with the distance at which the best possible
-    classifier is right `PLANTED_ACCURACY` of the time; nothing else knows of the label, so that is
-    the Bayes accuracy of the whole.
-    """
-    rng = np.random.default_rng(derive_seed(seed, "planted direction"))
-    width = views.untrained.shape[1]
-    direction = rng.normal(size=width)
-    direction /= np.linalg.norm(direction)
-    scale = max(views.untrained.std(), 1e-6)
-    distance = ndtri(PLANTED_ACCURACY)
-
-    def planted(
-        values: Float[np.ndarray, "example width"], labels: np.ndarray
-    ) -> Float[np.ndarray, "example width"]:
-        signal = (2 * labels - 1) * distance + rng.normal(size=len(labels))
-        rest = values - np.outer(values @ direction, direction)
-        return (rest + scale * np.outer(signal, direction)).astype(values.dtype)
-
-    return CellViews(
-        untrained=planted(views.untrained, task.labels),
-        all=planted(views.all, task.labels[task.all_aliases]),
     )

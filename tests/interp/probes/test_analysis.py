@@ -14,7 +14,6 @@ from interp.addresses import Site, TokenRole
 from interp.hooked import HookedModel
 from interp.probes.analysis import (
     PROBES,
-    CellViews,
     ProbeAnalysis,
     probe_cell,
     probe_checkpoint,
@@ -22,6 +21,7 @@ from interp.probes.analysis import (
 )
 from interp.probes.divisions import whole
 from interp.probes.held_out import read_held_out
+from interp.probes.planted import CellViews
 from interp.probes.summary import DESIGN, summarize_probes
 from interp.probes.targets import ProbeTask, Target, make_task
 from interp.sites import choose_sites
