@@ -68,6 +68,24 @@ class Analysis(Protocol):
         ...
 
 
+@runtime_checkable
+class BesideTwin(Protocol):
+    """An analysis that also looks at the null twin's checkpoint, where there is one."""
+
+    def beside_twin(
+        self,
+        measured: Measured,
+        rows: Sequence[TokenizedRow],
+        twin: HookedModel,
+        twin_rows: Sequence[TokenizedRow],
+        sites: Sequence[Site],
+        *,
+        seed: int,
+    ) -> Measured:
+        """Adds to what was measured of the run; the two share seed, stage, step and sites."""
+        ...
+
+
 def run_grid(
     analysis: Analysis,
     selection: GridSelection,
@@ -169,6 +187,13 @@ def _measure(cell: _Checkpoint) -> Measured:
         sites = choose_sites(model, selection.sites, selection.layers)
         rows = run.tokenized_rows(cell.seed)
         measured = cell.analysis.measure(model, rows, sites, seed=cell.seed)
+        twin = _twin_of(run, cell.seed, selection.stage, step)
+        if twin is not None and isinstance(cell.analysis, BesideTwin):
+            twin_model = load_hooked(twin, cell.seed, selection.stage, step)
+            twin_rows = twin.tokenized_rows(cell.seed)
+            measured = cell.analysis.beside_twin(
+                measured, rows, twin_model, twin_rows, sites, seed=cell.seed
+            )
     columns = {
         "recipe": run.config.recipe,
         "run_id": run.config.run_id,
@@ -187,6 +212,14 @@ def _measure(cell: _Checkpoint) -> Measured:
     return Measured(table=table, vectors=vectors, withdrawn=withdrawn)
 
 
+def _twin_of(run: Run, seed: int, stage: int, step: int) -> Run | None:
+    """The null twin in the run's folder, if it has the same checkpoint."""
+    twin = run.null
+    if twin is None or not twin.is_finished or seed not in twin.seeds:
+        return None
+    return twin if step in twin.steps(seed, stage) else None
+
+
 def _contents(
     run: Run,
     name: str,
@@ -198,7 +231,7 @@ def _contents(
     path = run.folder / f"{name}_summary.parquet"
     of_run = summary.loc[summary["run_id"] == run.config.run_id]
     if path.exists():
-        old = read_table(path)
+        old = _of_same_rules(read_table(path), of_run)
         of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
     merged = {
         run.folder / f"{name}.parquet": rows,
@@ -217,13 +250,18 @@ def _merged(
     path = run.folder / f"{analysis.name}.parquet"
     if path.exists():
         key = ["seed", *CHECKPOINT, *analysis.coordinates]
-        old = read_table(path)
+        old = _of_same_rules(read_table(path), new)
         for gone in withdrawn:
             columns = list(gone)
             old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]
         replaced = set(_keys(new, key))
         new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
     return new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True)
+
+
+def _of_same_rules(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """No row of a table that lacks a column: it was measured otherwise, and would mix two rules."""
+    return old if set(new.columns) <= set(old.columns) else old.iloc[:0]
 
 
 def _is_at_checkpoints_of(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:

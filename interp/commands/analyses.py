@@ -69,6 +69,7 @@ def run_probes(arguments: argparse.Namespace) -> int:
     roles = roles_of(arguments)
 
     from interp.probes.analysis import ProbeAnalysis
+    from interp.probes.wording import reading_words, twin_words
 
     analysis = ProbeAnalysis(quick=arguments.quick)
     if arguments.target:
@@ -78,13 +79,17 @@ def run_probes(arguments: argparse.Namespace) -> int:
     summary = fill(analysis, selection)[1]
     logistic = summary.loc[summary["probe"] == "logistic"]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
-    columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "n_seeds"]
+    columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "twin_accuracy"]
+    columns += ["minus_twin", "p_twin_corrected", "n_folds", "n_train", "n_test", "n_seeds"]
     print_summary(logistic, columns, selection)
     smallest = max(summary["p_smallest"].tolist())
     print(
         "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
         f"the smallest p that so many seeds can give is {smallest:.3g}"
     )
+    for _, cells in logistic.loc[logistic["target"] == Target.TAG].groupby("run_id", sort=False):
+        best = cells.loc[cells["accuracy"].idxmax()].to_dict()
+        print(f"tag in {best['run_id']}: {reading_words(best)}. {twin_words(best)}")
     return 0
 
 

@@ -34,8 +34,8 @@ from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
-from interp.probes.analysis import read_held_out
 from interp.probes.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds
+from interp.probes.held_out import read_held_out
 from interp.probes.targets import Target, make_task
 from interp.seed_summary import summarize_over_seeds
 from training.models import derive_seed

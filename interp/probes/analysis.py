@@ -2,28 +2,30 @@
 
 For every cell (target, site, layer, role, probe) of a seed's checkpoint:
 
-    accuracy          on aliases that the probe never saw, on questions that were never trained
+    accuracy          on aliases that the probe never saw, nor any other of their entities (see
+                      `divisions`), on questions that were never trained
     p_value           share of label permutations over the aliases of a fold, each through the
                       whole pipeline, that reach the accuracy; `null_accuracy` is their mean
+    n_train, n_test   aliases of a fold that train and test, `n_folds` folds in `n_divisions`
+                      divisions; `n_read` aliases are read in all
+    twin_accuracy     of `tag`: of the same aliases with the same labels in the null twin, whose
+                      tags were shuffled; what is read there is truth or anything else but the tag
     seen_accuracy     folds split by question instead, so that each alias is in training and test
     control_accuracy  the same split with a random label for each alias (Hewitt and Liang's control
                       task): what a probe reaches by telling aliases apart
     selectivity       seen_accuracy - control_accuracy
 
-The null twin of a run is a contrast, not a null: its model has seen each alias with its shuffled
-tag. The true null is the target `phantom_tag`; the positive control is `planted_tag`.
+The true null is the target `phantom_tag`; the positive control is `planted_tag`.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.special import ndtri
 
-from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.activations import Activations, collect_activations
 from interp.addresses import Site, TokenRole
@@ -32,16 +34,16 @@ from interp.hooked import HookedModel
 from interp.probes.cross_validation import (
     INVERSE_PENALTIES,
     QUICK_INVERSE_PENALTY,
-    grouped_folds,
     held_out_accuracy,
 )
+from interp.probes.held_out import N_PERMUTATIONS, read_divisions
+from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
-from interp.probes.targets import PLANTED_ACCURACY, ProbeTask, Target, make_task
+from interp.probes.targets import ProbeTask, Target, make_task
 from training.models import derive_seed
 
 PROBES = ("logistic", "mass_mean")
-N_PERMUTATIONS = 199
 N_CONTROL_LABELS = 5
 """Random labellings that the control accuracy is a mean over."""
 
@@ -71,6 +73,23 @@ class ProbeAnalysis:
     ) -> Measured:
         """Probes one checkpoint; see `probe_checkpoint`."""
         return probe_checkpoint(model, rows, sites, self, seed=seed)
+
+    def beside_twin(
+        self,
+        measured: Measured,
+        rows: Sequence[TokenizedRow],
+        twin: HookedModel,
+        twin_rows: Sequence[TokenizedRow],
+        sites: Sequence[Site],
+        *,
+        seed: int,
+    ) -> Measured:
+        """Adds what the null twin reads; see `read_twin`."""
+        if Target.TAG not in self.targets:
+            return measured
+        read = read_twin(rows, twin, twin_rows, sites, self, seed=seed)
+        table = measured.table.drop(columns="twin_accuracy").merge(read, on=CELL, how="left")
+        return replace(measured, table=table)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.probes.summary`."""
@@ -104,7 +123,9 @@ def probe_checkpoint(
     """
     tasks = [make_task(rows, target, seed=seed) for target in probing.targets]
     planted = make_task(rows, Target.PLANTED_TAG, seed=seed)
-    needed = {row.row.row_id: row for task in (*tasks, planted) for row in task.all_rows}
+    needed = {
+        row.row.row_id: row for task in (*tasks, planted) for row in (*task.rows, *task.all_rows)
+    }
     activations = collect_activations(
         model, list(needed.values()), sites=sites, roles=probing.roles
     )
@@ -115,11 +136,60 @@ def probe_checkpoint(
         views = _views(task, activations, index, site, role)
         records += _at(task, site, role, probe_cell(task, views, probing, seed))
         name = f"{task.target}/{site.name}.{site.layer}/{role}/logistic"
-        directions[name] = probe_direction(views.untrained, task.labels, task.n_classes)
+        directions[name] = probe_direction(
+            views.untrained[task.balanced], task.labels[task.balanced], task.n_classes
+        )
     site, role = sites[-1], probing.roles[-1]
-    views = _plant(planted, _views(planted, activations, index, site, role), seed)
+    views = plant(planted, _views(planted, activations, index, site, role), seed)
     records += _at(planted, site, role, probe_cell(planted, views, probing, seed))
-    return Measured(table=pd.DataFrame(records), vectors=directions)
+    table = pd.DataFrame(records).assign(twin_accuracy=np.nan)
+    return Measured(table=table, vectors=directions)
+
+
+def read_twin(
+    rows: Sequence[TokenizedRow],
+    twin: HookedModel,
+    twin_rows: Sequence[TokenizedRow],
+    sites: Sequence[Site],
+    probing: ProbeAnalysis,
+    *,
+    seed: int,
+) -> pd.DataFrame:
+    """What is read of the run's own labels, `tag`, in the null twin, in the same folds.
+
+    The labels say which tag an alias was defined with in the run. In the twin the tags of Stage 1
+    are shuffled, so that they say how far its definition is true, and nothing of a tag.
+
+    Args:
+        rows: The rows of the run's seed.
+        twin: The twin's checkpoint; read only.
+        twin_rows: The rows of the same seed of the twin.
+        sites: As in `probe_checkpoint`.
+        probing: As in `probe_checkpoint`.
+        seed: As in `probe_checkpoint`.
+
+    Returns:
+        Columns `CELL` and `twin_accuracy`.
+    """
+    task = make_task(rows, Target.TAG, seed=seed)
+    same = {row.row.row_id: row for row in twin_rows}
+    asked = [same[row.row.row_id] for row in task.rows]
+    activations = collect_activations(twin, asked, sites=sites, roles=probing.roles)
+    records = []
+    for site, role, probe in product(sites, probing.roles, PROBES):
+        reading = read_divisions(
+            activations.at(site, role),
+            task.labels,
+            task.divisions,
+            units=task.units,
+            probe=probe,
+            n_permutations=0,
+            inverse_penalties=probing.inverse_penalties,
+            rng=np.random.default_rng(0),
+        )
+        cell: dict[str, object] = {"probe": probe, "twin_accuracy": reading.accuracy}
+        records += _at(task, site, role, [cell])
+    return pd.DataFrame(records)
 
 
 def probe_direction(
@@ -147,118 +217,31 @@ def _at(
     return [where | {"role": str(role)} | cell for cell in cells]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellViews:
-    """The activations of one site and role for a task."""
-
-    untrained: Float[np.ndarray, "alias width"]
-    all: Float[np.ndarray, "row width"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOutReading:
-    """How well labels are read from examples that the probe never saw, and by chance alone."""
-
-    accuracy: float
-    null_accuracy: float
-    """Mean over label permutations, each through the whole pipeline."""
-    p_value: float
-    """Share of permutations that reach the accuracy, this labelling counted among them."""
-    n_train: int
-    n_test: int
-
-
-def read_held_out(
-    features: Float[np.ndarray, "example width"],
-    labels: Int[np.ndarray, " example"],
-    groups: Int[np.ndarray, " example"],
-    *,
-    probe: str = "logistic",
-    n_permutations: int = N_PERMUTATIONS,
-    inverse_penalties: Sequence[float] = INVERSE_PENALTIES,
-    rng: np.random.Generator,
-) -> HeldOutReading:
-    """Probes any features for any labels: those of a toy run, or of prompts to any model.
-
-    Args:
-        features: Activations of one site at one role.
-        labels: Classes 0, 1, ...
-        groups: Examples of one group stay in one fold. Where each group has one label,
-            permutations exchange labels of groups, else of examples; always within folds.
-        probe: `logistic` or `mass_mean`.
-        n_permutations: 0 leaves the null accuracy at the largest class's share.
-        inverse_penalties: Choices of C.
-        rng: Draws folds and permutations.
-
-    Raises:
-        InputError: there is one class only, or fewer groups than folds.
-    """
-    counts = np.bincount(labels)
-    if (counts > 0).sum() < 2:
-        raise InputError("the labels have one class only; probe for something that varies")
-    folds = grouped_folds(groups, labels, rng=rng)
-    permuted = [_permuted(labels, groups, folds, rng) for _ in range(n_permutations)]
-    accuracies = held_out_accuracy(
-        features,
-        np.stack([labels, *permuted], axis=1),
-        folds,
-        probe=probe,
-        n_classes=len(counts),
-        inverse_penalties=inverse_penalties,
-    )
-    accuracy, null = accuracies[0], accuracies[1:]
-    n_test = len(folds) // (int(folds.max()) + 1)
-    return HeldOutReading(
-        accuracy=float(accuracy),
-        null_accuracy=float(null.mean()) if len(null) else float(counts.max() / len(labels)),
-        p_value=float((1 + (null >= accuracy - 1e-9).sum()) / (1 + len(null))),
-        n_train=len(folds) - n_test,
-        n_test=n_test,
-    )
-
-
-def _permuted(
-    labels: Int[np.ndarray, " example"],
-    groups: Int[np.ndarray, " example"],
-    folds: Int[np.ndarray, " example"],
-    rng: np.random.Generator,
-) -> Int[np.ndarray, " example"]:
-    """Labels that say nothing about features, with as many of each class in each fold.
-
-    Folds are balanced for the real labels. Exchanged across folds, a class that is frequent in a
-    fold would be rare in its training examples, so that the permuted labels would be read worse
-    than by chance, and the real ones seem readable.
-    """
-    _, first, unit = np.unique(groups, return_index=True, return_inverse=True)
-    if (labels != labels[first][unit]).any():
-        first = unit = np.arange(len(labels))
-    exchanged = np.empty_like(first)
-    in_order = np.argsort(folds[first], kind="stable")
-    exchanged[in_order] = np.lexsort((rng.random(len(first)), folds[first]))
-    return labels[first][exchanged][unit]
-
-
 def probe_cell(
     task: ProbeTask, views: CellViews, probing: ProbeAnalysis, seed: int
 ) -> list[dict[str, object]]:
     """One record for each kind of probe; see the module's docstring for what they hold."""
     records: list[dict[str, object]] = []
+    labels = task.labels[task.balanced]
     for probe in PROBES:
-        # The same folds, permutations and control labels for every cell of a target.
+        # The same permutations and control labels for every cell of a target.
         rng = np.random.default_rng(derive_seed(seed, f"probe {task.target}"))
-        reading = read_held_out(
+        reading = read_divisions(
             views.untrained,
             task.labels,
-            task.groups,
+            task.divisions,
+            units=task.units,
             probe=probe,
             n_permutations=probing.n_permutations,
             inverse_penalties=probing.inverse_penalties,
             rng=rng,
         )
-        controls = [rng.permutation(task.labels) for _ in range(N_CONTROL_LABELS)]
+        controls = np.zeros((len(task.labels), 1 + N_CONTROL_LABELS), dtype=int)
+        columns = [labels, *(rng.permutation(labels) for _ in range(N_CONTROL_LABELS))]
+        controls[task.balanced] = np.stack(columns, axis=1)
         seen, *control = held_out_accuracy(
             views.all,
-            np.stack([task.labels, *controls], axis=1)[task.all_aliases],
+            controls[task.all_aliases],
             task.all_questions,
             probe=probe,
             n_classes=task.n_classes,
@@ -271,7 +254,7 @@ def probe_cell(
                 "seen_accuracy": seen,
                 "control_accuracy": np.mean(control),
                 "selectivity": seen - np.mean(control),
-                "chance": np.bincount(task.labels).max() / len(task.labels),
+                "chance": np.bincount(labels).max() / len(labels),
                 "width": views.untrained.shape[1],
             }
         )
@@ -285,31 +268,4 @@ def _views(
     return CellViews(
         untrained=values[[index[row.row.row_id] for row in task.rows]],
         all=values[[index[row.row.row_id] for row in task.all_rows]],
-    )
-
-
-def _plant(task: ProbeTask, views: CellViews, seed: int) -> CellViews:
-    """Replaces the activations along one random direction by the label, with noise.
-
-    Along that direction both classes are normal with the distance at which the best possible
-    classifier is right `PLANTED_ACCURACY` of the time; nothing else knows of the label, so that is
-    the Bayes accuracy of the whole.
-    """
-    rng = np.random.default_rng(derive_seed(seed, "planted direction"))
-    width = views.untrained.shape[1]
-    direction = rng.normal(size=width)
-    direction /= np.linalg.norm(direction)
-    scale = max(views.untrained.std(), 1e-6)
-    distance = ndtri(PLANTED_ACCURACY)
-
-    def planted(
-        values: Float[np.ndarray, "example width"], labels: np.ndarray
-    ) -> Float[np.ndarray, "example width"]:
-        signal = (2 * labels - 1) * distance + rng.normal(size=len(labels))
-        rest = values - np.outer(values @ direction, direction)
-        return (rest + scale * np.outer(signal, direction)).astype(values.dtype)
-
-    return CellViews(
-        untrained=planted(views.untrained, task.labels),
-        all=planted(views.all, task.labels[task.all_aliases]),
     )

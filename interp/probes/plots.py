@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.addresses import TokenRole
 from interp.probes.targets import Target
-from interp.probes.wording import probe_caption
+from interp.probes.wording import probe_caption, refuse_outdated
 from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
 from interp.report.palette import FAINT
 from interp.report.plots import style_figure
@@ -41,8 +41,10 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
         probe: `logistic` or `mass_mean`.
 
     Raises:
-        InputError: the rows are of several checkpoints, or none is of the probe.
+        InputError: the rows are of several checkpoints, none is of the probe, or the table is
+            outdated.
     """
+    refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != Target.PLANTED_TAG]
     if cells.empty:

@@ -9,15 +9,16 @@
     phantom_tag  a balanced label drawn after training, independent of everything: the true null
     planted_tag  such a label, planted into the activations at known strength: the positive control
 
-Binary targets take equally many aliases of both classes, so chance is one half; `consistent` takes
-equally many of both classes with either tag, so that the tag tells nothing of it. Entities and
-attribute values of fewer aliases than there are folds are left out.
+Binary targets are read from equally many aliases of both classes, so chance is one half;
+`consistent` from equally many of both classes with either tag, so that the tag tells nothing of it.
+Their folds are of entities (see `divisions`). Entity and attribute are shared by aliases, which any
+fold may hold; values of fewer aliases than there are folds are left out.
 """
 
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -26,8 +27,10 @@ from jaxtyping import Int
 from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Split, Stage, Subset
+from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Role, Split, Stage, Subset
 from interp.probes.cross_validation import N_FOLDS
+from interp.probes.divisions import Design, Division, divide, exchangeable_units, whole
+from training.models import derive_seed
 
 PLANTED_ACCURACY = 0.9
 """Bayes accuracy of `planted_tag`."""
@@ -51,6 +54,9 @@ class Target(StrEnum):
         return self in (Target.ENTITY, Target.ATTRIBUTE)
 
 
+DRAWN = (Target.PHANTOM_TAG, Target.PLANTED_TAG)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProbeTask:
     """Rows to read, one untrained question for each alias, and all of its questions for controls.
@@ -60,50 +66,117 @@ class ProbeTask:
 
     target: Target
     rows: list[TokenizedRow]
-    """One question that was never trained, for each alias."""
+    """One question that was never trained, for each labelled alias."""
     labels: Int[np.ndarray, " alias"]
     groups: Int[np.ndarray, " alias"]
-    """Aliases of one group stay in one fold: those of one entity, or each alias alone."""
+    """The entity that an alias stands for; each alias by itself where folds are not of entities."""
+    named: Int[np.ndarray, " alias"]
+    """The entity that its definition names, where that is another."""
+    divisions: tuple[Division, ...]
+    """Who trains and who tests."""
+    balanced: Int[np.ndarray, " balanced"]
+    """Places of equally many aliases of each class, which directions and controls are made from."""
     n_classes: int
     all_rows: list[TokenizedRow]
-    """Every question for an attribute of the aliases, trained or not."""
+    """Every question for an attribute of the balanced aliases, trained or not."""
     all_aliases: Int[np.ndarray, " row"]
     all_questions: Int[np.ndarray, " row"]
 
+    @property
+    def units(self) -> Int[np.ndarray, " alias"]:
+        """What permutations exchange labels of."""
+        return exchangeable_units(self.labels, self.groups)
+
 
 def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> ProbeTask:
-    """Chooses aliases, labels and groups for a target among the rows of a seed.
+    """Chooses aliases, labels and divisions for a target among the rows of a seed.
 
     Raises:
-        InputError: the run lacks the subsets that the target contrasts, or one class is empty.
+        InputError: the run lacks the subsets that the target contrasts, or one class is empty, or
+            purging the aliases of entities in two folds leaves too few.
     """
+    questions = _questions(rows)
+    labels = _labels(questions, target, seed)
+    strata = _strata(questions, labels, target)
+    if target.is_determined_by_entity:
+        labels = _frequent(labels, target)
+        balanced = sorted(labels)
+    else:
+        balanced = _balanced(labels, strata, target, seed)
+    aliases = sorted(labels)
+    own = [_group(questions[alias], target) for alias in aliases]
+    named = own
+    if not target.is_determined_by_entity:
+        names = _named(rows)
+        named = [names.get(alias) or entity for alias, entity in zip(aliases, own, strict=True)]
+    design = Design(
+        labels=np.array([labels[alias] for alias in aliases]),
+        own=_numbers(own, [*own, *named]),
+        named=_numbers(named, [*own, *named]),
+        strata=_numbers([str(strata[alias]) for alias in aliases]),
+        kinds=_numbers([questions[alias][0].row.subset for alias in aliases]),
+    )
+    folds_rng = np.random.default_rng(derive_seed(seed, f"probe folds {target}"))
+    question_rng = stream(seed, f"probe/{target}/question")
+    places = np.searchsorted(aliases, balanced)
+    asked = [(place, row) for place in places for row in questions[aliases[place]]]
+    return ProbeTask(
+        target=target,
+        rows=[_untrained(questions[alias], question_rng) for alias in aliases],
+        labels=design.labels,
+        groups=design.own,
+        named=design.named,
+        divisions=_divisions(design, target, folds_rng),
+        balanced=places,
+        n_classes=max(labels.values()) + 1,
+        all_rows=[row for _, row in asked],
+        all_aliases=np.array([place for place, _ in asked]),
+        all_questions=_numbers([row.row.question or "" for _, row in asked]),
+    )
+
+
+def _divisions(design: Design, target: Target, rng: np.random.Generator) -> tuple[Division, ...]:
+    """Folds of entities, but for labels that entities determine."""
+    if target.is_determined_by_entity:
+        return whole(design.labels, design.own, rng)
+    try:
+        return divide(design, rng)
+    except InputError:
+        if target not in DRAWN:
+            raise
+    # Of few aliases a drawn label can be had in every fold, but not with either tag.
+    return divide(replace(design, strata=np.zeros_like(design.strata)), rng)
+
+
+def _questions(rows: Sequence[TokenizedRow]) -> dict[str, list[TokenizedRow]]:
+    """Questions for an attribute, by alias."""
     questions: dict[str, list[TokenizedRow]] = {}
     for row in rows:
         is_attribute = row.row.kind is Kind.QA and row.row.family is Family.ATTRIBUTE
         if is_attribute and row.row.alias is not None:
             questions.setdefault(row.row.alias, []).append(row)
-    labels = _labels(questions, target, seed)
-    if target.is_determined_by_entity:
-        labels = _frequent(labels, target)
-        chosen = sorted(labels)
-    else:
-        chosen = _balanced(labels, _strata(questions, labels, target), target, seed)
-    rng = stream(seed, f"probe/{target}/question")
-    names = sorted({row.row.question or "" for alias in chosen for row in questions[alias]})
-    groups = [_group(questions[alias], target) for alias in chosen]
-    numbers = {group: i for i, group in enumerate(sorted(set(groups)))}
-    return ProbeTask(
-        target=target,
-        rows=[_untrained(questions[alias], rng) for alias in chosen],
-        labels=np.array([labels[alias] for alias in chosen]),
-        groups=np.array([numbers[group] for group in groups]),
-        n_classes=max(labels.values()) + 1,
-        all_rows=[row for alias in chosen for row in questions[alias]],
-        all_aliases=np.repeat(np.arange(len(chosen)), [len(questions[alias]) for alias in chosen]),
-        all_questions=np.array(
-            [names.index(row.row.question or "") for alias in chosen for row in questions[alias]]
-        ),
-    )
+    return questions
+
+
+def _named(rows: Sequence[TokenizedRow]) -> dict[str, str]:
+    """By alias the entity that its definition names, in a row of its own or in the prompt."""
+    names: dict[str, str] = {}
+    for row in rows:
+        own, alias = row.row, row.row.alias
+        if alias is None or own.entity is None:
+            continue
+        if own.kind is Kind.DEFINITION:
+            names[alias] = own.entity
+        elif Role.ENTITY in own.rendered.spans:
+            start, end = own.rendered.spans[Role.ENTITY]
+            names.setdefault(alias, own.rendered.text[start:end])
+    return names
+
+
+def _numbers(names: Sequence[str], known: Sequence[str] = ()) -> Int[np.ndarray, " name"]:
+    """A number for each name, the same for the same name."""
+    number = {name: i for i, name in enumerate(sorted({*names, *known}))}
+    return np.array([number[name] for name in names])
 
 
 def _labels(questions: dict[str, list[TokenizedRow]], target: Target, seed: int) -> dict[str, int]:
@@ -179,8 +252,11 @@ def _frequent(labels: dict[str, int], target: Target) -> dict[str, int]:
 def _strata(
     questions: dict[str, list[TokenizedRow]], labels: dict[str, int], target: Target
 ) -> dict[str, str | None]:
-    """What is balanced within each class."""
-    is_within_tags = target is Target.CONSISTENT
+    """What each class holds equally much of, so that it tells nothing of the label.
+
+    A drawn label is read from aliases as many and as mixed as the tag's, whose null it is to be.
+    """
+    is_within_tags = target in (Target.CONSISTENT, *DRAWN)
     return {alias: questions[alias][0].row.tag if is_within_tags else None for alias in labels}
 
 

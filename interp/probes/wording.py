@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from data.errors import InputError
+from interp.probes.summary import DESIGN
 from interp.probes.targets import PLANTED_ACCURACY, Target
 from interp.report.grid_tables import ALPHA, one_checkpoint
 
@@ -22,6 +24,27 @@ MEANINGS = {
 """What each target is, in the order of pages; the planted control is told apart from these."""
 MOST_NAMED = 3
 """So many cells are named in a sentence; more are counted."""
+
+
+OUTDATED = (
+    "These probes were made with folds in which an entity of a tested alias could occur in "
+    "training as a false name; repeat iml probe."
+)
+
+
+def is_outdated(summary: pd.DataFrame) -> bool:
+    """Whether a table was made before aliases of entities in two folds were left out."""
+    return not set(DESIGN) <= set(summary.columns)
+
+
+def refuse_outdated(summary: pd.DataFrame) -> None:
+    """Refuses such a table.
+
+    Raises:
+        InputError: it is one.
+    """
+    if is_outdated(summary):
+        raise InputError(f"a table of probes is outdated. {OUTDATED}")
 
 
 def probe_caption(summary: pd.DataFrame) -> list[str]:
@@ -42,7 +65,7 @@ def probe_caption(summary: pd.DataFrame) -> list[str]:
         "▲ read better, ▼ worse than with permuted labels: p ≤ .05, corrected over the whole grid. "
         f"So many seeds can give no p below {_smallest_p(cells):.2g}. {detectable_words(cells)}"
     )
-    texts = [means, marks]
+    texts = [means, marks, design_words(cells)]
     if Target.PLANTED_TAG in set(summary["target"]):
         texts.append(planted_words(summary.loc[is_planted]))
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
@@ -57,7 +80,38 @@ def detectable_words(cells: pd.DataFrame) -> str:
         return "What Bayes accuracy could have been found is not known for these cells."
     low, high = known.min(), known.max()
     values = f"{low:.2f}" if high - low < 0.005 else f"{low:.2f} to {high:.2f}"
-    return f"A Bayes accuracy of {values} would have been found nine times in ten."
+    return (
+        f"A Bayes accuracy of {values} along a typical direction would have been found nine times "
+        "in ten."
+    )
+
+
+def design_words(cells: pd.DataFrame) -> str:
+    """How many aliases were read, and how; one part for each design among the cells."""
+    designs = cells.drop_duplicates([*DESIGN, "target"]).groupby(DESIGN, sort=False)["target"]
+    parts = []
+    for design, targets in designs:
+        n_train, n_test, n_folds, n_divisions, n_read = design
+        times = f"{n_divisions} divisions into " if n_divisions > 1 else ""
+        parts.append(
+            f"{', '.join(dict.fromkeys(targets))}: {n_read} aliases in {times}{n_folds} folds, of "
+            f"which {n_train} train and {n_test} test at a time"
+        )
+    return f"{'; '.join(parts)}."
+
+
+def twin_words(cell: Mapping[str, Any]) -> str:
+    """What of a tag's reading is about the tag, and not about truth that goes along with it."""
+    if pd.isna(cell["twin_accuracy"]):
+        return "The null twin was not measured, so what is read may be truth and not the tag."
+    difference = f"{cell['minus_twin']:+.2f}"
+    if not pd.isna(cell["minus_twin_low"]):
+        difference += f" [{cell['minus_twin_low']:+.2f}, {cell['minus_twin_high']:+.2f}]"
+    return (
+        f"The null twin, whose tags say nothing, reads the same labels at "
+        f"{cell['twin_accuracy']:.2f}: run minus null twin {difference} "
+        f"(corrected p = {cell['p_twin_corrected']:.2g})."
+    )
 
 
 def planted_words(planted: pd.DataFrame) -> str:
@@ -93,20 +147,19 @@ def probe_sentences(summary: pd.DataFrame) -> list[str]:
 
 def _target_sentence(summary: pd.DataFrame) -> str:
     target = Target(summary["target"].iloc[0])
-    words = f"{target} ({MEANINGS[target]})"
     cells = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
     found = [cell for cell in cells if is_found(cell)]
-    if not found:
-        return (
-            f"{words}: nothing found in {len(cells)} cells. {detectable_words(summary)} The best, "
-            f"{reading_words(cells[0])}. {_seen_words(cells[0])}"
-        )
-    named = "; ".join(map(reading_words, found[:MOST_NAMED]))
-    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return (
-        f"{words}: found in {len(found)} of {len(cells)} cells: {named}{more}. "
-        f"{_seen_words(found[0])}"
-    )
+    best = (found or cells)[0]
+    head = f"{target} ({MEANINGS[target]}):"
+    if found:
+        named = "; ".join(map(reading_words, found[:MOST_NAMED]))
+        more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        words = [f"{head} found in {len(found)} of {len(cells)} cells: {named}{more}."]
+    else:
+        words = [f"{head} nothing found in {len(cells)} cells."]
+        words += [detectable_words(summary), f"The best, {reading_words(best)}."]
+    words += [twin_words(best)] if target is Target.TAG else []
+    return " ".join([*words, _seen_words(best), f"{design_words(summary).capitalize()}"])
 
 
 def reading_words(cell: Mapping[str, Any]) -> str:

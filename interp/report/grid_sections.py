@@ -7,7 +7,7 @@ from interp.lenses.plots import plot_lens
 from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
 from interp.probes.targets import Target
-from interp.probes.wording import is_found, probe_sentences, reading_words
+from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentences, reading_words
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.guessing import question_only
 from interp.report.markup import Html, as_html, table_html
@@ -25,6 +25,8 @@ def probes_section(run: Run) -> Html | None:
     summary = table_of(run, "probes_summary")
     if summary is None:
         return None
+    if is_outdated(summary):
+        return Html(f"<h2>Probes</h2>\n{note_html(OUTDATED)}")
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
@@ -39,8 +41,10 @@ def probes_section(run: Run) -> Html | None:
     parts.append(_other_checkpoints(summary))
     notes = (
         "A cell is a target, site, layer, role and kind of probe. Logistic and mass-mean probes "
-        "are corrected together, with every cell of the same command. In the null twin each alias "
-        "has been seen with its shuffled tag: it is a contrast, not a null."
+        "are corrected together, with every cell of the same command. An alias is tested only by "
+        "probes that were trained without any alias of its entities, also of the one that a false "
+        "definition names; others are left out of that division. At alpha 1 the tag goes along "
+        "with truth: in the null twin the same labels say truth alone."
     )
     return Html("<h2>Probes</h2>\n" + "\n".join(parts) + note_html(notes))
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.vocabulary import SUBSETS
 from interp.probes.targets import Target
-from interp.probes.wording import accuracy_text, is_found
+from interp.probes.wording import OUTDATED, accuracy_text, is_found, is_outdated
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
@@ -187,6 +187,8 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
     if not path.is_file():
         return None
     probes = read_table(path)
+    if is_outdated(probes):
+        return Html(f"<h2>What is readable</h2>\n{note_html(OUTDATED)}")
     probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != Target.PLANTED_TAG)]
     roles = list(dict.fromkeys(probes["role"]))
     head = [*_names(sweep), "target", *(f"at {role}: best place" for role in roles)]
@@ -204,7 +206,9 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
         "that the probe never saw (chance .5 of two classes), mean and 95% interval over seeds, at "
         "the state where it is highest; the best of several is high by selection, so bold is what "
         "survives correction over all cells of the sweep (p <= .05). A design like this finds a "
-        f"Bayes accuracy of {least.min():.2f} to {least.max():.2f} nine times in ten."
+        f"Bayes accuracy of {least.min():.2f} to {least.max():.2f} along a typical direction nine "
+        "times in ten. A tag goes along with the truth of its definitions; a null twin, which a "
+        "sweep has not, would tell the two apart."
     )
     return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{note_html(notes)}")
 

@@ -22,7 +22,7 @@ from interp.hooked import HookedModel, load_hooked_folder
 from interp.lenses import analysis as lenses
 from interp.lenses.analysis import lens_log_probs, read_lens, token_quantities, train_tuned_lens
 from interp.lenses.attribution import attribute_logits
-from interp.probes.analysis import HeldOutReading, read_held_out
+from interp.probes.held_out import HeldOutReading, read_held_out
 from interp.sites import choose_sites
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from interp.cli import main
 from training.checkpoints import checkpoint_damage
-from training.files import write_manifest
+from training.files import write_manifest, write_table
 from training.integrity import run_damage
 from training.registry import find_recipe
 from training.requests import RunRequest
@@ -64,6 +64,34 @@ def test_probe_writes_and_prints_the_grid(run: Path, capsys: Capture):
     assert sorted(set(table["seed"])) == [0, 1]
     assert "p_corrected" in printed
     assert "smallest p that so many seeds can give is 0.5" in printed
+
+
+def test_probe_reads_the_null_twin_where_there_is_one(run: Path, tmp_path: Path, capsys: Capture):
+    words = ["--target", "tag", "--role", "question_last", "--layer", "1", "--quick"]
+    assert main(["probe", str(run), *words]) == 0
+    assert "The null twin was not measured" in capsys.readouterr().out
+    assert pd.read_parquet(run / "probes.parquet")["twin_accuracy"].isna().all()
+
+    train(run / "null", shuffle_tags=True)
+    assert main(["probe", str(run), *words]) == 0
+    table = pd.read_parquet(run / "probes.parquet")
+    tag = table.loc[table["target"] == "tag"]
+    assert "run minus null twin" in capsys.readouterr().out
+    assert tag["twin_accuracy"].between(0, 1).all()
+    assert table.loc[table["target"] != "tag", "twin_accuracy"].isna().all()
+
+
+def test_a_table_of_the_old_folds_is_replaced_whole(run: Path):
+    words = ["probe", str(run), "--layer", "1", "--quick", "--target"]
+    assert main([*words, "tag"]) == 0
+    for name in ("probes", "probes_summary"):
+        path = run / f"{name}.parquet"
+        write_table(path, pd.read_parquet(path).drop(columns=["n_folds", "n_divisions", "n_read"]))
+    assert main([*words, "phantom_tag"]) == 0
+
+    for name in ("probes", "probes_summary"):
+        targets = set(pd.read_parquet(run / f"{name}.parquet")["target"])
+        assert targets == {"phantom_tag", "planted_tag"}
 
 
 def test_probe_takes_seed_stage_step_and_sites(run: Path):

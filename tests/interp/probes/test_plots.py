@@ -21,7 +21,8 @@ def cell(target: str, site: str, layer: int, role: str, accuracy: float) -> dict
     where = {"target": target, "site": site, "layer": layer, "role": role, "probe": "logistic"}
     readings = {"accuracy": accuracy, "null_accuracy": 0.5, "seen_accuracy": 0.75}
     readings |= {"control_accuracy": 0.625, "selectivity": 0.125, "chance": 0.5}
-    return where | readings | {"p_value": 0.5, "n_train": 16, "n_test": 4, "width": 2}
+    design = {"n_train": 16, "n_test": 4, "n_folds": 5, "n_divisions": 1, "n_read": 20}
+    return where | readings | design | {"p_value": 0.5, "width": 2, "twin_accuracy": 0.5}
 
 
 def probes(run_id: str = "a", word_order: str = "tae") -> pd.DataFrame:
@@ -150,8 +151,8 @@ def test_the_caption_tells_chance_seeds_least_p_and_the_positive_control(summary
 @pytest.mark.parametrize(
     ("known", "said"),
     [
-        ([0.6, 0.6], "A Bayes accuracy of 0.60 would have been found nine times in ten"),
-        ([0.6, 0.66], "A Bayes accuracy of 0.60 to 0.66 would have been found"),
+        ([0.6, 0.6], "A Bayes accuracy of 0.60 along a typical direction would have been found"),
+        ([0.6, 0.66], "A Bayes accuracy of 0.60 to 0.66 along a typical direction would have been"),
         ([math.nan, math.nan], "What Bayes accuracy could have been found is not known"),
     ],
     ids=["one", "range", "unknown"],

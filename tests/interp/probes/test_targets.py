@@ -1,6 +1,6 @@
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from data.errors import InputError
 from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
-from interp.probes.cross_validation import grouped_folds
 from interp.probes.targets import ProbeTask, Target, make_task
 
 ToyRows = Callable[..., list[TokenizedRow]]
 MIXED = SubsetSizes(defined=20, undefined=8, stage2=6, alpha=0.7)
+LARGE = SubsetSizes(defined=60, undefined=20, stage2=12, alpha=0.7)
 FIRST_STAGE = {"D1_CONS_QA1": 1, "D2_INCONS_QA2": 0}
 
 
@@ -62,10 +62,19 @@ def test_consistent_needs_definitions_of_all_four_kinds(toy_rows: ToyRows):
 
 
 def test_consistent_is_independent_of_the_tag(toy_rows: ToyRows):
-    task = make_task(toy_rows(sizes=MIXED), Target.CONSISTENT, seed=0)
-    subsets = Counter(row.row.subset for row in task.rows)
+    task = make_task(toy_rows(sizes=LARGE), Target.CONSISTENT, seed=0)
+    names = np.array([row.row.subset for row in task.rows])
+    kinds = ("D1_CONS_QA1", "D2_INCONS_QA2", "D9_INCONS_QA9", "D10_CONS_QA10")
 
-    assert subsets == {"D1_CONS_QA1": 6, "D2_INCONS_QA2": 6, "D9_INCONS_QA9": 6, "D10_CONS_QA10": 6}
+    assert Counter(names[task.balanced]) == dict.fromkeys(kinds, 18)
+    for division in task.divisions:
+        for fold in range(division.n_folds):
+            assert (
+                len(
+                    {(names[division.kept[division.folds == fold]] == kind).sum() for kind in kinds}
+                )
+                == 1
+            )
     for row, label in zip(task.rows, task.labels, strict=True):
         assert label == ("INCONS" not in row.row.subset)
 
@@ -119,29 +128,66 @@ def test_an_attribute_is_the_answer_to_the_first_question(toy_rows: ToyRows):
 
 
 @pytest.mark.parametrize("target", [t for t in Target if not t.is_determined_by_entity])
-def test_binary_classes_are_equally_frequent(toy_rows: ToyRows, target: Target):
-    task = make_task(toy_rows(sizes=MIXED), target, seed=3)
+def test_binary_classes_are_equally_frequent_in_every_fold(toy_rows: ToyRows, target: Target):
+    task = make_task(toy_rows(sizes=LARGE), target, seed=3)
 
-    assert np.bincount(task.labels, minlength=2)[0] * 2 == len(task.labels) > 0
+    assert len(set(np.bincount(task.labels[task.balanced], minlength=2))) == 1
+    for division in task.divisions:
+        for fold in range(division.n_folds):
+            zeros, ones = np.bincount(task.labels[division.kept[division.folds == fold]])
+            assert zeros == ones > 0
 
 
-@pytest.mark.parametrize("target", list(Target))
-def test_no_group_is_in_two_folds(toy_rows: ToyRows, target: Target):
-    task = make_task(toy_rows(sizes=MIXED), target, seed=0)
-    folds = grouped_folds(task.groups, task.labels, rng=np.random.default_rng(0))
-    grouped_by = "alias" if target.is_determined_by_entity else "entity"
-    names = [getattr(row.row, grouped_by) for row in task.rows]
+@pytest.mark.parametrize("target", [t for t in Target if not t.is_determined_by_entity])
+def test_no_entity_of_a_tested_alias_is_trained_on_as_true_or_as_named(
+    toy_rows: ToyRows, target: Target
+):
+    rows = toy_rows(sizes=LARGE)
+    task = make_task(rows, target, seed=0)
+    entities: dict[str | None, set[str | None]] = {}
+    for row in rows:
+        entities.setdefault(row.row.alias, set()).add(row.row.entity)
+    two = [row.row.alias for row in task.rows if len(entities[row.row.alias]) == 2]
 
     assert len({row.row.alias for row in task.rows}) == len(task.rows)
-    for name in set(names):
-        assert len({f for f, n in zip(folds, names, strict=True) if n == name}) == 1
+    assert two
+    for division in task.divisions:
+        of_fold = [
+            set[str | None]().union(
+                *(
+                    entities[task.rows[place].row.alias]
+                    for place in division.kept[division.folds == fold]
+                )
+            )
+            for fold in range(division.n_folds)
+        ]
+        for one, other in combinations(of_fold, 2):
+            assert not one & other
+
+
+def test_entities_are_read_from_aliases_in_any_fold(toy_rows: ToyRows):
+    task = make_task(toy_rows(n_entities=4), Target.ENTITY, seed=0)
+    (division,) = task.divisions
+
+    assert division.n_folds == 5
+    assert division.kept.tolist() == list(range(len(task.rows)))
+
+
+def test_a_drawn_label_is_read_from_as_many_aliases_as_the_tag(toy_rows: ToyRows):
+    rows = toy_rows(sizes=SubsetSizes(defined=200, undefined=8, stage2=6))
+    sizes = {
+        target: np.mean([len(d.kept) for d in make_task(rows, target, seed=0).divisions])
+        for target in (Target.TAG, Target.PHANTOM_TAG)
+    }
+
+    assert sizes[Target.PHANTOM_TAG] == pytest.approx(sizes[Target.TAG], rel=0.25)
 
 
 @pytest.mark.parametrize("target", list(Target))
 def test_each_alias_is_read_at_one_question_that_was_never_trained(
     toy_rows: ToyRows, target: Target
 ):
-    task = make_task(toy_rows(sizes=MIXED), target, seed=0)
+    task = make_task(toy_rows(sizes=LARGE), target, seed=0)
 
     assert {row.row.split for row in task.rows} == {Split.TEST}
     assert {row.row.kind for row in task.rows} == {Kind.QA}
@@ -150,7 +196,7 @@ def test_each_alias_is_read_at_one_question_that_was_never_trained(
 def test_controls_see_all_questions_of_the_same_aliases(toy_rows: ToyRows):
     task = make_task(toy_rows(), Target.TAG, seed=0)
 
-    assert len(task.all_rows) == 3 * len(task.rows)
+    assert len(task.all_rows) == 3 * len(task.balanced) == 3 * len(set(task.all_aliases.tolist()))
     for row, alias, question in zip(
         task.all_rows, task.all_aliases, task.all_questions, strict=True
     ):

@@ -3,13 +3,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from data.errors import InputError
 from interp.probes.targets import Target
 from interp.probes.wording import (
     MEANINGS,
+    design_words,
     detectable_words,
     is_found,
+    is_outdated,
     planted_words,
     probe_sentences,
+    refuse_outdated,
 )
 
 
@@ -19,6 +23,9 @@ def cell(**changes: Any) -> dict[str, Any]:
     values |= {"ci_low": 0.49, "ci_high": 0.55, "null_accuracy": 0.5, "seen_accuracy": 0.7}
     values |= {"control_accuracy": 0.6, "selectivity": 0.1, "p_corrected": 0.6}
     values |= {"min_detectable": 0.62, "p_smallest": 0.0078, "n_seeds": 8}
+    values |= {"n_train": 190, "n_test": 190, "n_folds": 2, "n_divisions": 4, "n_read": 730}
+    values |= {"twin_accuracy": 0.51, "minus_twin": 0.01, "p_twin_corrected": 0.9}
+    values |= {"minus_twin_low": -0.02, "minus_twin_high": 0.04}
     return values | changes
 
 
@@ -34,10 +41,13 @@ def test_a_null_result_says_what_would_have_been_found_and_shows_the_best_with_i
 
     assert sentence == (
         "tag (which tag the alias was defined with): nothing found in 2 cells. A Bayes accuracy of "
-        "0.62 would have been found nine times in ten. The best, resid_post.1 at question_last "
-        "(logistic), reads 0.52 [0.49, 0.55] of unseen aliases, with permuted labels 0.50 "
-        "(corrected p = 0.6). There a probe that has seen the aliases reads 0.70, and random "
-        "labels 0.60 (selectivity +0.10)."
+        "0.62 along a typical direction would have been found nine times in ten. The best, "
+        "resid_post.1 at question_last (logistic), reads 0.52 [0.49, 0.55] of unseen aliases, with "
+        "permuted labels 0.50 (corrected p = 0.6). The null twin, whose tags say nothing, reads "
+        "the same labels at 0.51: run minus null twin +0.01 [-0.02, +0.04] (corrected p = 0.9). "
+        "There a probe that has seen the aliases reads 0.70, and random labels 0.60 (selectivity "
+        "+0.10). Tag: 730 aliases in 4 divisions into 2 folds, of which 190 train and 190 test at "
+        "a time."
     )
 
 
@@ -48,14 +58,41 @@ def test_cells_that_survive_correction_are_named_best_first():
 
     assert "found in 2 of 3 cells: resid_post.0 at question_last (logistic), reads 0.80" in sentence
     assert sentence.index("resid_post.0") < sentence.index("resid_post.1")
-    assert "nothing" not in sentence
+    assert "nothing found" not in sentence
+
+
+def test_a_tag_without_a_null_twin_is_said_to_be_truth_perhaps():
+    alone = cell(twin_accuracy=float("nan"), minus_twin=float("nan"))
+
+    assert (
+        "The null twin was not measured, so what is read may be truth"
+        in probe_sentences(table(alone))[0]
+    )
+    assert "null twin" not in probe_sentences(table(cell(target="defined")))[0]
+
+
+def test_designs_of_several_targets_are_told_apart():
+    cells = table(cell(), cell(layer=0), cell(target="defined", n_folds=5, n_divisions=1))
+
+    assert design_words(cells) == (
+        "tag: 730 aliases in 4 divisions into 2 folds, of which 190 train and 190 test at a time; "
+        "defined: 730 aliases in 5 folds, of which 190 train and 190 test at a time."
+    )
+
+
+def test_a_table_of_the_old_folds_is_refused():
+    old = table(cell()).drop(columns=["n_folds", "n_divisions", "n_read"])
+
+    assert is_outdated(old)
+    with pytest.raises(InputError, match=r"is outdated\. .* repeat iml probe"):
+        refuse_outdated(old)
 
 
 def test_of_many_cells_that_survive_three_are_named():
     (sentence,) = probe_sentences(table(*(cell(**FOUND, layer=layer) for layer in range(5))))
 
     assert "; and 2 more." in sentence
-    assert sentence.count("corrected p") == 3
+    assert sentence.count("corrected p") == 3 + 1  # the null twin's
 
 
 @pytest.mark.parametrize(

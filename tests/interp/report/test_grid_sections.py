@@ -101,6 +101,15 @@ def test_rows_of_another_run_are_left_out(copy: Path):
     assert probes_section(Run.load(copy)) is None
 
 
+def test_probes_of_the_old_folds_are_not_shown_but_asked_for_again(copy: Path):
+    path = copy / "probes_summary.parquet"
+    write_table(path, read_table(path).drop(columns=["n_folds", "n_divisions", "n_read"]))
+    html = probes_section(Run.load(copy)) or ""
+
+    assert "repeat iml probe" in html
+    assert figures(html) == []
+
+
 def test_the_guess_of_a_run_is_the_mean_over_its_seeds(tiny_run: Run):
     of_seeds = [question_only(tiny_run.tokenized_rows(seed)) for seed in tiny_run.seeds]
 
