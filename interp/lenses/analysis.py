@@ -118,12 +118,13 @@ def train_tuned_lens(
         model: Read only.
         rows: Texts to train on.
         sites: Of the residual stream.
-        seed: Fixes the order of the batches; the global random state is left as it was.
+        seed: Fixes the order of each site's batches; the global random state is left as it was.
     """
     resid, targets = _streams(model, rows, sites)
-    generator = torch.Generator().manual_seed(derive_seed(seed, "tuned lens"))
     translators: dict[Site, Translator] = {}
     for site in sites:
+        # Of its own seed, so that a site's map is the same whatever else is asked for.
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"tuned lens {site.hook}"))
         translator = _zero_map(model)
         optimizer = torch.optim.Adam(translator.parameters(), lr=TUNED_LEARNING_RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, TUNED_STEPS)
