@@ -256,6 +256,7 @@ def extreme(case: str) -> tuple[np.ndarray, np.ndarray]:
     features = rng.normal(size=(n, width)) + one_hot(labels) @ rng.normal(size=(n_classes, width))
     match case:
         case "offset":
+            features *= 0.02
             features[:, 3] += 3000
         case "half with an offset":
             features[:, 3] += 500
