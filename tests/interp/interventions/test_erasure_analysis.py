@@ -16,6 +16,7 @@ from interp.grids import Analysis, run_grid
 from interp.hooked import HookedModel
 from interp.interventions.base import answer_table
 from interp.interventions.erasure_analysis import ErasureAnalysis
+from interp.interventions.sections import erasure_sentence
 from interp.selection import GridSelection
 from training.runs import Run
 
@@ -90,6 +91,45 @@ def test_a_planted_tag_is_read_until_it_is_erased_and_after_random_erasures(
         assert probe["before"] == 1
         assert probe["after"] < 0.7
         assert probe["control"] > 0.9
+
+
+def test_erased_everywhere_each_place_is_probed_with_permuted_labels_beside_it(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    """The tag stands in the alias's embedding; the last place that is erased lacks it."""
+    roles = (ALIAS, TokenRole.QUESTION_LAST)
+    analysis = ErasureAnalysis(targets=("tag",), roles=roles, n_random=3, limit=5)
+    table = analysis.measure(neox, planted(rows), [Site("resid_pre", 0)], seed=0).table
+
+    everywhere = {"metric": "probe_accuracy", "site": "all"}
+    alias = at(table, **everywhere, read_at="resid_pre.0 at alias_last")
+    question = at(table, **everywhere, read_at="resid_pre.0 at question_last")
+    assert (alias["before"], alias["control"]) == (1, pytest.approx(1, abs=0.1))
+    assert alias["after"] < 0.7
+    assert question["before"] < 0.7
+    for cell in (alias, question):
+        assert 0.4 < cell["permuted_before"] < 0.6
+        assert 0.4 < cell["permuted_after"] < 0.6
+    answers = table.loc[table["metric"] != "probe_accuracy"]
+    assert set(answers["read_at"]) == {""}
+    assert answers[["permuted_before", "permuted_after"]].isna().all(axis=None)
+
+
+def test_a_table_of_before_is_replaced_and_can_still_be_read(copied_run: Path):
+    run = Run.load(copied_run)
+    analysis = ErasureAnalysis(targets=("tag",), n_random=2, n_permutations=2, limit=5)
+    selection = GridSelection(runs=(run,), stage=2, layers=(1,))
+    table, _ = run_grid(analysis, selection, workers=1)
+    old = table.loc[(table["site"] != "all") | (table["read_at"] == "")].drop(
+        columns=["read_at", "permuted_before", "permuted_after"]
+    )
+    assert len(analysis.summarize(old)) == len(old) / len(run.seeds)
+    assert "permuted" not in erasure_sentence(analysis.summarize(table[old.columns]), "tag")
+
+    old.to_parquet(copied_run / "erasure.parquet")
+    again, _ = run_grid(analysis, selection, workers=1)
+
+    pd.testing.assert_frame_equal(again, table)
 
 
 def test_without_a_planted_tag_there_is_nothing_to_read_or_to_erase(
