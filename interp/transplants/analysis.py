@@ -31,12 +31,12 @@ from data.vocabulary import (
     Kind,
     Role,
     Split,
-    Stage,
 )
 from interp.addresses import Site, TokenRole
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.transplants.activations import transplant_activations
+from interp.transplants.checks import check_is_view, check_same_questions, check_same_tokens
 from interp.transplants.parts import (
     Weights,
     alias_rows,
@@ -49,7 +49,7 @@ from interp.transplants.parts import (
     write_weights,
 )
 from interp.transplants.summary import COORDINATES, summarize_transplants
-from training.checkpoints import load_model, load_tokenizer
+from training.checkpoints import load_model
 from training.evaluate import EvaluationSet, answer_metrics
 from training.models import derive_seed
 from training.runs import NULL_FOLDER, Run
@@ -229,55 +229,6 @@ class TransplantAnalysis:
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.transplants.summary`."""
         return summarize_transplants(table)
-
-
-def check_same_tokens(recipient: Path, donor: Path) -> None:
-    """Refuses a donor with another tokenizer than the recipient's.
-
-    Raises:
-        InputError: their vocabularies differ.
-    """
-    here, there = (load_tokenizer(folder).get_vocab() for folder in (recipient, donor))
-    if here != there:
-        n_other = len(set(here.items()) ^ set(there.items()))
-        raise InputError(
-            f"the tokenizers of {donor} and {recipient} differ in {n_other} entries; "
-            "choose a donor that was trained on the same words"
-        )
-
-
-def check_same_questions(here: Sequence[TokenizedRow], there: Sequence[TokenizedRow]) -> None:
-    """Refuses a donor whose Stage-2 questions or answers are not the recipient's.
-
-    Raises:
-        InputError: they differ.
-    """
-    stage2 = [
-        {(row.row.subset, row.row.rendered.text) for row in rows if row.row.stage is Stage.TWO}
-        for rows in (here, there)
-    ]
-    if stage2[0] != stage2[1]:
-        n_other = len(stage2[0] ^ stage2[1])
-        raise InputError(
-            f"donor and recipient differ in {n_other} Stage-2 questions or their answers; "
-            "choose a donor that was trained on the same data"
-        )
-
-
-def check_is_view(model: HookedModel, plain: PreTrainedModel, rows: Sequence[TokenizedRow]) -> None:
-    """Refuses a hooked model of another checkpoint than the plain one, as its logits tell.
-
-    Raises:
-        InputError: it is of another.
-    """
-    tokens = torch.tensor([rows[0].input_ids])
-    with torch.no_grad():
-        expected = plain(tokens, use_cache=False).logits
-    if not torch.allclose(model.logits(tokens).cpu(), expected, rtol=1e-3, atol=1e-3):
-        raise InputError(
-            "the grid opened another checkpoint than the analysis names; give both the same run, "
-            "stage and step"
-        )
 
 
 def _answers_with(

@@ -58,8 +58,8 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
     about = (
-        "mean and 95% t interval, n = {} seeds; crosses: all but the part; grey: a random change of "
-        "the part, as large"
+        "mean and 95% t interval, n = {} seeds; crosses: all but the part; grey: a random change "
+        "of the part, as large"
     )
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
