@@ -1,4 +1,4 @@
-"""Do donor and recipient fit: the same words, the same questions, the checkpoint that was opened?"""
+"""Do donor and recipient fit: the same words, questions, and the checkpoint that was opened?"""
 
 from collections.abc import Sequence
 from pathlib import Path
