@@ -66,7 +66,7 @@ class ErasureAnalysis:
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     n_random: int = 20
     """Draws that each control is a mean over."""
-    n_permutations: int = 99
+    n_permutations: int = 49
     """Of the labels, beside each accuracy."""
     limit: int = 100
     """At most so many questions of each subset, drawn at random."""

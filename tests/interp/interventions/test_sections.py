@@ -30,7 +30,7 @@ def analysed(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     ablating = AblationAnalysis(kinds=(AblationKind.ZERO,), limit=5, n_random=1)
     selection = GridSelection(runs=(run,), stage=2, sites=("mlp_out",))
     run_grid(ablating, selection, workers=1)
-    erasing = ErasureAnalysis(n_random=1, limit=5)
+    erasing = ErasureAnalysis(n_random=1, n_permutations=3, limit=5)
     run_grid(erasing, GridSelection(runs=(run,), stage=2, layers=(1,)), workers=1)
     return run
 
