@@ -249,8 +249,9 @@ def _merged(
     new = new.loc[new["run_id"] == run.config.run_id]
     path = run.folder / f"{analysis.name}.parquet"
     if path.exists():
-        key = ["seed", *CHECKPOINT, *analysis.coordinates]
         old = _of_same_rules(read_table(path), new)
+        # A table of before a coordinate was added is known by the others.
+        key = ["seed", *CHECKPOINT, *(name for name in analysis.coordinates if name in old)]
         for gone in withdrawn:
             columns = list(gone)
             old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]

@@ -69,15 +69,24 @@ class LiveHooks:
                 )
 
     def guarded(self, name: str, hook_function: HookFunction) -> HookFunction:
-        """The hook function, made to raise if it edits where edits change nothing."""
-        if name in self.editable:
-            return hook_function
+        """The hook function, made to raise if it edits where edits change nothing.
 
-        def read_only(activation: Tensor, hook: nn.Module) -> None:
-            if hook_function(activation, hook=hook) is not None:
+        An edit in place does what returning the edited tensor does, neither less (layer norms look
+        whether they get another tensor) nor more (what shares its memory keeps the old values).
+        """
+
+        def watched(activation: Tensor, hook: nn.Module) -> Tensor | None:
+            is_edited, restore = _watch(activation)
+            result = hook_function(activation, hook=hook)
+            edits_in_place = is_edited()
+            if edits_in_place or result is not None:
                 self.check_editable([name])
+            if edits_in_place:
+                result = activation.clone() if result is None or result is activation else result
+                restore()
+            return result
 
-        return read_only
+        return watched
 
     def exit_for(self, names: Sequence[str], stop_at_layer: StopAtLayer) -> str | None:
         """Hook at which a pass that wants `names` may end; None if it must run through.
@@ -96,6 +105,24 @@ class LiveHooks:
         if self.moments[exits[stop_at_layer]] < self.moments[last]:
             raise InputError(f"hook {last!r} fires after stop_at_layer={stop_at_layer}; stop later")
         return exits[stop_at_layer]
+
+
+def _watch(activation: object) -> tuple[Callable[[], bool], Callable[[], object]]:
+    """Tells later whether an activation was changed in place since now, and undoes it."""
+    if not isinstance(activation, Tensor):
+        return lambda: False, lambda: None
+    before = activation.clone()
+    version = None if activation.is_inference() else activation._version
+
+    def is_edited() -> bool:
+        if version is not None and activation._version != version:
+            return True
+        # Edits through `.data`, and of inference tensors, are not counted.
+        return not torch.equal(activation, before) and not torch.equal(
+            activation.nan_to_num(), before.nan_to_num()
+        )
+
+    return is_edited, lambda: activation.copy_(before)
 
 
 def find_live_hooks(

@@ -91,8 +91,10 @@ def run_patching(arguments: argparse.Namespace) -> int:
     if arguments.head and not HEAD_SITES & set(selection.sites or ()):
         _refuse(arguments.head, "--head", "none of the sites has heads")
 
-    from interp.patching.analysis import Direction, PatchAnalysis, attribution_correlation
+    from interp.patching.analysis import Direction, PatchAnalysis
+    from interp.patching.kept import is_counted, kept_pairs, kept_text
     from interp.patching.pair_batches import Metric
+    from interp.patching.summary import attribution_correlation
 
     default = PatchAnalysis(subsets=_subsets(arguments) or compared_in(selection))
     analysis = PatchAnalysis(
@@ -108,9 +110,12 @@ def run_patching(arguments: argparse.Namespace) -> int:
     table, summary = fill(analysis, selection)
     metric = str(analysis.metrics[0])
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
-    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    columns += ["control"] if PairKind.TAG not in analysis.kinds else ["other_tag", "control"]
+    columns += ["ci_low", "ci_high", "p_corrected", "n_seeds"]
     print_summary(summary.loc[summary["metric"] == metric], columns, selection)
     print(f"effect: share of the {metric} between the two prompts; interval of effect - control")
+    if PairKind.TAG in analysis.kinds:
+        print(f"tag pairs: in units of {metric}; interval of other_tag - control")
     for run in selection.runs:
         for subset in analysis.subsets:
             answered = table.loc[
@@ -119,10 +124,21 @@ def run_patching(arguments: argparse.Namespace) -> int:
             if missing := sorted(set(selection.seeds_of(run)) - set(answered)):
                 listed = ", ".join(map(str, missing))
                 print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
-    found = attribution_correlation(table)
-    correlations = found.groupby(["pair_kind", "subset", "direction", "metric"])["correlation"]
-    print("\ncorrelation of attribution patching with the exact grid, over seeds:")
-    print(correlations.agg(["mean", "min"]).round(3).to_string())
+        of_run = table.loc[table["run_id"] == run.config.run_id]
+        for (kind, subset), kept in kept_pairs(of_run).groupby(["pair_kind", "subset"]):
+            print(
+                f"{kind} pairs of {subset}: {kept_text(kept)}; {kept['dropped'].mean():.0%} dropped"
+            )
+    found = attribution_correlation(table.loc[is_counted(table)])
+    grids = found.groupby(["pair_kind", "subset", "direction", "metric"])
+    agreement = grids.agg(
+        correlation=("correlation", "mean"),
+        lowest=("correlation", "min"),
+        slope=("slope", "mean"),
+        mean_error=("mean_error", "mean"),
+    )
+    print("\nattribution patching against the exact grid, over seeds (slope 1: as large):")
+    print(agreement.round(3).to_string())
     return 0
 
 

@@ -28,6 +28,12 @@ from interp.interventions.base import Hook, Place, editing, spots_of
 
 _CORRELATION = 1e-9
 """A label that covaries less than this with the whitened activations does not covary at all."""
+_NARROW = 1e-6
+"""Axes of less than this share of the widest's deviation, features in units of their own."""
+_RESOLVED = 1e-8
+"""Deviations, in such units, from which on a direction is looked at after erasing."""
+_READABLE = 1e-6
+"""So much of a class's variance may be left by rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,34 +69,42 @@ class Eraser:
 
 @dataclass(frozen=True, kw_only=True)
 class Whitening:
-    """Mean and principal axes of some activations; axes along which nothing varies are left out."""
+    """A map to axes along which some activations have unit variance and do not covary, and back."""
 
     mean: Float[np.ndarray, " width"]
-    axes: Float[np.ndarray, "axis width"]
-    deviations: Float[np.ndarray, " axis"]
+    white: Float[np.ndarray, "axis width"]
+    """W: `white @ (x - mean)`. Axes along which nothing varies are left out."""
+    back: Float[np.ndarray, "width axis"]
+    """W^+."""
 
     @classmethod
     def of(cls, features: Float[np.ndarray, "example width"]) -> "Whitening":
-        """Of features whose rounding errors, by their precision, do not count as variation."""
-        precise = features.astype(np.float64)
-        mean = precise.mean(0)
-        _, lengths, axes = np.linalg.svd(precise - mean, full_matrices=False)
-        noise = np.finfo(features.dtype).eps * max(features.shape) * np.abs(precise).max()
-        kept = lengths > noise
-        deviations = lengths[kept] / np.sqrt(len(features))
-        return cls(mean=mean, axes=axes[kept], deviations=deviations)
+        """Of features in any units: neither a large mean nor one wide feature hides another.
+
+        Axes that hardly vary (`_NARROW`) count as if they varied so much. LEACE then still removes
+        all covariance with a label, and rounding errors along them are not blown up.
+
+        Raises:
+            InputError: there are no features, or some are not finite.
+        """
+        mean, scales, scaled = _scaled(features)
+        _, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
+        widest = lengths.max(initial=0.0)
+        kept = lengths > widest * max(features.shape) * np.finfo(np.float64).eps
+        deviations = np.maximum(lengths[kept], widest * _NARROW) / np.sqrt(len(features))
+        return cls(
+            mean=mean,
+            white=axes[kept] / deviations[:, None] / scales,
+            back=(axes[kept] * deviations[:, None] * scales).T,
+        )
 
     def eraser(self, directions: Float[np.ndarray, "axis rank"]) -> Eraser:
         """Erases orthonormal directions of the whitened space."""
-        return Eraser(
-            mean=self.mean,
-            read=directions.T / self.deviations @ self.axes,
-            write=(directions.T * self.deviations @ self.axes).T,
-        )
+        return Eraser(mean=self.mean, read=directions.T @ self.white, write=self.back @ directions)
 
     def random_eraser(self, rank: int, rng: np.random.Generator) -> Eraser:
         """Erases as many directions as a label of `rank + 1` classes has, drawn at random."""
-        directions, _ = np.linalg.qr(rng.normal(size=(len(self.deviations), rank)))
+        directions, _ = np.linalg.qr(rng.normal(size=(len(self.white), rank)))
         return self.eraser(directions)
 
 
@@ -104,7 +118,8 @@ def fit_leace(
         labels: Classes, any integers.
 
     Raises:
-        InputError: there is one class only.
+        InputError: there is one class only, features are not finite, or something linear about
+            the labels can still be read from the erased features (`readable_share`).
     """
     return fit_whitened(Whitening.of(features), features, labels)
 
@@ -115,14 +130,72 @@ def fit_whitened(
     labels: Int[np.ndarray, " example"],
 ) -> Eraser:
     """`fit_leace`, given the features' whitening, to share it with random erasers."""
+    indicators = _indicators(labels)
+    white = (features - whitening.mean) @ whitening.white.T
+    directions, strengths, _ = np.linalg.svd(
+        white.T @ indicators / len(labels), full_matrices=False
+    )
+    eraser = whitening.eraser(directions[:, strengths > _CORRELATION])
+    share = readable_share(features, labels, eraser)
+    if share > _READABLE:
+        raise InputError(
+            f"the labels are not erased: a linear map of the erased features still explains "
+            f"{share:.2g} of a class; give features of less extreme ranges, or fewer of them"
+        )
+    return eraser
+
+
+def readable_share(
+    features: Float[np.ndarray, "example width"],
+    labels: Int[np.ndarray, " example"],
+    eraser: Eraser | None = None,
+) -> float:
+    """The largest share of a class's variance that least squares explain, 1 if it is separable.
+
+    Of the erased features, or of the features themselves without an eraser; on these examples. It
+    is 0 exactly where no linear classifier does better than a constant. Directions narrower than
+    float64 resolves beside the features' own ranges do not count.
+    """
+    _, scales, scaled = _scaled(features)
+    if eraser is not None:
+        scaled = (eraser(features.astype(np.float64)) - eraser.mean) / scales
+        scaled -= scaled.mean(0)
+    left, lengths, _ = np.linalg.svd(scaled, full_matrices=False)
+    left = left[:, lengths > _RESOLVED * np.sqrt(len(features))]
+    indicators = _indicators(labels)
+    explained = np.square(left.T @ indicators).sum(0)
+    return float((explained / np.square(indicators).sum(0)).max())
+
+
+def _scaled(
+    features: Float[np.ndarray, "example width"],
+) -> tuple[
+    Float[np.ndarray, " width"], Float[np.ndarray, " width"], Float[np.ndarray, "example width"]
+]:
+    """Means and standard deviations in float64, and the features without either.
+
+    Of a feature that is constant but for rounding, the deviation is 1 and all values are 0.
+    """
+    precise = features.astype(np.float64)
+    if not (len(precise) and np.isfinite(precise).all()):
+        raise InputError("the features are empty or not finite; give finite activations")
+    mean = precise.mean(0)
+    centred = precise - mean
+    # The first mean is off by the rounding of large sums, which a second one sees.
+    mean, centred = mean + centred.mean(0), centred - centred.mean(0)
+    scales = np.sqrt(np.square(centred).mean(0))
+    varies = scales > 4 * np.finfo(np.float64).eps * np.abs(precise).max(0)
+    scales = np.where(varies, scales, 1.0)
+    return mean, scales, np.where(varies, centred / scales, 0.0)
+
+
+def _indicators(labels: Int[np.ndarray, " example"]) -> Float[np.ndarray, "example class"]:
+    """One-hot labels without their means."""
     classes = np.unique(labels)
     if len(classes) < 2:
         raise InputError("the labels have one class only; erase something that varies")
     one_hot = (labels[:, None] == classes).astype(np.float64)
-    one_hot -= one_hot.mean(0)
-    white = (features - whitening.mean) @ (whitening.axes.T / whitening.deviations)
-    directions, strengths, _ = np.linalg.svd(white.T @ one_hot / len(labels), full_matrices=False)
-    return whitening.eraser(directions[:, strengths > _CORRELATION])
+    return one_hot - one_hot.mean(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,12 @@ fitted to one half of the labelled aliases; everything below is of aliases that 
 
     control            the same after erasing as many random directions (mean over draws)
     control_distance   the same after moving each activation as far in random directions
+    permuted_before    the probe's accuracy with labels that mean nothing, before and after: what
+    permuted_after     it reads by chance from so few entities
 
 `site` and `role` "all" erase at every site and role in order, each eraser fitted to what the
-earlier ones leave (concept scrubbing), the random ones too; the probe reads the last.
+earlier ones leave (concept scrubbing), the random ones too. Of each accuracy `read_at` says where
+the probe reads: where it was erased, and of "all" at each of these sites and roles.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,8 +43,9 @@ from interp.probes.targets import Target, make_task
 from interp.seed_summary import summarize_over_seeds
 from training.models import derive_seed
 
-COORDINATES = ["subset", "site", "layer", "role", "target", "metric"]
+COORDINATES = ["subset", "site", "layer", "role", "target", "metric", "read_at"]
 VALUES = ["before", "after", "control", "control_distance"]
+PERMUTED = ["permuted_before", "permuted_after"]
 PROBE_ACCURACY = "probe_accuracy"
 ALL, ALL_LAYERS = "all", -1
 GAP = ("D5_CONS", "D6_CONS")
@@ -62,6 +66,8 @@ class ErasureAnalysis:
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     n_random: int = 20
     """Draws that each control is a mean over."""
+    n_permutations: int = 49
+    """Of the labels, beside each accuracy."""
     limit: int = 100
     """At most so many questions of each subset, drawn at random."""
 
@@ -80,7 +86,7 @@ class ErasureAnalysis:
     ) -> Measured:
         """Erases each target at each site and role, and at all of them.
 
-        Columns: `COORDINATES`, then `before after control control_distance n`.
+        Columns: `COORDINATES`, `VALUES`, `PERMUTED` and `n`.
         """
         tables = []
         for target in self.targets:
@@ -91,12 +97,15 @@ class ErasureAnalysis:
                 cell = self._cell(reader, steps, seed)
                 tables.append(cell.assign(**where, target=target))
         table = pd.concat(tables, ignore_index=True)
-        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, "n"]))
+        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n"]))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; `difference` is what the erasure changes minus what random ones change."""
         tested = table.assign(tested=table["after"] - table["control"])
-        return summarize_over_seeds(tested, cell=COORDINATES, means=VALUES, tested="tested")
+        # Rows of tables made before probes read everywhere have no place and no permutations.
+        tested = tested.assign(read_at="", **table.filter(["read_at"]).fillna(""))
+        means = [*VALUES, *(name for name in PERMUTED if name in table)]
+        return summarize_over_seeds(tested, cell=COORDINATES, means=means, tested="tested")
 
     def _cells(self, sites: Sequence[Site]) -> list[tuple[dict[str, object], list[Step]]]:
         """Coordinates and what is erased in turn."""
@@ -140,9 +149,12 @@ class ErasureAnalysis:
             draws = [reader.erased(steps, make) for _ in range(self.n_random)]
             return np.mean([draw["value"] for draw in draws], axis=0)
 
-        before = reader.read([], steps[-1])
-        return before.rename(columns={"value": "before"}).assign(
-            after=reader.erased(steps, _View.leace)["value"],
+        permuted = self.n_permutations
+        before = reader.read([], steps, n_permutations=permuted)
+        after = reader.erased(steps, _View.leace, n_permutations=permuted)
+        return before.rename(columns={"value": "before", "permuted": "permuted_before"}).assign(
+            after=after["value"],
+            permuted_after=after["permuted"],
             control=mean_over_draws(of_same_rank),
             control_distance=mean_over_draws(of_same_distance),
         )
@@ -229,13 +241,15 @@ class _Reader:
     untouched: dict[Step, _View] = field(default_factory=dict)
     """Views of what nothing was erased from yet, kept for all draws."""
 
-    def erased(self, steps: Sequence[Step], make: MakeEraser) -> pd.DataFrame:
+    def erased(
+        self, steps: Sequence[Step], make: MakeEraser, *, n_permutations: int = 0
+    ) -> pd.DataFrame:
         """What is read after erasing at each step what the earlier steps leave."""
         erasures: list[Erasure] = []
         for site, role in steps:
             eraser = make(self._view((site, role), erasures))
             erasures.append(Erasure(eraser=eraser, site=site, places=(role,)))
-        return self.read(erasures, steps[-1])
+        return self.read(erasures, steps, n_permutations=n_permutations)
 
     def _view(self, step: Step, erasures: list[Erasure]) -> _View:
         if not erasures and step in self.untouched:
@@ -247,8 +261,14 @@ class _Reader:
             self.untouched[step] = view
         return view
 
-    def read(self, interventions: Sequence[Intervention], at: Step) -> pd.DataFrame:
-        """Columns `subset metric value n`, in the same order every time."""
+    def read(
+        self,
+        interventions: Sequence[Intervention],
+        places: Sequence[Step],
+        *,
+        n_permutations: int = 0,
+    ) -> pd.DataFrame:
+        """Columns `subset metric read_at value permuted n`, in the same order every time."""
         answers = answer_table(self.model, self.asked, interventions)
         subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
         n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
@@ -259,24 +279,40 @@ class _Reader:
             if set(GAP) <= set(means):
                 means["-".join(GAP)] = means[GAP[0]] - means[GAP[1]]
             records += [
-                {"subset": name, "metric": metric, "value": mean, "n": _size(name, n)}
+                {
+                    "subset": name,
+                    "metric": metric,
+                    "read_at": "",
+                    "value": mean,
+                    "permuted": np.nan,
+                    "n": _size(name, n),
+                }
                 for name, mean in means.items()
             ]
-        return pd.DataFrame([*records, self._probed(interventions, at)])
+        probed = [self._probed(interventions, place, n_permutations) for place in places]
+        return pd.DataFrame([*records, *probed])
 
-    def _probed(self, interventions: Sequence[Intervention], at: Step) -> dict[str, object]:
+    def _probed(
+        self, interventions: Sequence[Intervention], place: Step, n_permutations: int
+    ) -> dict[str, object]:
         """Accuracy of a probe fitted anew, with the same folds every time."""
-        site, role = at
         reading = read_held_out(
-            read_at(self.model, self.labelled.other_rows, site, role, interventions),
+            read_at(self.model, self.labelled.other_rows, *place, interventions),
             self.labelled.other_labels,
             self.labelled.other_groups,
-            n_permutations=0,
+            n_permutations=n_permutations,
             inverse_penalties=(QUICK_INVERSE_PENALTY,),
             rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
         )
-        n = len(self.labelled.other_rows)
-        return {"subset": ALL, "metric": PROBE_ACCURACY, "value": reading.accuracy, "n": n}
+        site, role = place
+        return {
+            "subset": ALL,
+            "metric": PROBE_ACCURACY,
+            "read_at": f"{site.name}.{site.layer} at {role}",
+            "value": reading.accuracy,
+            "permuted": reading.null_accuracy if n_permutations else np.nan,
+            "n": len(self.labelled.other_rows),
+        }
 
 
 def _size(name: str, n: dict[str, int]) -> int:

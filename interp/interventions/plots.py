@@ -112,6 +112,8 @@ def plot_erasure(
     )  # fmt: skip
     for row, subset in enumerate([EVERYWHERE, *subsets], start=1):
         part = cells.loc[cells["subset"] == subset]
+        if subset == EVERYWHERE and "read_at" in part:
+            part = part.assign(role=part["role"].where(part["site"] != EVERYWHERE, part["read_at"]))
         for column, (label, symbol, color) in READ_MARKS.items():
             _add_means(figure, part, column, label, (symbol, color), row)
         title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
@@ -191,9 +193,11 @@ def _make_room(figure: go.Figure, height: int) -> None:
 
 
 def _place_names(means: pd.DataFrame) -> list[str]:
-    """`resid_post.0 at alias_last`, or `everywhere`."""
+    """`resid_post.0 at alias_last`, or `everywhere`, of a probe with the place that it reads."""
     return [
-        "everywhere" if site == EVERYWHERE else f"{site}.{layer}<br>{role}"
+        f"everywhere{'' if role == EVERYWHERE else f',<br>{role}'}"
+        if site == EVERYWHERE
+        else f"{site}.{layer}<br>{role}"
         for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
     ]
 

@@ -68,41 +68,55 @@ def erasure_section(run: Run) -> Html | None:
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
         "of others. Target tag: fitted to Stage-1 aliases (D1, D2) and applied to all; tag_stage2: "
-        "fitted to those of D5 and D6. Where no probe reads the tag before, there is nothing to "
-        "erase, and an unchanged answer says nothing about its use. Erasing at test time says what "
+        "fitted to those of D5 and D6. Probes read every place that was erased; labels that mean "
+        "nothing say what they read by chance. Where no probe reads the tag before, an unchanged "
+        "answer says nothing about its use. Erasing at test time says what "
         "the answer reads, not what training on the definition left behind."
     )
     return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + note_html(notes))
 
 
 def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
-    """What erasing a target everywhere does to its probe and to D5 minus D6.
+    """What erasing a target everywhere does to its probes and to D5 minus D6.
 
     Args:
         cells: Rows of an `erasure_summary` of one checkpoint.
         target: What was erased.
     """
     everywhere = cells.loc[(cells["target"] == target) & (cells["site"] == ALL)]
-    read = everywhere.loc[everywhere["metric"] == PROBE_ACCURACY].to_dict("records")
+    read = everywhere.loc[everywhere["metric"] == PROBE_ACCURACY]
     gaps = everywhere.loc[
         (everywhere["subset"] == GAP_NAME) & (everywhere["metric"] == "answer_log_prob")
     ].to_dict("records")
-    if not read:
+    if read.empty:
         return f"Target {target}: not erased everywhere."
-    probe = read[0]
-    words = (
-        f"Target {target}, erased at all sites and roles: a probe fitted anew reads "
-        f"{probe['after']:.2f} instead of {probe['before']:.2f} (random erasures "
-        f"{probe['control']:.2f}, chance .50)"
-    )
+    words = f"Target {target}, erased at all sites and roles: {_probed_words(read)}"
     if not gaps:
         return f"{words}."
     gap = gaps[0]
     return (
-        f"{words}; the log-probability gap of D5 over D6 is {gap['after']:.2f} instead of "
+        f"{words}. The log-probability gap of D5 over D6 is {gap['after']:.2f} instead of "
         f"{gap['before']:.2f} nats (random erasures {gap['control']:.2f}; difference from them "
         f"{_interval(gap)}, {_tested(gap)})."
     )
+
+
+def _probed_words(read: pd.DataFrame) -> str:
+    """What probes fitted anew read at each place that was erased, before and after.
+
+    Means over seeds; labels that mean nothing say what so few entities give by chance.
+    """
+    parts = []
+    for cell in read.to_dict("records"):
+        place = f"at {cell['read_at']} " if cell.get("read_at") else ""
+        permuted = cell.get("permuted_before", float("nan"))
+        before, after = (
+            f"{cell[name]:.2f}"
+            + ("" if pd.isna(permuted) else f" (labels permuted {cell[f'permuted_{name}']:.2f})")
+            for name in ("before", "after")
+        )
+        parts.append(f"{place}{after} instead of {before}, random erasures {cell['control']:.2f}")
+    return f"probes fitted anew read {'; '.join(parts)}"
 
 
 def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:

@@ -4,9 +4,15 @@ A cell replaces one activation of a base pass by that of a donor pass (denoising
 corrupted, which asks what suffices; noising: corrupted into clean, which asks what is needed):
 
     effect        (patched - base) / (donor - base), of the metric's means over pairs
-    control       the same with another pair's donor: of the same question where there is one, and
-                  of neither answer; half of a logit difference goes with any third answer
+    control       the same with another pair's donor, which shares neither what is swapped nor the
+                  answers; half of a logit difference goes with any third answer
     attribution   its linear estimate: (donor - base) times the gradient at the base
+    gap           donor - base, what the shares are of, in units of the metric
+
+Of tag pairs every donor has the other tag, which may do nothing: a share of nothing would mean
+nothing. So all of these are in units of the metric, positive towards the clean prompt's answer. The
+control is another definition that carries the base's own tag, beside `other_tag`, the same one with
+the other tag: their difference is what the tag does, whatever the alias, and is what is tested.
 
 Metrics: `logit_diff` (clean answer's first token minus the corrupted one's), `answer_log_prob`
 (nats, summed over the clean answer's tokens), `probability`. Cells are computed exactly, many in
@@ -43,13 +49,11 @@ from interp.patching.pair_batches import (
     prompt_roles,
     read_metrics,
 )
+from interp.patching.summary import CELL, summarize_patching
 from interp.patching.unrolled import Trace, UnrolledModel
-from interp.seed_summary import summarize_over_seeds
 
 PATCHED_SITES = ("resid_pre", "attn_out", "mlp_out", "z")
 """What is patched unless said: the stream, and everything that writes into it."""
-GRID = ["pair_kind", "subset", "direction", "metric"]
-CELL = ["pair_kind", "subset", "site", "layer", "head", "role", "direction", "metric"]
 
 
 class Direction(StrEnum):
@@ -72,8 +76,8 @@ def patch_pairs(
     """The whole grid for pairs of one kind and subset.
 
     Columns `pair_kind, subset, site, layer, head, role, direction, metric, effect, attribution,
-    control, n`; `head` is -1 for a whole site, `n` counts pairs. Without `control`, or with a
-    single pair, its column is NaN.
+    control, gap, n`, of tag pairs also `other_tag`; `head` is -1 for a whole site, `n` counts
+    pairs. Without `control`, or with a single pair, its column is NaN.
 
     Args:
         model: Read only.
@@ -104,10 +108,12 @@ def patch_pairs(
         joined = {
             name: np.concatenate([part[name] for part in measured], -1) for name in measured[0]
         }
-        records += _records(joined, cells, roles, direction, metrics)
+        records += _records(joined, cells, roles, direction, metrics, pairs[0].kind)
     table = pd.DataFrame(records)
     table.insert(0, "pair_kind", str(pairs[0].kind))
     table.insert(1, "subset", pairs[0].subset)
+    if pairs[0].kind is not PairKind.TAG:
+        table = table.drop(columns="other_tag")
     return table.assign(n=len(pairs))
 
 
@@ -129,10 +135,15 @@ def _measure(
     base, base_metrics, attributed = attribute(unrolled, batch, cells, tokens[0], donor, metrics)
     measured = {"base": base_metrics, "donor": donor_metrics, "attribution": attributed}
     measured["patched"] = _patched(unrolled, batch, cells, base, donor, metrics)
-    measured["control"] = torch.full_like(measured["patched"], torch.nan)
+    nothing = torch.full_like(measured["patched"], torch.nan)
+    measured |= {"control": nothing, "other_tag": nothing}
     if control and batch.others is not None:
-        others = donor.of_rows(batch.others)
-        measured["control"] = _patched(unrolled, batch, cells, base, others, metrics)
+        donors = {"control": donor}
+        if batch.kind is PairKind.TAG:
+            donors = {"control": base, "other_tag": donor}
+        for name, trace in donors.items():
+            others = trace.of_rows(batch.others)
+            measured[name] = _patched(unrolled, batch, cells, base, others, metrics)
     return {name: values.double().cpu().numpy() for name, values in measured.items()}
 
 
@@ -159,19 +170,23 @@ def _records(
     roles: Sequence[str],
     direction: Direction,
     metrics: Sequence[Metric],
+    kind: PairKind,
 ) -> list[dict[str, object]]:
     """Rows of the table: effects are ratios of means over pairs, so that no pair weighs much."""
     gap = (measured["donor"] - measured["base"]).mean(-1)
-    if not gap.all():
+    if kind is PairKind.TAG:
+        gap = gap * _towards_clean(direction)
+    elif not gap.all():
         raise InputError("a metric is the same for both prompts of the pairs; choose other pairs")
-    patched = (measured["patched"] - measured["base"]).mean(-1) / gap
-    attributed = measured["attribution"].mean(-1) / gap
-    # A pair that is alone of its length has no other's donor: the control is of all the others.
-    has_control = ~np.isnan(measured["control"]).any((0, 1))
-    control = np.full_like(patched, np.nan)
-    if has_control.any():
-        of = {name: values[..., has_control] for name, values in measured.items()}
-        control = (of["control"] - of["base"]).mean(-1) / (of["donor"] - of["base"]).mean(-1)
+    changes = {
+        column: _changes(measured, name, kind, direction)
+        for column, name in (
+            ("effect", "patched"),
+            ("attribution", "attribution"),
+            ("control", "control"),
+            ("other_tag", "other_tag"),
+        )
+    }
     places = [(each.site, head, role) for each in cells for role in roles for head in each.heads]
     return [
         {
@@ -181,13 +196,33 @@ def _records(
             "role": str(role),
             "direction": str(direction),
             "metric": str(metric),
-            "effect": patched[i, j],
-            "attribution": attributed[i, j],
-            "control": control[i, j],
+            **{name: values[i, j] for name, values in changes.items()},
+            "gap": gap[j],
         }
         for i, (site, head, role) in enumerate(places)
         for j, metric in enumerate(metrics)
     ]
+
+
+def _changes(
+    measured: dict[str, np.ndarray], name: str, kind: PairKind, direction: Direction
+) -> Float[np.ndarray, "cell metric"]:
+    """What one reading changes of the base, as a share of what the donor does; see the module.
+
+    A pair that is alone of its length has no other's donor: the control is of all the others.
+    """
+    known = ~np.isnan(measured[name]).any((0, 1))
+    of = {key: values[..., known] for key, values in measured.items()}
+    if not known.any():
+        return np.full(measured[name].shape[:-1], np.nan)
+    change = of[name] if name == "attribution" else of[name] - of["base"]
+    if kind is PairKind.TAG:
+        return change.mean(-1) * _towards_clean(direction)
+    return change.mean(-1) / (of["donor"] - of["base"]).mean(-1)
+
+
+def _towards_clean(direction: Direction) -> int:
+    return 1 if direction is Direction.DENOISE else -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,32 +292,3 @@ class PatchAnalysis:
         if self.heads is None or site.name not in HEAD_SITES:
             return [site]
         return [Site(site.name, site.layer, head) for head in self.heads]
-
-
-def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each cell: mean effect, attribution and control over seeds.
-
-    `difference` is effect minus control, over the seeds that have one, with its interval and its p
-    values; see `interp.seed_summary`. Head 0 of one seed is not head 0 of
-    another: over seeds, single heads say little, sites and roles much.
-    """
-    specific = table["effect"] - table["control"]
-    means = ["effect", "attribution", "control", "dropped"]
-    return summarize_over_seeds(
-        table.assign(specific=specific), cell=CELL, means=means, tested="specific"
-    )
-
-
-def attribution_correlation(table: pd.DataFrame) -> pd.DataFrame:
-    """Pearson correlation of attribution with the exact effect over the cells of each grid.
-
-    Columns: run columns, `pair_kind, subset, direction, metric, correlation, n_cells`.
-    """
-    keys = ["run_id", "seed", "stage", "step", *GRID]
-    present = [name for name in keys if name in table]
-    records = []
-    for key, grid in table.groupby(present, sort=True):
-        both = pd.DataFrame(grid, columns=["effect", "attribution"])
-        correlation = both.corr().iloc[0, 1]  # NaN of a grid of equal cells
-        records.append((*key, correlation, len(grid)))  # pyright: ignore[reportGeneralTypeIssues]
-    return pd.DataFrame(records, columns=[*present, "correlation", "n_cells"])

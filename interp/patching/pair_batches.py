@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from data.errors import InputError
-from data.pairs import PromptPair, check_pair
+from data.pairs import PairKind, PromptPair, check_pair
 from data.tokens import TokenizedRow
 from interp.addresses import TokenRole
 from interp.hooked import HookedModel
@@ -44,7 +44,7 @@ class Metric(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatch:
-    """Pairs of one length."""
+    """Pairs of one kind and length, of tag pairs with the same tag in the clean prompt."""
 
     clean: Int[Tensor, "pair pos"]
     corrupted: Int[Tensor, "pair pos"]
@@ -55,6 +55,7 @@ class PairBatch:
     roles: tuple[str, ...]
     masks: Bool[Tensor, "role pair pos"]
     """Where each role stands; the same in both prompts."""
+    kind: PairKind = PairKind.ALIAS
     others: Int[Tensor, " pair"] | None = None
     """For each pair another one, which the control's donor comes from; None of a single pair."""
 
@@ -76,11 +77,13 @@ def batch_pairs(pairs: Sequence[PromptPair], roles: Sequence[str]) -> list[PairB
     """
     if not pairs:
         raise InputError("an empty set of pairs; choose another kind or subset")
-    groups: defaultdict[tuple[int, int], list[PromptPair]] = defaultdict(list)
+    groups: defaultdict[tuple[int, int, str], list[PromptPair]] = defaultdict(list)
     for pair in pairs:
         check_pair(pair)
         answer = pair.clean.answer_positions
-        groups[answer[0], len(answer)].append(pair)
+        # Of tag pairs the control's donor carries the pair's own tag, so each tag is by itself.
+        tag = pair.clean.row.tag or "" if pair.kind is PairKind.TAG else ""
+        groups[answer[0], len(answer), tag].append(pair)
     parts = [
         [group[i] for i in places]
         for _, group in sorted(groups.items())
@@ -183,30 +186,50 @@ def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
         foils=torch.tensor([_answer(pair.corrupted)[0] for pair in pairs]),
         roles=tuple(roles),
         masks=masks,
+        kind=pairs[0].kind,
         others=_others(pairs),
     )
 
 
 def _others(pairs: Sequence[PromptPair]) -> Int[Tensor, " pair"] | None:
-    """For each pair the next one whose answers are neither of its own, of its question if any is.
+    """For each pair the next one that swaps other things and whose answers are neither of its own.
 
-    Whatever such a donor brings along, it cannot be this pair's answer. Where every other pair
-    shares an answer, the one that shares least.
+    Whatever such a donor brings along, it is neither what this pair swaps (else the control would
+    be the effect) nor this pair's answer. What a pair holds fixed, as the question of aliases, it
+    shares if any does. Where every other pair has something in common, the one that has least.
     """
     if len(pairs) < 2:
         return None
-    answers = [{_answer(pair.clean)[0], _answer(pair.corrupted)[0]} for pair in pairs]
-    questions = [(pair.clean.row.question, pair.corrupted.row.question) for pair in pairs]
+    both = [(pair.clean, pair.corrupted) for pair in pairs]
+    answers = [{_answer(row)[0] for row in rows} for rows in both]
+    swapped = [{_swapped(row, pairs[0].kind) for row in rows} for rows in both]
+    kept = [_kept(pair.clean, pair.kind) for pair in pairs]
 
-    def cost(i: int, other: int) -> tuple[int, bool, int]:
-        shared = len(answers[i] & answers[other])
-        return shared, questions[i] != questions[other], (other - i) % len(pairs)
+    def cost(i: int, other: int) -> tuple[int, int, bool, int]:
+        return (
+            len(swapped[i] & swapped[other]),
+            len(answers[i] & answers[other]),
+            kept[i] != kept[other],
+            (other - i) % len(pairs),
+        )
 
     chosen = [
         min((j for j in range(len(pairs)) if j != i), key=lambda j, i=i: cost(i, j))
         for i in range(len(pairs))
     ]
     return torch.tensor(chosen)
+
+
+def _swapped(row: TokenizedRow, kind: PairKind) -> str | None:
+    """What tells the prompts of a pair apart; of a tag pair, whose alias is one, the alias."""
+    return {PairKind.QUESTION: row.row.question, PairKind.ENTITY: row.row.entity}.get(
+        kind, row.row.alias
+    )
+
+
+def _kept(row: TokenizedRow, kind: PairKind) -> str | None:
+    """What both prompts of a pair share."""
+    return row.row.alias if kind is PairKind.QUESTION else row.row.question
 
 
 def _answer(row: TokenizedRow) -> list[int]:

@@ -14,9 +14,10 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from data.vocabulary import SUBSETS
 from interp.addresses import SITE_HOOKS, TokenRole
-from interp.patching.analysis import attribution_correlation
+from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE
-from interp.patching.wording import ENDS, correlation_words, patch_caption
+from interp.patching.summary import attribution_correlation
+from interp.patching.wording import ENDS, correlation_words, patch_caption, tag_colors
 from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
 from interp.report.plots import style_figure
@@ -83,7 +84,7 @@ def plot_patching(
     figure.update_yaxes(**axis, categoryarray=states)
     figure.update_yaxes(title="patched site.layer", col=1)
     margin = {"b": below, "l": 130, "t": 100}
-    figure.update_layout(coloraxis=COLOR_AXIS, margin=margin)
+    figure.update_layout(coloraxis=COLOR_AXIS | tag_colors(cells), margin=margin)
     _add_caption(figure, caption)
     return figure
 
@@ -105,7 +106,8 @@ def plot_patched_heads(
         InputError: as for `plot_patching`, or there are no heads.
     """
     grid = _of_grid(table, direction, metric)
-    heads = grid.loc[(grid["head"] >= 0) & (grid["role"] != EVERYWHERE)]
+    is_single = (grid["head"] >= 0) & (grid["role"] != EVERYWHERE)
+    heads = grid.loc[is_single & is_counted(grid) & grid["effect"].notna()]
     if heads.empty:
         raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
     ranked = _ranked(heads)
@@ -122,16 +124,17 @@ def plot_patched_heads(
         f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
         "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"
     )
-    title = f"Single heads: {_about(ranked)}<br><sup>{about}</sup>"
+    title = f"Single heads: {_about(ranked)}<br><sup>{about}<br>{kept_texts(grid)}</sup>"
     style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
     figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
     figure.update_xaxes(ticktext=slots, title="site.layer, rank of the head", row=len(roles))
     shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
-    space = 0.06 * float(np.nanmax(shown) - np.nanmin(shown))
-    limits = [float(np.nanmin(shown)) - space, float(np.nanmax(shown)) + space]
-    figure.update_yaxes(range=limits, zeroline=True)
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    space = 0.06 * (high - low)
+    figure.update_yaxes(range=[low - space, high + space], zeroline=True)
     below = -80 / (HEADS_HEIGHT * len(roles))
-    figure.update_layout(legend={"y": below}, margin={"t": 100, "b": 90, "l": 90})
+    top = 100 + CAPTION_LINE * len(subsets)
+    figure.update_layout(legend={"y": below}, margin={"t": top, "b": 90, "l": 90})
     return figure
 
 
@@ -142,11 +145,14 @@ def plot_attribution_patching(
 
     Takes and refuses what `plot_patched_heads` does, except that heads are not needed.
     """
-    cells = _of_grid(table, direction, metric)
-    correlations = attribution_correlation(cells)
+    shown = _of_grid(table, direction, metric)
+    cells = shown.loc[is_counted(shown) & shown["effect"].notna()]
+    if cells.empty:
+        raise InputError("no seed keeps enough pairs; patch others, or with less confidence")
+    found = attribution_correlation(cells)
     subsets, sites = _subsets(cells), [name for name in SITE_HOOKS if name in set(cells["site"])]
     titles = [
-        f"<b>{name}</b>, {correlation_words(correlations.loc[correlations['subset'] == name])}"
+        f"<b>{name}</b>, {correlation_words(found.loc[found['subset'] == name])}"
         for name in subsets
     ]
     figure = make_subplots(
@@ -164,11 +170,11 @@ def plot_attribution_patching(
             panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
             _add_estimates(figure, panel, symbol, col=col)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
-    title = f"Attribution patching: {_about(cells)}<br><sup>{about}</sup>"
+    title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
     style_figure(figure, title=title, height=520)
     figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
     figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
-    figure.update_layout(margin={"t": 110})
+    figure.update_layout(margin={"t": 110 + CAPTION_LINE * len(subsets)})
     return figure
 
 

@@ -1,13 +1,17 @@
 """The report's section about patching, where the run folder has its tables."""
 
+from collections.abc import Hashable, Sequence
+from typing import Any
+
 import pandas as pd
 
 from data.vocabulary import SUBSETS
+from interp.patching.kept import is_counted, kept_pairs
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html
+from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
 from training.runs import Run
 
@@ -17,10 +21,13 @@ NOTES = (
     "A pair is two prompts that differ in one thing, each with its own answer. Denoising asks what "
     "suffices to bring the clean answer back, noising what it needs. The effect is a share of the "
     "metric between the two prompts, of means over pairs, and not clipped. The control puts in "
-    "another pair's activation, of the same question where there is one, whose answer is neither "
-    "of the two: about one half of a logit difference goes with any that takes the right answer "
-    "away and brings a third. Heads of different seeds cannot be matched and are ranked within "
-    "each seed. Attribution is the linear estimate from one gradient, (donor − base) · gradient."
+    "another pair's activation, of the same question where there is one, whose answer is neither of"
+    " the two: about one half of a logit difference goes with any that takes the right answer away "
+    "and brings a third. Of tag pairs it is a definition of another alias with the prompt's own "
+    "tag, held against the same with the other tag. Seeds that keep fewer than 10 pairs are shown "
+    "in the table of pairs only. Heads of different seeds cannot be matched and are ranked within "
+    "each seed. Attribution is the linear estimate from one gradient, (donor − base) · gradient; a "
+    "slope below 1 says that it is too small, which no correlation sees."
 )
 
 
@@ -65,8 +72,32 @@ def _kind_html(
             grid = plot_patching(cells, direction=direction, metric=metric)
             figures[f"{name}-{direction}"] = grid
     first = {"direction": directions[0], "metric": metric}
-    if ((rows["head"] >= 0) & (rows["role"] != EVERYWHERE)).to_numpy().any():
+    is_first = (rows["direction"] == directions[0]) & (rows["metric"] == metric)
+    there = rows.loc[is_first & is_counted(rows) & rows["effect"].notna()]
+    if ((there["head"] >= 0) & (there["role"] != EVERYWHERE)).to_numpy().any():
         figures[f"{name}-heads"] = plot_patched_heads(rows, **first)
-    figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
+    if len(there):
+        figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
     drawn = "".join(figure_html(figure, key) for key, figure in figures.items())
-    return Html(f'<div class="result">{words}</div>\n{drawn}')
+    return Html(f'<div class="result">{words}</div>\n{_pairs_table(rows, subsets)}\n{drawn}')
+
+
+def _pairs_table(rows: pd.DataFrame, subsets: Sequence[str]) -> Html:
+    """How many pairs of prompts every seed's figures rest on."""
+    kept = kept_pairs(rows)
+    seeds = sorted(set(kept["seed"]))
+    body = []
+    for subset in subsets:
+        of_subset = kept.loc[kept["subset"] == subset].set_index("seed").to_dict("index")
+        told = [_kept_words(of_subset.get(seed)) for seed in seeds]
+        dropped = sum(each["dropped"] for each in of_subset.values()) + len(seeds) - len(of_subset)
+        body.append([subset, *told, f"{dropped / len(seeds):.0%}"])
+    return table_html(["pairs kept of those made", *map(str, seeds), "dropped, mean"], body)
+
+
+def _kept_words(kept: dict[Hashable, Any] | None) -> str:
+    """Of one seed and subset; a seed that answers no pair has no rows."""
+    if kept is None:
+        return "0"
+    left_out = "" if kept["is_counted"] else ", left out"
+    return f"{kept['kept']} of {kept['made']}{left_out}"

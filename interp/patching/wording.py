@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from data.errors import InputError
-from interp.patching.analysis import CELL, attribution_correlation
+from data.pairs import PairKind
+from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.summary import attribution_correlation, patch_contrast
 from interp.report.grid_tables import ALPHA
 from interp.report.wording import gap_text
-from interp.seed_summary import CHECKPOINT, summarize_over_seeds
 from training.statistics import t_interval
 
 CAPTION_WIDTH = 170  # characters
@@ -26,33 +26,6 @@ ENDS = {
     "noise": ("noising", "corrupted into clean", "the clean prompt's answer is lost"),
 }
 """Of each direction its name, what is put where, and what an effect of 1 means."""
-
-
-def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame:
-    """The effect in one subset minus that in another, paired by seed; whole sites only.
-
-    Columns: the coordinates without subset and head, `higher` and `lower` (mean effects), then
-    `difference ci_low ci_high p_value p_corrected p_smallest n_seeds`; see `interp.seed_summary`.
-
-    Args:
-        table: Rows of a `patching` table of one run and checkpoint.
-        higher: The subset that is subtracted from.
-        lower: The subset that is subtracted.
-
-    Raises:
-        InputError: no seed has a cell in both.
-    """
-    cell = [name for name in CELL if name not in ("subset", "head")]
-    whole = table.loc[table["head"] < 0].set_index([*CHECKPOINT, "seed", *cell])
-    sides = {
-        name: whole.loc[whole["subset"] == subset, "effect"]
-        for name, subset in (("higher", higher), ("lower", lower))
-    }
-    paired = pd.DataFrame(sides).dropna().reset_index()
-    if paired.empty:
-        raise InputError(f"no seed was patched in both {higher} and {lower}; choose other subsets")
-    paired["gap"] = paired["higher"] - paired["lower"]
-    return summarize_over_seeds(paired, cell=cell, means=["higher", "lower"], tested="gap")
 
 
 def patch_sentences(
@@ -81,6 +54,8 @@ def patch_sentences(
         of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
         sentences += [head_sentence(each) for each in of_heads if not each.empty]
         sentences.append(attribution_sentence(rows, subsets))
+    if "gap" in table and is_of_tags(table):
+        sentences += [gap_sentence(table.loc[table["subset"] == name]) for name in subsets]
     return [*sentences, limit_sentence(summary)]
 
 
@@ -93,7 +68,10 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     told = _told(cells).sort_values("difference", ascending=False, kind="stable")
     records = told.to_dict("records")
     name, way, end = ENDS[cells["direction"].iloc[0]]
-    words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect 1: {end}; {_pairs(cells)}): "
+    end = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
+    words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
+    if cells["effect"].isna().all():
+        return f"{words}no seed keeps enough pairs."
     if not records:
         return f"{words}no single token of a whole site was patched."
     found = [cell for cell in records if is_found(cell)]
@@ -103,6 +81,22 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
         return f"{words}above the control in none of {len(records)} cells{few}. Nearest: {named}."
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return f"{words}above the control in {len(found)} of {len(records)} cells: {named}{more}."
+
+
+def gap_sentence(rows: pd.DataFrame) -> str:
+    """Whether the other tag does anything at all: what the shares of tag pairs are of.
+
+    Args:
+        rows: Of a `patching` table, of one checkpoint, subset and metric.
+    """
+    counted = rows.loc[is_counted(rows)]
+    by_seed = counted.groupby("seed")["gap"].first().to_numpy()
+    low, high = (None if pd.isna(end) else end for end in t_interval(by_seed))
+    change = gap_text({"mean": by_seed.mean(), "ci_low": low, "ci_high": high})
+    return (
+        f"{rows['subset'].iloc[0]}: its own tag instead of the other changes "
+        f"{rows['metric'].iloc[0]} by {change} (n = {len(by_seed)} seeds)."
+    )
 
 
 def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
@@ -135,6 +129,9 @@ def head_sentence(heads: pd.DataFrame) -> str:
     Args:
         heads: Rows of heads of a `patching` table, of one checkpoint, subset, direction and metric.
     """
+    heads = heads.loc[is_counted(heads) & heads["effect"].notna()]
+    if heads.empty:
+        return "Single heads: no seed keeps enough pairs."
     single = heads.loc[heads["role"] != EVERYWHERE]
     single = heads if single.empty else single
     tops = single.loc[single.groupby(["site", "layer", "role", "seed"])["effect"].idxmax()]
@@ -155,11 +152,13 @@ def head_sentence(heads: pd.DataFrame) -> str:
 def attribution_sentence(rows: pd.DataFrame, subsets: Sequence[str]) -> str:
     """How well the linear estimate follows the exact effect, over all cells of each seed.
 
+    A correlation of 1 is also that of estimates half as large, so slope and error stand beside it.
+
     Args:
         rows: Rows of a `patching` table of one checkpoint, direction and metric.
         subsets: Whose.
     """
-    found = attribution_correlation(rows)
+    found = attribution_correlation(rows.loc[is_counted(rows)])
     parts = [
         f"{subset} {correlation_words(found.loc[found['subset'] == subset])}" for subset in subsets
     ]
@@ -168,16 +167,18 @@ def attribution_sentence(rows: pd.DataFrame, subsets: Sequence[str]) -> str:
 
 
 def correlation_words(correlations: pd.DataFrame) -> str:
-    """`r = 0.990 (lowest of 8 seeds 0.980)`.
+    """`r = 0.990 (lowest of 8 seeds 0.980), slope 0.62, mean error 0.05`.
 
     Args:
         correlations: Of `attribution_correlation`, of one grid and all its seeds.
     """
-    values = correlations["correlation"].dropna().to_numpy()
-    if not len(values):
+    known = correlations.dropna(subset=["correlation"])
+    if known.empty:
         return "r unknown"
+    values = known["correlation"].to_numpy()
     lowest = f" (lowest of {len(values)} seeds {values.min():.3f})" if len(values) > 1 else ""
-    return f"r = {values.mean():.3f}{lowest}"
+    slope, error = known["slope"].mean(), known["mean_error"].mean()
+    return f"r = {values.mean():.3f}{lowest}, slope {slope:.2f}, mean error {error:.2f}"
 
 
 def limit_sentence(summary: pd.DataFrame) -> str:
@@ -203,9 +204,15 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     counts = "; ".join(
         f"{subset}: {_pairs(cells.loc[cells['subset'] == subset])}" for subset in subsets
     )
+    scale = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
+    control = (
+        "another alias with the prompt's own tag, held against the same with the other tag"
+        if is_of_tags(cells)
+        else "another pair's activation, which knows nothing of this pair's answer"
+    )
     means = (
-        f"{name.capitalize()} ({way}). 0: nothing changes, 1: {end}. Means over seeds, intervals "
-        "on hover. Control: another pair's activation, which knows nothing of this pair's answer."
+        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds, intervals "
+        f"on hover. Control: {control}."
     )
     marks = (
         "▲ above, ▼ below the control, p ≤ .05 after correction over the whole table (no p below "
@@ -214,6 +221,19 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     )
     texts = [means, marks, f"{counts}."]
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
+
+
+def is_of_tags(cells: pd.DataFrame) -> bool:
+    """Whether effects are of tag pairs: in units of the metric, with a control of their own."""
+    return set(cells["pair_kind"]) == {PairKind.TAG}
+
+
+def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:
+    """The colour axis of tag pairs, whose effects are no shares: as far as they go."""
+    if not is_of_tags(cells):
+        return {}
+    most = float(cells[["effect", "control"]].abs().max(axis=None))
+    return {"cmin": -most, "cmax": most, "colorbar": {"title": "effect", "thickness": 14}}
 
 
 def is_found(cell: Mapping[str, Any]) -> bool:
@@ -230,8 +250,12 @@ def _told(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _cell_words(cell: Mapping[str, Any]) -> str:
     """Where a cell is, its effect beside its control, and their difference."""
+    other_tag = cell.get("other_tag", float("nan"))
+    beside = f"control {_number(cell['control'])}"
+    if not pd.isna(other_tag):
+        beside = f"another alias with the other tag {other_tag:.2f}, with its own {beside[8:]}"
     return (
-        f"{_place(cell)} {cell['effect']:.2f}, control {_number(cell['control'])}, difference "
+        f"{_place(cell)} {cell['effect']:.2f}, {beside}, difference "
         f"{gap_text(_estimate(cell))}, {_p(cell)}"
     )
 
@@ -240,10 +264,12 @@ def _pairs(cells: pd.DataFrame) -> str:
     """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     dropped = float(cells["dropped"].to_numpy().max())
-    return (
+    words = (
         f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs, "
         f"{dropped:.0%} dropped as not answered with confidence"
     )
+    # Tables made before seeds were counted by their pairs do not have it.
+    return f"{words}: {cells['kept_by_seed'].iloc[0]}" if "kept_by_seed" in cells else words
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:

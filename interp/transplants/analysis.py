@@ -1,16 +1,18 @@
 """Which part of a model holds what another checkpoint knows? Weights moved between checkpoints.
 
-    sufficiency   donor Stage 2, recipient Stage 1: does the part bring the definitions along?
-    necessity     donor Stage 1, recipient Stage 2: are they gone without the part?
+    sufficiency   the recipient with the part of the donor: does the part bring what it knows along?
+    necessity     the recipient with everything of the donor but the part (`without_`), which is the
+                  donor with the recipient's part put back: what is lost without it?
 
+Asked are questions, and the definitions of D5 and D6, which are to be recited (`D5_CONS recited`).
 Parts are those of `interp.transplants.parts`, and, where roles are given, activations at the grid's
-sites. `none` is the recipient itself and `all` the donor. Beside every part stands a control: the
-same part changed at random by as much (`random_weights`). The summary has every subset and the gap
-`D5_CONS-D6_CONS`, paired within each seed, each held against the recipient and the control.
+sites. `none` is the recipient itself and `all` the donor. Beside either stands a control: the same
+part changed at random by as much (`random_weights`), in the recipient and in the donor. The summary
+has every subset and the gap `D5_CONS-D6_CONS`, paired within each seed.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,28 +22,42 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN, Stage
+from data.vocabulary import (
+    D1_CONS_QA1,
+    D2_INCONS_QA2,
+    D5_CONS,
+    D6_CONS,
+    QA7_UNSEEN,
+    Kind,
+    Role,
+    Split,
+)
 from interp.addresses import Site, TokenRole
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.transplants.activations import transplant_activations
+from interp.transplants.checks import check_is_view, check_same_questions, check_same_tokens
 from interp.transplants.parts import (
     Weights,
+    alias_rows,
     check_same_shapes,
     choose_parts,
+    complement,
     random_weights,
     transplanted_weights,
     weights_of,
     write_weights,
 )
 from interp.transplants.summary import COORDINATES, summarize_transplants
-from training.checkpoints import load_model, load_tokenizer
+from training.checkpoints import load_model
 from training.evaluate import EvaluationSet, answer_metrics
 from training.models import derive_seed
 from training.runs import NULL_FOLDER, Run
 
 ASKED = tuple(s.name for s in (D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN))
+RECITED = (D5_CONS.name, D6_CONS.name)
 BASELINES = ("none", "all")
+ALIAS_ROWS = "alias_rows"
 MEASURED = ["exact_match", "answer_log_prob"]
 
 
@@ -63,31 +79,52 @@ def transplant_weights(
         seed: Fixes the controls.
 
     Returns:
-        Columns `part, subset, exact_match, answer_log_prob, control_exact_match,
-        control_answer_log_prob, n`; the parts `none` and `all` are always there.
+        Columns `part, subset`, then `exact_match, answer_log_prob` of the part alone, with the
+        prefix `control_` of its control, `without_` of all but the part and `without_control_` of
+        the control of that, and `n`; the parts `none` and `all` are always there.
 
     Raises:
         InputError: the shapes differ, or there is no such part.
     """
     check_same_shapes(recipient, donor)
-    names = parts if parts is None else dict.fromkeys([*BASELINES, *parts])
+    names = parts if parts is None else list(dict.fromkeys([*BASELINES, *parts]))
     evaluation = EvaluationSet.of(rows)
     own, theirs = weights_of(recipient), weights_of(donor)
     working = copy.deepcopy(recipient)
+    known = {ALIAS_ROWS: alias_rows(recipient, _stage2_tokens(rows))}
+    chosen = choose_parts(recipient, names, known)
+    if names is None:
+        chosen |= choose_parts(recipient, [f"{ALIAS_ROWS}+blocks"], known)
     tables = []
-    for name, part in choose_parts(recipient, None if names is None else list(names)).items():
+    for name, part in chosen.items():
         generator = torch.Generator().manual_seed(derive_seed(seed, f"transplant/{name}"))
-        changes = (
-            transplanted_weights(own, theirs, part),
-            random_weights(own, theirs, part, generator),
-        )
-        real, control = (_answers_with(working, change, own, evaluation) for change in changes)
-        tables.append(_by_subset(name, evaluation.rows, real, control))
+        changed = random_weights(own, theirs, part, generator)
+        models = {
+            "": transplanted_weights(own, theirs, part),
+            "control_": changed,
+            "without_": transplanted_weights(own, theirs, complement(recipient, part)),
+            "without_control_": theirs | random_weights(theirs, own, part, generator),
+        }
+        answers = {
+            prefix: _answers_with(working, values, own, evaluation)
+            for prefix, values in models.items()
+        }
+        tables.append(_by_subset(name, evaluation.rows, answers))
     return pd.concat(tables, ignore_index=True)
 
 
+def _stage2_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
+    """Tokens of the aliases of D5 and D6."""
+    return {
+        token
+        for row in rows
+        if row.row.subset in RECITED and Role.ALIAS in row.spans
+        for token in row.input_ids[row.spans[Role.ALIAS][0] : row.spans[Role.ALIAS][1] + 1]
+    }
+
+
 def asked_rows(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
-    """The questions of the evaluation of D1, D2, D5, D6 and QA7.
+    """The evaluated questions of D1, D2, D5, D6 and QA7, and the definitions of D5 and D6.
 
     Raises:
         InputError: none is of D5 or of D6.
@@ -95,7 +132,13 @@ def asked_rows(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
     asked = [row for row in rows if row.row.is_evaluated and row.row.subset in ASKED]
     if not {D5_CONS.name, D6_CONS.name} <= {row.row.subset for row in asked}:
         raise InputError("there are no questions of D5_CONS or D6_CONS; choose a run that has them")
-    return asked
+    return [*asked, *(row for row in rows if is_recited(row))]
+
+
+def is_recited(row: TokenizedRow) -> bool:
+    """Whether the row is a trained definition of D5 or D6."""
+    is_trained = row.row.kind is Kind.DEFINITION and row.row.split is Split.TRAIN
+    return is_trained and row.row.subset in RECITED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,15 +193,19 @@ class TransplantAnalysis:
         check_is_view(model, recipient, asked)
         table = transplant_weights(recipient, donor, asked, parts=self.parts, seed=seed)
         if self.roles:
+            questions = [row for row in asked if not is_recited(row)]
             moved = transplant_activations(
                 model,
                 HookedModel.from_hf(donor),
-                asked,
+                questions,
                 sites=_by_head(model, sites),
                 roles=self.roles,
                 seed=seed,
             )
-            tables = [_by_subset(name, asked, *answers) for name, answers in moved.items()]
+            tables = [
+                _by_subset(name, questions, dict(zip(("", "control_"), answers, strict=True)))
+                for name, answers in moved.items()
+            ]
             table = pd.concat([table, *tables], ignore_index=True)
         where = {
             "from_stage": self.donor_stage,
@@ -184,55 +231,6 @@ class TransplantAnalysis:
         return summarize_transplants(table)
 
 
-def check_same_tokens(recipient: Path, donor: Path) -> None:
-    """Refuses a donor with another tokenizer than the recipient's.
-
-    Raises:
-        InputError: their vocabularies differ.
-    """
-    here, there = (load_tokenizer(folder).get_vocab() for folder in (recipient, donor))
-    if here != there:
-        n_other = len(set(here.items()) ^ set(there.items()))
-        raise InputError(
-            f"the tokenizers of {donor} and {recipient} differ in {n_other} entries; "
-            "choose a donor that was trained on the same words"
-        )
-
-
-def check_same_questions(here: Sequence[TokenizedRow], there: Sequence[TokenizedRow]) -> None:
-    """Refuses a donor whose Stage-2 questions or answers are not the recipient's.
-
-    Raises:
-        InputError: they differ.
-    """
-    stage2 = [
-        {(row.row.subset, row.row.rendered.text) for row in rows if row.row.stage is Stage.TWO}
-        for rows in (here, there)
-    ]
-    if stage2[0] != stage2[1]:
-        n_other = len(stage2[0] ^ stage2[1])
-        raise InputError(
-            f"donor and recipient differ in {n_other} Stage-2 questions or their answers; "
-            "choose a donor that was trained on the same data"
-        )
-
-
-def check_is_view(model: HookedModel, plain: PreTrainedModel, rows: Sequence[TokenizedRow]) -> None:
-    """Refuses a hooked model of another checkpoint than the plain one, as its logits tell.
-
-    Raises:
-        InputError: it is of another.
-    """
-    tokens = torch.tensor([rows[0].input_ids])
-    with torch.no_grad():
-        expected = plain(tokens, use_cache=False).logits
-    if not torch.allclose(model.logits(tokens).cpu(), expected, rtol=1e-3, atol=1e-3):
-        raise InputError(
-            "the grid opened another checkpoint than the analysis names; give both the same run, "
-            "stage and step"
-        )
-
-
 def _answers_with(
     working: PreTrainedModel, change: Weights, own: Weights, evaluation: EvaluationSet
 ) -> pd.DataFrame:
@@ -244,10 +242,12 @@ def _answers_with(
 
 
 def _by_subset(
-    part: str, rows: Sequence[TokenizedRow], real: pd.DataFrame, control: pd.DataFrame
+    part: str, rows: Sequence[TokenizedRow], measured: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    answers = real[MEASURED].join(control[MEASURED].add_prefix("control_"))
-    answers["subset"] = [row.row.subset for row in rows]
+    """Means by subset, recited definitions by themselves; tables of answers by prefix."""
+    parts = [table[MEASURED].add_prefix(prefix) for prefix, table in measured.items()]
+    answers = pd.concat(parts, axis=1)
+    answers["subset"] = [row.row.subset + " recited" * is_recited(row) for row in rows]
     measures = {name: (name, "mean") for name in answers.columns if name != "subset"}
     table = answers.groupby("subset").agg(**measures, n=("subset", "size")).reset_index()
     table.insert(0, "part", part)

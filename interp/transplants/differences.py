@@ -35,7 +35,7 @@ from interp.addresses import Site
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.seed_summary import summarize_over_seeds
-from interp.transplants.analysis import check_is_view
+from interp.transplants.checks import check_is_view
 from interp.transplants.parts import Weights, check_same_shapes, parts_of, weights_of
 from training.checkpoints import load_model
 from training.config import RunConfig

@@ -3,6 +3,7 @@
     embeddings  unembedding (if not tied)  final_norm
     block.L     attention.L  mlp.L  head.L.H     and of all layers: blocks  attention  mlps
     norms       of every block, and the final one
+    alias_rows  rows of the token embeddings, those of the aliases that Stage 2 defines
     all  none   and unions, written `embeddings+mlps`
 
 `embeddings`, `unembedding`, `blocks` and `final_norm` make up `all`. Tied embeddings are one
@@ -13,8 +14,9 @@ Where heads share keys and values (Llama's grouped queries), a head is its query
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Bool, Float
@@ -91,13 +93,31 @@ def parts_of(model: PreTrainedModel) -> dict[str, Part]:
     return {name: part for name, part in parts.items() if part or name == "none"}
 
 
-def choose_parts(model: PreTrainedModel, names: Sequence[str] | None = None) -> dict[str, Part]:
+def alias_rows(model: PreTrainedModel, tokens: Iterable[int]) -> Part:
+    """Rows of the token embeddings; where these are tied, of the unembedding, too."""
+    embedding = model.get_input_embeddings().weight
+    owned = torch.zeros(len(embedding), 1, dtype=torch.bool)
+    owned[sorted(set(tokens))] = True
+    (name,) = (name for name, each in model.named_parameters() if each is embedding)
+    return {name: owned}
+
+
+def choose_parts(
+    model: PreTrainedModel,
+    names: Sequence[str] | None = None,
+    more: Mapping[str, Part] = MappingProxyType({}),
+) -> dict[str, Part]:
     """The parts of these names, unions among them; all parts unless given.
+
+    Args:
+        model: Of which architecture.
+        names: Parts, or unions of them.
+        more: Parts that depend on the data, by name.
 
     Raises:
         InputError: the model has no such part.
     """
-    parts = parts_of(model)
+    parts = parts_of(model) | dict(more)
     if names is None:
         return parts
     for piece in "+".join(names).split("+"):

@@ -20,13 +20,16 @@ from training.statistics import t_interval
 from training.tables import UNITS
 
 COMPARED = (D5_CONS.name, D6_CONS.name)
+RECITED = tuple(f"{name} recited" for name in COMPARED)
 SHIFT = 0.14
 """How far the two subsets lie apart, of the width of a part."""
 LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
 
 
 def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
-    """D5 and D6 with each part of the donor, and the gap between them; random changes in grey.
+    """D5 and D6 with each part of the donor, asked and recited, and the gap between them.
+
+    Filled with the part alone, crosses with all but the part; random changes in grey.
 
     Args:
         summary: Rows of a `transplants_summary` of one run, recipient and donor.
@@ -36,26 +39,38 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         InputError: several runs, recipients or donors, or nothing of D5 and D6.
     """
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
-    cells = cells.loc[cells["subset"].isin([*COMPARED, GAP])]
+    cells = cells.loc[cells["subset"].isin([*COMPARED, GAP, *RECITED])]
     one_checkpoint(cells)
     donors = cells[["run_id", "from_stage", "from_step", "donor"]].drop_duplicates()
     if len(donors) > 1:
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
-    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.6, 0.4])
-    for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0.0), strict=True):
-        of_subset = cells.loc[cells["subset"] == subset].set_index("part").loc[parts]
-        row = 2 if subset == GAP else 1
+    # Tables made before definitions were recited have no third panel, activations none to show.
+    recited = set(RECITED) <= set(cells["subset"])
+    panels = {COMPARED: 1, (GAP,): 2} | ({RECITED: 3} if recited else {})
+    figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.05)
+    for (subset, shift), row in (
+        (each, row)
+        for subsets, row in panels.items()
+        for each in zip(subsets, (-SHIFT, SHIFT) if len(subsets) > 1 else (0.0,), strict=True)
+    ):
+        of_subset = cells.loc[cells["subset"] == subset].set_index("part").reindex(parts)
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
-    about = "mean and 95% t interval, n = {} seeds; grey: a random change of the part, as large"
+    about = (
+        "mean and 95% t interval, n = {} seeds; crosses: all but the part; grey: a random change "
+        "of the part, as large"
+    )
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
-    style_figure(figure, title=title, height=760)
+    style_figure(figure, title=title, height=300 + 230 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
-    figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=2)
+    last = len(panels)
+    figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=last)
     figure.update_yaxes(title=UNITS[metric], row=1)
     figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
+    if recited:
+        figure.update_yaxes(title=f"recited,<br>{UNITS[metric]}", row=3)
     figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
     return figure
 
@@ -109,8 +124,8 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
 
 def ordered_parts(parts: pd.Series) -> list[str]:
     """Each part once: baselines, large parts, layers, heads, unions, activations."""
-    large = ("none", "all", "embeddings", "unembedding", "blocks", "attention", "mlps", "norms",
-             "final_norm")  # fmt: skip
+    large = ("none", "all", "embeddings", "alias_rows", "unembedding", "blocks", "attention",
+             "mlps", "norms", "final_norm")  # fmt: skip
     kinds = ("block.", "attention.", "mlp.", "head.")
 
     def place(name: str) -> tuple[int, int, list[int | str]]:
@@ -138,13 +153,17 @@ def _add_dots(
     figure: go.Figure, cells: pd.DataFrame, subset: str, *, shift: float, row: int
 ) -> None:
     """Means with intervals, the control's hollow and grey beside them."""
-    style = SUBSET_STYLES.get(subset)
+    style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
     color, symbol = (style.color, style.symbol) if style else (INK, "diamond")
-    for level, ink, mark, sideways in (
-        ("control", NULL_COLOR, f"{symbol}-open", 0.1),
-        ("value", color, symbol, 0.0),
-    ):
-        name = subset.replace("-", " − ") + (", random change" if level == "control" else "")
+    looks = {
+        "control": (", random change", NULL_COLOR, f"{symbol}-open", 0.1),
+        "value": ("", color, symbol, 0.0),
+        "without": (", all but the part", color, "x-thin-open", -0.1),
+    }
+    for level, (what, ink, mark, sideways) in looks.items():
+        if level not in cells or cells[level].isna().all():
+            continue
+        name = subset.replace("-", " − ") + what
         means, high = cells[level], cells[f"{level}_high"]
         figure.add_scatter(
             x=[place + shift + sideways for place in range(len(cells))],
@@ -162,7 +181,7 @@ def _add_dots(
 
 def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:
     """Where the recipient and the donor stand by themselves."""
-    style = SUBSET_STYLES.get(subset)
+    style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
     for level, (dash, words) in LEVELS.items():
         figure.add_scatter(
             x=[-0.6, len(cells) - 0.4],

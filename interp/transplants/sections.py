@@ -1,7 +1,10 @@
 """The report's sections about transplants and weight differences, where their tables are there."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from data.vocabulary import D5_CONS, D6_CONS
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
@@ -16,6 +19,8 @@ from interp.transplants.summary import GAP, METRICS
 from training.runs import Run
 from training.tables import UNITS
 
+Cells = Mapping[tuple[str, str, str, str], dict]
+"""By part, subset, metric and contrast."""
 DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
 SENTENCED = ("embeddings", "blocks")
 """Parts whose gaps are said in words."""
@@ -36,9 +41,12 @@ def transplants_section(run: Run) -> Html | None:
             figure_html(plot_transplants(cells, metric=metric), f"transplants-{name}-{metric}")
             for metric in METRICS
         ]
-        parts.append(_gap_table(cells))
+        parts += [_gap_table(cells), _parts_table(cells)]
     notes = (
-        "none: the recipient as it is; all: the donor. Tied embeddings are the unembedding, too. A "
+        "none: the recipient as it is; all: the donor. A part suffices as far as it brings along, "
+        "alone, what the donor has, and is needed as far as all but it do not; most parts do "
+        "neither, as what they bring counts only together. alias_rows: embedding rows of the "
+        "aliases of D5 and D6. Tied embeddings are the unembedding, too. A "
         "head is its rows of query, key and value and its columns of the output projection; where "
         "heads share keys and values, query and output only. Random change: in each weight matrix "
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
@@ -48,34 +56,60 @@ def transplants_section(run: Run) -> Html | None:
 
 
 def transplant_sentences(cells: pd.DataFrame) -> list[str]:
-    """The gap that embeddings and blocks alone bring or leave, beside the two whole models.
+    """What embeddings and blocks bring alone and what is lost without them, then the gaps.
 
     Args:
         cells: Rows of a `transplants_summary` of one recipient and donor.
     """
+    known = {
+        (cell["part"], cell["subset"], cell["metric"], cell["contrast"]): cell
+        for cell in cells.to_dict("records")
+    }
     sentences = []
+    for part in SENTENCED:
+        answers = [_moved_words(known, part, name.name) for name in (D5_CONS, D6_CONS)]
+        if all(answers):
+            sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
     for metric in METRICS:
-        gaps = cells.loc[(cells["subset"] == GAP) & (cells["metric"] == metric)]
-        tested = {
-            (part, contrast): cell
-            for part, contrast, cell in zip(
-                gaps["part"], gaps["contrast"], gaps.to_dict("records"), strict=True
-            )
-        }
         for part in SENTENCED:
-            if (part, "recipient") not in tested:
+            if (part, GAP, metric, "recipient") not in known:
                 continue
-            cell, control = tested[part, "recipient"], tested[part, "control"]
+            cell, control = (known[part, GAP, metric, each] for each in ("recipient", "control"))
             found = "is" if control["p_corrected"] <= ALPHA else "is not"
+            lost = known.get((part, GAP, metric, "lost"))
+            without = "" if lost is None else (
+                f" Without it, all else moved, the gap is {lost['without']:+.3f}: "
+                f"{gap_text(_estimate(lost, 'difference', 'ci'))} (corrected p = "
+                f"{lost['p_corrected']:.2g})."
+            )  # fmt: skip
             sentences.append(
                 f"With the donor's {part} alone the gap D5 − D6 in {UNITS[metric]} is "
                 f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
                 f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
                 f"change as large {cell['control']:+.3f}, from which it {found} told apart "
                 f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
-                f"{control['p_smallest']:.2g})."
+                f"{control['p_smallest']:.2g}).{without}"
             )
     return sentences
+
+
+def _moved_words(known: Cells, part: str, subset: str) -> str | None:
+    """Answers and recital of a subset with a part alone and without it; None of older tables."""
+    answer = known.get((part, subset, "answer_log_prob", "lost"))
+    recital = known.get((part, f"{subset} recited", "exact_match", "lost"))
+    if answer is None or recital is None:
+        return None
+    change = answer["donor_value"] - answer["recipient"]
+    share = (
+        f" ({(answer['value'] - answer['recipient']) / change:.0%} of the way)" if change else ""
+    )
+    return (
+        f"{subset}'s answers go from {answer['recipient']:.2f} to {answer['value']:.2f} nats with "
+        f"them alone{share}, to {answer['without']:.2f} with all but them and to "
+        f"{answer['donor_value']:.2f} with all; definitions are recited at {recital['value']:.2f} "
+        f"with them alone, at {recital['without']:.2f} without, at {recital['donor_value']:.2f} "
+        f"with all and at {recital['recipient']:.2f} with nothing"
+    )
 
 
 def weight_differences_section(run: Run) -> Html | None:
@@ -132,6 +166,8 @@ def _gap_table(cells: pd.DataFrame) -> Html:
     by_cell = {
         (cell["part"], cell["metric"], cell["contrast"]): cell for cell in gaps.to_dict("records")
     }
+    contrasts = [each for each in ("recipient", "control", "lost") if each in set(gaps["contrast"])]
+    unknown = dict.fromkeys(("difference", "ci_low", "ci_high", "p_corrected"), float("nan"))
     body = [
         [
             part,
@@ -139,8 +175,8 @@ def _gap_table(cells: pd.DataFrame) -> Html:
             unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
             *(
                 text
-                for contrast in ("recipient", "control")
-                for cell in [by_cell[part, metric, contrast]]
+                for contrast in contrasts
+                for cell in [by_cell.get((part, metric, contrast), unknown)]
                 for text in (
                     unbroken(gap_text(_estimate(cell, "difference", "ci"))),
                     f"{cell['p_corrected']:.2g}",
@@ -150,9 +186,32 @@ def _gap_table(cells: pd.DataFrame) -> Html:
         for part in ordered_parts(gaps["part"])
         for metric in METRICS
     ]
-    head = ("part", "metric", "gap D5 − D6", "minus the recipient's", "corrected p",
-            "minus the random change's", "corrected p")  # fmt: skip
+    head = ["part", "metric", "gap D5 − D6", "minus the recipient's", "corrected p",
+            "minus the random change's", "corrected p"]  # fmt: skip
+    if "lost" in contrasts:
+        head += ["all but the part, minus all", "corrected p"]
     return table_html(head, body)
+
+
+def _parts_table(cells: pd.DataFrame) -> Html:
+    """Of the large parts: D5 and D6, asked and recited, with the part alone and without it."""
+    if "without" not in cells:
+        return Html("")
+    subsets = [name + end for end in ("", " recited") for name in (D5_CONS.name, D6_CONS.name)]
+    columns = [(subset, metric) for subset in subsets for metric in METRICS]
+    first = cells.loc[cells["contrast"] == "recipient"]
+    known = {(c["part"], c["subset"], c["metric"]): c for c in first.to_dict("records")}
+    body = [
+        [part, which, *(_level(known.get((part, *column)), level) for column in columns)]
+        for part in ordered_parts(first["part"])
+        if "." not in part and "@" not in part
+        for which, level in (("alone", "value"), ("all but it", "without"))
+    ]
+    return table_html(["part", "", *(f"{s}, {UNITS[metric]}" for s, metric in columns)], body)
+
+
+def _level(cell: dict | None, level: str) -> str:
+    return "–" if cell is None else _number(cell[level])
 
 
 def _estimate(cell: dict, mean: str, interval: str) -> dict[str, float | None]:

@@ -12,16 +12,27 @@ COORDINATES = ["part", "from_stage", "from_step", "to_stage", "donor", "subset"]
 GAP = f"{D5_CONS.name}-{D6_CONS.name}"
 METRICS = ("exact_match", "answer_log_prob")
 LEVELS = ["value", "control", "recipient", "donor_value"]
-CONTRASTS = ("recipient", "control")
+WITHOUT = ["without", "without_control"]
+"""Absent from tables made before necessity was measured, and unknown of activations."""
+CONTRASTS = {
+    "recipient": ("value", "recipient"),
+    "control": ("value", "control"),
+    "lost": ("without", "donor_value"),
+    "lost_control": ("without", "without_control"),
+}
+"""What is tested: the first minus the second."""
 
 
 def summarize_transplants(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each part, donor, subset (and the gap), metric and contrast.
 
     Columns: run columns without the seed, `COORDINATES`, `metric, contrast`, the means over seeds
-    `value` (with the part), `control` (with a random change), `recipient` (without) and
-    `donor_value` (with all), the 95% t intervals `value_low value_high control_low control_high`,
-    and those of `summarize_over_seeds` for value minus what `contrast` names. Of each metric and
+    `value` (with the part), `control` (with a random change), `recipient` (with nothing),
+    `donor_value` (with all), `without` (with all but the part) and `without_control` (the donor
+    with a random change of the part), the 95% t intervals `value_low value_high control_low
+    control_high without_low without_high`, and those of `summarize_over_seeds` for what `contrast`
+    names: value minus `recipient` or `control`, or what is `lost`, without minus the donor's value,
+    `lost_control`, without minus its control. Of each metric and
     contrast, the gap is corrected over all parts and donors, and the single subsets, together,
     over all parts, donors and subsets.
     """
@@ -29,7 +40,7 @@ def summarize_transplants(table: pd.DataFrame) -> pd.DataFrame:
     keys = [*CHECKPOINT, *COORDINATES, "metric"]
     cell = [*COORDINATES, "metric", "contrast"]
     summaries = [
-        summarize_over_seeds(family, cell=cell, means=LEVELS, tested="tested")
+        summarize_over_seeds(family, cell=cell, means=_levels_of(rows), tested="tested")
         for family in _families(rows)
     ]
     summary = pd.concat(summaries, ignore_index=True)
@@ -42,10 +53,15 @@ def _families(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
         of_metric = rows.loc[rows["metric"] == metric]
         is_gap = of_metric["subset"] == GAP
         for family in (of_metric.loc[is_gap], of_metric.loc[~is_gap]):
-            for contrast in CONTRASTS:
-                if len(family):
-                    difference = family["value"] - family[contrast]
-                    yield family.assign(contrast=contrast, tested=difference)
+            for contrast, (level, other) in CONTRASTS.items():
+                known = family.dropna(subset=[level, other]) if level in family else family[:0]
+                if len(known):
+                    yield known.assign(contrast=contrast, tested=known[level] - known[other])
+
+
+def _levels_of(table: pd.DataFrame) -> list[str]:
+    """The levels of each metric that a table has."""
+    return [*LEVELS, *(name for name in WITHOUT if name in table)]
 
 
 def _levels(table: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +70,14 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
     rows = pd.concat(
         [
             table[[*of_run, "n"]].assign(
-                metric=metric, value=table[metric], control=table[f"control_{metric}"]
+                metric=metric,
+                value=table[metric],
+                control=table[f"control_{metric}"],
+                **{
+                    level: table[f"{level}_{metric}"]
+                    for level in WITHOUT
+                    if f"{level}_{metric}" in table
+                },
             )
             for metric in METRICS
         ],
@@ -71,21 +94,26 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
 
 def _gaps(rows: pd.DataFrame) -> pd.DataFrame:
     """D5 minus D6, paired within seed, part and metric."""
-    key = [name for name in rows.columns if name not in ("subset", "n", "value", "control")]
+    levels = [name for name in ("value", "control", *WITHOUT) if name in rows]
+    key = [name for name in rows.columns if name not in ("subset", "n", *levels)]
     higher, lower = (
-        rows.loc[rows["subset"] == subset.name].set_index(key)[["value", "control", "n"]]
+        rows.loc[rows["subset"] == subset.name].set_index(key)[[*levels, "n"]]
         for subset in (D5_CONS, D6_CONS)
     )
-    gaps = higher[["value", "control"]] - lower[["value", "control"]]
-    return gaps.assign(n=higher["n"] + lower["n"]).dropna().reset_index().assign(subset=GAP)
+    gaps = higher[levels] - lower[levels]
+    gaps = gaps.assign(n=higher["n"] + lower["n"]).dropna(subset=["value"])
+    return gaps.reset_index().assign(subset=GAP)
 
 
 def _intervals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The 95% t intervals of the levels themselves."""
     groups = rows.groupby(keys)
     columns = {
-        f"{level}_{name}": groups[level].agg(lambda values, end=end: t_interval(values)[end])
-        for level in ("value", "control")
+        f"{level}_{name}": groups[level].agg(
+            lambda values, end=end: t_interval(values.dropna())[end]
+        )
+        for level in ("value", "control", "without")
+        if level in rows
         for end, name in enumerate(("low", "high"))
     }
     return pd.DataFrame(columns).reset_index()

@@ -249,7 +249,9 @@ class PlantedCircuit:
     """Prompts `w16 alias w17 w18`; aliases are w0 to w7, answers w8 to w15."""
 
 
-def _planted_circuit(*, first_head: int, second_head: int, noise: float = 0.05) -> PlantedCircuit:
+def _planted_circuit(
+    *, first_head: int, second_head: int, noise: float = 0.05, decoy: int | None = None
+) -> PlantedCircuit:
     n_heads, d_head, n_names, alias_at, last_at = 4, 16, 8, 1, 3
     words, places, found, said = 0, VOCABULARY, VOCABULARY + n_names, VOCABULARY + 2 * n_names
     width = n_heads * d_head
@@ -292,6 +294,8 @@ def _planted_circuit(*, first_head: int, second_head: int, noise: float = 0.05) 
     embedded, unembedded = model.transformer.wte.weight.data, model.lm_head.weight.data
     embedded[range(VOCABULARY), range(words, words + VOCABULARY)] += 1.0
     model.transformer.wpe.weight.data[range(n_names), range(places, places + n_names)] += 1.0
+    if decoy is not None:  # looks to all heads as if it stood where the alias does, only more so
+        embedded[VOCABULARY - N_WORDS + decoy, places + alias_at] += 4.0
     look(0, first_head, at=alias_at)
     alias_of = {answer(alias): alias for alias in range(n_names)}
     move(0, first_head, source=lambda name: words + 3 + alias_of[name], target=found)
@@ -312,7 +316,8 @@ def planted_circuit() -> Callable[..., PlantedCircuit]:
     """Makes a GPT-2 of two layers with weights set by hand, and noise everywhere else.
 
     One head of layer 0 looks up the alias's answer where the alias stands, and one head of layer 1
-    takes it from there to the last position; MLPs are idle.
+    takes it from there to the last position; MLPs are idle. After the word `decoy` the first head
+    does not find the alias.
     """
     return _planted_circuit
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -293,6 +293,72 @@ def test_editing_a_pattern_that_nothing_reads_is_an_error_and_reading_it_is_not(
     with pytest.raises(DeadHookError, match="can only be read"), hooked.hooks([], [(name, zero)]):
         pass
     assert n_attached_hooks(hooked) == 0
+
+
+IN_PLACE: dict[str, Callable[[torch.Tensor], object]] = {
+    "whole": lambda t: t.zero_(),
+    "view": lambda t: t[:, 0].fill_(0.3),
+    "data": lambda t: t.data.zero_(),
+    "numpy": lambda t: t.detach().numpy().fill(0.1),
+}
+
+
+@pytest.mark.parametrize("how", IN_PLACE)
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [(gpt_neo, "blocks.1.attn.hook_pattern"), (gpt_neo, "blocks.0.attn.hook_attn_scores"),
+     (neox, "rotary_emb.hook_in")],
+)  # fmt: skip
+def test_an_edit_in_place_that_nothing_reads_is_an_error(
+    build: Callable[..., PreTrainedModel], name: str, how: str
+) -> None:
+    hooked, tokens = HookedModel.from_hf(build()), prompts()
+
+    def edit(activation: torch.Tensor, hook: nn.Module) -> None:
+        IN_PLACE[how](activation)
+
+    with (
+        pytest.raises(DeadHookError, match="can only be read"),
+        hooked.hooks(fwd_hooks=[(name, edit)]),
+    ):
+        hooked.logits(tokens)
+    with (
+        torch.inference_mode(),
+        pytest.raises(DeadHookError, match="can only be read"),
+        hooked.hooks(fwd_hooks=[(name, edit)]),
+    ):
+        hooked.logits(tokens)
+
+
+@every_architecture
+def test_an_edit_in_place_does_what_returning_it_does(
+    build: Callable[..., PreTrainedModel],
+) -> None:
+    """Also where the bridge looks for another tensor, or where others share the memory."""
+    hooked, tokens = HookedModel.from_hf(build()), prompts()
+
+    def returned(activation: torch.Tensor, hook: nn.Module) -> torch.Tensor:
+        return activation * 1.5
+
+    def in_place(activation: torch.Tensor, hook: nn.Module) -> None:
+        activation.mul_(1.5)
+
+    def both(activation: torch.Tensor, hook: nn.Module) -> torch.Tensor:
+        return activation.mul_(1.5)
+
+    names = [
+        name
+        for name in sorted(hooked.editable_hooks)
+        if name.startswith("blocks.1.") or name.startswith("ln_final")
+    ]
+    assert any(name.endswith("hook_scale") for name in names)
+    for name in names:
+        logits = []
+        for edit in (returned, in_place, both):
+            with hooked.hooks(fwd_hooks=[(name, edit)]):
+                logits.append(hooked.logits(tokens))
+        torch.testing.assert_close(logits[1], logits[0], msg=name)
+        torch.testing.assert_close(logits[2], logits[0], msg=name)
 
 
 @every_architecture

@@ -66,7 +66,7 @@ def test_patch_writes_and_prints_the_grid(run: Path, capsys: Capture):
     assert list(table.columns) == [
         *("recipe", "run_id", "model", "seed", "word_order", "stage", "step"),
         *("pair_kind", "subset", "site", "layer", "head", "role", "direction", "metric"),
-        *("effect", "attribution", "control", "n", "dropped"),
+        *("effect", "attribution", "control", "gap", "n", "dropped"),
     ]
     assert not table.isna().any(axis=None)
     assert not table[["seed", *COORDINATES]].duplicated().any()
@@ -84,7 +84,9 @@ def test_patch_writes_and_prints_the_grid(run: Path, capsys: Capture):
         (table["site"] == "resid_pre") & (table["layer"] == 0) & (table["role"] == "all")
     ]
     assert everything["effect"].tolist() == pytest.approx([1.0] * len(everything), abs=0.01)
-    assert "correlation of attribution patching with the exact grid" in printed
+    assert "attribution patching against the exact grid" in printed
+    assert "slope" in printed
+    assert "alias pairs of D1_CONS_QA1: kept by seed 3, 3 of 3 pairs; 0% dropped" in printed
     assert "p_corrected" in printed
 
 
@@ -95,8 +97,8 @@ def test_the_summary_has_one_row_for_each_cell(run: Path):
     assert list(summary.columns) == [
         *(name for name in RUN_COLUMNS if name != "seed"),
         *COORDINATES,
-        *("effect", "attribution", "control", "dropped", "difference", "ci_low", "ci_high"),
-        *("p_value", "p_corrected", "p_smallest", "n", "n_seeds"),
+        *("effect", "attribution", "control", "gap", "dropped", "difference", "ci_low", "ci_high"),
+        *("p_value", "p_corrected", "p_smallest", "n", "n_seeds", "kept_by_seed"),
     ]
     assert len(summary) == len(rows) / 2
     assert set(summary["n_seeds"]) == {2}

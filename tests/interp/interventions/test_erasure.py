@@ -3,7 +3,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import scipy.linalg
-from sklearn.linear_model import LogisticRegression
+import torch
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import Tensor, nn
 
 from data.errors import InputError
@@ -11,7 +12,14 @@ from data.tokens import TokenizedRow
 from interp.addresses import Site, TokenRole
 from interp.hooked import HookedModel
 from interp.interventions.base import Hook, answer_table, read_at
-from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_leace
+from interp.interventions.erasure import (
+    Eraser,
+    Erasure,
+    Whitening,
+    fit_leace,
+    fit_whitened,
+    readable_share,
+)
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 
@@ -220,3 +228,131 @@ def test_nothing_is_left_behind_by_an_erasure_or_an_interrupt(
         answer_table(any_model, word_prompts, [erasure, Interrupting()])
 
     assert state_of(any_model) == before
+
+
+def explained(features: np.ndarray, labels: np.ndarray, like: np.ndarray) -> float:
+    """Largest R^2 of scikit-learn's least squares, in units of the features before erasing."""
+    scales = like.astype(np.float64).std(0)
+    known = scales > 1e-12 * np.abs(like.astype(np.float64)).max(0)
+    scaled = (features.astype(np.float64) - like.mean(0, dtype=np.float64))[:, known]
+    # Rounding is no direction: singular values of 1e-9 of an ordinary feature's do not count.
+    left, lengths, _ = np.linalg.svd(scaled / scales[known], full_matrices=False)
+    axes = (left * lengths)[:, lengths > 1e-9 * np.sqrt(len(labels))]
+    indicators = one_hot(labels)
+    if not axes.size:
+        return 0.0
+    fit = LinearRegression().fit(axes, indicators)
+    left_over = ((indicators - fit.predict(axes)) ** 2).sum(0)
+    return float((1 - left_over / ((indicators - indicators.mean(0)) ** 2).sum(0)).max())
+
+
+def extreme(case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features from which labels are read, and in which something dwarfs them."""
+    rng = np.random.default_rng(7)
+    n, width, n_classes = {"fewer examples": (24, 64, 2), "many classes": (600, 48, 40)}.get(
+        case, (5000 if case == "offset" else 400, 32, 2)
+    )
+    labels = np.arange(n) % n_classes
+    features = rng.normal(size=(n, width)) + one_hot(labels) @ rng.normal(size=(n_classes, width))
+    match case:
+        case "offset":
+            features *= 0.02
+            features[:, 3] += 3000
+        case "half with an offset":
+            features[:, 3] += 500
+            return features.astype(np.float16), labels
+        case "bfloat16":
+            features[:, 3] = features[:, 3] * 100 + 3000
+            rounded = torch.from_numpy(features).bfloat16().float()
+            return rounded.numpy(), labels
+        case "massive":
+            features[:, 3] *= 1e4
+            features[:, 5] *= 1e3
+        case "tiny":
+            features[:, 3:6] *= 1e-9
+        case "copies and constants":
+            features[:, 3], features[:, 4], features[:, 5] = features[:, 2], 0.1, -7e5
+        case "nearly a copy":
+            features[:, 3] = features[:, 2] + 1e-5 * (labels + rng.normal(size=n))
+    return features.astype(np.float32), labels
+
+
+CASES = ["offset", "half with an offset", "bfloat16", "massive", "tiny", "copies and constants",
+         "nearly a copy", "fewer examples", "many classes"]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_linear_is_left_whatever_the_features_ranges(case: str):
+    features, labels = extreme(case)
+    majority = np.bincount(labels).max() / len(labels)
+    assert explained(features, labels, features) > 0.3
+
+    erased = fit_leace(features, labels)(features)
+
+    assert explained(erased, labels, features) < 1e-9
+    scales = np.where(features.std(0, dtype=np.float64) > 0, features.std(0, dtype=np.float64), 1)
+    if case not in ("many classes", "offset"):  # where fitting takes long
+        assert read_accuracy((erased - erased.mean(0)) / scales, labels) <= majority + 1e-9
+
+
+@pytest.mark.parametrize("case", ["offset", "massive", "many classes"])
+def test_extreme_ranges_do_not_change_the_formula(case: str):
+    """P is the paper's, computed where each feature is brought to unit variance and zero mean."""
+    features, labels = extreme(case)
+    precise = features.astype(np.float64)
+    mean, scales = precise.mean(0), precise.std(0)
+
+    erased = fit_leace(features, labels)(features)
+
+    expected = slow_leace((precise - mean) / scales, labels)
+    np.testing.assert_allclose((erased - mean) / scales, expected, atol=1e-6)
+
+
+def test_the_directions_erased_do_not_depend_on_units_or_on_how_often_examples_are_there():
+    features, labels = planted()
+    erased = fit_leace(features, labels)(features)
+    units = 10.0 ** np.arange(-3, 3)
+
+    twice = fit_leace(np.tile(features, (40, 1)), np.tile(labels, 40))(features)
+    other_units = fit_leace(features * units + 1e3, labels)(features * units + 1e3)
+
+    np.testing.assert_allclose(twice, erased, atol=1e-9)
+    np.testing.assert_allclose((other_units - 1e3) / units, erased, atol=1e-6)
+
+
+def test_of_more_classes_than_features_everything_goes():
+    features, _ = planted(width=5)
+    labels = np.arange(len(features)) % 10
+
+    features = features + one_hot(labels)[:, :5]
+    erased = fit_leace(features, labels)(features)
+
+    assert explained(erased, labels, features) == 0
+    np.testing.assert_allclose(erased - features.mean(0), 0, atol=1e-9)
+
+
+def test_an_erasure_that_leaves_something_is_not_claimed():
+    """As with axes that a noise floor had left out: here all but the first."""
+    features, labels = planted()
+    whole = Whitening.of(features)
+    short = Whitening(mean=whole.mean, white=whole.white[:1], back=whole.back[:, :1])
+
+    with pytest.raises(InputError, match=r"the labels are not erased: .* still explains 0"):
+        fit_whitened(short, features, labels)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(bad: float):
+    features, labels = planted()
+    features[3, 2] = bad
+    with pytest.raises(InputError, match="not finite"):
+        fit_leace(features, labels)
+
+
+def test_the_readable_share_is_that_of_least_squares_and_1_of_what_is_separable():
+    features, labels = planted()
+    assert readable_share(features, labels) == pytest.approx(
+        explained(features, labels, features), abs=1e-9
+    )
+    assert readable_share(labels[:, None] * 1e-3 + 3e3, labels) == pytest.approx(1)
+    assert readable_share(np.ones((4, 2)), np.array([0, 1, 0, 1])) == 0

@@ -16,6 +16,7 @@ from interp.grids import Analysis, run_grid
 from interp.hooked import HookedModel
 from interp.interventions.base import answer_table
 from interp.interventions.erasure_analysis import ErasureAnalysis
+from interp.interventions.sections import erasure_sentence
 from interp.selection import GridSelection
 from training.runs import Run
 
@@ -46,7 +47,7 @@ def test_every_site_and_role_has_a_cell_on_every_architecture(
     any_model: HookedModel, rows: list[TokenizedRow], state_of: StateOf
 ):
     before = state_of(any_model)
-    analysis = ErasureAnalysis(n_random=2, limit=5)
+    analysis = ErasureAnalysis(n_random=2, n_permutations=2, limit=5)
     sites = [Site("resid_post", 1), Site("resid_pre", 0)]
 
     table = analysis.measure(any_model, rows, sites, seed=0).table
@@ -82,7 +83,7 @@ def planted(rows: list[TokenizedRow]) -> list[TokenizedRow]:
 def test_a_planted_tag_is_read_until_it_is_erased_and_after_random_erasures(
     neox: HookedModel, rows: list[TokenizedRow]
 ):
-    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=10)
+    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=10, n_permutations=2)
     table = analysis.measure(neox, planted(rows), [Site("resid_pre", 0)], seed=0).table
 
     for site in ("resid_pre", "all"):
@@ -92,10 +93,49 @@ def test_a_planted_tag_is_read_until_it_is_erased_and_after_random_erasures(
         assert probe["control"] > 0.9
 
 
+def test_erased_everywhere_each_place_is_probed_with_permuted_labels_beside_it(
+    neox: HookedModel, rows: list[TokenizedRow]
+):
+    """The tag stands in the alias's embedding; the last place that is erased lacks it."""
+    roles = (ALIAS, TokenRole.QUESTION_LAST)
+    analysis = ErasureAnalysis(targets=("tag",), roles=roles, n_random=3, n_permutations=9, limit=5)
+    table = analysis.measure(neox, planted(rows), [Site("resid_pre", 0)], seed=0).table
+
+    everywhere = {"metric": "probe_accuracy", "site": "all"}
+    alias = at(table, **everywhere, read_at="resid_pre.0 at alias_last")
+    question = at(table, **everywhere, read_at="resid_pre.0 at question_last")
+    assert (alias["before"], alias["control"]) == (1, pytest.approx(1, abs=0.1))
+    assert alias["after"] < 0.7
+    assert question["before"] < 0.7
+    for cell in (alias, question):
+        assert 0.4 < cell["permuted_before"] < 0.6
+        assert 0.4 < cell["permuted_after"] < 0.6
+    answers = table.loc[table["metric"] != "probe_accuracy"]
+    assert set(answers["read_at"]) == {""}
+    assert answers[["permuted_before", "permuted_after"]].isna().all(axis=None)
+
+
+def test_a_table_of_before_is_replaced_and_can_still_be_read(copied_run: Path):
+    run = Run.load(copied_run)
+    analysis = ErasureAnalysis(targets=("tag",), n_random=2, n_permutations=2, limit=5)
+    selection = GridSelection(runs=(run,), stage=2, layers=(1,))
+    table, _ = run_grid(analysis, selection, workers=1)
+    old = table.loc[(table["site"] != "all") | (table["read_at"] == "")].drop(
+        columns=["read_at", "permuted_before", "permuted_after"]
+    )
+    assert len(analysis.summarize(old)) == len(old) / len(run.seeds)
+    assert "permuted" not in erasure_sentence(analysis.summarize(table[old.columns]), "tag")
+
+    old.to_parquet(copied_run / "erasure.parquet")
+    again, _ = run_grid(analysis, selection, workers=1)
+
+    pd.testing.assert_frame_equal(again, table)
+
+
 def test_without_a_planted_tag_there_is_nothing_to_read_or_to_erase(
     neox: HookedModel, rows: list[TokenizedRow]
 ):
-    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=5)
+    analysis = ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=5, n_permutations=2)
     table = analysis.measure(neox, rows, [Site("resid_pre", 0)], seed=0).table
 
     probe = at(table, metric="probe_accuracy", site="resid_pre")
@@ -107,7 +147,7 @@ def test_before_is_the_models_own_answer_about_unseen_aliases(
     neox: HookedModel, rows: list[TokenizedRow]
 ):
     table = (
-        ErasureAnalysis(targets=("tag",), n_random=1, limit=1000)
+        ErasureAnalysis(targets=("tag",), n_random=1, n_permutations=2, limit=1000)
         .measure(neox, rows, [Site("resid_post", 0)], seed=0)
         .table
     )
@@ -124,7 +164,7 @@ def test_before_is_the_models_own_answer_about_unseen_aliases(
 
 def test_the_gap_is_the_difference_of_the_two_subsets(neox: HookedModel, rows: list[TokenizedRow]):
     table = (
-        ErasureAnalysis(targets=("tag_stage2",), n_random=2)
+        ErasureAnalysis(targets=("tag_stage2",), n_random=2, n_permutations=2)
         .measure(neox, rows, [Site("resid_pre", 0)], seed=0)
         .table
     )
@@ -143,7 +183,7 @@ def test_an_erasure_where_no_answer_is_read_from_changes_nothing(
 ):
     """The last state of an alias in the middle of a prompt leads nowhere."""
     table = (
-        ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=2)
+        ErasureAnalysis(targets=("tag",), roles=(ALIAS,), n_random=2, n_permutations=2)
         .measure(neox, rows, [Site("resid_post", 1)], seed=0)
         .table
     )
@@ -156,7 +196,7 @@ def test_an_erasure_where_no_answer_is_read_from_changes_nothing(
 def test_a_checkpoint_is_measured_the_same_twice_whatever_the_global_seed(
     neox: HookedModel, rows: list[TokenizedRow]
 ):
-    analysis = ErasureAnalysis(targets=("tag",), n_random=2, limit=5)
+    analysis = ErasureAnalysis(targets=("tag",), n_random=2, n_permutations=2, limit=5)
     first = analysis.measure(neox, rows, [Site("resid_post", 0)], seed=3).table
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
@@ -175,7 +215,7 @@ def test_without_d6_its_target_is_refused(neox: HookedModel, rows: list[Tokenize
 
 def test_a_grid_is_summarized_against_the_random_erasures(copied_run: Path):
     run = Run.load(copied_run)
-    analysis = ErasureAnalysis(n_random=2, limit=10)
+    analysis = ErasureAnalysis(n_random=2, n_permutations=2, limit=10)
     assert isinstance(analysis, Analysis)
 
     table, summary = run_grid(analysis, GridSelection(runs=(run,), stage=2, layers=(1,)), workers=1)

@@ -30,7 +30,7 @@ def analysed(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     ablating = AblationAnalysis(kinds=(AblationKind.ZERO,), limit=5, n_random=1)
     selection = GridSelection(runs=(run,), stage=2, sites=("mlp_out",))
     run_grid(ablating, selection, workers=1)
-    erasing = ErasureAnalysis(n_random=1, limit=5)
+    erasing = ErasureAnalysis(n_random=1, n_permutations=3, limit=5)
     run_grid(erasing, GridSelection(runs=(run,), stage=2, layers=(1,)), workers=1)
     return run
 
@@ -64,14 +64,20 @@ def test_sections_have_a_figure_for_each_metric_and_target(analysed: Run):
 def test_the_erasure_section_says_what_its_table_says(analysed: Run):
     summary = table_of(analysed, "erasure_summary")
     everywhere = summary.loc[(summary["site"] == "all") & (summary["target"] == "tag")]
-    probe = everywhere.loc[everywhere["metric"] == "probe_accuracy"].iloc[0]
+    probes = everywhere.loc[everywhere["metric"] == "probe_accuracy"]
     gap = everywhere.loc[
         (everywhere["subset"] == "D5_CONS-D6_CONS") & (everywhere["metric"] == "answer_log_prob")
     ].iloc[0]
 
     sentence = erasure_sentence(summary, "tag")
 
-    assert f"reads {probe['after']:.2f} instead of {probe['before']:.2f}" in sentence
+    assert len(probes) > 1
+    for probe in probes.to_dict("records"):
+        assert (
+            f"at {probe['read_at']} {probe['after']:.2f} (labels permuted "
+            f"{probe['permuted_after']:.2f}) instead of {probe['before']:.2f} (labels permuted "
+            f"{probe['permuted_before']:.2f}), random erasures {probe['control']:.2f}"
+        ) in sentence
     assert f"is {gap['after']:.2f} instead of {gap['before']:.2f} nats" in sentence
     assert "least possible p 0.5" in sentence
     assert sentence in unescape(erasure_section(analysed) or "")

@@ -182,6 +182,20 @@ def test_a_lens_is_the_same_each_time(
     assert not torch.equal(one[site].weight, other[site].weight)
 
 
+def test_a_sites_lens_is_the_same_alone_and_beside_any_others(
+    neox: HookedModel, word_prompts: list[TokenizedRow], short_training: None
+):
+    sites = choose_sites(neox)
+    together = train_tuned_lens(neox, word_prompts, sites, seed=0)
+    reversed_order = train_tuned_lens(neox, word_prompts, sites[::-1], seed=0)
+
+    for site in sites:
+        alone = train_tuned_lens(neox, word_prompts, [site], seed=0)
+        for translators in (alone, reversed_order):
+            assert torch.equal(translators[site].weight, together[site].weight)
+            assert torch.equal(translators[site].bias, together[site].bias)
+
+
 def test_a_lens_is_trained_where_gradients_are_off(
     neox: HookedModel, word_prompts: list[TokenizedRow], short_training: None
 ):

@@ -19,11 +19,12 @@ from interp.patching.analysis import (
     CELL,
     Direction,
     PatchAnalysis,
-    attribution_correlation,
     patch_pairs,
     summarize_patching,
 )
+from interp.patching.kept import is_counted
 from interp.patching.pair_batches import Metric, batch_pairs
+from interp.patching.summary import attribution_correlation
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 WordPair = Callable[..., PromptPair]
@@ -41,7 +42,7 @@ def effects(table: pd.DataFrame, column: str = "effect") -> dict[tuple[object, .
 def test_one_row_is_one_cell(neox: HookedModel, word_pairs: list[PromptPair]):
     table = patch_pairs(neox, word_pairs, metrics=tuple(Metric))
 
-    assert list(table.columns) == [*CELL, "effect", "attribution", "control", "n"]
+    assert list(table.columns) == [*CELL, "effect", "attribution", "control", "gap", "n"]
     # Of resid_pre, attn_out and mlp_out one cell, of z four, in 2 layers; both directions.
     roles = ["alias_first", "alias_last", "question_first", "question_last", "prompt_last", "all"]
     assert list(dict.fromkeys(table["role"])) == roles
@@ -443,7 +444,7 @@ def test_a_checkpoint_is_measured_for_each_kind_and_subset(
     table = analysis.measure(toy_model, rows, [Site("z", 0), Site("mlp_out", 1)], seed=3).table
     assert state_of(toy_model) == before
 
-    assert list(table.columns) == [*CELL, "effect", "attribution", "control", "n", "dropped"]
+    assert list(table.columns) == [*CELL, "effect", "attribution", "control", "gap", "n", "dropped"]
     assert analysis.coordinates == CELL
     places = [("z", 0, 1), ("mlp_out", 1, -1)]
     assert table[["pair_kind", "subset", "site", "layer", "head"]].to_numpy().tolist() == [
@@ -560,3 +561,137 @@ def test_the_correlation_is_that_of_each_grid():
     assert found["n_cells"].tolist() == [3, 3, 3, 1]
     assert found["correlation"].tolist()[:2] == pytest.approx([1.0, -0.5])
     assert found["correlation"].isna().tolist() == [False, False, True, True]
+    # By hand: the attribution rises by 1/2 for each 1; errors 0, 1/2, 1 and 2, 0, 1/2.
+    assert found["slope"].tolist()[:3] == pytest.approx([0.5, -0.25, 0.0])
+    assert found["mean_error"].tolist()[:2] == pytest.approx([0.5, 2.5 / 3])
+
+
+# ---- tags ------------------------------------------------------------------------------------
+
+
+def tag_pairs(circuit: Any, word_pair: Callable[..., PromptPair]) -> list[PromptPair]:
+    """`w16` is each clean prompt's tag, `w19` the other; the tag's place is called `question`."""
+    pairs = []
+    for i, pair in enumerate(circuit.pairs):
+        clean = pair.clean.row.rendered.text
+        foil = circuit.pairs[(i + 3) % len(circuit.pairs)].clean.row.rendered.answer
+        other = " ".join(["w19", *clean.split()[1:-1], foil])
+        both = word_pair(clean, other, alias=(1, 1), question=(0, 0), answerable=False)
+        pairs.append(replace(both, kind=PairKind.TAG))
+    return pairs
+
+
+def test_a_tag_that_matters_and_one_that_does_not_are_told_apart(
+    planted_circuit: Callable[..., Any], word_pair: Callable[..., PromptPair]
+):
+    """Where the tag stands, the old control, another alias with the other tag, is the effect."""
+    tables = {}
+    for decoy in (19, None):
+        circuit = planted_circuit(first_head=1, second_head=2, decoy=decoy, noise=0.01)
+        pairs = tag_pairs(circuit, word_pair)
+        tables[decoy] = patch_pairs(
+            circuit.model,
+            pairs,
+            sites=[Site("resid_pre", 0), Site("resid_pre", 1)],
+            roles=["question_last", "alias_last", "all"],
+        )
+
+    cell = ["site", "layer", "role", "direction"]
+    mattering, void = (table.set_index(cell) for table in tables.values())
+    gap = mattering["gap"].iloc[0]
+    assert gap > 5
+    assert mattering["gap"].to_numpy() == pytest.approx(gap, rel=1e-4)
+    # Of the tag that does nothing every effect is nothing, also where patching swaps the tag.
+    specific = void["other_tag"] - void["control"]
+    assert max(void["effect"].abs().max(), specific.abs().max()) < 0.01 * gap
+    for direction in Direction:
+        at_tag = mattering.loc["resid_pre", 0, "question_last", direction]
+        assert at_tag["effect"] == pytest.approx(gap, rel=1e-4)
+        assert at_tag["other_tag"] == pytest.approx(gap, rel=1e-4)
+        assert at_tag["control"] == pytest.approx(0, abs=1e-4)
+        everything = mattering.loc["resid_pre", 1, "all", direction]
+        assert everything["effect"] == pytest.approx(gap, rel=1e-4)
+
+
+def test_the_control_of_a_tag_is_another_alias_with_the_bases_own_tag(
+    planted_circuit: Callable[..., Any], word_pair: Callable[..., PromptPair]
+):
+    circuit = planted_circuit(first_head=1, second_head=2, decoy=19)
+    pairs, site = tag_pairs(circuit, word_pair), Site("resid_pre", 1)
+    (batch,) = batch_pairs(pairs, ["alias_last"])
+    assert batch.others is not None
+    values = {"base": [], "donor": [], "control": [], "other_tag": []}
+    for i, j in enumerate(batch.others.tolist()):
+
+        def read(logits: Tensor, i: int = i) -> float:
+            return (logits[-1, batch.answers[i, 0]] - logits[-1, batch.foils[i]]).item()
+
+        base, mask = batch.clean[[i]], batch.masks[0, i]
+        values["base"].append(read(circuit.model.logits(base)[0]))
+        values["donor"].append(read(circuit.model.logits(batch.corrupted[[i]])[0]))
+        for name, donors in (("control", batch.clean), ("other_tag", batch.corrupted)):
+            logits = patched_by_hook(circuit.model, base, donors[[j]], site, mask)
+            values[name].append(read(logits))
+
+    row = patch_pairs(
+        circuit.model, pairs, sites=[site], roles=["alias_last"], directions=[Direction.NOISE]
+    ).iloc[0]
+
+    means = {name: np.mean(each) for name, each in values.items()}
+    assert row["gap"] == pytest.approx(means["base"] - means["donor"], rel=1e-4)
+    for name in ("control", "other_tag"):
+        assert row[name] == pytest.approx(means["base"] - means[name], rel=1e-3)
+
+
+def test_what_is_tested_of_tags_is_the_other_tag_minus_the_own_one():
+    rows = seed_rows([0.9, 0.9], [0.5, 0.5], pair_kind="tag")
+    rows = rows.assign(other_tag=[0.75, 0.85], gap=[2.0, 4.0])
+
+    row = summarize_patching(rows).iloc[0]
+
+    assert row["difference"] == pytest.approx(0.3)
+    assert (row["effect"], row["other_tag"], row["gap"]) == (0.9, 0.8, 3.0)
+
+
+# ---- few pairs -------------------------------------------------------------------------------
+
+
+def test_a_seed_of_too_few_pairs_counts_in_no_mean_test_or_n():
+    """Kept of 100: 38, 2, 52, 17, 33; the second seed is off by far."""
+    kept = [38, 2, 52, 17, 33]
+    rows = seed_rows([0.8, -9.0, 0.9, 1.0, 0.7], [0.1, 5.0, 0.1, 0.1, 0.1])
+    rows = rows.assign(n=kept, dropped=[1 - n / 100 for n in kept])
+
+    row = summarize_patching(rows).iloc[0]
+    without = summarize_patching(rows.loc[rows["seed"] != 1]).iloc[0]
+
+    assert (row["effect"], row["control"]) == (pytest.approx(0.85), pytest.approx(0.1))
+    assert (row["n"], row["n_seeds"]) == (140, 4)
+    for name in ("difference", "ci_low", "ci_high", "p_value", "p_corrected", "p_smallest"):
+        assert row[name] == pytest.approx(without[name])
+    assert row["dropped"] == pytest.approx(1 - sum(kept) / 500)
+    assert row["kept_by_seed"] == (
+        "kept by seed 38, 52, 17, 33 of 100 pairs; left out for fewer than 10: 2 (seed 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "made", "expected"), [(10, 100, True), (9, 100, False), (2, 4, True), (1, 4, False)]
+)
+def test_enough_pairs_are_10_or_half_of_few(kept: int, made: int, expected: bool):
+    rows = seed_rows([1.0], [0.0]).assign(n=kept, dropped=1 - kept / made)
+    assert is_counted(rows).tolist() == [expected]
+
+
+def test_where_every_seed_has_too_few_pairs_nothing_is_said_over_seeds():
+    rows = seed_rows([0.8, 0.9], [0.1, 0.1]).assign(n=2, dropped=0.98)
+    row = summarize_patching(rows).iloc[0]
+
+    assert (row["n"], row["n_seeds"]) == (0, 0)
+    assert row[["effect", "control", "difference", "p_value"]].isna().all()
+
+
+def test_tables_of_before_are_summarized_without_the_newer_columns():
+    rows = seed_rows([0.8, 0.9], [0.1, 0.1])
+    assert {"other_tag", "gap"}.isdisjoint(rows.columns)
+    assert summarize_patching(rows)["difference"].item() == pytest.approx(0.75)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data.errors import InputError
-from data.pairs import PromptPair
+from data.pairs import PairKind, PromptPair
 from interp.addresses import TokenRole
 from interp.hooked import HookedModel
 from interp.patching.pair_batches import (
@@ -107,6 +107,24 @@ def test_a_control_comes_from_another_pair(
     (batch,) = batch_pairs(pairs, ["all"])
 
     assert (None if batch.others is None else batch.others.tolist()) == others
+
+
+def test_the_control_of_a_question_does_not_ask_it(word_pair: WordPair):
+    """Else it would bring along what the pair swaps, and be the effect. Same alias if it can be."""
+    pairs = []
+    for alias, questions, answers in (
+        ("w1", "ab", (4, 5)), ("w2", "ab", (6, 7)), ("w3", "cd", (8, 9)), ("w1", "cd", (10, 11)),
+    ):  # fmt: skip
+        pair = word_pair(f"{alias} w20 w{answers[0]}", f"{alias} w21 w{answers[1]}")
+        sides = [
+            replace(side, row=replace(side.row, question=question, alias=alias))
+            for side, question in zip((pair.clean, pair.corrupted), questions, strict=True)
+        ]
+        pairs.append(replace(pair, kind=PairKind.QUESTION, clean=sides[0], corrupted=sides[1]))
+    (batch,) = batch_pairs(pairs, ["all"])
+
+    assert batch.others is not None
+    assert batch.others.tolist() == [3, 2, 0, 0]
 
 
 def test_what_cannot_be_batched_is_refused(word_pair: WordPair):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
-from interp.patching.analysis import summarize_patching
+from interp.patching.summary import patch_contrast, summarize_patching
 from interp.patching.wording import (
     attribution_sentence,
     carrying_sentence,
@@ -14,7 +14,6 @@ from interp.patching.wording import (
     is_found,
     limit_sentence,
     patch_caption,
-    patch_contrast,
     patch_sentences,
 )
 from training.statistics import t_interval

@@ -1,6 +1,7 @@
 import pickle
 import shutil
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
+from data.vocabulary import Role
 from interp.addresses import Site, TokenRole
 from interp.grids import Analysis, run_grid
 from interp.hooked import HookedModel, load_hooked
@@ -21,11 +23,13 @@ from interp.transplants.analysis import (
     asked_rows,
     check_same_questions,
     check_same_tokens,
+    is_recited,
     transplant_weights,
 )
-from interp.transplants.parts import weights_of, with_weights
+from interp.transplants.parts import alias_rows, weights_of, with_weights
 from interp.transplants.summary import COORDINATES, GAP
 from training.checkpoints import load_model, load_tokenizer
+from training.evaluate import EvaluationSet, answer_metrics
 from training.runs import Run
 
 MEASURES = ["exact_match", "answer_log_prob"]
@@ -65,6 +69,7 @@ def known_levels(run: Run, stage: int) -> pd.DataFrame:
 
 def levels(table: pd.DataFrame, part: str, to_stage: int) -> pd.DataFrame:
     rows = table.loc[(table["part"] == part) & (table["to_stage"] == to_stage)]
+    rows = rows.loc[rows["subset"].isin(ASKED)]
     return rows.set_index(["seed", "subset"]).sort_index()[MEASURES]
 
 
@@ -83,12 +88,13 @@ def test_baselines_are_what_the_run_measured(
 
 
 def test_every_subset_and_its_number_of_questions_is_there(table: pd.DataFrame, tiny_run: Run):
-    asked = [row.row.subset for row in asked_rows(tiny_run.tokenized_rows(SEED))]
+    rows = asked_rows(tiny_run.tokenized_rows(SEED))
+    asked = [row.row.subset + " recited" * is_recited(row) for row in rows]
     of_part = table.loc[(table["seed"] == SEED) & (table["to_stage"] == 1)]
     of_part = of_part.loc[of_part["part"] == "embeddings"]
 
     assert dict(zip(of_part["subset"], of_part["n"], strict=True)) == {
-        subset: asked.count(subset) for subset in ASKED
+        subset: asked.count(subset) for subset in (*ASKED, "D5_CONS recited", "D6_CONS recited")
     }
 
 
@@ -97,12 +103,64 @@ def test_the_table_has_the_columns_of_the_contract(table: pd.DataFrame):
         *COORDINATES,
         *MEASURES,
         *(f"control_{name}" for name in MEASURES),
+        *(f"without_{name}" for name in MEASURES),
+        *(f"without_control_{name}" for name in MEASURES),
         "n",
     ]
     assert set(table["donor"]) == {"same"}
     assert set(zip(table["from_stage"], table["to_stage"], strict=True)) == {(1, 2), (2, 1)}
-    assert not table.isna().any(axis=None)
+    of_weights = table.loc[~table["part"].str.contains("@")]
+    assert not of_weights.isna().any(axis=None)
+    assert not table.drop(columns=table.filter(like="without").columns).isna().any(axis=None)
     assert not table.duplicated(["seed", *COORDINATES]).any()
+
+
+def test_all_but_a_part_is_the_donor_with_the_recipients_part_put_back(tiny_run: Run):
+    """By hand, from state dicts: GPT-NeoX's blocks are all under `gpt_neox.layers`."""
+    rows = asked_rows(tiny_run.tokenized_rows(SEED))
+    recipient, donor = (load_model(tiny_run.checkpoint(SEED, stage)) for stage in (1, 2))
+    mixed, theirs = deepcopy(donor), donor.state_dict()
+    mixed.load_state_dict(
+        {n: recipient.state_dict()[n] if ".layers." in n else theirs[n] for n in theirs}
+    )
+    answers = answer_metrics(mixed, EvaluationSet.of(rows))
+
+    table = transplant_weights(recipient, donor, rows, parts=["blocks"], seed=0)
+
+    for subset, is_of_subset in (
+        ("D5_CONS", lambda row: row.row.subset == "D5_CONS" and row.row.is_evaluated),
+        ("D6_CONS recited", lambda row: row.row.subset == "D6_CONS" and is_recited(row)),
+    ):
+        chosen = [i for i, row in enumerate(rows) if is_of_subset(row)]
+        found = table.loc[(table["part"] == "blocks") & (table["subset"] == subset)].iloc[0]
+        expected = answers["answer_log_prob"].to_numpy()[chosen].mean()
+        assert found["without_answer_log_prob"] == pytest.approx(expected, abs=1e-6)
+        assert found["n"] == len(chosen)
+    whole = table.loc[(table["part"] == "all")].set_index("subset")
+    nothing = table.loc[(table["part"] == "none")].set_index("subset")
+    for name in MEASURES:
+        pd.testing.assert_series_equal(whole[f"without_{name}"], nothing[name], check_names=False)
+        pd.testing.assert_series_equal(nothing[f"without_{name}"], whole[name], check_names=False)
+
+
+def test_rows_of_aliases_are_those_of_the_embedding_and_with_the_blocks_what_stage_2_stored(
+    tiny_run: Run,
+):
+    rows = asked_rows(tiny_run.tokenized_rows(SEED))
+    recipient, donor = (load_model(tiny_run.checkpoint(SEED, stage)) for stage in (1, 2))
+    aliases = {
+        token
+        for row in rows
+        if row.row.subset in ("D5_CONS", "D6_CONS")
+        for token in row.input_ids[row.spans[Role.ALIAS][0] : row.spans[Role.ALIAS][1] + 1]
+    }
+    ((name, mask),) = alias_rows(recipient, aliases).items()
+
+    assert name == "gpt_neox.embed_in.weight"
+    assert mask.nonzero()[:, 0].tolist() == sorted(aliases)
+    parts = ["alias_rows", "alias_rows+blocks"]
+    table = transplant_weights(recipient, donor, rows, parts=parts, seed=0)
+    assert set(table["part"]) == {"none", "all", *parts}
 
 
 def test_parts_of_activations_are_named_by_site_head_and_role(table: pd.DataFrame):

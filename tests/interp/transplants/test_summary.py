@@ -110,3 +110,38 @@ def test_every_subset_has_its_own_cell():
     assert cell(summary, **where, subset="D5_CONS")["difference"] == pytest.approx(0.525)
     assert len(summary) == len(GAINS) * 4 * 2 * 2
     assert not summary.isna().any(axis=None)
+
+
+def test_what_is_lost_without_a_part_is_held_against_the_donor_and_a_random_change():
+    table = transplant_table()
+    lost = {"none": 0.0, "all": 0.525, "embeddings": 0.4, "mlps": 0.1}
+    full = {"D5_CONS": 0.725, "D6_CONS": 0.1, "QA7_UNSEEN": 0.05}
+    table["without_exact_match"] = [
+        full[subset] - lost[part] * (subset == "D5_CONS") + (seed - 2.5) / 100
+        for subset, part, seed in zip(table["subset"], table["part"], table["seed"], strict=True)
+    ]
+    table["without_control_exact_match"] = table["subset"].map(full)
+    for metric in ("without_answer_log_prob", "without_control_answer_log_prob"):
+        table[metric] = 0.0
+
+    summary = summarize_transplants(table)
+
+    where = {"part": "embeddings", "subset": "D5_CONS", "metric": "exact_match"}
+    found = cell(summary, **where, contrast="lost")
+    wholes = [0.2 + 0.5 + seed / 100 for seed in SEEDS]
+    losses = [
+        0.725 - 0.4 + (seed - 2.5) / 100 - whole for seed, whole in zip(SEEDS, wholes, strict=True)
+    ]
+    assert found["difference"] == pytest.approx(np.mean(losses))
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx(t_interval(losses))
+    assert found["without"] == pytest.approx(0.325)
+    against = cell(summary, **where, contrast="lost_control")
+    assert against["difference"] == pytest.approx(-0.4)
+    gap = cell(summary, **(where | {"subset": GAP}), contrast="lost")
+    assert gap["without"] == pytest.approx(0.225)
+
+
+def test_a_table_of_before_has_no_necessity():
+    summary = summarize_transplants(transplant_table())
+    assert set(summary["contrast"]) == {"recipient", "control"}
+    assert "without" not in summary
