@@ -24,6 +24,9 @@ METRIC_LABELS = {
     "loss": "loss (nats a token)",
 }
 METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
+TOKEN_HEIGHT = 13  # pixels that a token's name takes at least
+UPLOADS = ("sendChartToCloud",)
+"""Buttons of plotly's that send a figure to a server."""
 GAP_LABELS = {
     "exact_match": "gap (share of questions)",
     "answer_log_prob": "gap (nats)",
@@ -157,9 +160,10 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
     if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
         raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
     layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
+    panel = max(210, 60 + TOKEN_HEIGHT * len(tokens))
     figure = make_subplots(
         rows=len(layers), cols=len(heads), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.02, vertical_spacing=0.24 / len(layers),
+        horizontal_spacing=0.02, vertical_spacing=50 / panel / len(layers),
         subplot_titles=[f"layer {layer}, head {head}" for layer in layers for head in heads],
     )  # fmt: skip
     for (layer, head), cells in pattern.groupby(["layer", "head"]):  # pyright: ignore[reportGeneralTypeIssues]
@@ -173,9 +177,9 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
             ),
             row=layers.index(layer) + 1, col=heads.index(head) + 1,
         )  # fmt: skip
-    style_figure(figure, title=title, height=140 + 210 * len(layers))
+    style_figure(figure, title=title, height=140 + panel * len(layers))
     ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
-    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40)
+    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40 if len(tokens) < 10 else -90)
     figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
     figure.update_xaxes(title="attended token", row=len(layers), col=(len(heads) + 1) // 2)
     figure.update_yaxes(title="at token", col=1)
@@ -303,5 +307,7 @@ def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
         margin={"l": 70, "r": 20, "t": 80, "b": 40},
         height=height,
         hoverlabel={"namelength": -1},
+        # Part of the figure, so that it holds wherever it is shown or exported.
+        modebar={"remove": list(UPLOADS)},
     )
     figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

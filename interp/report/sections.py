@@ -197,7 +197,7 @@ def finished_null(run: Run) -> Run | None:
 
 def figure_html(figure: go.Figure, name: str) -> Html:
     """A figure for the page; `name`, its id there, keeps the bytes of a rebuilt page the same."""
-    config = {"responsive": True, "displaylogo": False}
+    config = {"responsive": True, "displaylogo": False, "showSendToCloud": False}
     html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
     return Html(f"<figure>{html}</figure>\n")
 
