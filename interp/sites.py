@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from data.errors import InputError
-from interp.addresses import Site, check_site_name
+from interp.addresses import Site, check_number, check_site_name
 from interp.hooked import HookedModel
 
 
@@ -22,11 +22,7 @@ def choose_sites(
     """
     wanted = list(range(model.n_layers)) if layers is None else list(layers)
     for layer in wanted:
-        if not 0 <= layer < model.n_layers:
-            raise InputError(
-                f"no layer {layer} in a model of {model.n_layers}; "
-                f"choose from 0 to {model.n_layers - 1}"
-            )
+        check_number("layer", layer, model.n_layers)
     if names is None:
         entry = [Site("resid_pre", 0)] if 0 in wanted else []
         sites = [*entry, *(Site("resid_post", layer) for layer in wanted)]

@@ -20,6 +20,7 @@ from training.summary import null_equivalence
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+    from transformers import PreTrainedConfig
 
     from data.tokens import TokenizedRow
 
@@ -83,12 +84,17 @@ class Run:
         return Run.load(folder) if (folder / RUN_FILE).is_file() else None
 
     @cached_property
-    def n_layers(self) -> int:
-        """Number of blocks of its models, of an encoder-decoder those of the encoder."""
+    def shape(self) -> "PreTrainedConfig":
+        """What transformers knows of its models: layers, heads, architecture ..."""
         from transformers import AutoConfig
 
         first = self.checkpoint(self.seeds[0], 1, 0)
-        return AutoConfig.from_pretrained(first, local_files_only=True).num_hidden_layers
+        return AutoConfig.from_pretrained(first, local_files_only=True)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks of its models, of an encoder-decoder those of the encoder."""
+        return self.shape.num_hidden_layers
 
     def require_finished(self) -> None:
         """Refuses a run that was interrupted.

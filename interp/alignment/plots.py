@@ -12,9 +12,9 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from data.vocabulary import COMPARED, Role, Stage
 from interp.alignment.pairs import Pairing
-from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part
+from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part, summarize_alignment
 from interp.alignment.wording import PAIRING_WORDS
-from interp.report.grid_tables import one_checkpoint
+from interp.report.grid_tables import checkpoint_words, summarized
 from interp.report.palette import NULL_COLOR, SUBSET_STYLES, transparent
 from interp.report.plots import style_figure
 
@@ -34,14 +34,15 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
     """Own pairs and every class of matched pairs, for the definitions of either stage.
 
     Args:
-        summary: Rows of an `alignment_summary` of one run and checkpoint.
+        summary: Rows of an `alignment_summary` of one run and checkpoint, or what
+            `measure_alignment` returns.
         measure: Which of the three.
 
     Raises:
         InputError: several checkpoints or loss policies, or no pair of subsets to compare.
     """
     levels = _levels(summary, measure)
-    stage, step = one_checkpoint(levels)
+    place = checkpoint_words(levels)
     shown = [
         pair
         for _, pair in sorted(COMPARED.items(), reverse=True)
@@ -59,7 +60,7 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
             _add_levels(figure, cells, subset, order, shift=shift, col=col)
     n_seeds = int(levels["n_seeds"].to_numpy().max())
     about = f"mean and 95% t interval, n = {n_seeds} seeds; hollow: matched pairs"
-    title = f"Alignment of gradients, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
     ticks = [
         PAIRING_WORDS[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ")
@@ -126,7 +127,7 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
     cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
     if cells.empty:
         raise InputError("the table has no token components of D5 and D6; measure them")
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     subsets = [s for s in (*COMPARED[Stage.TWO], GAPS[Stage.TWO]) if s in set(cells["subset"])]
     names = cells["component"].str.split(" x ", expand=True)
     rows, cols = (_ordered(names[side]) for side in (0, 1))
@@ -144,7 +145,7 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     limit = float(np.abs(cells["value"].to_numpy(dtype=float)).max()) or 1.0
     about = f"parts sum to the cosine of own pairs; mean over {int(cells['n_seeds'].max())} seeds"
-    title = f"Alignment by token, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    title = f"Alignment by token, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=160 + 60 * len(rows))
     figure.update_xaxes(title="token of the question", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
@@ -169,7 +170,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
     cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
     if cells.empty:
         raise InputError("the table has no module components of D5 and D6; measure them")
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     modules = list(dict.fromkeys(cells["component"]))
     figure = make_subplots()
     for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
@@ -188,7 +189,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
         )
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     about = f"parts sum to the cosine of own pairs; 95% t intervals, n = {n_seeds} seeds"
-    title = f"Alignment by module, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    title = f"Alignment by module, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=170 + 26 * len(modules))
     figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
     figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
@@ -198,6 +199,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
 
 def _levels(summary: pd.DataFrame, measure: str, *, whole: bool = True) -> pd.DataFrame:
     """Means held against zero, of one loss policy and mode of pairs (own, where there are both)."""
+    summary = summarized(summary, summarize_alignment, pairs="own")
     is_whole = summary["component"] == ALL
     rows = summary.loc[(summary["measure"] == measure) & (is_whole if whole else ~is_whole)]
     rows = rows.loc[rows["against"] == ZERO]

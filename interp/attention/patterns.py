@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.activations import pad_tokens
-from interp.addresses import TokenRole
+from interp.addresses import TokenRole, check_number
 from interp.hooked import HookedModel
 from interp.sites import choose_sites
 
@@ -153,10 +153,7 @@ def check_head(model: HookedModel, layer: int, head: int) -> None:
         InputError: it does.
     """
     choose_layers(model, [layer])
-    if not 0 <= head < model.n_heads:
-        raise InputError(
-            f"no head {head} in a layer of {model.n_heads}; choose from 0 to {model.n_heads - 1}"
-        )
+    check_number("head", head, model.n_heads)
 
 
 def batches_by_length(

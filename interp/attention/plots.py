@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.attention.analysis import attention_contrast
 from interp.attention.cells import ALL_HEADS, is_comparable
-from interp.report.grid_tables import ALPHA, one_checkpoint
+from interp.report.grid_tables import ALPHA, checkpoint_words, with_run_columns
 from interp.report.plots import style_figure
 
 UNITS = {
@@ -64,16 +64,16 @@ def plot_heads(
     Raises:
         InputError: nothing of that sort is there, or several checkpoints or seeds are.
     """
+    cells = with_run_columns(cells) if "n_seeds" not in cells.columns else cells
     chosen = _chosen(cells.loc[cells["subset"] == subset], kind, text, destinations, subset)
     if "seed" in chosen.columns and len(set(chosen["seed"])) > 1:
         raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
-    stage, step = one_checkpoint(chosen)
     is_summary = "p_corrected" in chosen.columns
     panels = [
         _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
         _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
     ]
-    about = f"{subset}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
+    about = f"{subset}, {text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
     figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
     figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02))
     return figure
@@ -101,15 +101,14 @@ def plot_attention_contrast(
     Raises:
         InputError: nothing of that sort is there, or several checkpoints are.
     """
-    contrast = attention_contrast(table, higher, lower)
-    stage, step = one_checkpoint(contrast)
+    contrast = attention_contrast(with_run_columns(table), higher, lower)
     chosen = _chosen(contrast, kind, text, destinations, f"{higher} and {lower}")
     panels = [
         _Panel(column="value", title=higher, color_axis="coloraxis", is_marked=False),
         _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
         _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
     ]
-    about = f"{higher} minus {lower}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
+    about = f"{higher} minus {lower}, {text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
     figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
     figure.update_layout(
         coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02),
@@ -220,6 +219,6 @@ def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
 def _seeds(cells: pd.DataFrame) -> str:
     """What the numbers are means over."""
     if "seed" in cells.columns:
-        return f"seed {cells['seed'].iloc[0]}"
+        return f"seed {cells['seed'].iloc[0]}" if cells["run_id"].iloc[0] else "its own heads"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     return f"mean over {n_seeds} seeds" if n_seeds > 1 else "1 seed"

@@ -14,7 +14,7 @@ from data.errors import InputError
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import GAP, PROBE_ACCURACY
-from interp.report.grid_tables import one_checkpoint, run_names
+from interp.report.grid_tables import checkpoint_words, one_checkpoint, run_names, with_run_columns
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import METRIC_LABELS, style_figure
 from training.statistics import t_interval
@@ -62,6 +62,7 @@ def plot_ablation(
     Raises:
         InputError: nothing of the subsets, or several runs or checkpoints.
     """
+    table = with_run_columns(table)
     chosen = (table["metric"] == metric) & (table["kind"] == kind)
     cells = _checked(table.loc[chosen & table["subset"].isin(subsets)], subsets)
     shown = [subset for subset in subsets if subset in set(cells["subset"])]
@@ -79,9 +80,8 @@ def plot_ablation(
             if name == KNOCK_OUT:
                 as_many = "control: as many other tokens"
                 _add_means(figure, part, "control", as_many, ("circle-open", color), row)
-    stage, step = one_checkpoint(cells)
     height = ABOVE_AND_BELOW + 210 * len(shown)
-    title = f"What ablations change, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    title = f"What ablations change, {checkpoint_words(cells)}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=height)
     unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
     figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
@@ -103,6 +103,7 @@ def plot_erasure(
     Raises:
         InputError: nothing of the target, or several runs or checkpoints.
     """
+    table = with_run_columns(table)
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
     subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
@@ -117,8 +118,7 @@ def plot_erasure(
         title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
         figure.update_yaxes(title=title.replace("(", "<br>(", 1), row=row)
     figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
-    stage, step = one_checkpoint(cells)
-    title = f"Erasing {target} while questions are answered, Stage {stage}, step {step}"
+    title = f"Erasing {target} while questions are answered, {checkpoint_words(cells)}"
     height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
     figure.update_xaxes(type="category", tickangle=-30)

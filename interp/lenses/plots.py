@@ -13,8 +13,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.report.grid_tables import one_checkpoint, ordered_states, run_names, state_names
-from interp.report.palette import FAINT, INK, SUBSET_STYLES, transparent
+from interp.lenses.analysis import summarize_lens
+from interp.report.grid_tables import (
+    checkpoint_words,
+    ordered_states,
+    run_names,
+    state_names,
+    summarized,
+    with_run_columns,
+)
+from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
 from interp.report.plots import style_figure
 from training.statistics import t_interval
 
@@ -26,20 +34,24 @@ COMPARED = ("D5_CONS", "D6_CONS", "QA7_UNSEEN")
 
 
 def plot_lens(
-    summary: pd.DataFrame, subsets: Sequence[str] = COMPARED, *, guess: float | None = None
+    summary: pd.DataFrame, subsets: Sequence[str] | None = None, *, guess: float | None = None
 ) -> go.Figure:
     """Log-probabilities that the lenses read by layer: a row of panels for each role.
 
     Args:
-        summary: Rows of a `lens_summary` of one run and checkpoint.
-        subsets: Whose questions to compare; those that the table lacks are left out.
+        summary: Rows of a `lens_summary` of one run and checkpoint, or what `lens_checkpoint`
+            returns.
+        subsets: Whose questions to compare, those that the table lacks left out; `COMPARED`
+            unless given.
         guess: What knowing the question alone gives, if known; see `guessing.question_only`.
 
     Raises:
         InputError: several checkpoints or runs, or none of the subsets.
     """
+    summary = summarized(summary, summarize_lens)
+    subsets = _shown(summary, subsets)
     cells = _of_subsets(summary, subsets)
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
     quantities = [name for name in PANELS if name in set(cells["quantity"])]
     figure = make_subplots(
@@ -56,7 +68,7 @@ def plot_lens(
                 _add_guess(figure, guess, row=row, col=col)
         text = f"<b>at {role}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "tickangle": -30}
     figure.update_xaxes(**axis, categoryarray=states)
@@ -67,7 +79,7 @@ def plot_lens(
 
 def plot_lens_steps(
     lens: pd.DataFrame,
-    subsets: Sequence[str] = COMPARED,
+    subsets: Sequence[str] | None = None,
     *,
     role: str = "question_last",
     quantity: str = "answer",
@@ -85,6 +97,8 @@ def plot_lens_steps(
     Raises:
         InputError: several runs or stages, or nothing of that role and quantity.
     """
+    lens = with_run_columns(lens)
+    subsets = _shown(lens, subsets)
     read = lens.loc[(lens["role"] == role) & (lens["quantity"] == quantity)]
     if len(set(read["stage"])) != 1:
         raise InputError(f"rows of one stage with {quantity} at {role} are needed; choose others")
@@ -146,6 +160,12 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     return figure
 
 
+def _shown(table: pd.DataFrame, subsets: Sequence[str] | None) -> Sequence[str]:
+    """Those that were asked for, else the compared ones, else whatever there is."""
+    found = list(dict.fromkeys(table["subset"]))
+    return subsets or [name for name in COMPARED if name in found] or found
+
+
 def _of_subsets(table: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
     cells = table.loc[table["subset"].isin(subsets)]
     if cells.empty:
@@ -185,7 +205,7 @@ def _add_curves(
             if curve.empty:
                 continue
             curve = curve.iloc[np.argsort([order.index(x) for x in curve["x"]])]
-            style, name = SUBSET_STYLES[subset], f"{subset}, {lens} lens"
+            style, name = subset_style(subset), f"{subset}, {lens} lens"
             low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
             place: dict[str, Any] = {"legendgroup": name, "row": row, "col": col}
             if np.isfinite(low).all():

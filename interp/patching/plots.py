@@ -14,11 +14,20 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from data.vocabulary import SUBSETS
 from interp.addresses import SITE_HOOKS, TokenRole
-from interp.patching.analysis import attribution_correlation
+from interp.patching.analysis import attribution_correlation, summarize_patching
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.wording import ENDS, correlation_words, patch_caption
-from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
-from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.grid_tables import (
+    ALPHA,
+    checkpoint_words,
+    one_checkpoint,
+    ordered_states,
+    run_names,
+    state_names,
+    summarized,
+    with_run_columns,
+)
+from interp.report.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.report.plots import style_figure
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
@@ -52,13 +61,15 @@ def plot_patching(
     ▲ marks cells that do more than the control after correction, ▼ those that do less.
 
     Args:
-        summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs.
+        summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs, or what
+            `patch_pairs` returns.
         direction: `denoise` or `noise`.
         metric: What is read.
 
     Raises:
         InputError: several runs, checkpoints or kinds of pairs, or nothing of the sort.
     """
+    summary = summarized(summary, summarize_patching, dropped=np.nan)
     grid = _of_grid(summary, direction, metric)
     cells = grid.loc[grid["head"] < 0]
     if cells.empty:
@@ -97,14 +108,15 @@ def plot_patched_heads(
     the ranking is by the very effect that is shown, the first ranks lie too high, also by chance.
 
     Args:
-        table: Rows of a `patching` table of one run, checkpoint and kind of pairs.
+        table: Rows of a `patching` table of one run, checkpoint and kind of pairs, or what
+            `patch_pairs` returns.
         direction: `denoise` or `noise`.
         metric: What is read.
 
     Raises:
         InputError: as for `plot_patching`, or there are no heads.
     """
-    grid = _of_grid(table, direction, metric)
+    grid = _of_grid(with_run_columns(table), direction, metric)
     heads = grid.loc[(grid["head"] >= 0) & (grid["role"] != EVERYWHERE)]
     if heads.empty:
         raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
@@ -142,7 +154,7 @@ def plot_attribution_patching(
 
     Takes and refuses what `plot_patched_heads` does, except that heads are not needed.
     """
-    cells = _of_grid(table, direction, metric)
+    cells = _of_grid(with_run_columns(table), direction, metric)
     correlations = attribution_correlation(cells)
     subsets, sites = _subsets(cells), [name for name in SITE_HOOKS if name in set(cells["site"])]
     titles = [
@@ -186,7 +198,8 @@ def _of_grid(table: pd.DataFrame, direction: str, metric: str) -> pd.DataFrame:
 
 
 def _subsets(cells: pd.DataFrame) -> list[str]:
-    return [name for name in SUBSETS if name in set(cells["subset"])]
+    found = list(dict.fromkeys(cells["subset"]))
+    return sorted(found, key=lambda name: list(SUBSETS).index(name) if name in SUBSETS else 99)
 
 
 def _ordered_roles(cells: pd.DataFrame) -> list[str]:
@@ -195,9 +208,8 @@ def _ordered_roles(cells: pd.DataFrame) -> list[str]:
 
 def _about(cells: pd.DataFrame) -> str:
     """What was done, to which pairs, where."""
-    stage, step = one_checkpoint(cells)
     kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
-    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, Stage {stage}, step {step}"
+    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, {checkpoint_words(cells)}"
 
 
 def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
@@ -249,7 +261,7 @@ def _add_ranks(
 ) -> None:
     """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
     subset = str(ranked["subset"].iloc[0])
-    style = SUBSET_STYLES[subset]
+    style = subset_style(subset)
     series = {
         "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
         "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
@@ -281,7 +293,7 @@ def _add_estimates(figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: 
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
         name=f"{subset}, {site}",
-        marker={"color": SUBSET_STYLES[subset].color, "symbol": symbol, "size": 7},
+        marker={"color": subset_style(subset).color, "symbol": symbol, "size": 7},
         customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
         hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
         "%{customdata[3]}: exact %{x:.3f}, attribution %{y:.3f}",

@@ -240,10 +240,10 @@ def _pairs(cells: pd.DataFrame) -> str:
     """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     dropped = float(cells["dropped"].to_numpy().max())
-    return (
-        f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs, "
-        f"{dropped:.0%} dropped as not answered with confidence"
-    )
+    counts = f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs"
+    if pd.isna(dropped):
+        return counts
+    return f"{counts}, {dropped:.0%} dropped as not answered with confidence"
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:

@@ -12,16 +12,18 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
-from interp.report.grid_tables import one_checkpoint
+from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
 from interp.report.plots import style_figure
-from interp.transplants.summary import GAP
+from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
 from training.tables import UNITS
 
 COMPARED = (D5_CONS.name, D6_CONS.name)
 SHIFT = 0.14
 """How far the two subsets lie apart, of the width of a part."""
+ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
+"""What stands for the donor's place where it is of no run."""
 LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
 
 
@@ -29,12 +31,14 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     """D5 and D6 with each part of the donor, and the gap between them; random changes in grey.
 
     Args:
-        summary: Rows of a `transplants_summary` of one run, recipient and donor.
+        summary: Rows of a `transplants_summary` of one run, recipient and donor, or what
+            `transplant_weights` returns.
         metric: `exact_match` or `answer_log_prob`.
 
     Raises:
         InputError: several runs, recipients or donors, or nothing of D5 and D6.
     """
+    summary = summarized(summary, summarize_transplants, **ONE_DONOR)
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
     cells = cells.loc[cells["subset"].isin([*COMPARED, GAP])]
     one_checkpoint(cells)
@@ -44,6 +48,8 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     parts = ordered_parts(cells["part"])
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.6, 0.4])
     for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0.0), strict=True):
+        if subset not in set(cells["subset"]):
+            continue
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").loc[parts]
         row = 2 if subset == GAP else 1
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
@@ -64,11 +70,13 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     """By module: how much Stage 2 changed, and how far definitions of either tag change the same.
 
     Args:
-        table: Rows of a `weight_differences` table of one run and checkpoint.
+        table: Rows of a `weight_differences` table of one run and checkpoint, or what
+            `measure_changes` returns.
 
     Raises:
         InputError: several runs or checkpoints.
     """
+    table = with_run_columns(table)
     one_checkpoint(table)
     if len(set(table["run_id"])) > 1:
         raise InputError("the table holds several runs; choose the rows of one run_id")
@@ -81,6 +89,8 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     }  # fmt: skip
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.05)
     for column, (name, color, symbol, shift, row) in series.items():
+        if column not in table.columns:  # of two models alone only their difference is known
+            continue
         of_modules = [table.loc[table["module"] == module, column].to_numpy() for module in modules]
         means = np.array([values.mean() for values in of_modules])
         high = np.array([t_interval(values)[1] for values in of_modules])
@@ -127,6 +137,8 @@ def ordered_parts(parts: pd.Series) -> list[str]:
 def direction_words(cells: pd.DataFrame) -> str:
     """What was moved where: `Parts of Stage 2 (step 200) into Stage 1 (step 1200)`."""
     first = cells.iloc[0]
+    if not first["run_id"]:
+        return "Parts of one model in another"
     donor = {"same": "", "null": " of the null twin"}.get(first["donor"], f" of {first['donor']}")
     return (
         f"Parts of Stage {first['from_stage']} (step {first['from_step']}){donor} "
