@@ -15,8 +15,9 @@ from interp.alignment.pairs import Pairing
 from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part, summarize_alignment
 from interp.alignment.wording import PAIRING_WORDS
 from interp.report.grid_tables import checkpoint_words, summarized
-from interp.report.palette import NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
 from interp.report.plots import style_figure
+from interp.report.seed_marks import FEWEST, seeds_words, shown_halves
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",
@@ -58,8 +59,7 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
         for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, shift=shift, col=col)
-    n_seeds = int(levels["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds; hollow: matched pairs"
+    about = f"{_seeds(levels)}; hollow: matched pairs"
     title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
     ticks = [
@@ -101,8 +101,7 @@ def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine")
         figure.update_xaxes(
             tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
         )
-    n_seeds = int(levels["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds; steps on a log scale"
+    about = f"{_seeds(levels)}; steps on a log scale"
     title = f"Alignment of gradients along training<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=480)
     figure.update_yaxes(zeroline=True)
@@ -151,7 +150,13 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(showgrid=False, autorange="reversed")
     figure.update_yaxes(title="token of the definition", col=1)
     figure.update_layout(
-        coloraxis={"colorscale": "RdBu", "cmin": -limit, "cmax": limit}, margin={"t": 110, "b": 80}
+        coloraxis={
+            "colorscale": "RdBu",
+            "cmin": -limit,
+            "cmax": limit,
+            "colorbar": {"title": "part of<br>the cosine", "thickness": 14},
+        },
+        margin={"t": 110, "b": 80},
     )
     return figure
 
@@ -175,7 +180,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
     figure = make_subplots()
     for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
-        style = SUBSET_STYLES[subset]
+        style = subset_style(subset)
         places = [modules.index(name) + shift for name in of_subset.index]
         figure.add_scatter(
             x=of_subset["value"],
@@ -187,8 +192,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
             marker={"color": style.color, "symbol": style.symbol, "size": 9},
             hovertemplate="%{text}: %{x:.4f}",
         )
-    n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"parts sum to the cosine of own pairs; 95% t intervals, n = {n_seeds} seeds"
+    about = f"parts sum to the cosine of own pairs; {_seeds(cells)}"
     title = f"Alignment by module, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=170 + 26 * len(modules))
     figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
@@ -220,7 +224,7 @@ def _add_levels(
     shift: float,
     col: int,
 ) -> None:
-    style = SUBSET_STYLES[subset]
+    style = subset_style(subset)
     known = [pairing for pairing in order if pairing in cells.index]
     ordered = cells.loc[[str(pairing) for pairing in known]]
     symbols = [style.symbol + ("" if p is Pairing.OWN else "-open") for p in known]
@@ -240,12 +244,12 @@ def _add_levels(
 def _add_line(
     figure: go.Figure, cells: pd.DataFrame, subset: str, pairing: Pairing, *, col: int
 ) -> None:
-    style, is_own = SUBSET_STYLES[subset], pairing is Pairing.OWN
+    style, is_own = subset_style(subset), pairing is Pairing.OWN
     color = style.color if is_own else NULL_COLOR
     name = subset if is_own else f"{subset}, {PAIRING_WORDS[pairing]}"
     x = np.log1p(cells["step"].to_numpy(dtype=float))
     low, high = (cells[end].fillna(cells["value"]) for end in ("ci_low", "ci_high"))
-    if is_own:
+    if is_own and (cells["n_seeds"] >= FEWEST).all():
         figure.add_scatter(
             x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="none",
             fillcolor=transparent(style.color, 0.15), hoverinfo="skip", showlegend=False,
@@ -259,8 +263,12 @@ def _add_line(
     )  # fmt: skip
 
 
+def _seeds(cells: pd.DataFrame) -> str:
+    return seeds_words(int(cells["n_seeds"].to_numpy().max()), with_own=False)
+
+
 def _bars(cells: pd.DataFrame) -> dict[str, object]:
-    half = (cells["ci_high"] - cells["value"]).fillna(0)
+    half = shown_halves(cells["value"], cells["ci_high"], cells["n_seeds"])
     return {"array": half, "thickness": 1.4, "width": 3}
 
 

@@ -158,6 +158,8 @@ def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFram
 def print_summary(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
     """A table on the terminal; a run's folder is told only where several are compared."""
     shown = summary[columns].round(3)
+    if "difference" in columns:  # whose interval it is, not that of the columns before
+        shown = shown.rename(columns={end: f"diff_{end}" for end in ("ci_low", "ci_high")})
     if len(selection.runs) > 1:
         folders = {run.config.run_id: str(run.folder) for run in selection.runs}
         shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])

@@ -23,7 +23,7 @@ from training.cli import Subparsers
 if TYPE_CHECKING:
     from interp.selection import GridSelection
 
-TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+TESTED = ["control", "difference", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -112,9 +112,9 @@ def run_patching(arguments: argparse.Namespace) -> int:
     table, summary = fill(analysis, selection)
     metric = str(analysis.metrics[0])
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
-    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    columns += TESTED
     print_summary(summary.loc[summary["metric"] == metric], columns, selection)
-    print(f"effect: share of the {metric} between the two prompts; interval of effect - control")
+    print(f"effect: share of the {metric} between the two prompts; difference: effect - control")
     for run in selection.runs:
         for subset in analysis.subsets:
             answered = table.loc[
@@ -142,9 +142,9 @@ def run_attention(arguments: argparse.Namespace) -> int:
     summary = fill(analysis, selection)[1]
     columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
     shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
-    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    columns += TESTED
     print_summary(shown, columns, selection)
-    print("interval and p of value - control; heads by rank (#1 the strongest of each seed)")
+    print("difference and p: value - control; heads by rank (#1 the strongest of each seed)")
     return 0
 
 
@@ -175,7 +175,7 @@ def run_erasure(arguments: argparse.Namespace) -> int:
     summary = fill(analysis, selection)[1]
     columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
     print_summary(summary, [*columns, *TESTED], selection)
-    print("control: as many random directions erased; interval and p of after - control")
+    print("control: as many random directions erased; difference and p: after - control")
     return 0
 
 

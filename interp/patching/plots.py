@@ -75,7 +75,7 @@ def plot_patching(
     if cells.empty:
         raise InputError("the table has heads only; patch whole sites too, or plot the heads")
     subsets, states, roles = _subsets(cells), ordered_states(cells), _ordered_roles(cells)
-    titles = [f"<b>{name}</b>, {words}" for name in subsets for words in READINGS.values()]
+    titles = [f"<b>{name}</b><br>{words}" for name in subsets for words in READINGS.values()]
     figure = make_subplots(
         cols=len(titles), shared_yaxes=True, column_titles=titles, horizontal_spacing=0.012
     )
@@ -85,15 +85,16 @@ def plot_patching(
         figure.add_trace(_effect_map(panel, reading), row=1, col=col)
     caption = patch_caption(cells, subsets)
     below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
-    height = 100 + below + CELL_HEIGHT * len(states)
+    height = 120 + below + CELL_HEIGHT * len(states)
     title = f"Activation patching: {_about(cells)}"
     style_figure(figure, title=title, height=height)
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
     figure.update_xaxes(**axis, categoryarray=roles, tickangle=-25)
-    figure.update_xaxes(title={"text": "role of the patched token", "standoff": 6})
+    figure.update_xaxes(title={"text": "patched token", "standoff": 6})
+    figure.update_annotations(font_size=13)
     figure.update_yaxes(**axis, categoryarray=states)
     figure.update_yaxes(title="patched site.layer", col=1)
-    margin = {"b": below, "l": 130, "t": 100}
+    margin = {"b": below, "l": 130, "t": 120}
     figure.update_layout(coloraxis=COLOR_AXIS, margin=margin)
     _add_caption(figure, caption)
     return figure
@@ -137,7 +138,7 @@ def plot_patched_heads(
     title = f"Single heads: {_about(ranked)}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
     figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
-    figure.update_xaxes(ticktext=slots, title="site.layer, rank of the head", row=len(roles))
+    figure.update_xaxes(ticktext=slots, title="layer, rank of the head", row=len(roles))
     shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
     space = 0.06 * float(np.nanmax(shown) - np.nanmin(shown))
     limits = [float(np.nanmin(shown)) - space, float(np.nanmax(shown)) + space]
@@ -252,7 +253,10 @@ def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
     """With `rank`, from 1, within each layer, role and seed, and `slot`, its name on the axis."""
     within = ["subset", "site", "layer", "role", "seed"]
     ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
-    slots = [f"{state} #{rank}" for state, rank in zip(state_names(heads), ranks, strict=True)]
+    slots = [
+        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site})")
+        for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
+    ]
     return heads.assign(rank=ranks, slot=slots)
 
 
@@ -270,9 +274,9 @@ def _add_ranks(
         middles = np.array([slots.index(slot) + shift + sideways for slot in ranked["slot"]])
         figure.add_scatter(
             x=middles, y=ranked[column], mode="markers", name=name, legendgroup=name,
-            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 6},
+            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 9},
             opacity=0.65, customdata=ranked[["seed", "layer", "head"]].to_numpy(),
-            hovertemplate="seed %{customdata[0]}, head %{customdata[1]}.%{customdata[2]}: "
+            hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}: "
             f"%{{y:.3f}}<extra>{name}</extra>",
             row=row, col=1,
         )  # fmt: skip
@@ -293,7 +297,7 @@ def _add_estimates(figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: 
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
         name=f"{subset}, {site}",
-        marker={"color": subset_style(subset).color, "symbol": symbol, "size": 7},
+        marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
         customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
         hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
         "%{customdata[3]}: exact %{x:.3f}, attribution %{y:.3f}",

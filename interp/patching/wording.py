@@ -18,7 +18,7 @@ from interp.report.wording import gap_text
 from interp.seed_summary import CHECKPOINT, summarize_over_seeds
 from training.statistics import t_interval
 
-CAPTION_WIDTH = 170  # characters
+CAPTION_WIDTH = 132  # characters
 MOST_NAMED = 4
 """So many cells are named in a sentence; more are counted."""
 ENDS = {

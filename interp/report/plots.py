@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from data.vocabulary import HELD_OUT, SUBSETS
 from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.seed_marks import FEWEST, seeds_words
 from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS, HEADLINES
@@ -99,7 +100,7 @@ def plot_curves(
             font={"color": FAINT, "size": 12},
         )
     n_seeds = int(curves["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    about = seeds_words(n_seeds, with_own=False)
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
     figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
@@ -202,7 +203,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
     style = SUBSET_STYLES[name]
     curve = curve.sort_values(["stage", "step"])
     epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
-    if np.isfinite(low).all():
+    if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
         figure.add_scatter(
             x=np.concatenate([epochs, epochs[::-1]]),
             y=np.concatenate([high, low[::-1]]),
@@ -250,14 +251,13 @@ def _gap_traces(
         marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
     )
     means = [estimate["mean"] for estimate in estimates]
-    # Of one seed there is no interval.
-    high = [0.0 if e["ci_high"] is None else e["ci_high"] - e["mean"] for e in estimates]
+    high = [e["ci_high"] - e["mean"] if e["n_seeds"] >= FEWEST else 0.0 for e in estimates]
     yield go.Scatter(
         x=[place + shift + 0.15 for place in range(len(estimates))],
         y=means,
         error_y={"array": high, "thickness": 1.8, "width": 5, "color": color},
         hovertemplate="mean %{y:+.3f} ± %{error_y.array:.3f}",
-        name=f"{name}: mean, 95% interval",
+        name=f"{name}: mean" + (", 95% interval" if any(high) else ""),
         mode="markers",
         marker={"color": color, "symbol": "diamond", "size": 10},
     )

@@ -17,6 +17,7 @@ from plotly.subplots import make_subplots
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
+from interp.report.seed_marks import FEWEST, shown_halves
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -160,8 +161,7 @@ def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
 def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, shift: float) -> go.Scatter:
     style = SUBSET_STYLES[name]
     places = axis.places
-    # Of one seed there is no interval.
-    half = (rows["ci_high"] - rows["mean"]).fillna(0.0)
+    half = shown_halves(rows["mean"], rows["ci_high"], rows["n_seeds"])
     return go.Scatter(
         x=[places[setting] + shift for setting in rows["setting"]],
         y=rows["mean"].tolist(),
@@ -188,7 +188,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             np.linspace(-0.25, -0.05, len(each["per_seed"])), each["per_seed"].items(), strict=True
         )
     ]
-    half = [0.0 if pd.isna(e["ci_high"]) else e["ci_high"] - e["mean"] for e in estimates]
+    half = [e["ci_high"] - e["mean"] if e["n_seeds"] >= FEWEST else 0.0 for e in estimates]
     return [
         go.Scatter(
             x=[x for x, _, _ in dots],

@@ -15,6 +15,7 @@ from data.vocabulary import D5_CONS, D6_CONS
 from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
 from interp.report.plots import style_figure
+from interp.report.seed_marks import FEWEST, add_seeds, seeds_words, shown_halves
 from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
 from training.tables import UNITS
@@ -22,9 +23,16 @@ from training.tables import UNITS
 COMPARED = (D5_CONS.name, D6_CONS.name)
 SHIFT = 0.14
 """How far the two subsets lie apart, of the width of a part."""
+LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
+LEGEND = {
+    "a random change as large": {"mode": "markers", "marker": {"color": NULL_COLOR, "size": 9,
+                                 "symbol": "circle-open"}},
+    **{words: {"mode": "lines", "line": {"color": FAINT, "dash": dash, "width": 1.2}}
+       for dash, words in LEVELS.values()},
+}  # fmt: skip
+"""What is the same of every subset has one entry in the legend."""
 ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
-LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
 
 
 def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
@@ -47,6 +55,8 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.6, 0.4])
+    for name, look in LEGEND.items():
+        figure.add_scatter(x=[None], y=[None], name=name, **look)
     for subset, shift in zip((*COMPARED, GAP), (-SHIFT, SHIFT, 0.0), strict=True):
         if subset not in set(cells["subset"]):
             continue
@@ -54,9 +64,9 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         row = 2 if subset == GAP else 1
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
-    about = "mean and 95% t interval, n = {} seeds; grey: a random change of the part, as large"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
+    about = f"{seeds_words(n_seeds, with_own=False)}; grey: a random change as large"
+    title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=2)
@@ -94,10 +104,17 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
         of_modules = [table.loc[table["module"] == module, column].to_numpy() for module in modules]
         means = np.array([values.mean() for values in of_modules])
         high = np.array([t_interval(values)[1] for values in of_modules])
+        places = [modules.index(module) + shift for module in table["module"]]
+        own = table[column].tolist(), table["seed"].tolist()
+        add_seeds(figure, places, *own, color=color, row=row, group=column)
         figure.add_scatter(
             x=[place + shift for place in range(len(modules))],
             y=means,
-            error_y={"array": np.nan_to_num(high - means), "thickness": 1.4, "width": 3},
+            error_y={
+                "array": np.nan_to_num(high - means) * (table["seed"].nunique() >= FEWEST),
+                "thickness": 1.4,
+                "width": 3,
+            },
             text=modules,
             name=name,
             mode="markers",
@@ -106,7 +123,7 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
             row=row,
             col=1,
         )
-    about = f"mean and 95% t interval, n = {len(set(table['seed']))} seeds"
+    about = seeds_words(table["seed"].nunique())
     title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
@@ -161,11 +178,16 @@ def _add_dots(
         figure.add_scatter(
             x=[place + shift + sideways for place in range(len(cells))],
             y=means,
-            error_y={"array": (high - means).fillna(0), "thickness": 1.4, "width": 3},
+            error_y={
+                "array": shown_halves(means, high, cells["n_seeds"]),
+                "thickness": 1.4,
+                "width": 3,
+            },
             text=list(cells.index),
             name=name,
+            showlegend=level == "value",
             mode="markers",
-            marker={"color": ink, "symbol": mark, "size": 9 if level == "value" else 7},
+            marker={"color": ink, "symbol": mark, "size": 9},
             hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
             row=row,
             col=1,
@@ -182,6 +204,7 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
             mode="lines",
             line={"color": style.color if style else FAINT, "dash": dash, "width": 1.2},
             name=f"{subset.replace('-', ' − ')} {words}",
+            showlegend=False,
             hovertemplate="%{y:.3f}",
             row=row,
             col=1,
