@@ -293,7 +293,7 @@ print(json.dumps([code, sorted(set(heavy) & set(sys.modules))]), file=sys.stderr
         (["run", "--help"], 0),
         (["recipes"], 0),
         (["recipes", "alias-toy", "--json"], 0),
-        ([], 2),
+        ([], 0),
         (["run", "alias-tou"], 2),
         (["run", "alias-toy", "--seeds", "5:3"], 2),
         (["run", "alias-toy", "--set", "layers=two"], 2),

@@ -116,7 +116,7 @@ def plot_attention_contrast(
     figure = _heat_maps(chosen, panels, title=title)
     figure.update_layout(
         coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01),
-        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.11),
+        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.13),
     )
     return figure
 
@@ -217,7 +217,11 @@ def _mark(cell: dict[str, Any]) -> str:
 
 def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
     """Shares from 0 to 1, lengths from 0; what can be negative has white at 0."""
-    words = {**UNITS, "difference": "difference"}[kind].replace(" of ", "<br>of ", 1)
+    words = (
+        {**UNITS, "difference": "difference"}[kind]
+        .replace("of the ", "of the<br>")
+        .replace("of attention", "of<br>attention")
+    )
     bar = {"thickness": 12, "x": x, "title": {"text": words, "side": "top"}, "tickfont_size": 11}
     largest = float(np.abs(numbers).max()) or 1.0
     if kind == "pattern":

@@ -181,6 +181,7 @@ def _add_means(
         y=means["mean"],
         name=label,
         legendgroup=label,
+        offsetgroup=label,
         showlegend=not list(figure.select_traces({"name": label})),
         mode="markers",
         marker={"symbol": symbol, "color": color, "size": 9, "line": {"width": 2, "color": color}},

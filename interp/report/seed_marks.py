@@ -68,5 +68,6 @@ def add_seeds(
         x=list(x), y=list(y), mode="markers", text=[f"seed {seed}" for seed in seeds],
         marker={"color": color, "symbol": "line-ew-open", "size": 9, "opacity": 0.75},
         hovertemplate="%{text}: %{y:.3f}<extra></extra>", showlegend=False, legendgroup=group,
+        offsetgroup=group,
         row=row, col=col,
     )  # fmt: skip

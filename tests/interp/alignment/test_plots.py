@@ -18,7 +18,7 @@ from training.statistics import t_interval
 
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae"}
 LEVELS = {"own": {"D5_CONS": 0.5, "D6_CONS": 0.1}, "other_tag": {"D5_CONS": 0.02, "D6_CONS": 0.0}}
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3)
 
 
 def alignment(stage: int = 1, step: int = 9, component: str = "all") -> pd.DataFrame:
@@ -45,10 +45,10 @@ def traces(figure: go.Figure, name: str) -> list[Any]:
 
 def test_own_pairs_are_filled_and_matched_pairs_hollow_with_intervals_over_seeds():
     (drawn,) = traces(plot_alignment(summarize_alignment(alignment())), "D5_CONS")
-    assert list(drawn.y) == pytest.approx([0.51, 0.03])
+    assert list(drawn.y) == pytest.approx([0.515, 0.035])
     assert list(drawn.marker.symbol) == ["triangle-up", "triangle-up-open"]
     assert drawn.marker.color == SUBSET_STYLES["D5_CONS"].color
-    half_width = t_interval([0.5, 0.51, 0.52])[1] - 0.51
+    half_width = t_interval([0.5, 0.51, 0.52, 0.53])[1] - 0.515
     assert list(drawn.error_y.array) == pytest.approx([half_width, half_width])
 
 

@@ -16,7 +16,7 @@ from interp.transplants.plots import (
 from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
 
-SEEDS, PARTS = (1, 2, 3), ("none", "all", "mlps", "embeddings")
+SEEDS, PARTS = (1, 2, 3, 4), ("none", "all", "mlps", "embeddings")
 
 
 def transplants(donor: str = "same") -> pd.DataFrame:
@@ -102,9 +102,24 @@ def test_one_seed_has_no_error_bars():
     assert list(traces(figure, "D5_CONS")[0].error_y.array) == [0] * 4
 
 
+def test_three_seeds_have_no_error_bars_and_the_title_says_so():
+    table = transplants()
+    figure = plot_transplants(summarize_transplants(table.loc[table["seed"] < 4]))
+
+    assert list(traces(figure, "D5_CONS")[0].error_y.array) == [0] * 4
+    assert "mean of n = 3 seeds, too few for an interval" in layout_of(figure).title.text
+
+
+def test_the_legend_has_one_entry_of_what_all_subsets_share(summary: pd.DataFrame):
+    drawn: list[Any] = list(plot_transplants(summary).data)
+    named = [trace.name for trace in drawn if trace.showlegend is not False]
+
+    assert len(named) == len(set(named)) <= 6
+
+
 def test_the_title_says_what_was_moved_where(summary: pd.DataFrame):
     assert direction_words(summary) == "Parts of Stage 2 (step 7) in Stage 1 (step 9)"
-    assert "n = 3 seeds" in layout_of(plot_transplants(summary)).title.text
+    assert "n = 4 seeds" in layout_of(plot_transplants(summary)).title.text
     null = summarize_transplants(transplants("null"))
     assert direction_words(null).startswith("Parts of Stage 2 (step 7) of the null twin in")
 
@@ -131,10 +146,10 @@ def test_a_module_has_its_change_and_both_cosines():
     (other,) = traces(figure, "half of D5 with half of D6")
     (same,) = traces(figure, "control: two halves of one tag")
 
-    assert list(norms.y) == pytest.approx([0.2, 0.2])
-    assert list(other.y) == pytest.approx([0.3, 0.3])
+    assert list(norms.y) == pytest.approx([0.25, 0.25])
+    assert list(other.y) == pytest.approx([0.35, 0.35])
     assert list(same.y) == pytest.approx([0.5, 0.5])
-    half = t_interval([0.2, 0.3, 0.4])[1] - 0.3
+    half = t_interval([0.2, 0.3, 0.4, 0.5])[1] - 0.35
     assert list(other.error_y.array) == pytest.approx([half] * 2)
     assert list(layout_of(figure).xaxis2.ticktext) == ["all", "0.mlp.up_proj"]
 
