@@ -102,7 +102,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
-    about = f"mean and 95% t interval, {_seeds_text(levels)}"
+    about = f"mean{_interval_text(levels)}, {_seeds_text(levels)}"
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     figure.update_yaxes(title="exact match", range=[-0.03, 1.03])
@@ -129,7 +129,7 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
             figure.add_trace(trace, row=row, col=col)
     stage = int(gaps["stage"].iloc[0])
     title = f"IML gap (D5 − D6, end of Stage {stage}) by {varies.replace('_', ' ')}"
-    about = f"one dot a seed, mean and 95% t interval, {_seeds_text(gaps)}"
+    about = f"one dot a seed, mean{_interval_text(gaps)}, {_seeds_text(gaps)}"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
         first = "y" if col == 1 else f"y{col}"  # panels of one metric have the same limits
@@ -206,13 +206,18 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             error_y={"array": half, "thickness": 1.8, "width": 5, "color": INK},
             text=[setting_text(axis.name, each["setting"]) for each in estimates],
             hovertemplate="%{text}: mean %{y:+.3f} ± %{error_y.array:.3f}",
-            name="mean, 95% interval",
+            name="mean, 95% interval" if any(half) else "mean",
             legendgroup="mean",
             mode="lines+markers" if axis.is_numeric else "markers",
             line={"color": INK, "width": 1.2},
             marker={"color": INK, "symbol": "diamond", "size": 10},
         ),
     ]
+
+
+def _interval_text(table: pd.DataFrame) -> str:
+    """Whether any cell has seeds enough for one."""
+    return " and 95% t interval" if (table["n_seeds"] >= FEWEST).any() else ""
 
 
 def _seeds_text(table: pd.DataFrame) -> str:
