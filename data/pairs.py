@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from data.draws import stream
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.partners import PartnerDraw, first_answer_token, grouped, prompt_spans, subject
 from data.tag_swaps import SWAPPED_TAGS, retagged_definitions, with_answer
 from data.tokens import TokenizedRow
@@ -28,6 +27,9 @@ from data.vocabulary import (
     Kind,
     Role,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TWINS = {
     D1_CONS_QA1.name: D2_INCONS_QA2.name,
@@ -157,7 +159,7 @@ def make_pairs(
     ]
 
 
-def pairs_table(pairs: Sequence[PromptPair]) -> pd.DataFrame:
+def pairs_table(pairs: Sequence[PromptPair]) -> "pd.DataFrame":
     """One row a pair: `clean` and `corrupted` are prompts without answers, `*_input_ids` with.
 
     Raises:
@@ -165,6 +167,8 @@ def pairs_table(pairs: Sequence[PromptPair]) -> pd.DataFrame:
     """
     if not pairs:
         raise InputError("empty set of pairs: there is nothing to tabulate; make some first")
+    import pandas as pd  # not above: the command line names kinds of pairs, and is to start fast
+
     return pd.DataFrame([_record(pair) for pair in pairs])
 
 
@@ -188,7 +192,7 @@ def _check_request(
     rows: Sequence[TokenizedRow], kind: PairKind, subset: str, limit: int | None
 ) -> None:
     if subset not in SUBSETS:
-        raise InputError(f"unknown subset {subset!r}; use one of {', '.join(SUBSETS)}")
+        raise unknown_name("subset", subset, SUBSETS)
     fit = {
         PairKind.ALIAS: [name for name, s in SUBSETS.items() if s.replaced],
         PairKind.ALIAS_ACROSS: list(TWINS),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 
@@ -57,7 +57,7 @@ class TokenRole(StrEnum):
         try:
             return cls(text.lower())
         except ValueError:
-            raise InputError(f"no role {text!r}; choose one of {', '.join(cls)}") from None
+            raise unknown_name("role", text, cls) from None
 
     def position(self, row: TokenizedRow) -> int:
         """Where the token stands in a row.
@@ -107,7 +107,23 @@ def check_site_name(name: str) -> None:
         InputError: it is none.
     """
     if name not in SITE_HOOKS:
-        raise InputError(f"no site {name!r}; choose one of {', '.join(SITE_HOOKS)}")
+        raise unknown_name("site", name, SITE_HOOKS)
+
+
+def check_number(kind: str, number: int, count: int) -> None:
+    """Refuses a layer or a head that is not there.
+
+    Args:
+        kind: `layer` or `head`.
+        number: Which.
+        count: How many there are.
+
+    Raises:
+        InputError: the number is not from 0 to `count` - 1.
+    """
+    if not 0 <= number < count:
+        owner = {"layer": "a model", "head": "a layer"}[kind]
+        raise InputError(f"no {kind} {number} in {owner} of {count}; choose from 0 to {count - 1}")
 
 
 def check_residual(names: Iterable[str]) -> None:

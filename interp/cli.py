@@ -26,6 +26,16 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only where somebody asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('iml-workbench')}")
+        parser.exit()
+
+
 class _TerminatedError(BaseException):
     """SIGTERM came; raised in the main thread so that everything is left resumable."""
 
@@ -34,9 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(prog="iml", description="A workbench for implicit meta-learning.")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands: Subparsers = parser.add_subparsers(
-        required=True, metavar="COMMAND", parser_class=_Parser
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.set_defaults(run=lambda _arguments: parser.print_help() or 0)
+    commands: Subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     add_commands(commands)
     add_analysis_commands(commands)
     add_intervention_commands(commands)

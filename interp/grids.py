@@ -104,12 +104,7 @@ def run_grid(
     Raises:
         InputError: the grid cannot be filled; no table is touched then.
     """
-    selection.check()
-    cells = [
-        _Checkpoint(analysis=analysis, selection=selection, folder=run.folder, seed=seed)
-        for run in selection.runs
-        for seed in selection.seeds_of(run)
-    ]
+    cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
     withdrawn = [each for m in measured for each in m.withdrawn]
@@ -136,6 +131,24 @@ def run_grid(
     return looked_at, summary
 
 
+def measure_grid(
+    analysis: Analysis,
+    selection: GridSelection,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fills a grid as `run_grid` does and returns rows and summary, but touches no file.
+
+    Raises:
+        InputError: the grid cannot be filled.
+    """
+    cells = _checkpoints(analysis, selection)
+    measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
+    table = pd.concat([m.table for m in measured], ignore_index=True)
+    return table, analysis.summarize(table)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Checkpoint:
     """One point of the grid, as a worker process gets it."""
@@ -144,6 +157,15 @@ class _Checkpoint:
     selection: GridSelection
     folder: Path
     seed: int
+
+
+def _checkpoints(analysis: Analysis, selection: GridSelection) -> list[_Checkpoint]:
+    selection.check()
+    return [
+        _Checkpoint(analysis=analysis, selection=selection, folder=run.folder, seed=seed)
+        for run in selection.runs
+        for seed in selection.seeds_of(run)
+    ]
 
 
 def _measure_all(

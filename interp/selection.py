@@ -1,8 +1,10 @@
 """Which checkpoints of which runs an analysis looks at."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from data.errors import InputError
+from interp.addresses import TokenRole, check_number, check_site_name
 from training.old_rules import require_one_meaning
 from training.runs import Run
 
@@ -22,12 +24,13 @@ class GridSelection:
         """Refuses a grid that cannot be filled, before anything is loaded.
 
         Raises:
-            InputError: a run, seed or checkpoint is missing or there twice, or the runs have
-                different layers or seeds, which no correction over one grid could cover.
+            InputError: a run, seed, checkpoint, site or layer is missing or there twice, or the
+                runs have different layers or seeds, which no correction over one grid could cover.
         """
         for run in self.runs:
             run.require_finished()
             refuse_encoder_decoder(run)
+            self._check_places(run)
             for seed in self.seeds_of(run):
                 steps = run.steps(seed, self.stage)
                 if not steps:
@@ -54,6 +57,43 @@ class GridSelection:
             raise InputError(
                 f"the runs' seeds differ ({listed}); name those that all have with --seed"
             )
+
+    def check_heads(self, heads: Iterable[int]) -> None:
+        """Refuses heads that a run's models lack.
+
+        Raises:
+            InputError: it is so.
+        """
+        for run in self.runs:
+            n_heads = run.shape.num_attention_heads
+            for head in heads:
+                check_number("head", head, n_heads)
+
+    def check_roles(self, roles: Iterable[TokenRole]) -> None:
+        """Refuses roles that the questions of a run lack.
+
+        Raises:
+            InputError: they do.
+        """
+        roles = tuple(roles)
+        for run in self.runs if roles else ():
+            rows = run.tokenized_rows(self.seeds_of(run)[0])
+            asked = [row for row in rows if row.row.is_evaluated and row.row.alias is not None]
+            for role in roles:
+                for row in asked:
+                    role.position(row)
+
+    def _check_places(self, run: Run) -> None:
+        """Refuses sites and layers that a run's models lack."""
+        for name in self.sites or ():
+            check_site_name(name)
+            if name == "resid_mid" and getattr(run.shape, "use_parallel_residual", False):
+                raise InputError(
+                    f"{run.folder} has no resid_mid: its attention and MLP read the same stream; "
+                    "choose another site"
+                )
+        for layer in self.layers or ():
+            check_number("layer", layer, run.n_layers)
 
     def seeds_of(self, run: Run) -> list[int]:
         """The seeds of a run that belong to the grid."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from data.errors import InputError
-from interp.addresses import HEAD_SITES, Site, check_site_name
+from interp.addresses import HEAD_SITES, Site, check_number, check_site_name
 from interp.hooked import HookedModel
 
 
@@ -41,11 +41,7 @@ def check_layer(model: HookedModel, layer: int) -> None:
     Raises:
         InputError: it does.
     """
-    if not 0 <= layer < model.n_layers:
-        raise InputError(
-            f"no layer {layer} in a model of {model.n_layers}; "
-            f"choose from 0 to {model.n_layers - 1}"
-        )
+    check_number("layer", layer, model.n_layers)
 
 
 def check_site(model: HookedModel, site: Site) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import InputError
+from data.errors import unknown_name
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import Value
 from training.registry import find_recipe
@@ -172,7 +171,5 @@ def find_sweep(name: str) -> Sweep:
         InputError: there is none.
     """
     if name not in SWEEPS:
-        near = get_close_matches(name, SWEEPS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(SWEEPS)}"
-        raise InputError(f"no sweep {name!r}; {hint}")
+        raise unknown_name("sweep", name, SWEEPS)
     return SWEEPS[name]

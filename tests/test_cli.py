@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,6 @@ Capture = pytest.CaptureFixture[str]
 TreeHash = Callable[[Path], dict[str, str]]
 
 WRONG_USAGE = {
-    "no command": ([], "COMMAND"),
     "unknown command": (["walk"], "invalid choice: 'walk'"),
     "unknown option": (["run", "alias-toy", "--fast"], "unrecognized arguments: --fast"),
     "unknown recipe": (["run", "alias-tou"], "no recipe 'alias-tou'; did you mean alias-toy?"),
@@ -64,6 +64,10 @@ WRONG_USAGE = {
     "verify of no run": (["verify", "other"], "other is no run folder"),
     "report of no run": (["report", "other"], "other is no run folder"),
     "data of an unknown seed": (["data", "run", "--seed", "5"], "has no seed 5; choose one of"),
+    "data of part of a subset's name": (
+        ["data", "run", "--subset", "D5"],
+        "no subset 'D5'; did you mean D5_CONS?",
+    ),
     "data of an unknown subset": (["data", "run", "--subset", "D7"], "no subset 'D7'; choose"),
     "data of an absent subset": (
         ["data", "run", "--subset", "D9_INCONS_QA9"],
@@ -290,7 +294,7 @@ print(json.dumps([code, sorted(set(heavy) & set(sys.modules))]), file=sys.stderr
         (["run", "--help"], 0),
         (["recipes"], 0),
         (["recipes", "alias-toy", "--json"], 0),
-        ([], 2),
+        ([], 0),
         (["run", "alias-tou"], 2),
         (["run", "alias-toy", "--seeds", "5:3"], 2),
         (["run", "alias-toy", "--set", "layers=two"], 2),
@@ -359,3 +363,26 @@ def test_stdout_without_some_character_shows_another(
     if words == ["summary"]:
         assert re.search(r"iml_gap", text)
         assert "?" in text  # for the sign of plus and minus
+
+
+def test_without_a_command_the_help_is_shown(capsys: Capture):
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert "usage: iml" in shown.out
+    assert "probe" in shown.out
+    assert shown.err == ""
+
+
+def test_the_version_is_told_before_anything_large_is_imported():
+    large = "pandas numpy torch transformers plotly pyarrow"
+    code = (
+        "import sys, interp.cli\n"
+        "try:\n    interp.cli.main(['--version'])\n"
+        f"finally:\n    print([name for name in {large!r}.split() if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert done.stdout.splitlines() == [f"iml {project['version']}", "[]"]
+    assert done.returncode == 0

@@ -1,11 +1,27 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from interp.cli import main
+from training.runs import Run
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ON_TOYS = [path for path in NOTEBOOKS if not path.stem.startswith("07")]
 MAX_CELLS, MAX_LINES = 25, 15
+TreeHash = Callable[[Path], dict[str, str]]
+LOOKS = (
+    ("probe", "--quick", "--target", "tag", "--site", "resid_post"),
+    ("lens", "--stage", "2", "--role", "question_last"),
+    ("patch", "--stage", "2", "--confidence", "0", "--limit", "4", "--direction", "denoise"),
+    ("attention", "--stage", "2"),
+    ("ablate", "--stage", "2"),
+    ("align", "--limit", "3"),
+)
+"""Commands, and of each a part of what it could look at."""
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -16,9 +32,10 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch):
+def execute(path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a notebook on a run folder, or lets it train a tiny run there."""
     monkeypatch.setenv("IML_SMOKE", "1")
+    monkeypatch.setenv("IML_RUN", str(run))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = read(path)
     resources = {"metadata": {"path": str(path.parent)}}
@@ -28,6 +45,57 @@ def test_notebook_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.Monkey
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     assert code[-1].outputs, "the last cell states the answer"
+
+
+def look_inside(folder: Path, *selectors: str) -> None:
+    """What a person may have done before: a table of each analysis, of some seeds or parts only."""
+    for words in LOOKS:
+        assert main([words[0], str(folder), *words[1:], *selectors]) == 0
+
+
+@pytest.fixture(scope="module")
+def looked_at(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run with the tables of one of its seeds."""
+    folder = Path(shutil.copytree(tiny_run.folder, tmp_path_factory.mktemp("looked_at") / "run"))
+    look_inside(folder, "--seed", "1000")
+    return folder
+
+
+@pytest.mark.parametrize("path", ON_TOYS, ids=lambda path: path.stem)
+def test_notebook_works_on_tables_of_one_seed_and_changes_none(
+    path: Path, looked_at: Path, tree_hash: TreeHash, monkeypatch: pytest.MonkeyPatch
+):
+    before = tree_hash(looked_at)
+    execute(path, looked_at, monkeypatch)
+
+    assert tree_hash(looked_at) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ON_TOYS, ids=lambda path: path.stem)
+def test_notebook_works_on_tables_of_all_seeds_and_changes_none(
+    path: Path, copied_run: Path, tree_hash: TreeHash, monkeypatch: pytest.MonkeyPatch
+):
+    look_inside(copied_run)
+    before = tree_hash(copied_run)
+    execute(path, copied_run, monkeypatch)
+
+    assert tree_hash(copied_run) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path if path not in ON_TOYS else pytest.param(path, marks=pytest.mark.slow)
+     for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)  # fmt: skip
+def test_notebook_trains_where_there_is_no_run_and_leaves_no_table(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    execute(path, tmp_path / "run", monkeypatch)
+
+    tables = sorted(each.name for each in (tmp_path / "run").glob("*.parquet"))
+    assert tables == ["metrics.parquet"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

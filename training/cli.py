@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from data.errors import DamagedError, InputError
+from data.errors import DamagedError, InputError, unknown_name
 from data.vocabulary import SUBSETS, Kind
 
 FIRST_SEED = 1000
@@ -169,9 +169,7 @@ def show_rows(arguments: argparse.Namespace) -> int:
 
     run = Run.load(arguments.folder)
     if arguments.subset is not None and arguments.subset not in SUBSETS:
-        raise InputError(
-            f"there is no subset {arguments.subset!r}; choose one of {', '.join(SUBSETS)}"
-        )
+        raise unknown_name("subset", arguments.subset, SUBSETS)
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit {arguments.limit} shows nothing; use 1 or more")
     seed = run.seeds[0] if arguments.seed is None else arguments.seed

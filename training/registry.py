@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, get_type_hints
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from training.config import RunConfig, Value
 
 RECIPES: dict[str, "Recipe"] = {}
@@ -250,8 +250,7 @@ def find_recipe(name: str) -> Recipe:
     import training.recipes  # noqa: F401  (fills RECIPES)
 
     if name not in RECIPES:
-        choices = f"choose one of {', '.join(RECIPES)}"
-        raise InputError(f"no recipe {name!r}; {_did_you_mean(name, RECIPES, otherwise=choices)}")
+        raise unknown_name("recipe", name, RECIPES)
     return RECIPES[name]
 
 

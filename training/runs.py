@@ -22,6 +22,7 @@ from training.summary import is_stage1_learned, null_equivalence
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+    from transformers import PreTrainedConfig
 
     from data.tokens import TokenizedRow
 
@@ -90,9 +91,14 @@ class Run:
         return Run.load(folder) if (folder / RUN_FILE).is_file() else None
 
     @cached_property
+    def shape(self) -> "PreTrainedConfig":
+        """What transformers knows of its models: layers, heads, architecture ..."""
+        return read_config(self.checkpoint(self.seeds[0], 1, 0))
+
+    @property
     def n_layers(self) -> int:
         """Number of blocks of its models, of an encoder-decoder those of the encoder."""
-        return read_config(self.checkpoint(self.seeds[0], 1, 0)).num_hidden_layers
+        return self.shape.num_hidden_layers
 
     def require_finished(self) -> None:
         """Refuses a run that was interrupted.

@@ -15,6 +15,7 @@ from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
 from interp.report.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
 from interp.report.plots import style_figure
+from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
 from training.statistics import t_interval
 from training.tables import UNITS
 
@@ -75,15 +76,19 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
         for direction, color, dash in ((RANDOM, NULL_COLOR, "dot"), (QUESTIONS, INK, "solid")):
             values = both.loc[both["direction"] == direction].groupby("dose")["value"]
             means = values.mean()
+            rows = both.loc[both["direction"] == direction]
+            own = (rows[name].tolist() for name in ("dose", "value", "seed"))
+            add_seeds(figure, *own, color=color, col=col, group=direction)
             high = values.agg(lambda each: t_interval(each.to_numpy(dtype=float))[1])
             figure.add_scatter(
                 x=means.index, y=means, name=f"along {_along(direction)}", legendgroup=direction,
                 showlegend=col == 1, mode="lines+markers",
-                error_y={"array": (high - means).fillna(0), "thickness": 1.4, "width": 3},
+                error_y={"array": shown_halves(means, high, values.size()), "thickness": 1.4,
+                         "width": 3},
                 line={"color": color, "dash": dash}, marker={"size": 8},
                 hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
             )  # fmt: skip
-    about = f"mean and 95% t interval, n = {table['seed'].nunique()} seeds"
+    about = seeds_words(table["seed"].nunique())
     doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"
     title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}; {doses}</sup>"
     style_figure(figure, title=title, height=440)
@@ -118,7 +123,7 @@ def plot_predictions(
                 x=rows.loc[chosen, "predicted"], y=rows.loc[chosen, "measured"], mode="markers",
                 name=name, legendgroup=name, showlegend=col == 1,
                 text=rows.loc[chosen, "row_a"] + " → " + rows.loc[chosen, "row_b"],
-                marker={"color": transparent(color, 0.5), "size": 5},
+                marker={"color": transparent(color, 0.5), "size": 7},
                 hovertemplate="%{text}: predicted %{x:.4f}, measured %{y:.4f}<extra></extra>",
                 row=1, col=col,
             )  # fmt: skip

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.draws import stream
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.pairs import TWINS
 from data.rows import Row
 from data.tokens import TokenizedRow
@@ -177,7 +177,7 @@ def _definitions(
 ) -> list[TokenizedRow]:
     """Of one subset, those with a question of their own, in the data's order."""
     if name not in SUBSETS:
-        raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
+        raise unknown_name("subset", name, SUBSETS)
     own = _by_alias(pool.questions)
     found = [
         each

@@ -12,11 +12,12 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from data.vocabulary import COMPARED, Role, Stage
 from interp.alignment.pairs import Pairing
-from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part
+from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part, summarize_alignment
 from interp.alignment.wording import PAIRING_WORDS
-from interp.report.grid_tables import one_checkpoint
-from interp.report.palette import NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.grid_tables import checkpoint_words, summarized
+from interp.report.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
 from interp.report.plots import style_figure
+from interp.report.seed_marks import FEWEST, seeds_words, shown_halves
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",
@@ -34,14 +35,15 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
     """Own pairs and every class of matched pairs, for the definitions of either stage.
 
     Args:
-        summary: Rows of an `alignment_summary` of one run and checkpoint.
+        summary: Rows of an `alignment_summary` of one run and checkpoint, or what
+            `measure_alignment` returns.
         measure: Which of the three.
 
     Raises:
         InputError: several checkpoints or loss policies, or no pair of subsets to compare.
     """
     levels = _levels(summary, measure)
-    stage, step = one_checkpoint(levels)
+    place = checkpoint_words(levels)
     shown = [
         pair
         for _, pair in sorted(COMPARED.items(), reverse=True)
@@ -57,9 +59,8 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
         for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, shift=shift, col=col)
-    n_seeds = int(levels["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds; hollow: matched pairs"
-    title = f"Alignment of gradients, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    about = f"{_seeds(levels)}; hollow: matched pairs"
+    title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
     ticks = [
         PAIRING_WORDS[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ")
@@ -100,8 +101,7 @@ def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine")
         figure.update_xaxes(
             tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
         )
-    n_seeds = int(levels["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds; steps on a log scale"
+    about = f"{_seeds(levels)}; steps on a log scale"
     title = f"Alignment of gradients along training<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=480)
     figure.update_yaxes(zeroline=True)
@@ -126,7 +126,7 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
     cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
     if cells.empty:
         raise InputError("the table has no token components of D5 and D6; measure them")
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     subsets = [s for s in (*COMPARED[Stage.TWO], GAPS[Stage.TWO]) if s in set(cells["subset"])]
     names = cells["component"].str.split(" x ", expand=True)
     rows, cols = (_ordered(names[side]) for side in (0, 1))
@@ -144,13 +144,19 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     limit = float(np.abs(cells["value"].to_numpy(dtype=float)).max()) or 1.0
     about = f"parts sum to the cosine of own pairs; mean over {int(cells['n_seeds'].max())} seeds"
-    title = f"Alignment by token, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    title = f"Alignment by token, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=160 + 60 * len(rows))
     figure.update_xaxes(title="token of the question", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
     figure.update_yaxes(title="token of the definition", col=1)
     figure.update_layout(
-        coloraxis={"colorscale": "RdBu", "cmin": -limit, "cmax": limit}, margin={"t": 110, "b": 80}
+        coloraxis={
+            "colorscale": "RdBu",
+            "cmin": -limit,
+            "cmax": limit,
+            "colorbar": {"title": "part of<br>the cosine", "thickness": 14},
+        },
+        margin={"t": 110, "b": 80},
     )
     return figure
 
@@ -169,12 +175,12 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
     cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
     if cells.empty:
         raise InputError("the table has no module components of D5 and D6; measure them")
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     modules = list(dict.fromkeys(cells["component"]))
     figure = make_subplots()
     for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
-        style = SUBSET_STYLES[subset]
+        style = subset_style(subset)
         places = [modules.index(name) + shift for name in of_subset.index]
         figure.add_scatter(
             x=of_subset["value"],
@@ -186,9 +192,8 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
             marker={"color": style.color, "symbol": style.symbol, "size": 9},
             hovertemplate="%{text}: %{x:.4f}",
         )
-    n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"parts sum to the cosine of own pairs; 95% t intervals, n = {n_seeds} seeds"
-    title = f"Alignment by module, Stage {stage}, step {step}<br><sup>{about}</sup>"
+    about = f"parts sum to the cosine of own pairs; {_seeds(cells)}"
+    title = f"Alignment by module, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=170 + 26 * len(modules))
     figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
     figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
@@ -198,6 +203,7 @@ def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
 
 def _levels(summary: pd.DataFrame, measure: str, *, whole: bool = True) -> pd.DataFrame:
     """Means held against zero, of one loss policy and mode of pairs (own, where there are both)."""
+    summary = summarized(summary, summarize_alignment, pairs="own")
     is_whole = summary["component"] == ALL
     rows = summary.loc[(summary["measure"] == measure) & (is_whole if whole else ~is_whole)]
     rows = rows.loc[rows["against"] == ZERO]
@@ -218,7 +224,7 @@ def _add_levels(
     shift: float,
     col: int,
 ) -> None:
-    style = SUBSET_STYLES[subset]
+    style = subset_style(subset)
     known = [pairing for pairing in order if pairing in cells.index]
     ordered = cells.loc[[str(pairing) for pairing in known]]
     symbols = [style.symbol + ("" if p is Pairing.OWN else "-open") for p in known]
@@ -238,12 +244,12 @@ def _add_levels(
 def _add_line(
     figure: go.Figure, cells: pd.DataFrame, subset: str, pairing: Pairing, *, col: int
 ) -> None:
-    style, is_own = SUBSET_STYLES[subset], pairing is Pairing.OWN
+    style, is_own = subset_style(subset), pairing is Pairing.OWN
     color = style.color if is_own else NULL_COLOR
     name = subset if is_own else f"{subset}, {PAIRING_WORDS[pairing]}"
     x = np.log1p(cells["step"].to_numpy(dtype=float))
     low, high = (cells[end].fillna(cells["value"]) for end in ("ci_low", "ci_high"))
-    if is_own:
+    if is_own and (cells["n_seeds"] >= FEWEST).all():
         figure.add_scatter(
             x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="none",
             fillcolor=transparent(style.color, 0.15), hoverinfo="skip", showlegend=False,
@@ -257,8 +263,12 @@ def _add_line(
     )  # fmt: skip
 
 
+def _seeds(cells: pd.DataFrame) -> str:
+    return seeds_words(int(cells["n_seeds"].to_numpy().max()), with_own=False)
+
+
 def _bars(cells: pd.DataFrame) -> dict[str, object]:
-    half = (cells["ci_high"] - cells["value"]).fillna(0)
+    half = shown_halves(cells["value"], cells["ci_high"], cells["n_seeds"])
     return {"array": half, "thickness": 1.4, "width": 3}
 
 

@@ -51,7 +51,8 @@ NOTE = (
     "Gradients of each row's own loss over all parameters, exact. Matched pairs ask for the same "
     "attribute and differ in what their name says. The alias is the unit within a seed, the "
     "Stage-1 seed above it: t intervals and sign flips over seeds, corrected by the largest |t| "
-    "over all contrasts of a measure. " + CAUTION
+    "over all contrasts of a measure. A t interval is symmetric and may pass 1, where a "
+    "cosine or a correlation cannot. " + CAUTION
 )
 
 

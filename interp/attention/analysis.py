@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, QA3, QA7_UNSEEN, SUBSETS, Kind, Role, Stage
 from interp.addresses import Site
@@ -51,7 +51,7 @@ class AttentionAnalysis:
         """Refuses subsets that do not exist."""
         for name in self.subsets:
             if name not in SUBSETS:
-                raise InputError(f"no subset {name!r}; choose among {', '.join(SUBSETS)}")
+                raise unknown_name("subset", name, SUBSETS)
 
     @classmethod
     def of(

@@ -63,6 +63,17 @@ def head_cells(
     return pd.concat(tables, ignore_index=True)
 
 
+def head_name(layer: int, head: str) -> str:
+    """How figures name a head, a rank of heads or all of a layer.
+
+    >>> head_name(1, "3"), head_name(1, "#2"), head_name(0, "all")
+    ('layer 1, head 3', 'layer 1, #2', 'layer 0, all heads')
+    """
+    if head == ALL_HEADS:
+        return f"layer {layer}, all heads"
+    return f"layer {layer}, {head if head.startswith('#') else f'head {head}'}"
+
+
 def first_half(rows: Sequence[TokenizedRow]) -> Bool[np.ndarray, " row"]:
     """Every second alias; where a row has none, it is told by its id."""
     units = [row.row.alias or row.row.row_id for row in rows]

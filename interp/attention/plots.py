@@ -16,14 +16,14 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from interp.attention.analysis import attention_contrast
-from interp.attention.cells import ALL_HEADS, is_comparable
-from interp.report.grid_tables import ALPHA, one_checkpoint
+from interp.attention.cells import ALL_HEADS, head_name, is_comparable
+from interp.report.grid_tables import ALPHA, checkpoint_words, with_run_columns
 from interp.report.plots import style_figure
 
 UNITS = {
     "pattern": "share of attention",
     "value_norm": "length of what is written",
-    "direct_logit": "part of the answer's logit (logits)",
+    "direct_logit": "part of the answer's logit",
 }
 CONTROLS = {
     "pattern": "control: even attention",
@@ -31,7 +31,9 @@ CONTROLS = {
     "direct_logit": "control: answers of other rows",
 }
 ARROW = "attended token → token that attends"
-CELL_HEIGHT, BELOW = 27, 120  # pixels
+CELL_HEIGHT, BELOW = 27, 140  # pixels
+MOST_COLUMNS = 24
+"""So many numbers have room side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +66,19 @@ def plot_heads(
     Raises:
         InputError: nothing of that sort is there, or several checkpoints or seeds are.
     """
+    cells = with_run_columns(cells) if "n_seeds" not in cells.columns else cells
     chosen = _chosen(cells.loc[cells["subset"] == subset], kind, text, destinations, subset)
     if "seed" in chosen.columns and len(set(chosen["seed"])) > 1:
         raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
-    stage, step = one_checkpoint(chosen)
     is_summary = "p_corrected" in chosen.columns
     panels = [
         _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
         _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
     ]
-    about = f"{subset}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
-    figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
-    figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02))
+    about = f"{text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
+    title = f"{UNITS[kind].capitalize()}: {subset} beside its control<br><sup>{about}</sup>"
+    figure = _heat_maps(chosen, panels, title=title)
+    figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01))
     return figure
 
 
@@ -101,19 +104,19 @@ def plot_attention_contrast(
     Raises:
         InputError: nothing of that sort is there, or several checkpoints are.
     """
-    contrast = attention_contrast(table, higher, lower)
-    stage, step = one_checkpoint(contrast)
+    contrast = attention_contrast(with_run_columns(table), higher, lower)
     chosen = _chosen(contrast, kind, text, destinations, f"{higher} and {lower}")
     panels = [
         _Panel(column="value", title=higher, color_axis="coloraxis", is_marked=False),
         _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
         _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
     ]
-    about = f"{higher} minus {lower}, {text}, Stage {stage}, step {step}; {_seeds(chosen)}; {ARROW}"
-    figure = _heat_maps(chosen, panels, title=f"{UNITS[kind].capitalize()}<br><sup>{about}</sup>")
+    about = f"{text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
+    title = f"{UNITS[kind].capitalize()}: {higher} minus {lower}<br><sup>{about}</sup>"
+    figure = _heat_maps(chosen, panels, title=title)
     figure.update_layout(
-        coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.02),
-        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.1),
+        coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01),
+        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.13),
     )
     return figure
 
@@ -136,25 +139,30 @@ def _chosen(
         raise InputError("the table holds several runs; choose the rows of one run_id")
     if "seed" in cells.columns:
         cells = cells.loc[~is_comparable(cells)]
-    heads = [f"{layer}.{head}" for layer, head in zip(cells["layer"], cells["head"], strict=True)]
+    heads = [head_name(*place) for place in zip(cells["layer"], cells["head"], strict=True)]
     pairs = zip(cells["destination"], cells["source"], strict=True)
     return cells.assign(y=heads, x=[f"{source} → {destination}" for destination, source in pairs])
 
 
 def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> go.Figure:
-    figure = make_subplots(
-        cols=len(panels), shared_yaxes=True, horizontal_spacing=0.015,
-        column_titles=[panel.title for panel in panels],
-    )  # fmt: skip
-    for col, panel in enumerate(panels, start=1):
-        figure.add_trace(_heat_map(cells, panel), row=1, col=col)
     pairs = list(dict.fromkeys(cells["x"]))
     heads = _ordered_heads(cells)
-    style_figure(figure, title=title, height=150 + BELOW + CELL_HEIGHT * len(heads))
+    # Side by side as long as the numbers have room, else below each other.
+    n_cols = len(panels) if len(pairs) * len(panels) <= MOST_COLUMNS else 1
+    n_rows = len(panels) // n_cols
+    inside = (CELL_HEIGHT * len(heads) + 34) * n_rows
+    figure = make_subplots(
+        rows=n_rows, cols=n_cols, shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.015,
+        vertical_spacing=34 / inside if n_rows > 1 else 0,
+        subplot_titles=[panel.title for panel in panels],
+    )  # fmt: skip
+    for place, panel in enumerate(panels):
+        row, col = divmod(place, n_cols)
+        figure.add_trace(_heat_map(cells, panel), row=row + 1, col=col + 1)
+    style_figure(figure, title=title, height=115 + BELOW + inside)
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
     figure.update_xaxes(**axis, categoryarray=pairs, tickangle=-40)
     figure.update_yaxes(**axis, categoryarray=heads)
-    figure.update_yaxes(title="layer.head", col=1)
     figure.update_layout(margin={"b": BELOW, "t": 105})
     return figure
 
@@ -192,11 +200,12 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
 def _ordered_heads(cells: pd.DataFrame) -> list[str]:
     """From below: layers upwards; within one the weakest rank first and all heads last."""
 
-    def key(name: str) -> tuple[int, int]:
-        layer, _, head = name.partition(".")
-        return int(layer), 1 if head == ALL_HEADS else -int(head.removeprefix("#"))
+    def key(place: tuple[int, str]) -> tuple[int, int]:
+        layer, head = place
+        return layer, 1 if head == ALL_HEADS else -int(head.removeprefix("#"))
 
-    return sorted(set(cells["y"]), key=key)
+    places = dict.fromkeys(zip(cells["layer"], cells["head"], strict=True))
+    return [head_name(*place) for place in sorted(places, key=key)]
 
 
 def _mark(cell: dict[str, Any]) -> str:
@@ -208,7 +217,12 @@ def _mark(cell: dict[str, Any]) -> str:
 
 def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
     """Shares from 0 to 1, lengths from 0; what can be negative has white at 0."""
-    bar = {"thickness": 12, "x": x, "title": {"text": kind, "side": "right"}}
+    words = (
+        {**UNITS, "difference": "difference"}[kind]
+        .replace("of the ", "of the<br>")
+        .replace("of attention", "of<br>attention")
+    )
+    bar = {"thickness": 12, "x": x, "title": {"text": words, "side": "top"}, "tickfont_size": 11}
     largest = float(np.abs(numbers).max()) or 1.0
     if kind == "pattern":
         return {"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar}
@@ -220,6 +234,6 @@ def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
 def _seeds(cells: pd.DataFrame) -> str:
     """What the numbers are means over."""
     if "seed" in cells.columns:
-        return f"seed {cells['seed'].iloc[0]}"
+        return f"seed {cells['seed'].iloc[0]}" if cells["run_id"].iloc[0] else "its own heads"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     return f"mean over {n_seeds} seeds" if n_seeds > 1 else "1 seed"

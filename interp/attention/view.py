@@ -16,6 +16,7 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.attention.patterns import OTHER, check_head, token_attention, token_roles
 from interp.hooked import HookedModel
+from interp.report.markup import LONGEST_TOKEN, token_label
 from interp.report.palette import FAINT
 from interp.report.plots import plot_attention, style_figure
 
@@ -30,6 +31,13 @@ ROLE_INKS = {
 """The hues of `palette.ROLE_COLORS`, dark enough for text on white."""
 MOST_ROWS = 50
 """What one page can hold: each row brings the patterns of all heads along."""
+LONGEST_NAME = 30  # characters of a menu's label; the rest is cut
+CHARACTER, TOKEN_HEIGHT, LEAST_PLOT = 7.5, 19, 380  # pixels
+ABOVE, BELOW = 116, 230
+"""Pixels over the tokens: title and menu; below: slanted tokens, the axis's title and the slider.
+
+A menu or a slider that is wider than its place would push the margins until no plot is left.
+"""
 
 
 def plot_pattern(
@@ -72,8 +80,12 @@ def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figur
     """
     if not 1 <= len(rows) <= MOST_ROWS:
         raise InputError(f"{len(rows)} rows to show; choose 1 to {MOST_ROWS}")
-    heads = [f"{i}.{head}" for i in range(model.n_layers) for head in range(model.n_heads)]
-    names = ["mean of all", *heads]
+    heads = [
+        f"layer {layer}, head {head}"
+        for layer in range(model.n_layers)
+        for head in range(model.n_heads)
+    ]
+    names = ["mean of all heads", *heads]
     patterns = [_patterns(token_attention(model, row)) for row in rows]
     figure = go.Figure(
         [
@@ -84,16 +96,22 @@ def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figur
             for place, (name, pattern) in enumerate(zip(names, patterns[0], strict=True))
         ]
     )  # fmt: skip
-    style_figure(figure, title="", height=640)
-    figure.update_xaxes(title="attended token", showgrid=False, constrain="domain")
-    figure.update_yaxes(title="at token", showgrid=False)
     layouts = [_row_layout(model, row) for row in rows]
+    longest = max(len(row.input_ids) for row in rows)
+    height = ABOVE + BELOW + max(LEAST_PLOT, TOKEN_HEIGHT * longest)
+    style_figure(figure, title="", height=height)
+    figure.update_xaxes(title={"text": "attended token", "standoff": 4}, tickangle=-40)
+    figure.update_yaxes(title="at token")
+    # With room for the longest label, no row's labels move the plot.
+    figure.update_xaxes(showgrid=False, automargin=False)
+    figure.update_yaxes(showgrid=False, automargin=False)
+    bar = {"thickness": 14, "title": {"text": "attention<br>weight"}}
     figure.update_layout(
         layouts[0],
-        coloraxis={"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": {"thickness": 14}},
+        coloraxis={"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar},
         updatemenus=[_row_menu(rows, patterns, layouts)],
         sliders=[_head_slider(names)],
-        margin={"t": 110, "b": 150},
+        margin={"t": ABOVE, "b": BELOW, "l": 50 + CHARACTER * LONGEST_TOKEN},
     )
     return figure
 
@@ -108,7 +126,8 @@ def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
             if tokenizer is None
             else [str(tokenizer.decode([token])) for token in row.input_ids]
         )
-    return [_inked(word, role) for word, role in zip(words, token_roles(row), strict=True)]
+    roles = token_roles(row)
+    return [_inked(token_label(word), role) for word, role in zip(words, roles, strict=True)]
 
 
 def _patterns(table: pd.DataFrame) -> list[list[list[float | None]]]:
@@ -143,13 +162,15 @@ def _row_menu(
 ) -> dict[str, Any]:
     buttons = [
         {
-            "label": f"{row.row.subset}: {row.row.rendered.text}",
+            "label": token_label(f"{number}. {_subject(row)}", LONGEST_NAME),
             "method": "update",
             "args": [{"z": pattern}, layout],
         }
-        for row, pattern, layout in zip(rows, patterns, layouts, strict=True)
+        for number, (row, pattern, layout) in enumerate(
+            zip(rows, patterns, layouts, strict=True), start=1
+        )
     ]
-    place = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": 6}}
     return {"buttons": buttons, "showactive": True, **place}
 
 
@@ -166,9 +187,14 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
     return {
         "steps": steps,
         "active": 0,
-        "pad": {"t": 70},
-        "currentvalue": {"prefix": "layer.head: "},
+        "pad": {"t": BELOW - 100},
+        "currentvalue": {"prefix": "shown: "},
     }
+
+
+def _subject(row: TokenizedRow) -> str:
+    """What the menu calls a row: the prompt itself stands at the axes."""
+    return f"{row.row.subset} {row.row.alias or row.row.entity or row.row.row_id}"
 
 
 def _role_legend(row: TokenizedRow) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from data.errors import InputError
 from interp.attention.analysis import attention_contrast
-from interp.attention.cells import ALL_HEADS
+from interp.attention.cells import ALL_HEADS, head_name
 from interp.attention.patterns import PROMPT_LAST
 from interp.report.grid_tables import ALPHA
 from interp.report.wording import gap_text
@@ -102,7 +102,7 @@ def difference_sentence(cells: pd.DataFrame, what: str) -> str:
         f"differs in none of {len(records)} cells; most"
     )  # fmt: skip
     return (
-        f"{what[0].upper()}{what[1:]}: {verdict} at {best['layer']}.{best['head']}, "
+        f"{what[0].upper()}{what[1:]}: {verdict} at {head_name(best['layer'], best['head'])}, "
         f"{_estimate_text(best)}, {_p_text(best)}."
     )
 
@@ -111,8 +111,8 @@ def score_sentence(cells: pd.DataFrame, what: str) -> str:
     """The ranked head that scores highest above its control."""
     best = cells.loc[cells["difference"].idxmax()].to_dict()
     return (
-        f"Strongest {what}: {best['layer']}.{best['head']} with {best['value']:.2f}, control "
-        f"{best['control']:.2f} (difference {_estimate_text(best)}, {_p_text(best)})."
+        f"Strongest {what}: {head_name(best['layer'], best['head'])} with {best['value']:.2f}, "
+        f"control {best['control']:.2f} (difference {_estimate_text(best)}, {_p_text(best)})."
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.vocabulary import SUBSETS, LossPolicy, Stage
 from interp.commands.analyses import STAGES
 from training.cli import Subparsers
@@ -147,7 +147,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(f"--limit {arguments.limit} leaves no definitions; use 1 or more")
     for name in arguments.subset or ():
         if name not in SUBSETS:
-            raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
+            raise unknown_name("subset", name, SUBSETS)
     given = {
         "--stage": arguments.stage,
         "--step": arguments.step,

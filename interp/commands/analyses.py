@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from data.errors import InputError
+from data.errors import unknown_name
 from data.vocabulary import Stage
 from training.cli import Subparsers
 
@@ -65,8 +65,9 @@ def run_probes(arguments: argparse.Namespace) -> int:
     choices = [str(target) for target in Target if target is not Target.PLANTED_TAG]
     for name in arguments.target or ():
         if name not in choices:
-            raise InputError(f"no target {name!r}; choose one of {', '.join(choices)}")
+            raise unknown_name("target", name, choices)
     roles = roles_of(arguments)
+    selection.check_roles(roles)
 
     from interp.probes.analysis import ProbeAnalysis
     from interp.probes.wording import reading_words, twin_words
@@ -101,6 +102,7 @@ def run_lens(arguments: argparse.Namespace) -> int:
 
     check_residual(arguments.site or ())
     roles = roles_of(arguments)
+    selection.check_roles(roles)
 
     from interp.lenses.analysis import LensAnalysis
 
@@ -123,11 +125,8 @@ def selection_of(
         for seed in arguments.seed or ():
             run.require_seed(seed)
 
-    from interp.addresses import check_site_name
     from interp.selection import GridSelection
 
-    for name in arguments.site or ():
-        check_site_name(name)
     selection = GridSelection(
         runs=runs,
         stage=arguments.stage,
@@ -164,6 +163,8 @@ def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFram
 def print_summary(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
     """A table on the terminal; a run's folder is told only where several are compared."""
     shown = summary[columns].round(3)
+    if "difference" in columns:  # whose interval it is, not that of the columns before
+        shown = shown.rename(columns={end: f"diff_{end}" for end in ("ci_low", "ci_high")})
     if len(selection.runs) > 1:
         folders = {run.config.run_id: str(run.folder) for run in selection.runs}
         shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.pairs import PairKind
 from data.vocabulary import SUBSETS, Role
 from interp.addresses import HEAD_SITES
@@ -23,7 +23,7 @@ from training.cli import Subparsers
 if TYPE_CHECKING:
     from interp.selection import GridSelection
 
-TESTED = ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+TESTED = ["control", "difference", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -90,17 +90,21 @@ def run_patching(arguments: argparse.Namespace) -> int:
     selection = selection_of(arguments, sites=("resid_pre", "attn_out", "mlp_out", "z"))
     if arguments.head and not HEAD_SITES & set(selection.sites or ()):
         _refuse(arguments.head, "--head", "none of the sites has heads")
+    selection.check_heads(arguments.head or ())
+    subsets, roles = _subsets(arguments) or compared_in(selection), _patched_roles(arguments)
+    if not kinds or set(kinds) == {PairKind.ALIAS}:
+        _check_prompt_roles(selection, roles or ())
 
     from interp.patching.analysis import Direction, PatchAnalysis
     from interp.patching.kept import is_counted, kept_pairs, kept_text
     from interp.patching.pair_batches import Metric
     from interp.patching.summary import attribution_correlation
 
-    default = PatchAnalysis(subsets=_subsets(arguments) or compared_in(selection))
+    default = PatchAnalysis(subsets=subsets)
     analysis = PatchAnalysis(
         subsets=default.subsets,
         kinds=kinds or default.kinds,
-        roles=_patched_roles(arguments),
+        roles=roles,
         heads=unique(arguments.head) if arguments.head else None,
         directions=_choices(arguments.direction, Direction, "direction") or default.directions,
         metrics=_choices(arguments.metric, Metric, "metric") or default.metrics,
@@ -110,12 +114,12 @@ def run_patching(arguments: argparse.Namespace) -> int:
     table, summary = fill(analysis, selection)
     metric = str(analysis.metrics[0])
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
-    columns += ["control"] if PairKind.TAG not in analysis.kinds else ["other_tag", "control"]
-    columns += ["ci_low", "ci_high", "p_corrected", "n_seeds"]
+    columns += ["other_tag"] if PairKind.TAG in analysis.kinds else []
+    columns += TESTED
     print_summary(summary.loc[summary["metric"] == metric], columns, selection)
-    print(f"effect: share of the {metric} between the two prompts; interval of effect - control")
+    print(f"effect: share of the {metric} between the two prompts; difference: effect - control")
     if PairKind.TAG in analysis.kinds:
-        print(f"tag pairs: in units of {metric}; interval of other_tag - control")
+        print(f"tag pairs: in units of {metric}; difference: other_tag - control")
     for run in selection.runs:
         for subset in analysis.subsets:
             answered = table.loc[
@@ -154,9 +158,9 @@ def run_attention(arguments: argparse.Namespace) -> int:
     summary = fill(analysis, selection)[1]
     columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
     shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
-    columns += ["control", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+    columns += TESTED
     print_summary(shown, columns, selection)
-    print("interval and p of value - control; heads by rank (#1 the strongest of each seed)")
+    print("difference and p: value - control; heads by rank (#1 the strongest of each seed)")
     return 0
 
 
@@ -179,6 +183,7 @@ def run_erasure(arguments: argparse.Namespace) -> int:
     """Fills a grid of erasures and prints what the answers lose."""
     selection = selection_of(arguments)
     roles = roles_of(arguments)
+    selection.check_roles(roles)
 
     from interp.interventions.erasure_analysis import ErasureAnalysis
 
@@ -186,7 +191,7 @@ def run_erasure(arguments: argparse.Namespace) -> int:
     summary = fill(analysis, selection)[1]
     columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
     print_summary(summary, [*columns, *TESTED], selection)
-    print("control: as many random directions erased; interval and p of after - control")
+    print("control: as many random directions erased; difference and p: after - control")
     return 0
 
 
@@ -200,10 +205,17 @@ def run_transplants(arguments: argparse.Namespace) -> int:
         has = f"add --stage {branches_at}" if branches_at else f"{arguments.folders[0]} has one"
         raise InputError(f"--differences is about what the last of several stages changed; {has}")
 
+    from interp.selection import GridSelection
     from interp.transplants.analysis import TransplantAnalysis
     from interp.transplants.differences import WeightDifferenceAnalysis
+    from training.runs import Run
 
     donor_stage = arguments.donor_stage or (2 if arguments.stage == 1 else arguments.stage - 1)
+    donor = Run.load(arguments.donor or arguments.folders[0])
+    donor_place = {"stage": donor_stage, "step": arguments.donor_step, "seeds": selection.seeds}
+    GridSelection(runs=(donor,), **donor_place).check()
+    roles = roles_of(arguments)
+    selection.check_roles(roles)
     analysis = TransplantAnalysis(
         folder=arguments.folders[0],
         recipient_stage=arguments.stage,
@@ -211,7 +223,7 @@ def run_transplants(arguments: argparse.Namespace) -> int:
         donor_stage=donor_stage,
         donor_step=arguments.donor_step,
         donor_folder=arguments.donor,
-        roles=roles_of(arguments),
+        roles=roles,
     )
     summary = fill(analysis, selection)[1]
     is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
@@ -243,7 +255,7 @@ def _subsets(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """The subsets that were named."""
     for name in arguments.subset or ():
         if name not in SUBSETS:
-            raise InputError(f"no subset {name!r}; choose one of {', '.join(SUBSETS)}")
+            raise unknown_name("subset", name, SUBSETS)
     return unique(arguments.subset) if arguments.subset else None
 
 
@@ -261,10 +273,24 @@ def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     )
 
 
+def _check_prompt_roles(selection: "GridSelection", roles: tuple[str, ...]) -> None:
+    """Refuses roles that the prompts of pairs of aliases lack, before a model is opened."""
+    from interp.addresses import TokenRole
+    from interp.patching.pair_batches import EVERYWHERE
+
+    single = [TokenRole(role) for role in roles if role != EVERYWHERE]
+    for role in single:
+        if role in (TokenRole.ANSWER_FIRST, TokenRole.ANSWER_LAST):
+            raise InputError(
+                f"no prompt has the role {role}: it ends before the answer; leave it out"
+            )
+    selection.check_roles(single)
+
+
 def _choices(names: list[str] | None, kind: type[Choice], what: str) -> tuple[Choice, ...]:
     """The members of these names, each once."""
     known = [str(member) for member in kind]
     for name in names or ():
         if name not in known:
-            raise InputError(f"no {what} {name!r}; choose one of {', '.join(known)}")
+            raise unknown_name(what, name, known)
     return unique(kind(name) for name in names or ())

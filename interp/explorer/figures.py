@@ -9,14 +9,16 @@ import plotly.graph_objects as go
 
 from interp.addresses import TokenRole
 from interp.explorer.view import Ablation, Cell, grid_cells
+from interp.report.markup import token_label
 from interp.report.palette import FAINT, INK
-from interp.report.plots import plot_attention, style_figure
+from interp.report.plots import TOKEN_HEIGHT, plot_attention, style_figure
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
 LABELLED = 0.02
 """Bars as long as this have their number on them."""
 BEFORE, AFTER = "#8b93a5", "#d9730d"
 ROW_HEIGHT = 22
+LEAST_HEADS = 80  # pixels of a head's panel
 LINES = {
     "answer": ("#1f5fc4", "circle", "solid", 2.4),
     "entity": ("#2a8a3e", "square", "solid", 2.4),
@@ -47,7 +49,7 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
     marks = [
         f"<b>★ {token}</b>" if is_answer else (f"<b>✗ {token}</b>" if is_stated else token)
         for token, is_answer, is_stated in zip(
-            answers["token"].map(_plain), answers["is_answer"], answers["is_stated"], strict=True
+            answers["token"].map(_label), answers["is_answer"], answers["is_stated"], strict=True
         )
     ]
     places = list(range(len(answers)))
@@ -60,7 +62,7 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
             text=[f"{p:.2f}" if shown and p == p else ""
                   for p, shown in zip(answers[name], is_long, strict=True)],
             textposition="outside", textfont={"size": 10}, cliponaxis=False, textangle=0,
-            customdata=answers["token"].map(_plain).tolist(),
+            customdata=answers["token"].map(_label).tolist(),
             hovertemplate="%{customdata}: %{y:.4f}<extra>" + name + "</extra>",
             showlegend=bool(ablated),
         )  # fmt: skip
@@ -135,8 +137,10 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
         ablated: What is ablated, in words.
     """
     title = "Where each head looks" + (" after the ablation" if ablated else "")
-    figure = plot_attention(pattern, [_plain(token) for token in tokens], title=title)
-    figure.update_layout(width=WIDTH, height=HEIGHT, font={"size": 12}, dragmode=False)
+    figure = plot_attention(pattern, [_label(token) for token in tokens], title=title)
+    n_layers, space = pattern["layer"].nunique(), max(LEAST_HEADS, TOKEN_HEIGHT * len(tokens))
+    height = max(HEIGHT, 140 + (40 + space) * n_layers)
+    figure.update_layout(width=WIDTH, height=height, font={"size": 12}, dragmode=False)
     figure.update_annotations(font_size=12)
     figure.update_traces(textfont={"size": 10})
     return figure
@@ -174,7 +178,7 @@ def plot_grid(
     )  # fmt: skip
     title = f"Patching: click a cell to ablate it<br><sup>{_cut(about)}</sup>"
     _style(figure, title, height=grid_height(grid))
-    labels = [f"{_plain(token)}<br>{role}" for token, role in zip(tokens, roles, strict=True)]
+    labels = [f"{_label(token)}<br>{role}" for token, role in zip(tokens, roles, strict=True)]
     figure.update_xaxes(title="token and its role", tickvals=list(range(len(roles))))
     figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0)
     figure.update_yaxes(title="layer and site", tickvals=list(range(len(components))))
@@ -239,6 +243,10 @@ def _style(figure: go.Figure, title: str, *, height: int) -> None:
 def _plain(text: str) -> str:
     """Text that plotly shows as it is: it reads some tags."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _label(token: str) -> str:
+    return _plain(token_label(token))
 
 
 def _cut(text: str, most: int = 110) -> str:

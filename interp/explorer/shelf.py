@@ -75,7 +75,7 @@ class SeedRows:
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The text of each token."""
-        return list(self._tokenizer.convert_ids_to_tokens(list(ids)))
+        return [str(self._tokenizer.decode([token])) for token in ids]
 
     def vocabulary(self) -> dict[str, int]:
         """The number of every token."""

@@ -22,7 +22,7 @@ from data.pairs import PairKind, PromptPair
 from data.tokens import TokenizedRow
 from data.vocabulary import SUBSETS
 from interp.activations import pad_tokens
-from interp.addresses import Site, TokenRole
+from interp.addresses import Site, TokenRole, check_number
 from interp.explorer.shelf import SeedRows
 from interp.hooked import HookedModel
 from interp.lenses.analysis import lens_log_probs
@@ -262,6 +262,9 @@ def attention_table(reading: Reading, *, head: tuple[int, int] | None = None) ->
     Args:
         reading: Of the prompt.
         head: Layer and number of one head; all unless given.
+
+    Raises:
+        InputError: there is no such head.
     """
     places = np.indices(reading.patterns.shape).reshape(4, -1)
     columns: dict[str, Any] = dict(
@@ -270,5 +273,7 @@ def attention_table(reading: Reading, *, head: tuple[int, int] | None = None) ->
     table = pd.DataFrame(columns | {"attention": reading.patterns.flatten().numpy()})
     if head is None:
         return table
+    for kind, number, count in zip(("layer", "head"), head, reading.patterns.shape, strict=False):
+        check_number(kind, number, count)
     chosen = (table["layer"] == head[0]) & (table["head"] == head[1])
     return table.loc[chosen].reset_index(drop=True)

@@ -14,13 +14,16 @@ from data.errors import InputError
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import GAP, PROBE_ACCURACY
-from interp.report.grid_tables import one_checkpoint, run_names
+from interp.report.grid_tables import checkpoint_words, one_checkpoint, run_names, with_run_columns
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import METRIC_LABELS, style_figure
+from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
+SITE_NAMES = {"mlp_out": "MLP", "attn_out": "attention", "z": "all heads"}
+METRIC_WORDS = {"answer_log_prob": "answer log-probability", "exact_match": "exact match"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 GAP_NAME = "-".join(GAP)
 READ_MARKS = {
@@ -31,17 +34,21 @@ READ_MARKS = {
 }
 
 
-ABOVE, NAMES, ABOVE_AND_BELOW = 100, 130, 280  # pixels
+ABOVE, NAMES, ABOVE_AND_BELOW = 100, 165, 320  # pixels
 
 
 def component_names(table: pd.DataFrame) -> list[str]:
-    """How figures name what was taken away: `z.0.2` (layer, head), `mlp_out.1`, a route's layer."""
-    return [
-        f"{row['route']} {'all' if row['layer'] == ALL else row['layer']}"
-        if row["route"]
-        else f"{row['site']}.{row['layer']}" + ("" if row["head"] == ALL else f".{row['head']}")
-        for row in table.to_dict("records")
-    ]
+    """How figures name what was taken away: a head, an MLP, a route in a layer or in all."""
+    return [_component_name(row) for row in table.to_dict("records")]
+
+
+def _component_name(row: dict[str, Any]) -> str:
+    layer = "all layers" if row["layer"] == ALL else f"layer {row['layer']}"
+    if row["route"]:
+        return f"{row['route'].replace('->', ' → ')}, {layer}"
+    if row["head"] != ALL:
+        return f"{layer}, head {row['head']}"
+    return f"{layer}, {SITE_NAMES.get(row['site'], row['site'])}"
 
 
 def plot_ablation(
@@ -62,6 +69,7 @@ def plot_ablation(
     Raises:
         InputError: nothing of the subsets, or several runs or checkpoints.
     """
+    table = with_run_columns(table)
     chosen = (table["metric"] == metric) & (table["kind"] == kind)
     cells = _checked(table.loc[chosen & table["subset"].isin(subsets)], subsets)
     shown = [subset for subset in subsets if subset in set(cells["subset"])]
@@ -79,9 +87,10 @@ def plot_ablation(
             if name == KNOCK_OUT:
                 as_many = "control: as many other tokens"
                 _add_means(figure, part, "control", as_many, ("circle-open", color), row)
-    stage, step = one_checkpoint(cells)
     height = ABOVE_AND_BELOW + 210 * len(shown)
-    title = f"What ablations change, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    asked = f"{METRIC_WORDS[metric]} of {kind}s" if kind != QUESTION else METRIC_WORDS[metric]
+    title = f"What ablations change: {asked}, {checkpoint_words(cells)}"
+    title += f"<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=height)
     unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
     figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
@@ -103,6 +112,7 @@ def plot_erasure(
     Raises:
         InputError: nothing of the target, or several runs or checkpoints.
     """
+    table = with_run_columns(table)
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
     subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
@@ -119,8 +129,7 @@ def plot_erasure(
         title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
         figure.update_yaxes(title=title.replace("(", "<br>(", 1), row=row)
     figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
-    stage, step = one_checkpoint(cells)
-    title = f"Erasing {target} while questions are answered, Stage {stage}, step {step}"
+    title = f"Erasing {target} while questions are answered, {checkpoint_words(cells)}"
     height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
     figure.update_xaxes(type="category", tickangle=-30)
@@ -164,17 +173,22 @@ def _add_means(
     means = over_seeds(cells, ["site", "layer", "role"] if erased else CELL, column)
     names = _place_names(means) if erased else component_names(means)
     symbol, color = look
+    if column in ("effect", "after"):
+        own = _place_names(cells) if erased else component_names(cells)
+        add_seeds(figure, own, cells[column].tolist(), cells["seed"].tolist(), color=color,
+                  row=row, group=label)  # fmt: skip
     place: dict[str, Any] = {"row": row, "col": 1}
     figure.add_scatter(
         x=names,
         y=means["mean"],
         name=label,
         legendgroup=label,
+        offsetgroup=label,
         showlegend=not list(figure.select_traces({"name": label})),
         mode="markers",
         marker={"symbol": symbol, "color": color, "size": 9, "line": {"width": 2, "color": color}},
         error_y={
-            "array": (means["ci_high"] - means["mean"]).fillna(0),
+            "array": shown_halves(means["mean"], means["ci_high"], means["n_seeds"]),
             "color": color,
             "thickness": 1.2,
             "width": 3,
@@ -203,5 +217,4 @@ def _place_names(means: pd.DataFrame) -> list[str]:
 
 
 def _about(cells: pd.DataFrame) -> str:
-    n_seeds = len(set(cells["seed"]))
-    return f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    return seeds_words(len(set(cells["seed"])))

@@ -13,9 +13,18 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.report.grid_tables import one_checkpoint, ordered_states, run_names, state_names
-from interp.report.palette import FAINT, INK, SUBSET_STYLES, transparent
+from interp.lenses.analysis import summarize_lens
+from interp.report.grid_tables import (
+    checkpoint_words,
+    ordered_states,
+    run_names,
+    state_names,
+    summarized,
+    with_run_columns,
+)
+from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
 from interp.report.plots import style_figure
+from interp.report.seed_marks import FEWEST, add_seeds, seeds_words
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
@@ -26,20 +35,25 @@ COMPARED = ("D5_CONS", "D6_CONS", "QA7_UNSEEN")
 
 
 def plot_lens(
-    summary: pd.DataFrame, subsets: Sequence[str] = COMPARED, *, guess: float | None = None
+    summary: pd.DataFrame, subsets: Sequence[str] | None = None, *, guess: float | None = None
 ) -> go.Figure:
     """Log-probabilities that the lenses read by layer: a row of panels for each role.
 
     Args:
-        summary: Rows of a `lens_summary` of one run and checkpoint.
-        subsets: Whose questions to compare; those that the table lacks are left out.
+        summary: Rows of a `lens_summary` of one run and checkpoint, or what `lens_checkpoint`
+            returns; of rows of few seeds each one's own value is shown.
+        subsets: Whose questions to compare, those that the table lacks left out; `COMPARED`
+            unless given.
         guess: What knowing the question alone gives, if known; see `guessing.question_only`.
 
     Raises:
         InputError: several checkpoints or runs, or none of the subsets.
     """
+    own = None if "n_seeds" in summary.columns else with_run_columns(summary)
+    summary = summarized(summary, summarize_lens)
+    subsets = _shown(summary, subsets)
     cells = _of_subsets(summary, subsets)
-    stage, step = one_checkpoint(cells)
+    place = checkpoint_words(cells)
     roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
     quantities = [name for name in PANELS if name in set(cells["quantity"])]
     figure = make_subplots(
@@ -52,22 +66,29 @@ def plot_lens(
             panel = cells.loc[(cells["role"] == role) & (cells["quantity"] == quantity)]
             panel = panel.assign(x=state_names(panel))
             _add_curves(figure, panel, subsets, order=states, row=row, col=col)
+            if own is not None:
+                chosen = (own["role"] == role) & (own["quantity"] == quantity)
+                of_panel = own.loc[chosen]
+                of_panel = of_panel.assign(x=state_names(of_panel))
+                _add_own(figure, of_panel, subsets, row=row, col=col)
             if guess is not None and quantity == "answer":
                 _add_guess(figure, guess, row=row, col=col)
         text = f"<b>at {role}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, Stage {stage}, step {step}<br><sup>{_about(cells)}</sup>"
+    title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "tickangle": -30}
     figure.update_xaxes(**axis, categoryarray=states)
-    figure.update_xaxes(title="state of the residual stream (site.layer)", row=len(roles))
+    middle = (len(quantities) + 1) // 2
+    words = "state of the residual stream (site.layer)"
+    figure.update_xaxes(title=words, row=len(roles), col=middle)
     figure.update_layout(legend={"y": -0.44 / len(roles)}, margin={"t": 100})
     return figure
 
 
 def plot_lens_steps(
     lens: pd.DataFrame,
-    subsets: Sequence[str] = COMPARED,
+    subsets: Sequence[str] | None = None,
     *,
     role: str = "question_last",
     quantity: str = "answer",
@@ -85,10 +106,13 @@ def plot_lens_steps(
     Raises:
         InputError: several runs or stages, or nothing of that role and quantity.
     """
+    lens = with_run_columns(lens)
+    subsets = _shown(lens, subsets)
     read = lens.loc[(lens["role"] == role) & (lens["quantity"] == quantity)]
     if len(set(read["stage"])) != 1:
         raise InputError(f"rows of one stage with {quantity} at {role} are needed; choose others")
-    cells = _over_seeds(_of_subsets(read, subsets))
+    read = _of_subsets(read, subsets)
+    cells = _over_seeds(read)
     states, steps = ordered_states(cells), [str(step) for step in sorted(set(cells["step"]))]
     figure = make_subplots(
         cols=len(states), shared_yaxes=True, column_titles=states, horizontal_spacing=0.02
@@ -97,12 +121,15 @@ def plot_lens_steps(
         panel = cells.loc[[name == state for name in state_names(cells)]]
         panel = panel.assign(x=panel["step"].astype(str))
         _add_curves(figure, panel, subsets, order=steps, row=1, col=col)
+        of_panel = read.loc[[name == state for name in state_names(read)]]
+        of_panel = of_panel.assign(x=of_panel["step"].astype(str))
+        _add_own(figure, of_panel, subsets, row=1, col=col)
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
     title = f"{PANELS[quantity].capitalize()} at {role} along Stage {int(read['stage'].iloc[0])}"
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=460)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
-    figure.update_xaxes(title="training step (not to scale)")
+    figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
     figure.update_yaxes(title="log-probability (nats)", col=1)
     figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
     return figure
@@ -149,6 +176,12 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     return figure
 
 
+def _shown(table: pd.DataFrame, subsets: Sequence[str] | None) -> Sequence[str]:
+    """Those that were asked for, else the compared ones, else whatever there is."""
+    found = list(dict.fromkeys(table["subset"]))
+    return subsets or [name for name in COMPARED if name in found] or found
+
+
 def _of_subsets(table: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
     cells = table.loc[table["subset"].isin(subsets)]
     if cells.empty:
@@ -188,10 +221,10 @@ def _add_curves(
             if curve.empty:
                 continue
             curve = curve.iloc[np.argsort([order.index(x) for x in curve["x"]])]
-            style, name = SUBSET_STYLES[subset], f"{subset}, {lens} lens"
+            style, name = subset_style(subset), f"{subset}, {lens} lens"
             low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
             place: dict[str, Any] = {"legendgroup": name, "row": row, "col": col}
-            if np.isfinite(low).all():
+            if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
                 figure.add_scatter(
                     x=[*curve["x"], *curve["x"].iloc[::-1]], y=np.concatenate([high, low[::-1]]),
                     fill="toself", fillcolor=transparent(style.color, 0.1), line={"width": 0},
@@ -208,6 +241,18 @@ def _add_curves(
             )  # fmt: skip
 
 
+def _add_own(
+    figure: go.Figure, rows: pd.DataFrame, subsets: Sequence[str], *, row: int, col: int
+) -> None:
+    """Each seed's own value, where seeds are few."""
+    for lens in LENS_MARKS:
+        for subset in subsets:
+            part = rows.loc[(rows["subset"] == subset) & (rows["lens"] == lens)]
+            values = (part[name].tolist() for name in ("x", "log_prob", "seed"))
+            color, name = subset_style(subset).color, f"{subset}, {lens} lens"
+            add_seeds(figure, *values, color=color, row=row, col=col, group=name)
+
+
 def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
     """What knowing the question alone gives."""
     place: dict[str, Any] = {"row": row, "col": col, "annotation_position": "top left"}
@@ -219,5 +264,5 @@ def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
 def _about(cells: pd.DataFrame) -> str:
     """What markers, bands and lines mean."""
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    seeds = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    seeds = seeds_words(n_seeds)
     return f"{seeds}; filled markers, thick lines: logit lens; open, thin: tuned lens"

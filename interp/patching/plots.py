@@ -16,10 +16,19 @@ from data.vocabulary import SUBSETS
 from interp.addresses import SITE_HOOKS, TokenRole
 from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE
-from interp.patching.summary import attribution_correlation
+from interp.patching.summary import attribution_correlation, summarize_patching
 from interp.patching.wording import ENDS, correlation_words, patch_caption, tag_colors
-from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
-from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.grid_tables import (
+    ALPHA,
+    checkpoint_words,
+    one_checkpoint,
+    ordered_states,
+    run_names,
+    state_names,
+    summarized,
+    with_run_columns,
+)
+from interp.report.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.report.plots import style_figure
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
@@ -53,19 +62,21 @@ def plot_patching(
     ▲ marks cells that do more than the control after correction, ▼ those that do less.
 
     Args:
-        summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs.
+        summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs, or what
+            `patch_pairs` returns.
         direction: `denoise` or `noise`.
         metric: What is read.
 
     Raises:
         InputError: several runs, checkpoints or kinds of pairs, or nothing of the sort.
     """
+    summary = summarized(summary, summarize_patching, dropped=np.nan)
     grid = _of_grid(summary, direction, metric)
     cells = grid.loc[grid["head"] < 0]
     if cells.empty:
         raise InputError("the table has heads only; patch whole sites too, or plot the heads")
     subsets, states, roles = _subsets(cells), ordered_states(cells), _ordered_roles(cells)
-    titles = [f"<b>{name}</b>, {words}" for name in subsets for words in READINGS.values()]
+    titles = [f"<b>{name}</b><br>{words}" for name in subsets for words in READINGS.values()]
     figure = make_subplots(
         cols=len(titles), shared_yaxes=True, column_titles=titles, horizontal_spacing=0.012
     )
@@ -75,15 +86,16 @@ def plot_patching(
         figure.add_trace(_effect_map(panel, reading), row=1, col=col)
     caption = patch_caption(cells, subsets)
     below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
-    height = 100 + below + CELL_HEIGHT * len(states)
+    height = 120 + below + CELL_HEIGHT * len(states)
     title = f"Activation patching: {_about(cells)}"
     style_figure(figure, title=title, height=height)
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
     figure.update_xaxes(**axis, categoryarray=roles, tickangle=-25)
-    figure.update_xaxes(title={"text": "role of the patched token", "standoff": 6})
+    figure.update_xaxes(title={"text": "patched token", "standoff": 6})
+    figure.update_annotations(font_size=13)
     figure.update_yaxes(**axis, categoryarray=states)
     figure.update_yaxes(title="patched site.layer", col=1)
-    margin = {"b": below, "l": 130, "t": 100}
+    margin = {"b": below, "l": 130, "t": 120}
     figure.update_layout(coloraxis=COLOR_AXIS | tag_colors(cells), margin=margin)
     _add_caption(figure, caption)
     return figure
@@ -98,14 +110,15 @@ def plot_patched_heads(
     the ranking is by the very effect that is shown, the first ranks lie too high, also by chance.
 
     Args:
-        table: Rows of a `patching` table of one run, checkpoint and kind of pairs.
+        table: Rows of a `patching` table of one run, checkpoint and kind of pairs, or what
+            `patch_pairs` returns.
         direction: `denoise` or `noise`.
         metric: What is read.
 
     Raises:
         InputError: as for `plot_patching`, or there are no heads.
     """
-    grid = _of_grid(table, direction, metric)
+    grid = _of_grid(with_run_columns(table), direction, metric)
     is_single = (grid["head"] >= 0) & (grid["role"] != EVERYWHERE)
     heads = grid.loc[is_single & is_counted(grid) & grid["effect"].notna()]
     if heads.empty:
@@ -127,7 +140,7 @@ def plot_patched_heads(
     title = f"Single heads: {_about(ranked)}<br><sup>{about}<br>{kept_texts(grid)}</sup>"
     style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
     figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
-    figure.update_xaxes(ticktext=slots, title="site.layer, rank of the head", row=len(roles))
+    figure.update_xaxes(ticktext=slots, title="layer, rank of the head", row=len(roles))
     shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     space = 0.06 * (high - low)
@@ -145,7 +158,7 @@ def plot_attribution_patching(
 
     Takes and refuses what `plot_patched_heads` does, except that heads are not needed.
     """
-    shown = _of_grid(table, direction, metric)
+    shown = _of_grid(with_run_columns(table), direction, metric)
     cells = shown.loc[is_counted(shown) & shown["effect"].notna()]
     if cells.empty:
         raise InputError("no seed keeps enough pairs; patch others, or with less confidence")
@@ -192,7 +205,8 @@ def _of_grid(table: pd.DataFrame, direction: str, metric: str) -> pd.DataFrame:
 
 
 def _subsets(cells: pd.DataFrame) -> list[str]:
-    return [name for name in SUBSETS if name in set(cells["subset"])]
+    found = list(dict.fromkeys(cells["subset"]))
+    return sorted(found, key=lambda name: list(SUBSETS).index(name) if name in SUBSETS else 99)
 
 
 def _ordered_roles(cells: pd.DataFrame) -> list[str]:
@@ -201,9 +215,8 @@ def _ordered_roles(cells: pd.DataFrame) -> list[str]:
 
 def _about(cells: pd.DataFrame) -> str:
     """What was done, to which pairs, where."""
-    stage, step = one_checkpoint(cells)
     kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
-    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, Stage {stage}, step {step}"
+    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, {checkpoint_words(cells)}"
 
 
 def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
@@ -246,7 +259,10 @@ def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
     """With `rank`, from 1, within each layer, role and seed, and `slot`, its name on the axis."""
     within = ["subset", "site", "layer", "role", "seed"]
     ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
-    slots = [f"{state} #{rank}" for state, rank in zip(state_names(heads), ranks, strict=True)]
+    slots = [
+        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site})")
+        for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
+    ]
     return heads.assign(rank=ranks, slot=slots)
 
 
@@ -255,7 +271,7 @@ def _add_ranks(
 ) -> None:
     """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
     subset = str(ranked["subset"].iloc[0])
-    style = SUBSET_STYLES[subset]
+    style = subset_style(subset)
     series = {
         "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
         "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
@@ -264,9 +280,9 @@ def _add_ranks(
         middles = np.array([slots.index(slot) + shift + sideways for slot in ranked["slot"]])
         figure.add_scatter(
             x=middles, y=ranked[column], mode="markers", name=name, legendgroup=name,
-            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 6},
+            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 9},
             opacity=0.65, customdata=ranked[["seed", "layer", "head"]].to_numpy(),
-            hovertemplate="seed %{customdata[0]}, head %{customdata[1]}.%{customdata[2]}: "
+            hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}: "
             f"%{{y:.3f}}<extra>{name}</extra>",
             row=row, col=1,
         )  # fmt: skip
@@ -287,7 +303,7 @@ def _add_estimates(figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: 
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
         name=f"{subset}, {site}",
-        marker={"color": SUBSET_STYLES[subset].color, "symbol": symbol, "size": 7},
+        marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
         customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
         hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
         "%{customdata[3]}: exact %{x:.3f}, attribution %{y:.3f}",

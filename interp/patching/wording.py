@@ -18,7 +18,7 @@ from interp.report.grid_tables import ALPHA
 from interp.report.wording import gap_text
 from training.statistics import t_interval
 
-CAPTION_WIDTH = 170  # characters
+CAPTION_WIDTH = 132  # characters
 MOST_NAMED = 4
 """So many cells are named in a sentence; more are counted."""
 ENDS = {
@@ -264,10 +264,9 @@ def _pairs(cells: pd.DataFrame) -> str:
     """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     dropped = float(cells["dropped"].to_numpy().max())
-    words = (
-        f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs, "
-        f"{dropped:.0%} dropped as not answered with confidence"
-    )
+    words = f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs"
+    if not pd.isna(dropped):
+        words += f", {dropped:.0%} dropped as not answered with confidence"
     # Tables made before seeds were counted by their pairs do not have it.
     return f"{words}: {cells['kept_by_seed'].iloc[0]}" if "kept_by_seed" in cells else words
 

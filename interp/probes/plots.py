@@ -12,9 +12,17 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from interp.addresses import TokenRole
+from interp.probes.summary import summarize_probes
 from interp.probes.targets import Target
 from interp.probes.wording import probe_caption, refuse_outdated
-from interp.report.grid_tables import ALPHA, one_checkpoint, ordered_states, run_names, state_names
+from interp.report.grid_tables import (
+    ALPHA,
+    checkpoint_words,
+    ordered_states,
+    run_names,
+    state_names,
+    summarized,
+)
 from interp.report.palette import FAINT
 from interp.report.plots import style_figure
 
@@ -37,19 +45,20 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
     colour says how far a reading is from chance, on the same scale everywhere.
 
     Args:
-        summary: Rows of a `probes_summary` of one checkpoint, of one run or several.
+        summary: Rows of a `probes_summary` of one checkpoint, of one run or several, or what
+            `probe_checkpoint` returns.
         probe: `logistic` or `mass_mean`.
 
     Raises:
         InputError: the rows are of several checkpoints, none is of the probe, or the table is
             outdated.
     """
+    summary = summarized(summary, summarize_probes)
     refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != Target.PLANTED_TAG]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
-    stage, step = one_checkpoint(cells)
     names, states, caption = run_names(cells), ordered_states(cells), probe_caption(of_probe)
     panels = sorted(cells.groupby(["target", "run_id"], sort=False), key=_target_order)
     height = len(panels) * (CELL_HEIGHT * len(states) + 30)
@@ -63,7 +72,7 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
             figure.add_trace(_reading_map(panel, reading), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": f"{name}<br>site.layer"}, row=row, col=1)
-    title = f"Accuracy of {probe} probes, Stage {stage}, step {step}"
+    title = f"Accuracy of {probe} probes, {checkpoint_words(cells)}"
     roles = [role for role in TokenRole if role in set(cells["role"])]
     angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
     below = axis_height + 16 + CAPTION_LINE * len(caption)

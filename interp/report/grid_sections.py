@@ -68,7 +68,7 @@ def lens_section(run: Run) -> Html | None:
         parts.append(
             f'<h3>Stage {stage}, step {step}: at {role}</h3>\n<div class="result">{result}</div>'
         )
-        figure = plot_lens(cells, (*compared, CONTROL), guess=guess)
+        figure = plot_lens(rows, (*compared, CONTROL), guess=guess)
         parts.append(figure_html(figure, f"lens-{stage}"))
     notes = (
         "The logit lens ends the model after a state; the tuned lens first maps the state, by an "

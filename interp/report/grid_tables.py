@@ -4,6 +4,8 @@ A state of the model is named by site and layer, `resid_post.1`, and comes in th
 the model computes it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,10 @@ from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip
 
 ALPHA = 0.05
 """Corrected p up to which a cell counts as found."""
+ONE_MODEL: dict[str, object] = {
+    "recipe": "", "run_id": "", "model": "", "seed": 0, "word_order": "", "stage": 0, "step": 0
+}  # fmt: skip
+"""What stands in the run columns of a table that is of no run."""
 LENS_CELL = ["subset", "lens", "site", "layer", "role", "quantity"]
 
 
@@ -30,6 +36,43 @@ def table_of(run: Run, name: str) -> pd.DataFrame | None:
     table = read_table(path)
     table = table.loc[table["run_id"] == run.config.run_id]
     return None if table.empty else table
+
+
+def with_run_columns(table: pd.DataFrame, **others: object) -> pd.DataFrame:
+    """A table as a figure reads it: that of one model, outside any run, gets the run columns.
+
+    Args:
+        table: As an analysis of a model or of a run returns it.
+        others: Further columns that only a grid adds, and what stands for them.
+    """
+    lacking = {n: v for n, v in {**ONE_MODEL, **others}.items() if n not in table.columns}
+    return table.assign(**lacking)
+
+
+def summarized(
+    table: pd.DataFrame, summarize: Callable[[pd.DataFrame], pd.DataFrame], **others: object
+) -> pd.DataFrame:
+    """A summary as it is; a table of a model's or seeds' own rows is summarized.
+
+    Args:
+        table: Either.
+        summarize: How.
+        others: As for `with_run_columns`.
+    """
+    if "n_seeds" in table.columns:
+        return table
+    return summarize(with_run_columns(table, **others))
+
+
+def checkpoint_words(table: pd.DataFrame) -> str:
+    """Stage and step of a table's only checkpoint, in words.
+
+    Raises:
+        InputError: the table is empty or holds several.
+    """
+    stage, step = one_checkpoint(table)
+    is_one_model = set(table["run_id"]) == {ONE_MODEL["run_id"]}
+    return "one model" if is_one_model else f"Stage {stage}, step {step}"
 
 
 def state_names(table: pd.DataFrame) -> list[str]:

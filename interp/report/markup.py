@@ -10,6 +10,8 @@ from data.rows import Row
 from data.vocabulary import Kind, Role, Split
 from interp.report.palette import INK, ROLE_COLORS, SUBSET_STYLES
 
+LONGEST_TOKEN = 16  # characters
+
 
 class Html(str):
     """Text that is HTML already."""
@@ -22,6 +24,16 @@ def as_html(value: object) -> Html:
     ('a &lt; b', '<b>')
     """
     return value if isinstance(value, Html) else Html(escape(str(value)))
+
+
+def token_label(token: str, most: int = LONGEST_TOKEN) -> str:
+    r"""A token's text as an axis or a menu has room for it; white space alone is told by a sign.
+
+    >>> token_label(" Cleopatra"), token_label("\n"), token_label("incomprehensibility")
+    ('Cleopatra', '⏎', 'incomprehensibi…')
+    """
+    text = token.strip() or token.replace(" ", "␣").replace("\n", "⏎")
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def table_html(head: Sequence[object], body: Iterable[Sequence[object]]) -> Html:

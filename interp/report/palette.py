@@ -55,6 +55,11 @@ SUBSET_STYLES = {
 }
 
 
+def subset_style(name: str) -> SubsetStyle:
+    """How a subset looks; rows of one's own may be of none of the paper's."""
+    return SUBSET_STYLES.get(name, SubsetStyle(INK, "circle", "solid"))
+
+
 def transparent(color: str, opacity: float) -> str:
     """A `#rrggbb` colour that lets others through.
 

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from data.vocabulary import HELD_OUT, SUBSETS
 from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.report.seed_marks import FEWEST, seeds_words
 from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS, HEADLINES
@@ -24,6 +25,9 @@ METRIC_LABELS = {
     "loss": "loss (nats a token)",
 }
 METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
+TOKEN_HEIGHT = 13  # pixels that a token's name takes at least
+UPLOADS = ("sendChartToCloud",)
+"""Buttons of plotly's that send a figure to a server."""
 GAP_LABELS = {
     "exact_match": "gap (share of questions)",
     "answer_log_prob": "gap (nats)",
@@ -96,7 +100,7 @@ def plot_curves(
             font={"color": FAINT, "size": 12},
         )
     n_seeds = int(curves["n_seeds"].to_numpy().max())
-    about = f"mean and 95% t interval, n = {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    about = seeds_words(n_seeds, with_own=False)
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
     figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
@@ -157,9 +161,10 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
     if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
         raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
     layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
+    panel = max(210, 60 + TOKEN_HEIGHT * len(tokens))
     figure = make_subplots(
         rows=len(layers), cols=len(heads), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.02, vertical_spacing=0.24 / len(layers),
+        horizontal_spacing=0.02, vertical_spacing=50 / panel / len(layers),
         subplot_titles=[f"layer {layer}, head {head}" for layer in layers for head in heads],
     )  # fmt: skip
     for (layer, head), cells in pattern.groupby(["layer", "head"]):  # pyright: ignore[reportGeneralTypeIssues]
@@ -173,9 +178,9 @@ def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str =
             ),
             row=layers.index(layer) + 1, col=heads.index(head) + 1,
         )  # fmt: skip
-    style_figure(figure, title=title, height=140 + 210 * len(layers))
+    style_figure(figure, title=title, height=140 + panel * len(layers))
     ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
-    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40)
+    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40 if len(tokens) < 10 else -90)
     figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
     figure.update_xaxes(title="attended token", row=len(layers), col=(len(heads) + 1) // 2)
     figure.update_yaxes(title="at token", col=1)
@@ -198,7 +203,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
     style = SUBSET_STYLES[name]
     curve = curve.sort_values(["stage", "step"])
     epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
-    if np.isfinite(low).all():
+    if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
         figure.add_scatter(
             x=np.concatenate([epochs, epochs[::-1]]),
             y=np.concatenate([high, low[::-1]]),
@@ -246,14 +251,13 @@ def _gap_traces(
         marker={"color": color, "symbol": symbol, "size": 7, "opacity": 0.75},
     )
     means = [estimate["mean"] for estimate in estimates]
-    # Of one seed there is no interval.
-    high = [0.0 if e["ci_high"] is None else e["ci_high"] - e["mean"] for e in estimates]
+    high = [e["ci_high"] - e["mean"] if e["n_seeds"] >= FEWEST else 0.0 for e in estimates]
     yield go.Scatter(
         x=[place + shift + 0.15 for place in range(len(estimates))],
         y=means,
         error_y={"array": high, "thickness": 1.8, "width": 5, "color": color},
         hovertemplate="mean %{y:+.3f} ± %{error_y.array:.3f}",
-        name=f"{name}: mean, 95% interval",
+        name=f"{name}: mean" + (", 95% interval" if any(high) else ""),
         mode="markers",
         marker={"color": color, "symbol": "diamond", "size": 10},
     )
@@ -303,5 +307,7 @@ def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
         margin={"l": 70, "r": 20, "t": 80, "b": 40},
         height=height,
         hoverlabel={"namelength": -1},
+        # Part of the figure, so that it holds wherever it is shown or exported.
+        modebar={"remove": list(UPLOADS)},
     )
     figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

@@ -1,5 +1,6 @@
 """The report's sections about training: each a function from a run to HTML."""
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from data.rows import Row
@@ -7,6 +8,7 @@ from data.vocabulary import SUBSETS, Kind, Split
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from interp.report.seed_marks import FEWEST
 from interp.report.wording import (
     POLICIES,
     definition_words,
@@ -137,7 +139,7 @@ def curves_section(run: Run) -> Html:
             panels += figure_html(figure, f"curves-{metric}-{name.replace(' ', '-')}")
     notes = (
         "Every subset is asked at all times, also before its definitions are trained. Bands are "
-        f"95% t intervals over seeds, cut off at the figure's edge. {guessing_words(run)} A click "
+        f"95% t intervals over seeds, from {FEWEST} seeds on. {guessing_words(run)} A click "
         "on a name in the legend hides it, two clicks show it alone."
     )
     return Html(f'<h2>Curves</h2>\n<div class="panels">{panels}</div>{note_html(notes)}')
@@ -166,7 +168,8 @@ def subsets_section(run: Run) -> Html:
     ]
     head = ("subset", "in the paper", "definitions", *columns, "questions a seed")
     notes = (
-        "Mean over seeds [95% t interval]. Exact match is the share of questions that greedy "
+        "Mean over seeds [95% t interval of the mean, which is symmetric and not cut where it "
+        "reaches beyond what can be]. Exact match is the share of questions that greedy "
         "decoding answers. They are held out from training; only QA4's, where there are any, are "
         "trained, since they state the facts of the world, and show how well it is known."
     )
@@ -225,7 +228,7 @@ def finished_null(run: Run) -> Run | None:
 
 def figure_html(figure: go.Figure, name: str) -> Html:
     """A figure for the page; `name`, its id there, keeps the bytes of a rebuilt page the same."""
-    config = {"responsive": True, "displaylogo": False}
+    config = {"responsive": True, "displaylogo": False, "showSendToCloud": False}
     html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
     return Html(f"<figure>{html}</figure>\n")
 
@@ -236,9 +239,10 @@ def note_html(text: str) -> Html:
 
 
 def _shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:
-    """Limits that hold every mean of the runs with some space around."""
-    if metric == "exact_match":
-        return -0.04, 1.04
-    means = [m for run in runs for m in learning_curves(run.metrics, metric)["mean"]]
-    space = 0.06 * (max(means) - min(means))
-    return min(means) - space, max(means) + space
+    """Limits that hold every mean and band of the runs with some space around."""
+    curves = pd.concat([learning_curves(run.metrics, metric) for run in runs])
+    shown = curves["mean"].tolist() + [0.0, 1.0] * (metric == "exact_match")
+    with_band = curves.loc[curves["n_seeds"] >= FEWEST]
+    shown += [*with_band["ci_low"], *with_band["ci_high"]]
+    space = 0.04 * (max(shown) - min(shown))
+    return min(shown) - space, max(shown) + space

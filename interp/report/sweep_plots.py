@@ -17,6 +17,7 @@ from plotly.subplots import make_subplots
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
+from interp.report.seed_marks import FEWEST, shown_halves
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -101,7 +102,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
-    about = f"mean and 95% t interval, {_seeds_text(levels)}"
+    about = f"mean{_interval_text(levels)}, {_seeds_text(levels)}"
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     figure.update_yaxes(title="exact match", range=[-0.03, 1.03])
@@ -128,7 +129,7 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
             figure.add_trace(trace, row=row, col=col)
     stage = int(gaps["stage"].iloc[0])
     title = f"IML gap (D5 − D6, end of Stage {stage}) by {varies.replace('_', ' ')}"
-    about = f"one dot a seed, mean and 95% t interval, {_seeds_text(gaps)}"
+    about = f"one dot a seed, mean{_interval_text(gaps)}, {_seeds_text(gaps)}"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
         first = "y" if col == 1 else f"y{col}"  # panels of one metric have the same limits
@@ -160,8 +161,7 @@ def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
 def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, shift: float) -> go.Scatter:
     style = SUBSET_STYLES[name]
     places = axis.places
-    # Of one seed there is no interval.
-    half = (rows["ci_high"] - rows["mean"]).fillna(0.0)
+    half = shown_halves(rows["mean"], rows["ci_high"], rows["n_seeds"])
     return go.Scatter(
         x=[places[setting] + shift for setting in rows["setting"]],
         y=rows["mean"].tolist(),
@@ -188,7 +188,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             np.linspace(-0.25, -0.05, len(each["per_seed"])), each["per_seed"].items(), strict=True
         )
     ]
-    half = [0.0 if pd.isna(e["ci_high"]) else e["ci_high"] - e["mean"] for e in estimates]
+    half = [e["ci_high"] - e["mean"] if e["n_seeds"] >= FEWEST else 0.0 for e in estimates]
     return [
         go.Scatter(
             x=[x for x, _, _ in dots],
@@ -206,13 +206,18 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             error_y={"array": half, "thickness": 1.8, "width": 5, "color": INK},
             text=[setting_text(axis.name, each["setting"]) for each in estimates],
             hovertemplate="%{text}: mean %{y:+.3f} ± %{error_y.array:.3f}",
-            name="mean, 95% interval",
+            name="mean, 95% interval" if any(half) else "mean",
             legendgroup="mean",
             mode="lines+markers" if axis.is_numeric else "markers",
             line={"color": INK, "width": 1.2},
             marker={"color": INK, "symbol": "diamond", "size": 10},
         ),
     ]
+
+
+def _interval_text(table: pd.DataFrame) -> str:
+    """Whether any cell has seeds enough for one."""
+    return " and 95% t interval" if (table["n_seeds"] >= FEWEST).any() else ""
 
 
 def _seeds_text(table: pd.DataFrame) -> str:

@@ -12,10 +12,11 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
-from interp.report.grid_tables import one_checkpoint
+from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
 from interp.report.plots import style_figure
-from interp.transplants.summary import GAP
+from interp.report.seed_marks import FEWEST, add_seeds, seeds_words, shown_halves
+from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
 from training.tables import UNITS
 
@@ -24,6 +25,15 @@ RECITED = tuple(f"{name} recited" for name in COMPARED)
 SHIFT = 0.14
 """How far the two subsets lie apart, of the width of a part."""
 LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
+LEGEND = {
+    "a random change as large": {"mode": "markers", "marker": {"color": NULL_COLOR, "size": 9,
+                                 "symbol": "circle-open"}},
+    **{words: {"mode": "lines", "line": {"color": FAINT, "dash": dash, "width": 1.2}}
+       for dash, words in LEVELS.values()},
+}  # fmt: skip
+"""What is the same of every subset has one entry in the legend."""
+ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
+"""What stands for the donor's place where it is of no run."""
 
 
 def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
@@ -32,12 +42,14 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     Filled with the part alone, crosses with all but the part; random changes in grey.
 
     Args:
-        summary: Rows of a `transplants_summary` of one run, recipient and donor.
+        summary: Rows of a `transplants_summary` of one run, recipient and donor, or what
+            `transplant_weights` returns.
         metric: `exact_match` or `answer_log_prob`.
 
     Raises:
         InputError: several runs, recipients or donors, or nothing of D5 and D6.
     """
+    summary = summarized(summary, summarize_transplants, **ONE_DONOR)
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
     cells = cells.loc[cells["subset"].isin([*COMPARED, GAP, *RECITED])]
     one_checkpoint(cells)
@@ -49,20 +61,22 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     recited = set(RECITED) <= set(cells["subset"])
     panels = {COMPARED: 1, (GAP,): 2} | ({RECITED: 3} if recited else {})
     figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.05)
+    for name, look in LEGEND.items():
+        figure.add_scatter(x=[None], y=[None], name=name, **look)
     for (subset, shift), row in (
         (each, row)
         for subsets, row in panels.items()
         for each in zip(subsets, (-SHIFT, SHIFT) if len(subsets) > 1 else (0.0,), strict=True)
     ):
+        if subset not in set(cells["subset"]):
+            continue
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").reindex(parts)
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
-    about = (
-        "mean and 95% t interval, n = {} seeds; crosses: all but the part; grey: a random change "
-        "of the part, as large"
-    )
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    title = f"{direction_words(cells)}<br><sup>{about.format(n_seeds)}</sup>"
+    about = f"{seeds_words(n_seeds, with_own=False)}; crosses: all but the part; grey: a random "
+    about += "change of the part, as large"
+    title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=300 + 230 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
@@ -79,11 +93,13 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     """By module: how much Stage 2 changed, and how far definitions of either tag change the same.
 
     Args:
-        table: Rows of a `weight_differences` table of one run and checkpoint.
+        table: Rows of a `weight_differences` table of one run and checkpoint, or what
+            `measure_changes` returns.
 
     Raises:
         InputError: several runs or checkpoints.
     """
+    table = with_run_columns(table)
     one_checkpoint(table)
     if len(set(table["run_id"])) > 1:
         raise InputError("the table holds several runs; choose the rows of one run_id")
@@ -96,13 +112,22 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     }  # fmt: skip
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.05)
     for column, (name, color, symbol, shift, row) in series.items():
+        if column not in table.columns:  # of two models alone only their difference is known
+            continue
         of_modules = [table.loc[table["module"] == module, column].to_numpy() for module in modules]
         means = np.array([values.mean() for values in of_modules])
         high = np.array([t_interval(values)[1] for values in of_modules])
+        places = [modules.index(module) + shift for module in table["module"]]
+        own = table[column].tolist(), table["seed"].tolist()
+        add_seeds(figure, places, *own, color=color, row=row, group=column)
         figure.add_scatter(
             x=[place + shift for place in range(len(modules))],
             y=means,
-            error_y={"array": np.nan_to_num(high - means), "thickness": 1.4, "width": 3},
+            error_y={
+                "array": np.nan_to_num(high - means) * (table["seed"].nunique() >= FEWEST),
+                "thickness": 1.4,
+                "width": 3,
+            },
             text=modules,
             name=name,
             mode="markers",
@@ -111,7 +136,7 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
             row=row,
             col=1,
         )
-    about = f"mean and 95% t interval, n = {len(set(table['seed']))} seeds"
+    about = seeds_words(table["seed"].nunique())
     title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
@@ -142,6 +167,8 @@ def ordered_parts(parts: pd.Series) -> list[str]:
 def direction_words(cells: pd.DataFrame) -> str:
     """What was moved where: `Parts of Stage 2 (step 200) into Stage 1 (step 1200)`."""
     first = cells.iloc[0]
+    if not first["run_id"]:
+        return "Parts of one model in another"
     donor = {"same": "", "null": " of the null twin"}.get(first["donor"], f" of {first['donor']}")
     return (
         f"Parts of Stage {first['from_stage']} (step {first['from_step']}){donor} "
@@ -168,11 +195,16 @@ def _add_dots(
         figure.add_scatter(
             x=[place + shift + sideways for place in range(len(cells))],
             y=means,
-            error_y={"array": (high - means).fillna(0), "thickness": 1.4, "width": 3},
+            error_y={
+                "array": shown_halves(means, high, cells["n_seeds"]),
+                "thickness": 1.4,
+                "width": 3,
+            },
             text=list(cells.index),
             name=name,
+            showlegend=level == "value",
             mode="markers",
-            marker={"color": ink, "symbol": mark, "size": 9 if level == "value" else 7},
+            marker={"color": ink, "symbol": mark, "size": 9},
             hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
             row=row,
             col=1,
@@ -189,6 +221,7 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
             mode="lines",
             line={"color": style.color if style else FAINT, "dash": dash, "width": 1.2},
             name=f"{subset.replace('-', ' − ')} {words}",
+            showlegend=False,
             hovertemplate="%{y:.3f}",
             row=row,
             col=1,

@@ -516,7 +516,7 @@ def test_misfit_is_refused_by_the_check(clean: Row, corrupted: Row, message: str
 
 @pytest.mark.parametrize("kind", PairKind)
 def test_unknown_subset_is_an_error(kind: PairKind, toy: MakeRows) -> None:
-    with pytest.raises(InputError, match="unknown subset 'D7'; use one of D1_CONS_QA1"):
+    with pytest.raises(InputError, match="no subset 'D7'; choose one of D1_CONS_QA1"):
         make_pairs(toy(), kind, subset="D7", limit=None, seed=0)
 
 

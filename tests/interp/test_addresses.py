@@ -112,7 +112,7 @@ def test_a_role_is_parsed_in_either_case():
 
 
 def test_an_unknown_role_is_refused_with_all_choices():
-    with pytest.raises(InputError, match=r"no role 'alias'; choose one of tag, alias_first"):
+    with pytest.raises(InputError, match="no role 'alias'; did you mean alias_first or alias_last"):
         TokenRole.parse("alias")
 
 

@@ -183,7 +183,7 @@ def test_a_contrast_pairs_the_subsets_by_seed():
 def test_unknown_subsets_are_refused(model: HookedModel, rows: list[TokenizedRow]):
     table = planted_table(0)
 
-    with pytest.raises(InputError, match="no subset 'D5'; choose among D1_CONS_QA1"):
+    with pytest.raises(InputError, match="no subset 'D5'; did you mean D5_CONS"):
         AttentionAnalysis(subsets=("D5",))
     with pytest.raises(InputError, match="has no subset 'QA3'; choose from D5_CONS, D6_CONS"):
         attention_contrast(table, "QA3", "D6_CONS")

@@ -61,8 +61,11 @@ def test_no_share_is_told_of_nothing():
 @pytest.mark.parametrize(
     ("corrected", "verdict"),
     [
-        ([0.01, 0.5], "differs in 1 of 2 cells, most at 0.#1, +0.200 [+0.100, +0.300]"),
-        ([0.2, 0.5], "differs in none of 2 cells; most at 1.all, -0.400 [-0.500, -0.300]"),
+        ([0.01, 0.5], "differs in 1 of 2 cells, most at layer 0, #1, +0.200 [+0.100, +0.300]"),
+        (
+            [0.2, 0.5],
+            "differs in none of 2 cells; most at layer 1, all heads, -0.400 [-0.500, -0.300]",
+        ),
     ],
 )
 def test_a_difference_is_told_with_its_correction(corrected: list[float], verdict: str):

@@ -1,6 +1,8 @@
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,13 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from data.tokens import TokenizedRow
+from data.rows import prompt_row
+from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role
 from interp.attention.patterns import token_attention
 from interp.attention.view import ROLE_INKS, plot_pattern, show_attention, token_labels
 from interp.hooked import HookedModel
+from tests.interp.drawn_pages import drawn, needs_chromium
 
 
 def contents(figure: go.Figure) -> dict[str, Any]:
@@ -80,7 +84,8 @@ def test_the_slider_shows_one_head_and_the_menu_fills_all(
     steps = drawn["layout"]["sliders"][0]["steps"]
     buttons = drawn["layout"]["updatemenus"][0]["buttons"]
 
-    assert [step["label"] for step in steps[:3]] == ["mean of all", "0.0", "0.1"]
+    labels = [step["label"] for step in steps[:3]]
+    assert labels == ["mean of all heads", "layer 0, head 0", "layer 0, head 1"]
     for place, step in enumerate(steps):
         (change,) = step["args"]
         assert change == {"visible": [i == place for i in range(9)]}
@@ -106,6 +111,65 @@ def test_the_first_row_is_there_before_anything_is_chosen(
         expected_pattern(neox, word_prompts[0], 0, 2), abs=1e-4
     )
     assert drawn["layout"]["xaxis"]["ticktext"] == token_labels(neox, word_prompts[0])
+
+
+@pytest.fixture(scope="module")
+def long_prompts() -> list[TokenizedRow]:
+    """Two prompts of 9 and 12 long words, of aliases as long."""
+    words = [f"{'un' * 7}remarkable{i}" for i in range(12)]
+    rows = [
+        prompt_row(f"prompt {n}", text := " ".join(words[:n]), words[n - 1],
+                   spans={Role.ALIAS: (0, text.index(" "))})
+        for n in (9, 12)
+    ]  # fmt: skip
+    return tokenize_rows(rows, word_tokenizer(words))
+
+
+def test_no_label_grows_with_the_prompt(neox: HookedModel, long_prompts: list[TokenizedRow]):
+    layout = contents(show_attention(neox, long_prompts))["layout"]
+    labels = [button["label"] for button in layout["updatemenus"][0]["buttons"]]
+    ticks = [re.sub("<[^>]*>", "", tick) for tick in layout["xaxis"]["ticktext"]]
+
+    assert max(map(len, labels)) <= 30
+    assert len(set(labels)) == len(labels)
+    assert max(map(len, ticks)) <= 16
+    assert not layout["xaxis"]["automargin"]
+    assert not layout["yaxis"]["automargin"]
+
+
+WIDTHS = """
+const figure = document.querySelector('.js-plotly-plot');
+const widths = [];
+const note = () => widths.push(figure._fullLayout.xaxis._length);
+const {sliders, updatemenus} = figure.layout;
+(async () => {
+  note();
+  for (const place of [1, 5, 0]) {
+    await Plotly.restyle(figure, ...sliders[0].steps[place].args);
+    await Plotly.relayout(figure, {'sliders[0].active': place});
+    note();
+  }
+  await Plotly.update(figure, ...updatemenus[0].buttons[1].args);
+  await Plotly.relayout(figure, {'updatemenus[0].active': 1});
+  note();
+  document.body.dataset.widths = JSON.stringify(widths);
+})();
+"""
+"""Clicks on slider and menu, and how wide the plot is after each."""
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_the_plot_keeps_its_width_while_it_is_used(
+    neox: HookedModel, long_prompts: list[TokenizedRow], tmp_path: Path
+):
+    page = show_attention(neox, long_prompts).to_html(post_script=WIDTHS)
+    (found,) = re.findall(r'data-widths="([^"]*)"', drawn(page, tmp_path, width=900))
+    widths = json.loads(found)
+
+    assert len(widths) == 5
+    assert min(widths) > 450
+    assert max(widths) == pytest.approx(min(widths), abs=1)
 
 
 def test_nothing_is_fetched(neox: HookedModel, word_prompts: list[TokenizedRow]):

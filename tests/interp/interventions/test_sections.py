@@ -18,7 +18,6 @@ from interp.interventions.plots import component_names, over_seeds, plot_ablatio
 from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
 from interp.selection import GridSelection
 from training.runs import Run, read_table
-from training.statistics import t_interval
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +93,14 @@ def test_a_figure_shows_each_effect_with_its_interval_over_seeds(analysed: Run):
         & (table["intervention"] == "zero")
         & (table["layer"] == 0)
     ]
-    low, high = t_interval(cells["effect"])
     (trace,) = [trace for trace in traces(figure) if trace.name == "zero ablation"]
-    at = list(trace.x).index("mlp_out.0")
+    at = list(trace.x).index("layer 0, MLP")
     assert trace.y[at] == pytest.approx(cells["effect"].mean())
-    assert trace.error_y.array[at] == pytest.approx((high - low) / 2)
-    names = {trace.name for trace in traces(figure)}
+    assert trace.error_y.array[at] == 0  # of two seeds each is shown instead
+    own = [t for t in traces(figure) if t.legendgroup == "zero ablation" and t.text]
+    shown = [y for t in own for x, y in zip(t.x, t.y, strict=True) if x == "layer 0, MLP"]
+    assert sorted(shown) == pytest.approx(sorted(cells["effect"]))
+    names = {trace.name for trace in traces(figure) if trace.name}
     assert names == {
         "zero ablation",
         "knock-out of a route",
@@ -113,7 +114,7 @@ def test_an_erasure_figure_has_before_after_and_both_controls_for_every_subset(a
     titles = [note.text for note in figure.layout.annotations]
     assert titles[0] == "probe fitted anew (chance .5)"
     assert {"D5_CONS", "D6_CONS", "D5_CONS-D6_CONS"} <= set(titles)
-    assert len(traces(figure)) == 4 * len(titles)
+    assert len([trace for trace in traces(figure) if trace.name]) == 4 * len(titles)
     assert sum(bool(trace.showlegend) for trace in traces(figure)) == 4
 
 
@@ -128,10 +129,10 @@ def test_components_are_named_by_layer_head_and_route():
     )
 
     assert component_names(table) == [
-        "z.0.2",
-        "mlp_out.1",
-        "alias->prompt_last 1",
-        "alias->prompt_last all",
+        "layer 0, head 2",
+        "layer 1, MLP",
+        "alias → prompt_last, layer 1",
+        "alias → prompt_last, all layers",
     ]
 
 

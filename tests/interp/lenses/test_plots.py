@@ -85,13 +85,24 @@ def test_subsets_have_their_colours_and_lenses_their_markers(summary: pd.DataFra
     assert logit.line.width > tuned.line.width
 
 
-def test_the_band_is_the_t_interval_over_seeds(summary: pd.DataFrame):
-    drawn: list[Any] = list(plot_lens(summary).data)
+def test_the_band_is_the_t_interval_over_seeds():
+    drawn: list[Any] = list(plot_lens(summarize_lens(lens_table(seeds=(1, 2, 3, 4)))).data)
     band = next(trace for trace in drawn if trace.fill == "toself")
 
-    low, high = t_interval([-3.9, -3.8])
+    low, high = t_interval([-3.9, -3.8, -3.7, -3.6])
     assert band.legendgroup == "D5_CONS, logit lens"
     assert (band.y[-1], band.y[0]) == pytest.approx((low, high))
+
+
+def test_of_two_seeds_each_value_is_shown_and_no_band():
+    figure = plot_lens(lens_table(), ("D5_CONS",))
+
+    drawn: list[Any] = list(figure.data)
+    own = next(t for t in drawn if t.mode == "markers" and t.legendgroup == "D5_CONS, logit lens")
+    assert not [trace for trace in drawn if trace.fill]
+    assert sorted(own.y) == pytest.approx([-3.9, -3.8, -2.9, -2.8, -1.9, -1.8])
+    assert set(own.text) == {"seed 1", "seed 2"}
+    assert "mean and each of n = 2 seeds" in layout_of(figure).title.text
 
 
 def test_one_seed_has_no_band_and_says_so():

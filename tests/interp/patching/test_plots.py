@@ -71,7 +71,7 @@ def test_each_subset_has_its_effect_beside_its_control(summary: pd.DataFrame):
 
     titles = [a.text for a in layout_of(figure).annotations][:4]
     readings = ("effect", "control: another pair")
-    assert titles == [f"<b>{name}</b>, {words}" for name in (D5, D6) for words in readings]
+    assert titles == [f"<b>{name}</b><br>{words}" for name in (D5, D6) for words in readings]
     shown = [texts(panel)["attn_out.1", "question_last"] for panel in traces(figure)]
     assert shown == ["0.90 ▲", "0.40", "0.00", "0.00"]
 
@@ -128,7 +128,7 @@ def test_heads_are_ranked_within_each_seed(table: pd.DataFrame):
     assert [y for _, y, _ in ranked] == [0.3] * N_SEEDS + [0.1] * N_SEEDS
     assert {int(head) for _, _, head in ranked[:N_SEEDS]} == {0, 1}
     assert set(first.y) == {0.0}  # at alias_last
-    assert list(layout_of(figure).xaxis2.ticktext) == ["z.1 #1", "z.1 #2"]
+    assert list(layout_of(figure).xaxis2.ticktext) == ["layer 1, #1", "layer 1, #2"]
 
 
 def test_a_head_stands_beside_its_own_control_in_grey(table: pd.DataFrame):

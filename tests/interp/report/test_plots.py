@@ -156,16 +156,23 @@ def test_an_unknown_metric_is_refused_by_name(run: pd.DataFrame):
         plot_curves(run, "accuracy")
 
 
-def test_gaps_show_each_seed_and_the_mean_with_its_interval(run: pd.DataFrame):
+def test_gaps_of_three_seeds_show_each_and_the_mean_without_an_interval(run: pd.DataFrame):
     summary = summarize(run)
 
     figure = plot_gaps(summary)
 
-    dots, mean = trace(figure, "run: one seed"), trace(figure, "run: mean, 95% interval")
+    dots, mean = trace(figure, "run: one seed"), trace(figure, "run: mean")
     assert list(dots.y)[:3] == pytest.approx([0.5, 0.3, 0.1])
     assert list(dots.text)[:3] == ["seed 1", "seed 2", "seed 3"]
     assert mean.y[0] == pytest.approx(0.3)
-    assert mean.y[0] + mean.error_y.array[0] == pytest.approx(t_interval([0.5, 0.3, 0.1])[1])
+    assert list(mean.error_y.array) == [0.0, 0.0, 0.0]
+
+
+def test_gaps_of_four_seeds_have_their_interval(run: pd.DataFrame):
+    fourth = run.loc[run["seed"] == 3].assign(seed=4)
+    mean = trace(plot_gaps(summarize(pd.concat([run, fourth]))), "run: mean, 95% interval")
+
+    assert mean.y[0] + mean.error_y.array[0] == pytest.approx(t_interval([0.5, 0.3, 0.1, 0.1])[1])
 
 
 def test_gaps_show_log_probability_beside_exact_match(run: pd.DataFrame):
@@ -199,7 +206,7 @@ def test_gaps_of_one_seed_have_no_interval(run: pd.DataFrame):
 
     figure = plot_gaps(summarize(of_one))
 
-    mean = trace(figure, "run: mean, 95% interval")
+    mean = trace(figure, "run: mean")
     assert list(mean.error_y.array) == [0.0, 0.0, 0.0]
 
 

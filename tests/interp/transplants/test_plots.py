@@ -19,7 +19,11 @@ from training.statistics import t_interval
 SEEDS, PARTS = (1, 2, 3), ("none", "all", "mlps", "embeddings")
 
 
-def transplants(donor: str = "same") -> pd.DataFrame:
+FOUR = (1, 2, 3, 4)
+"""So few seeds have an interval."""
+
+
+def transplants(donor: str = "same", seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
     """D5 is at .2 + place/10 + seed/100 with the parts in their order, D6 at .1, controls at .3."""
     rows = [
         {
@@ -28,7 +32,7 @@ def transplants(donor: str = "same") -> pd.DataFrame:
             "donor": donor, "subset": subset, "exact_match": value, "answer_log_prob": value - 5,
             "control_exact_match": 0.3, "control_answer_log_prob": -4.0, "n": 5,
         }
-        for seed in SEEDS
+        for seed in seeds
         for place, part in enumerate(PARTS)
         for subset, value in (("D5_CONS", 0.2 + place / 10 + seed / 100), ("D6_CONS", 0.1))
     ]  # fmt: skip
@@ -58,11 +62,11 @@ def test_parts_come_from_large_to_small():
     ]
 
 
-def test_a_cell_has_both_subsets_with_their_intervals(summary: pd.DataFrame):
-    figure = plot_transplants(summary)
+def test_a_cell_has_both_subsets_with_their_intervals():
+    figure = plot_transplants(summarize_transplants(transplants(seeds=FOUR)))
     (dots,) = traces(figure, "D5_CONS")
     order = ["none", "all", "embeddings", "mlps"]
-    values = {p: [0.2 + i / 10 + seed / 100 for seed in SEEDS] for i, p in enumerate(PARTS)}
+    values = {p: [0.2 + i / 10 + seed / 100 for seed in FOUR] for i, p in enumerate(PARTS)}
 
     assert list(layout_of(figure).xaxis2.ticktext) == order
     assert list(dots.text) == order
@@ -102,6 +106,20 @@ def test_one_seed_has_no_error_bars():
     assert list(traces(figure, "D5_CONS")[0].error_y.array) == [0] * 4
 
 
+def test_three_seeds_have_no_error_bars_and_the_title_says_so():
+    figure = plot_transplants(summarize_transplants(transplants()))
+
+    assert list(traces(figure, "D5_CONS")[0].error_y.array) == [0] * 4
+    assert "mean of n = 3 seeds, too few for an interval" in layout_of(figure).title.text
+
+
+def test_the_legend_has_one_entry_of_what_all_subsets_share(summary: pd.DataFrame):
+    drawn: list[Any] = list(plot_transplants(summary).data)
+    named = [trace.name for trace in drawn if trace.showlegend is not False]
+
+    assert len(named) == len(set(named)) <= 6
+
+
 def test_the_title_says_what_was_moved_where(summary: pd.DataFrame):
     assert direction_words(summary) == "Parts of Stage 2 (step 7) in Stage 1 (step 9)"
     assert "n = 3 seeds" in layout_of(plot_transplants(summary)).title.text
@@ -115,31 +133,31 @@ def test_two_donors_in_one_figure_are_an_error(summary: pd.DataFrame):
         plot_transplants(both)
 
 
-def differences() -> pd.DataFrame:
+def differences(seeds: tuple[int, ...]) -> pd.DataFrame:
     rows = [
         {"run_id": "a", "seed": seed, "stage": 2, "step": 4, "module": module}
         | {"relative_norm": 0.1 * seed, "cosine_same_tag": 0.5, "cosine_other_tag": 0.1 + seed / 10}
-        for seed in SEEDS
+        for seed in seeds
         for module in ("all", "model.layers.0.mlp.up_proj")
     ]
     return pd.DataFrame(rows)
 
 
 def test_a_module_has_its_change_and_both_cosines():
-    figure = plot_weight_differences(differences())
+    figure = plot_weight_differences(differences(FOUR))
     (norms,) = traces(figure, "change of Stage 2 over the weights")
     (other,) = traces(figure, "half of D5 with half of D6")
     (same,) = traces(figure, "control: two halves of one tag")
 
-    assert list(norms.y) == pytest.approx([0.2, 0.2])
-    assert list(other.y) == pytest.approx([0.3, 0.3])
+    assert list(norms.y) == pytest.approx([0.25, 0.25])
+    assert list(other.y) == pytest.approx([0.35, 0.35])
     assert list(same.y) == pytest.approx([0.5, 0.5])
-    half = t_interval([0.2, 0.3, 0.4])[1] - 0.3
+    half = t_interval([0.2, 0.3, 0.4, 0.5])[1] - 0.35
     assert list(other.error_y.array) == pytest.approx([half] * 2)
     assert list(layout_of(figure).xaxis2.ticktext) == ["all", "0.mlp.up_proj"]
 
 
 def test_differences_of_two_runs_are_an_error():
-    both = pd.concat([differences(), differences().assign(run_id="b")])
+    both = pd.concat([differences(SEEDS), differences(SEEDS).assign(run_id="b")])
     with pytest.raises(InputError, match="several runs"):
         plot_weight_differences(both)

@@ -1,0 +1,73 @@
+"""How sure a mean over seeds is, as figures show it.
+
+A 95% t interval of two or three seeds is wider than anything that was measured, and reaches beyond
+what is possible. Figures of so few show each seed's own value instead; tables keep the interval.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+FEWEST = 4
+"""Seeds from which on a figure shows an interval."""
+
+
+def seeds_words(n_seeds: int, *, with_own: bool = True) -> str:
+    """What marks and bars of a figure stand for.
+
+    Args:
+        n_seeds: How many.
+        with_own: Whether few seeds are shown one by one.
+
+    >>> seeds_words(8), seeds_words(1)
+    ('mean and 95% t interval, n = 8 seeds', '1 seed')
+    >>> seeds_words(3)
+    'mean and each of n = 3 seeds, too few for an interval'
+    """
+    if n_seeds >= FEWEST:
+        return f"mean and 95% t interval, n = {n_seeds} seeds"
+    if n_seeds == 1:
+        return "1 seed"
+    return f"mean {'and each ' if with_own else ''}of n = {n_seeds} seeds, too few for an interval"
+
+
+def shown_halves(
+    mean: "pd.Series[float]", high: "pd.Series[float]", n_seeds: "pd.Series[int]"
+) -> "pd.Series[float]":
+    """Half the width of each interval, 0 where the seeds are too few to show one."""
+    return (high - mean).where(n_seeds >= FEWEST, 0.0).fillna(0.0)
+
+
+def add_seeds(
+    figure: go.Figure,
+    x: Sequence[object],
+    y: Sequence[float],
+    seeds: Sequence[object],
+    *,
+    color: str,
+    row: int = 1,
+    col: int = 1,
+    group: str | None = None,
+) -> None:
+    """Each seed's own value as a small mark, if the seeds are few but more than one.
+
+    Args:
+        figure: With subplots.
+        x: Where each value stands.
+        y: The values.
+        seeds: Of each value.
+        color: Of the marks.
+        row: Of the panel.
+        col: Of the panel.
+        group: The entry of the legend that they follow.
+    """
+    if not 1 < len(set(seeds)) < FEWEST:
+        return
+    figure.add_scatter(
+        x=list(x), y=list(y), mode="markers", text=[f"seed {seed}" for seed in seeds],
+        marker={"color": color, "symbol": "line-ew-open", "size": 9, "opacity": 0.75},
+        hovertemplate="%{text}: %{y:.3f}<extra></extra>", showlegend=False, legendgroup=group,
+        offsetgroup=group,
+        row=row, col=col,
+    )  # fmt: skip
