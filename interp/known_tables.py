@@ -44,7 +44,7 @@ def known_or_measured(
 
 
 def _seeds_that_meet(table: pd.DataFrame, need: str) -> set[int]:
-    """Of which seeds some row meets a query; none if the table was made before one of its columns."""
+    """Of which seeds some row meets a query; none if the table is older than one of its columns."""
     try:
         return set(table.query(need)["seed"])
     except UndefinedVariableError:
