@@ -56,7 +56,7 @@ def transplants_section(run: Run) -> Html | None:
 
 
 def transplant_sentences(cells: pd.DataFrame) -> list[str]:
-    """What embeddings and blocks bring alone and what is lost without them, then the gaps.
+    """The gaps with embeddings and blocks alone and without them, then answers and recital.
 
     Args:
         cells: Rows of a `transplants_summary` of one recipient and donor.
@@ -66,10 +66,6 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
         for cell in cells.to_dict("records")
     }
     sentences = []
-    for part in SENTENCED:
-        answers = [_moved_words(known, part, name.name) for name in (D5_CONS, D6_CONS)]
-        if all(answers):
-            sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
     for metric in METRICS:
         for part in SENTENCED:
             if (part, GAP, metric, "recipient") not in known:
@@ -90,6 +86,10 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
                 f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
                 f"{control['p_smallest']:.2g}).{without}"
             )
+    for part in SENTENCED:
+        answers = [_moved_words(known, part, name.name) for name in (D5_CONS, D6_CONS)]
+        if all(answers):
+            sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
     return sentences
 
 

@@ -79,7 +79,7 @@ def test_the_words_say_what_the_table_does(analysed: Run):
         & (cells["contrast"] == "control")
     ].iloc[0]
 
-    assert len(sentences) == 4
+    assert len(sentences) == 6
     assert sentences[1].startswith(
         f"With the donor's blocks alone the gap D5 − D6 in exact match is {cell['value']:+.3f} ["
     )
@@ -92,7 +92,41 @@ def test_a_strong_part_is_told_apart(analysed: Run):
     cells = summary_of(analysed).assign(p_corrected=0.01)
     cells = cells.loc[(cells["stage"] == 1) & (cells["donor"] == "same")]
 
-    assert all("it is told apart" in sentence for sentence in transplant_sentences(cells))
+    assert all("it is told apart" in sentence for sentence in transplant_sentences(cells)[:4])
+
+
+def test_what_a_part_brings_is_said_beside_what_is_lost_without_it(analysed: Run):
+    summary = summary_of(analysed)
+    cells = summary.loc[(summary["stage"] == 1) & (summary["donor"] == "same")]
+    level = cells.loc[
+        (cells["part"] == "embeddings")
+        & (cells["metric"] == "answer_log_prob")
+        & (cells["contrast"] == "recipient")
+    ].set_index("subset")
+    d5 = level.loc["D5_CONS"]
+
+    words = transplant_sentences(cells)[4]
+
+    share = (d5["value"] - d5["recipient"]) / (d5["donor_value"] - d5["recipient"])
+    assert words.startswith(
+        f"Embeddings: D5_CONS's answers go from {d5['recipient']:.2f} to {d5['value']:.2f} nats "
+        f"with them alone ({share:.0%} of the way), to {d5['without']:.2f} with all but them and to "
+        f"{d5['donor_value']:.2f} with all; definitions are recited at "
+    )
+    html = unescape(transplants_section(analysed) or "")
+    assert "all but the part, minus all" in html
+    assert "D6_CONS recited, exact match" in html
+
+
+def test_a_summary_of_before_is_shown_without_necessity(analysed: Run):
+    summary = summary_of(analysed)
+    summary = summary.loc[(summary["stage"] == 1) & (summary["donor"] == "same")]
+    old = summary.loc[
+        summary["contrast"].isin(["recipient", "control"])
+        & ~summary["subset"].str.endswith("recited")
+    ].drop(columns=[name for name in summary if name.startswith("without")])
+
+    assert len(transplant_sentences(old)) == 4
 
 
 def test_the_table_lists_every_part_once_for_each_metric(analysed: Run):
