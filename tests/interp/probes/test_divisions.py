@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -208,23 +209,39 @@ def test_c_is_chosen_within_the_training_fold_where_there_are_two():
 # ---- what would be found ----------------------------------------------------------------------
 
 
+def isotropic(own: np.ndarray, named: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Features that carry nothing."""
+    return rng.normal(size=(len(own), WIDTH))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_what_is_called_detectable_is_found_nine_times_in_ten_beside_entities():
-    """A tag along a typical direction, in features that carry entities: sd of null seeds, power."""
+@pytest.mark.parametrize(
+    ("features", "least", "most"),
+    [
+        pytest.param(isotropic, 0.84, 0.96, id="as it was simulated"),
+        # Where others vary more than the tag's own direction, more is found than is promised.
+        pytest.param(without_a_tag, 0.84, 1.0, id="beside two entities"),
+    ],
+)
+def test_what_is_called_detectable_is_found_nine_times_in_ten(
+    features: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray],
+    least: float,
+    most: float,
+):
     n_runs, n_seeds, n_cells = 250, 8, 12
 
     def read(seed: int, truth: float) -> HeldOutReading:
         labels, own, named = defined_aliases(seed % 40)
         rng = np.random.default_rng([seed, round(1000 * truth)])
-        features = without_a_tag(own, named, rng)
+        values = features(own, named, rng)
         direction = rng.normal(size=WIDTH)
         direction /= np.linalg.norm(direction)
         # The signal replaces what varies along the direction, so that its Bayes accuracy is known.
         signal = (2 * labels - 1) * ndtri(truth) + rng.normal(size=len(labels))
-        features += np.outer(features.std() * signal - features @ direction, direction)
+        values += np.outer(values.std() * signal - values @ direction, direction)
         return read_held_out(
-            features,
+            values,
             labels,
             own,
             named=named,
@@ -235,12 +252,9 @@ def test_what_is_called_detectable_is_found_nine_times_in_ten_beside_entities():
 
     null = [read(seed, 0.5) for seed in range(400)]
     above = np.array([reading.accuracy - 0.5 for reading in null])
+    sd = float(above.std(ddof=1))
     bayes = min_detectable(
-        sd=float(above.std(ddof=1)),
-        n_train=null[0].n_train,
-        width=WIDTH,
-        n_seeds=n_seeds,
-        n_cells=n_cells,
+        sd=sd, n_train=null[0].n_train, width=WIDTH, n_seeds=n_seeds, n_cells=n_cells
     )
     real = np.array([read(seed, bayes).accuracy - 0.5 for seed in range(n_runs * n_seeds)])
     rng = np.random.default_rng(0)
@@ -249,6 +263,15 @@ def test_what_is_called_detectable_is_found_nine_times_in_ten_beside_entities():
         grid = rng.choice(above, size=(n_cells, n_seeds))
         grid[0] = of_run
         found.append(max_sign_flip_p(grid)[0] <= 0.05 and of_run.mean() > 0)
-    print(f"sd {above.std(ddof=1):.4f}; {bayes:.3f} is found in {np.mean(found):.3f}")
+    print(f"sd {sd:.4f}; {bayes:.3f} is found in {np.mean(found):.3f}")
 
-    assert np.mean(found) == pytest.approx(0.9, abs=0.06)
+    assert least <= np.mean(found) <= most
+
+
+def test_seeds_that_scatter_more_need_a_stronger_signal():
+    known = [
+        min_detectable(sd=sd, n_train=100, width=8, n_seeds=8, n_cells=4) for sd in (0.02, 0.04)
+    ]
+
+    assert 0.5 < known[0] < known[1] < 1
+    assert np.isnan(min_detectable(sd=0.02, n_train=100, width=8, n_seeds=5, n_cells=4))
