@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from data.errors import InputError
+from training.publication import require_intact
 from training.runs import Run
 
 
@@ -22,10 +23,13 @@ class GridSelection:
 
         Raises:
             InputError: a run, seed or checkpoint is missing or there twice, or the runs have
-                different layers or seeds, which no correction over one grid could cover.
+                different layers or seeds, which no correction over one grid could cover; or a
+                folder cannot be written to.
+            DamagedError: a file beside which the tables would be written is damaged.
         """
         for run in self.runs:
             run.require_finished()
+            require_intact(run.folder)
             refuse_encoder_decoder(run)
             for seed in self.seeds_of(run):
                 steps = run.steps(seed, self.stage)

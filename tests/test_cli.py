@@ -123,11 +123,12 @@ def test_bad_input_is_one_line_with_a_remedy_and_changes_nothing(
 def test_run_of_a_newer_format_is_bad_input(
     command: str, copied_run: Path, tree_hash: TreeHash, capsys: Capture
 ) -> None:
-    from training.runs import write_run_manifest
+    from training.files import write_manifest
+    from training.runs import analysis_files
 
     path = copied_run / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 2}))
-    write_run_manifest(copied_run)
+    write_manifest(copied_run, analysis_files(copied_run))
     before = tree_hash(copied_run)
     assert main([*command.split(), str(copied_run)]) == 2
     assert "has format 2" in the_error(capsys)

@@ -9,16 +9,20 @@ from data.errors import DamagedError, InputError
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig
-from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
+from training.files import json_bytes, require_writable
+from training.publication import Files, exists, listed, require_intact
 from training.registry import find_recipe
-from training.run_info import RUN_FILE, new_info, save_info
+from training.run_info import RUN_FILE, new_info, read_info
 from training.runs import (
     METRICS_FILE,
     NULL_FOLDER,
     SUMMARY_FILE,
     Run,
-    withdraw_run_manifest,
+    publish_runs,
 )
+
+TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
+"""What `iml run` writes beside checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +41,10 @@ class RunRequest:
         Raises:
             InputError: the folder cannot be written to or holds something else, or the config
                 draws no data.
-            DamagedError: a checkpoint in the folder is damaged.
+            DamagedError: a checkpoint or a table in the folder is damaged.
         """
         require_writable(self.folder)
-        if (self.folder / RUN_FILE).exists():
+        if exists(self.folder / RUN_FILE):
             run = Run.load(self.folder)
             if run.config.run_id != self.config.run_id:
                 raise InputError(
@@ -48,7 +52,7 @@ class RunRequest:
                     "choose another folder with --out"
                 )
             self._check_files()
-        elif self.folder.is_dir() and not _is_blank(self.folder):
+        elif self.folder.exists() and not is_blank(self.folder):
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
@@ -58,14 +62,10 @@ class RunRequest:
 
     def _check_files(self) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
-            problems = checkpoint_damage(seed, interrupted=True)
+            problems = checkpoint_damage(seed, self.config.run_id, interrupted=True)
             if problems:
                 raise DamagedError(f"{problems[0]}; delete {seed} and run this again")
-        for path in self._tables():
-            if path.is_file() and self._has_manifest and differs_from_manifest(path):
-                raise DamagedError(
-                    f"{path} does not match its checksum; delete it and run this again"
-                )
+        require_intact(self.folder)
 
     def _check_rows(self) -> None:
         """Draws every seed to be trained, and under the policy `all` looks at its tokens."""
@@ -91,13 +91,6 @@ class RunRequest:
                     f"block_size is {self.config.block_size}; use block_size={length} or more"
                 )
 
-    def _tables(self) -> list[Path]:
-        return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]
-
-    @property
-    def _has_manifest(self) -> bool:
-        return (self.folder / MANIFEST).is_file()
-
     def null_twin(self) -> "RunRequest":
         """The same seeds with tags shuffled in Stage 1, in the folder's `null`.
 
@@ -112,13 +105,13 @@ class RunRequest:
 
     def info(self) -> dict[str, Any]:
         """`run.json` as it stands on disk, or a new one."""
-        path = self.folder / RUN_FILE
-        return read_json(path) if path.exists() else new_info(self.config)
+        has_one = exists(self.folder / RUN_FILE)
+        return read_info(self.folder) if has_one else new_info(self.config)
 
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.
 
-        Without its manifest or a table a run was not written to its end: all seeds are missing.
+        If a table is gone, or in no manifest, the run was not written to its end: all are missing.
         What their checkpoints hold is not trained again.
         """
         info = self.info()
@@ -127,27 +120,29 @@ class RunRequest:
             for seed in info["data_sha256"]
             if seed_folder(self.folder, int(seed)).is_dir()
         }
-        if not self._has_manifest or not all(path.is_file() for path in self._tables()):
+        vouched = listed(self.folder) or {}
+        if not all(name in vouched and exists(self.folder / name) for name in TABLES):
             in_tables = set()
         return sorted({*self.seeds, *info["seeds"]} - in_tables)
 
     def begin(self) -> None:
         """Writes `run.json` before the first step, so that an interrupted run is known as one."""
-        info = self.info()
-        info["seeds"] = sorted({*info["seeds"], *self.seeds})
-        info["started"] = info["started"] or now()
-        info["model"] = self.config.model.description
-        info["finished"] = None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        withdraw_run_manifest(self.folder)
-        save_info(self.folder, info)
+
+        def make() -> dict[Path, Files]:
+            info = self.info()
+            info["seeds"] = sorted({*info["seeds"], *self.seeds})
+            info["started"] = info["started"] or now()
+            info["model"] = self.config.model.description
+            info["finished"] = None
+            return {self.folder: {RUN_FILE: json_bytes(info)}}
+
+        publish_runs([self.folder], make)
 
 
-def _is_blank(folder: Path) -> bool:
-    """Whether a folder holds hidden files and blank folders at most, as a run killed at once."""
-    return all(
-        path.name.startswith(".") or (path.is_dir() and _is_blank(path))
-        for path in folder.iterdir()
+def is_blank(folder: Path) -> bool:
+    """Whether it is a folder of hidden files and blank folders at most, as a run killed at once."""
+    return folder.is_dir() and all(
+        path.name.startswith(".") or is_blank(path) for path in folder.iterdir()
     )
 
 

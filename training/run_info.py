@@ -8,7 +8,8 @@ from typing import Any
 
 from data.errors import DamagedError, InputError
 from training.config import RunConfig
-from training.files import read_json, write_json
+from training.files import read_json
+from training.publication import exists, read_unchecked
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
@@ -41,9 +42,9 @@ def read_info(folder: Path) -> dict[str, Any]:
         DamagedError: it is unreadable.
     """
     path = folder / RUN_FILE
-    if not path.is_file():
+    if not exists(path):
         raise InputError(f"{folder} is no run folder (it has no {RUN_FILE}); make one: iml run")
-    info = read_json(path)
+    info = read_json(path, read=read_unchecked)  # of a newer format, say, which has to be told
     format_version = info.get("format_version") if isinstance(info, dict) else None
     if isinstance(format_version, int) and format_version > FORMAT_VERSION:
         raise InputError(
@@ -113,8 +114,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def save_info(folder: Path, info: dict[str, Any]) -> None:
-    """Writes `run.json`."""
-    write_json(folder / RUN_FILE, info)
