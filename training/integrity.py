@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from data.errors import DamagedError
+from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
 from training.checkpoints import (
     checkpoint_damage,
@@ -33,21 +33,37 @@ def run_damage(folder: Path) -> list[str]:
 
 
 def _damage(folder: Path) -> list[str]:
-    if not exists(folder / MANIFEST):  # was it lost, or never written?
-        Run.load(folder).require_finished()
+    run = _opened(folder)
     problems = published_damage(folder, present=analysis_files(folder))
-    run = None
-    if not problems:  # only intact tables tell which checkpoints there should be
-        run = Run.load(folder)
-        run.require_finished()
+    is_intact = run is not None and not problems
+    if is_intact:  # only intact tables tell which checkpoints there should be
         problems = _lost_and_added(run) + _strangers(run)
     for seed in sorted(folder.glob("seed-*")):
         problems += checkpoint_damage(seed, None if run is None else run.config.run_id)
-    return problems + _damage_of_null(folder, run)
+    try:
+        return problems + _damage_of_null(folder, run if is_intact else None)
+    except InputError:
+        if problems:
+            return problems
+        raise  # the null twin is not finished, and nothing else is wrong
+
+
+def _opened(folder: Path) -> Run | None:
+    """The run; None if a changed `run.json` keeps it from being opened."""
+    try:
+        run = Run.load(folder)
+    except (InputError, DamagedError):
+        if not published_damage(folder, present=()):
+            raise  # what the manifest vouches for is of a newer version, say
+        if not exists(folder / MANIFEST) and not exists(folder / RUN_FILE):
+            raise
+        return None
+    run.require_finished()
+    return run
 
 
 def _damage_of_null(folder: Path, run: Run | None) -> list[str]:
-    """What is wrong with the null twin beside a run, if it has one or should have."""
+    """What is wrong with the null twin in a run's folder; `run` if the rest of it is intact."""
     null = folder / NULL_FOLDER
     told = None if run is None else told_about(folder).get(NULL_FOLDER)
     if exists(null / MANIFEST) or exists(null / RUN_FILE):
@@ -57,11 +73,8 @@ def _damage_of_null(folder: Path, run: Run | None) -> list[str]:
         return [f"{null} is run {found}, not the null twin, which is run {told}"]
     if told is not None or (run is not None and "null_equivalence" in run.summary):
         return [f"{null} is missing"]
-    return [
-        f"{path} is not in the manifest"
-        for path in sorted(null.rglob("*"))
-        if _is_visible(path, null)
-    ]
+    added = [path for path in sorted(null.rglob("*")) if _is_visible(path, null)]
+    return [f"{path} is not in the manifest" for path in added]
 
 
 def _lost_and_added(run: Run) -> list[str]:

@@ -295,7 +295,7 @@ def test_a_damaged_table_of_the_second_run_leaves_the_first_as_it_was(
     (runs[1].folder / f"{name}.parquet").write_bytes(b"damaged")
     before = [tree_hash(run.folder) for run in runs]
 
-    with pytest.raises(DamagedError, match=f"{name}.parquet is unreadable"):
+    with pytest.raises(DamagedError, match=f"{name}.parquet does not match its checksum"):
         run_grid(Weighing(factor=2), selection, workers=1)
     assert [tree_hash(run.folder) for run in runs] == before
 
