@@ -159,14 +159,18 @@ def published_damage(folder: Path, *, present: Sequence[Path] | None = None) -> 
         folder: The folder.
         present: The files that its manifest should list; those directly in it, unless given.
     """
-    try:
-        digests = listed(folder)
-    except DamagedError as error:
-        return [str(error).split(";", maxsplit=1)[0]]
-    if digests is None:
-        return [f"{folder} has no {MANIFEST}: it was not finished, or the file was deleted"]
-    chosen = visible_files(folder) if present is None else present
-    return mismatches(folder, digests, chosen, digest=_digest)
+
+    def look() -> list[str]:
+        try:
+            digests = listed(folder)
+        except DamagedError as error:
+            return [str(error).split(";", maxsplit=1)[0]]
+        if digests is None:
+            return [f"{folder} has no {MANIFEST}: it was not finished, or the file was deleted"]
+        chosen = visible_files(folder) if present is None else present
+        return mismatches(folder, digests, chosen, digest=_digest)
+
+    return settled([folder], look)
 
 
 def require_intact(folder: Path, *, replacing: Sequence[str] = ()) -> None:
@@ -225,14 +229,15 @@ def _digest(path: Path) -> str | None:
     return sha256(_journaled(path)) or sha256(path)
 
 
-def _stamp(folder: Path) -> tuple[int, int] | None:
-    """What every publication changes, and moving a journal's files does not."""
+def _stamp(folder: Path) -> tuple[int, int, bytes] | None:
+    """What every publication changes, and moving a journal's files does not: the manifest's file."""
     for path in (_journaled(folder / MANIFEST), folder / MANIFEST):
         try:
-            status = path.stat()
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                return status.st_ino, status.st_mtime_ns, file.read()
         except (FileNotFoundError, NotADirectoryError):
             continue
-        return status.st_ino, status.st_mtime_ns
     return None
 
 
