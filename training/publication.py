@@ -230,7 +230,7 @@ def _digest(path: Path) -> str | None:
 
 
 def _stamp(folder: Path) -> tuple[int, int, bytes] | None:
-    """What every publication changes, and moving a journal's files does not: the manifest's file."""
+    """What every publication changes and moving a journal's files does not: the manifest file."""
     for path in (_journaled(folder / MANIFEST), folder / MANIFEST):
         try:
             with path.open("rb") as file:
