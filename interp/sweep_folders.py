@@ -25,7 +25,7 @@ from training.publication import (
     require_intact,
     settled,
 )
-from training.requests import is_blank
+from training.requests import is_blank, require_outside
 from training.run_info import RUN_FILE
 from training.runs import Run, files_outside
 from training.statistics import estimate
@@ -239,6 +239,7 @@ def require_place_for(plan: Sweep, folder: Path, *, smoke: bool) -> None:
     """
     require_intact(folder)
     elsewhere = "choose another folder with --out"
+    require_outside(folder, RUN_FILE, SWEEP_FILE)
     if exists(folder / RUN_FILE):
         raise InputError(f"{folder} holds a run, not a sweep; {elsewhere}")
     if exists(folder / SWEEP_FILE):
@@ -247,7 +248,7 @@ def require_place_for(plan: Sweep, folder: Path, *, smoke: bool) -> None:
         if name != plan.name:
             raise InputError(f"{folder} holds the sweep {name}, not {plan.name}; {elsewhere}")
     elif folder.is_dir() and not all(
-        path.name.startswith(".") or path.name in (CELLS, MANIFEST) or is_blank(path)
+        path.name.startswith(".") or is_blank(path) or (path == folder / CELLS and path.is_dir())
         for path in folder.iterdir()
     ):
         raise InputError(f"{folder} is not empty and no sweep's; {elsewhere}")

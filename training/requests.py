@@ -56,6 +56,9 @@ class RunRequest:
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
+        else:
+            is_null = self.folder.name == NULL_FOLDER
+            require_outside(self.folder.parent if is_null else self.folder, RUN_FILE)
         if self.missing_seeds():
             self.config.model.check()
         self._check_rows()
@@ -137,6 +140,21 @@ class RunRequest:
             return {self.folder: {RUN_FILE: json_bytes(info)}}
 
         publish_runs([self.folder], make)
+
+
+def require_outside(folder: Path, *names: str) -> None:
+    """Refuses a folder below one that has a file of these names, to which it would be a stray.
+
+    Raises:
+        InputError: it is one.
+    """
+    for parent in folder.resolve().parents:
+        for name in names:
+            if exists(parent / name):
+                raise InputError(
+                    f"{folder} lies in {parent}, which has a {name} and is not for other things; "
+                    "choose another folder with --out"
+                )
 
 
 def is_blank(folder: Path) -> bool:

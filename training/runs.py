@@ -197,6 +197,8 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(BytesIO(read(path)))
     except DamagedError:
         raise
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing; repeat the command that made it") from None
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise DamagedError(
