@@ -11,11 +11,10 @@ A command makes its files without a lock, for minutes if need be, and then publi
    nothing has happened, after it everything has.
 4. It moves the journal's files to their places, the manifest last, and deletes the journal.
 
-Killed, or out of space, before step 3: `.staging/` is rubbish, and the next writer deletes it.
-After step 3: the next writer finishes step 4, which can be begun again anywhere. Readers wait for
-nobody and write nothing: of each file they take the journal's copy if there is one, else the one in
-its place. A file moves from the former to the latter in one rename, so that whoever looks in this
-order sees what was published, on read-only disks too.
+Killed, or out of space, before step 3: the next writer deletes `.staging/`. After it: the next
+writer finishes step 4, which can be begun again anywhere. Readers wait for nobody and write
+nothing: of each file they take the journal's copy, else the one in its place. A file moves from the
+former to the latter in one rename, so that this order always finds what was published.
 
 A manifest is changed entry by entry: a command vouches for the bytes that it wrote and for no
 others. A damaged file is refused where it is read, and stays known as damaged whatever is written
@@ -71,7 +70,6 @@ def publish(
 
     Raises:
         InputError: a folder cannot be written to.
-        DamagedError: a manifest is unreadable.
     """
     places = sorted({folder.resolve(): folder for folder in folders}.items())
     for tries in count(1):
@@ -101,10 +99,10 @@ def is_published(path: Path) -> bool:
         DamagedError: there is one, but the manifest beside it does not list it.
     """
 
-    def look() -> bool:
+    def is_stray() -> bool:
         return exists(path) and path.name not in (listed(path.parent) or {path.name: ""})
 
-    if settled([path.parent], look):
+    if settled([path.parent], is_stray):
         raise DamagedError(f"{path} is not in the manifest, so no command wrote it; move it away")
     return exists(path)
 
@@ -116,16 +114,17 @@ def read(path: Path) -> bytes:
         FileNotFoundError: there is no such file.
         DamagedError: it is not what was written.
     """
+    content = b""
 
-    def look() -> tuple[bytes, str | None]:
+    def is_damaged() -> bool:
+        nonlocal content
         content = read_unchecked(path)
-        wanted = (listed(path.parent) or {}).get(path.name)
-        is_right = wanted in (None, bytes_digest(content))
-        return content, None if is_right else f"{path} does not match its checksum"
+        return (listed(path.parent) or {}).get(path.name) not in (None, bytes_digest(content))
 
-    content, problem = settled([path.parent], look, is_good=lambda found: found[1] is None)
-    if problem:
-        raise DamagedError(f"{problem}; delete it and repeat the command that made it")
+    if settled([path.parent], is_damaged):
+        raise DamagedError(
+            f"{path} does not match its checksum; delete it and repeat the command that made it"
+        )
     return content
 
 
@@ -153,12 +152,7 @@ def told_about(folder: Path) -> dict[str, Any]:
 
 
 def published_damage(folder: Path, *, present: Sequence[Path] | None = None) -> list[str]:
-    """What is wrong with a folder that is published to, one line each; empty if nothing is.
-
-    Args:
-        folder: The folder.
-        present: The files that its manifest should list; those directly in it, unless given.
-    """
+    """What is wrong with a folder that is published to; see `training.files.damage`."""
 
     def look() -> list[str]:
         try:
@@ -190,8 +184,7 @@ def require_intact(folder: Path, *, replacing: Sequence[str] = ()) -> None:
 
     def look() -> list[str]:
         digests = listed(folder) or {}
-        kept = {name: digest for name, digest in digests.items() if name not in replacing}
-        found = {name: digest for name, digest in kept.items() if exists(folder / name)}
+        found = {n: d for n, d in digests.items() if n not in replacing and exists(folder / n)}
         return mismatches(folder, found, (), digest=_digest)
 
     problems = settled([folder], look)
@@ -199,17 +192,12 @@ def require_intact(folder: Path, *, replacing: Sequence[str] = ()) -> None:
         raise DamagedError(f"{problems[0]}; delete it and repeat the command that made it")
 
 
-def settled(
-    folders: Sequence[Path],
-    look: Callable[[], Found],
-    *,
-    is_good: Callable[[Found], bool] = lambda found: not found,
-) -> Found:
-    """Looks again until what is found is good, or nothing was published meanwhile."""
+def settled(folders: Sequence[Path], look: Callable[[], Found]) -> Found:
+    """Looks for what is wrong until it finds nothing, or until nobody published meanwhile."""
     while True:
         before = [_stamp(folder) for folder in folders]
         found = look()
-        if is_good(found) or before == [_stamp(folder) for folder in folders]:
+        if not found or before == [_stamp(folder) for folder in folders]:
             return found
 
 
