@@ -5,7 +5,8 @@ at once, several runs included, so that a correction covers everything that was 
 are written when all of it is done: `NAME.parquet` (a row for each seed and cell),
 `NAME_summary.parquet` (a row for each cell) and, where an analysis keeps vectors,
 `NAME_vectors.safetensors`, in the folder of each run, in place of what was known of the same seeds,
-checkpoints and cells; the rest stays.
+checkpoints and cells; the rest stays. A run's tables change together, and what another command
+wrote while the grid was measured is kept, too (see `training.publication`).
 """
 
 import multiprocessing
@@ -23,10 +24,11 @@ from interp.addresses import Site
 from interp.hooked import HookedModel, load_hooked
 from interp.selection import GridSelection
 from interp.sites import choose_sites
-from training.files import write_bytes, write_table
+from training.files import table_bytes
 from training.pipeline import THREADS
+from training.publication import Files, is_published, read
 from training.runner import available_cores
-from training.runs import Run, read_table, write_run_manifest
+from training.runs import Run, publish_runs, read_table
 
 RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
 CHECKPOINT = ["stage", "step"]
@@ -108,26 +110,29 @@ def run_grid(
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
     withdrawn = [each for m in measured for each in m.withdrawn]
-    merged = [_merged(run, analysis, new, withdrawn) for run in selection.runs]
-    # The summary is of all that was ever looked at in these runs at these checkpoints, so that
-    # looking seed by seed, or target by target, corrects for no less.
-    looked_at = pd.concat([t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True)
-    summary = analysis.summarize(looked_at)
-    contents = [
-        _contents(
-            run,
-            analysis.name,
-            (table, summary),
-            [m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder],
+    vectors = {
+        run.folder: [
+            m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder
+        ]
+        for run in selection.runs
+    }
+    looked_at = summary = new
+
+    def make() -> dict[Path, Files]:
+        nonlocal looked_at, summary
+        merged = [_merged(run, analysis, new, withdrawn) for run in selection.runs]
+        # The summary is of all that was ever looked at in these runs at these checkpoints, so that
+        # looking seed by seed, or target by target, corrects for no less.
+        looked_at = pd.concat(
+            [t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True
         )
-        for run, table in zip(selection.runs, merged, strict=True)
-    ]
-    for run, (tables, vectors) in zip(selection.runs, contents, strict=True):
-        for path, rows in tables.items():
-            write_table(path, rows)
-        for path, content in vectors.items():
-            write_bytes(path, content)
-        write_run_manifest(run.folder)
+        summary = analysis.summarize(looked_at)
+        return {
+            run.folder: _contents(run, analysis.name, (table, summary), vectors[run.folder])
+            for run, table in zip(selection.runs, merged, strict=True)
+        }
+
+    publish_runs([run.folder for run in selection.runs], make)
     return looked_at, summary
 
 
@@ -247,21 +252,21 @@ def _contents(
     name: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
     vectors: list[dict[str, np.ndarray]],
-) -> tuple[dict[Path, pd.DataFrame], dict[Path, bytes]]:
-    """What a run's files will hold: made for every run before the first file is written."""
+) -> Files:
+    """What a run's files will hold."""
     rows, summary = tables
-    path = run.folder / f"{name}_summary.parquet"
     of_run = summary.loc[summary["run_id"] == run.config.run_id]
-    if path.exists():
+    path = run.folder / f"{name}_summary.parquet"
+    if is_published(path):
         old = _of_same_rules(read_table(path), of_run)
         of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
-    merged = {
-        run.folder / f"{name}.parquet": rows,
-        path: of_run.reset_index(drop=True),
+    files = {
+        f"{name}.parquet": table_bytes(rows),
+        path.name: table_bytes(of_run.reset_index(drop=True)),
     }
     new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
     path = run.folder / f"{name}_vectors.safetensors"
-    return merged, {path: _merged_vectors(path, new)} if new else {}
+    return files | ({path.name: _merged_vectors(path, new)} if new else {})
 
 
 def _merged(
@@ -270,7 +275,7 @@ def _merged(
     """A run's new rows in place of those of the same seed, checkpoint and cell, and all others."""
     new = new.loc[new["run_id"] == run.config.run_id]
     path = run.folder / f"{analysis.name}.parquet"
-    if path.exists():
+    if is_published(path):
         old = _of_same_rules(read_table(path), new)
         # A table of before a coordinate was added is known by the others.
         key = ["seed", *CHECKPOINT, *(name for name in analysis.coordinates if name in old)]
@@ -299,7 +304,7 @@ def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...
 
 def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
     """The same for vectors, whose names tell seed, checkpoint and cell."""
-    from safetensors.numpy import load_file, save
+    from safetensors.numpy import load, save
 
-    old = load_file(path) if path.exists() else {}
+    old = load(read(path)) if is_published(path) else {}
     return save(dict(sorted((old | new).items())))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from data.errors import InputError
 from interp.addresses import TokenRole, check_number, check_site_name
 from training.old_rules import require_one_meaning
+from training.publication import require_intact
 from training.runs import Run
 
 
@@ -25,10 +26,13 @@ class GridSelection:
 
         Raises:
             InputError: a run, seed, checkpoint, site or layer is missing or there twice, or the
-                runs have different layers or seeds, which no correction over one grid could cover.
+                runs have different layers or seeds, which no correction over one grid could cover;
+                or a folder cannot be written to.
+            DamagedError: a file beside which the tables would be written is damaged.
         """
         for run in self.runs:
             run.require_finished()
+            require_intact(run.folder)
             refuse_encoder_decoder(run)
             self._check_places(run)
             for seed in self.seeds_of(run):

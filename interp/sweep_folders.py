@@ -14,9 +14,21 @@ from training.claims.across import Setting, comparable
 from training.claims.per_seed import NotMeasured, level
 from training.claims.verdicts import Verdict, claims_of_sweep
 from training.config import Value
-from training.files import read_json
+from training.files import MANIFEST, read_json
+from training.integrity import run_damage
 from training.old_rules import require_one_meaning
-from training.runs import Run
+from training.publication import (
+    exists,
+    listed,
+    published_damage,
+    read,
+    read_unchecked,
+    require_intact,
+    settled,
+)
+from training.requests import is_blank, require_outside
+from training.run_info import RUN_FILE
+from training.runs import Run, files_outside
 from training.statistics import estimate
 from training.summary import HEADLINE_METRICS
 
@@ -44,23 +56,27 @@ class FinishedSweep:
         """Opens the folder of a sweep.
 
         Raises:
-            InputError: the sweep, or a cell of it, is not finished or not there.
-            DamagedError: `sweep.json` is unreadable.
+            InputError: the sweep, or a cell of it, is not finished.
+            DamagedError: `sweep.json` is damaged, or a cell is gone.
         """
         path = folder / SWEEP_FILE
-        if not path.is_file():
+        if not exists(path):
+            if SWEEP_FILE in (listed(folder) or {}):
+                raise DamagedError(f"{path} is missing; repeat the iml sweep command that made it")
             raise InputError(
                 f"{folder} holds a sweep that is not finished (it has no {SWEEP_FILE}); "
                 "repeat the iml sweep command that began it"
             )
-        info = read_json(path)
-        if not isinstance(info, dict) or any(
-            not isinstance(info.get(key), kind) for key, kind in _KEYS.items()
+        info = read_json(path, read=read)
+        if (
+            not isinstance(info, dict)
+            or any(not isinstance(info.get(key), kind) for key, kind in _KEYS.items())
+            or any(not isinstance(run_id, str) for run_id in info["cells"])
         ):
             raise DamagedError(
                 f"{path} lacks what a sweep needs; repeat the iml sweep command that made it"
             )
-        runs = tuple(Run.load(folder / CELLS / run_id) for run_id in info["cells"])
+        runs = tuple(_cell(folder, run_id) for run_id in info["cells"])
         for run in runs:
             run.require_finished()
         require_one_meaning(runs)
@@ -164,7 +180,85 @@ GAP_WORDS = f"{D5_CONS.name} − {D6_CONS.name}"
 
 def is_sweep(folder: Path) -> bool:
     """Whether a folder is one of a sweep, finished or not."""
-    return (folder / SWEEP_FILE).is_file() or (folder / CELLS).is_dir()
+    return exists(folder / SWEEP_FILE) or (folder / CELLS).is_dir()
+
+
+def sweep_damage(folder: Path) -> list[str]:
+    """What is damaged in a sweep's folder and in its cells, one line each.
+
+    Raises:
+        InputError: the sweep, or a cell of it, is not finished.
+    """
+    return settled([folder], lambda: _damage(folder))
+
+
+def _damage(folder: Path) -> list[str]:
+    if not exists(folder / MANIFEST):  # was it lost, or never written?
+        FinishedSweep.load(folder)
+    present = files_outside(folder, lambda name: name == CELLS)
+    problems = published_damage(folder, present=present)
+    found = sorted(path for path in (folder / CELLS).glob("*") if not path.name.startswith("."))
+    if not problems:  # only an intact sweep.json tells which cells there should be
+        wanted = [
+            folder / CELLS / name for name in read_json(folder / SWEEP_FILE, read=read)["cells"]
+        ]
+        problems += [f"{path} is missing" for path in wanted if not path.is_dir()]
+        problems += [f"{path} is no cell of the sweep" for path in found if path not in wanted]
+        found = [path for path in found if path in wanted]
+    for cell in found:
+        problems += _cell_damage(cell)
+    return problems
+
+
+def _cell_damage(cell: Path) -> list[str]:
+    if not (exists(cell / RUN_FILE) or exists(cell / MANIFEST)):
+        return [f"{cell} is no run folder (it has no {RUN_FILE})"]
+    problems = run_damage(cell)
+    if problems or (run_id := Run.load(cell).config.run_id) == cell.name:
+        return problems
+    return [f"{cell} holds run {run_id}, not {cell.name}"]
+
+
+def _cell(folder: Path, run_id: str) -> Run:
+    """A cell of a sweep that was finished, so that it must be there."""
+    cell = folder / CELLS / run_id
+    if not exists(cell / RUN_FILE):
+        raise DamagedError(f"{cell} is missing; repeat the iml sweep command that made it")
+    run = Run.load(cell)
+    if run.config.run_id != run_id:
+        raise DamagedError(
+            f"{cell} holds run {run.config.run_id}; delete it and repeat the iml sweep command"
+        )
+    return run
+
+
+def require_place_for(plan: Sweep, folder: Path, *, smoke: bool) -> None:
+    """Refuses to run a sweep in a folder that holds anything else; changes nothing.
+
+    Raises:
+        InputError: it does, or cannot be written to.
+        DamagedError: a table of the sweep in it is damaged.
+    """
+    require_intact(folder)
+    elsewhere = "choose another folder with --out"
+    require_outside(folder, RUN_FILE, SWEEP_FILE)
+    if exists(folder / RUN_FILE):
+        raise InputError(f"{folder} holds a run, not a sweep; {elsewhere}")
+    if exists(folder / SWEEP_FILE):
+        info = read_json(folder / SWEEP_FILE, read=read_unchecked)
+        name = info.get("name") if isinstance(info, dict) else None
+        if name != plan.name:
+            raise InputError(f"{folder} holds the sweep {name}, not {plan.name}; {elsewhere}")
+    elif folder.is_dir() and not all(
+        path.name.startswith(".") or is_blank(path) or (path == folder / CELLS and path.is_dir())
+        for path in folder.iterdir()
+    ):
+        raise InputError(f"{folder} is not empty and no sweep's; {elsewhere}")
+    cells = {request.folder.name for request in plan.requests(folder, (), smoke=smoke)}
+    for path in sorted((folder / CELLS).glob("*")):
+        if path.name not in cells and not path.name.startswith("."):
+            kind = " with --smoke" if smoke else " without --smoke"
+            raise InputError(f"{path} is no cell of {plan.name}{kind}; {elsewhere}")
 
 
 def sweep_info(plan: Sweep, runs: list[Run], *, smoke: bool) -> dict[str, Any]:

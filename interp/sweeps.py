@@ -12,10 +12,11 @@ import pandas as pd
 
 from interp.grids import run_grid
 from interp.selection import GridSelection
-from interp.sweep_folders import SWEEP_FILE, sweep_info
+from interp.sweep_folders import SWEEP_FILE, require_place_for, sweep_info
 from interp.sweep_plans import CELLS, Sweep
-from training.files import require_writable, write_json, write_manifest, write_table
+from training.files import json_bytes, table_bytes
 from training.progress import Show, show_nothing
+from training.publication import Files, listed, publish
 from training.runner import run_seeds
 from training.runs import Run, read_table
 
@@ -38,8 +39,11 @@ def run_sweep(
         smoke: Tiny cells, whose numbers mean nothing.
         workers: Processes; as many as cores unless given.
         show: Tells of training steps, then of the checkpoints of each analysis.
+
+    Raises:
+        InputError: the folder holds something else; nothing is written then.
     """
-    require_writable(folder)
+    require_place_for(sweep, folder, smoke=smoke)
     requests = sweep.requests(folder, seeds, smoke=smoke)
     for request in requests:
         request.require_inputs_of(list((folder / CELLS).glob("*")))
@@ -49,19 +53,36 @@ def run_sweep(
     for analysis in sweep.analyses():
         with show(analysis.name, unit="checkpoint") as progress:
             run_grid(analysis, selection, workers=workers, progress=progress)
-    cells = _join(runs, folder)
-    write_json(folder / SWEEP_FILE, sweep_info(sweep, runs, smoke=smoke))
-    write_manifest(folder)
+    cells = pd.DataFrame()
+
+    def make() -> dict[Path, Files]:
+        nonlocal cells
+        cells = _cells(runs)
+        files = {name: table_bytes(table) for name, table in _joined(runs).items()}
+        files["cells.parquet"] = table_bytes(cells)
+        return {folder: files | {SWEEP_FILE: json_bytes(sweep_info(sweep, runs, smoke=smoke))}}
+
+    publish([folder, *(run.folder for run in runs)], make)
     return cells
 
 
-def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
-    """Writes the joined tables of a sweep."""
-    names = sorted({path.name for run in runs for path in run.folder.glob("*.parquet")})
-    for name in names:
-        tables = [read_table(run.folder / name) for run in runs if (run.folder / name).exists()]
-        write_table(folder / name, pd.concat(tables, ignore_index=True))
-    cells = pd.DataFrame(
+def _joined(runs: list[Run]) -> dict[str, pd.DataFrame]:
+    """Every table that commands wrote into the cells, joined, by file name."""
+    tables = {
+        run.folder: [n for n in listed(run.folder) or () if n.endswith(".parquet")] for run in runs
+    }
+    return {
+        name: pd.concat(
+            [read_table(folder / name) for folder in tables if name in tables[folder]],
+            ignore_index=True,
+        )
+        for name in sorted({name for names in tables.values() for name in names})
+    }
+
+
+def _cells(runs: list[Run]) -> pd.DataFrame:
+    """Parameters and gap of each cell."""
+    return pd.DataFrame(
         [
             {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.identity}
             | {
@@ -72,8 +93,6 @@ def _join(runs: list[Run], folder: Path) -> pd.DataFrame:
             for run in runs
         ]
     )
-    write_table(folder / "cells.parquet", cells)
-    return cells
 
 
 _GAPS = {"iml_gap": "exact_match", "iml_gap_nats": "answer_log_prob"}

@@ -1,6 +1,8 @@
 import hashlib
 import os
 import shutil
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,3 +55,58 @@ def tree_hash() -> Callable[[Path], dict[str, str]]:
         }
 
     return listing
+
+
+DIED = 9
+
+
+@pytest.fixture(scope="session")
+def killed_at() -> Callable[[int, Path, Callable[[], object]], bool]:
+    """Makes a forked process act, and die just before its n-th change below a folder.
+
+    Changes are files opened for writing, renamed or deleted, folders made or deleted, and flushes
+    to disk. Returns whether the process died; False means that it had come to its end before.
+    """
+
+    def act_and_die(n: int, folder: Path, act: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                _die_before_change(n, str(folder))
+                act()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, DIED)
+        return code == DIED
+
+    return act_and_die
+
+
+def _die_before_change(n: int, folder: str) -> None:
+    left, flush = n, os.fsync
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os._exit(DIED)
+
+    def counted_flush(descriptor: int) -> None:
+        count()
+        flush(descriptor)
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event == "open":
+            is_change = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        else:
+            is_change = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+        if is_change and str(arguments[0]).startswith(folder):
+            count()
+
+    os.fsync = counted_flush
+    sys.addaudithook(hook)

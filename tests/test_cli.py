@@ -128,11 +128,12 @@ def test_bad_input_is_one_line_with_a_remedy_and_changes_nothing(
 def test_run_of_a_newer_format_is_bad_input(
     command: str, copied_run: Path, tree_hash: TreeHash, capsys: Capture
 ) -> None:
-    from training.runs import write_run_manifest
+    from training.files import write_manifest
+    from training.runs import analysis_files
 
     path = copied_run / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))
-    write_run_manifest(copied_run)
+    write_manifest(copied_run, analysis_files(copied_run))
     before = tree_hash(copied_run)
     assert main([*command.split(), str(copied_run)]) == 2
     assert "has format 3" in the_error(capsys)
@@ -248,6 +249,8 @@ def test_summary_as_json_is_the_file(tiny_run: Run, capsys: Capture) -> None:
     assert main(["summary", str(tiny_run.folder), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed.pop("claims")
+    for gap in ("trust_gap", "distrust_gap"):
+        assert printed.pop(gap)["exact_match"].keys() == printed["iml_gap"]["exact_match"].keys()
     assert printed == json.loads((tiny_run.folder / "summary.json").read_text())
     assert {"iml_gap", "stage1_gap", "ocl_gap"} <= set(printed)
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -22,12 +22,22 @@ import pandas as pd
 from data.errors import DamagedError, InputError
 
 MANIFEST = "manifest.json"
+ABOUT = "."
+"""Key under which a manifest says what the folder itself is; no file has this name."""
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(path: Path) -> str | None:
+    """Hexadecimal digest of a file's bytes; None if there is no such file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def bytes_digest(content: bytes) -> str:
+    """Hexadecimal digest of bytes, as `sha256` of a file that holds them."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -36,42 +46,61 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    flush(path.parent)
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON; NaN is an error, because it is no JSON."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON; NaN is an error, because it is no JSON."""
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+    """Writes JSON."""
+    write_bytes(path, json_bytes(value))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) -> Any:
     """Reads JSON.
+
+    Args:
+        path: The file.
+        read: How its bytes are had.
 
     Raises:
         DamagedError: the file is missing or no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(read(path).decode())
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing; restore it from a copy") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise DamagedError(f"{path} is not readable as JSON; restore it from a copy") from None
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as Parquet."""
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet."""
     buffer = BytesIO()
     table.to_parquet(buffer, index=False)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table as Parquet."""
+    write_bytes(path, table_bytes(table))
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill; when the block ends without error it gets a manifest and becomes `path`."""
+def new_folder(path: Path, *, about: Mapping[str, Any] | None = None) -> Iterator[Path]:
+    """A folder to fill; when the block ends without error it gets a manifest and becomes `path`.
+
+    Args:
+        path: Where it will be.
+        about: What the manifest is to say of the folder itself.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -79,12 +108,12 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in temporary.iterdir():
-            _flush(file)
-        write_manifest(temporary)
+            flush(file)
+        write_manifest(temporary, about=about)
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def wait_for_lock(folder: Path) -> IO[str]:
@@ -110,11 +139,44 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink()
 
 
-def write_manifest(folder: Path, files: list[Path] | None = None) -> None:
+def write_manifest(
+    folder: Path, files: Sequence[Path] | None = None, *, about: Mapping[str, Any] | None = None
+) -> None:
     """Writes the sha256 of `files` (every visible file directly in the folder, unless given)."""
     chosen = visible_files(folder) if files is None else files
     digests = {str(path.relative_to(folder)): sha256(path) for path in sorted(chosen)}
-    write_json(folder / MANIFEST, digests)
+    write_json(folder / MANIFEST, {**digests, ABOUT: dict(about)} if about else digests)
+
+
+def parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
+    """The entries of a manifest: checksums by file name, and what it says of the folder itself.
+
+    Raises:
+        DamagedError: it is none.
+    """
+    try:
+        manifest = json.loads(content.decode())
+        values = [value for name, value in manifest.items() if name != ABOUT]
+        if all(isinstance(value, str) for value in values) and isinstance(
+            manifest.get(ABOUT, {}), dict
+        ):
+            return manifest
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    raise DamagedError(f"{path} is unreadable; restore it from a copy")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder that was written at once; see `parse_manifest`.
+
+    Raises:
+        DamagedError: it is missing or unreadable.
+    """
+    path = folder / MANIFEST
+    try:
+        return parse_manifest(path, path.read_bytes())
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing; restore it from a copy") from None
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -126,41 +188,48 @@ def visible_files(folder: Path) -> list[Path]:
     ]
 
 
-def damage(folder: Path, *, present: list[Path] | None = None) -> list[str]:
-    """What is wrong with a folder that has a manifest, one line each; empty if nothing is.
+def damage(folder: Path, *, present: Sequence[Path] | None = None) -> list[str]:
+    """What is wrong with a folder that was written at once, one line each; empty if nothing is.
 
     Args:
-        folder: The folder.
+        folder: The folder, with a manifest.
         present: The files that its manifest should list; those directly in it, unless given.
     """
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return [f"{folder} has no {MANIFEST}: it was not finished, or the file was deleted"]
     try:
-        digests = dict(read_json(manifest))
-    except (DamagedError, TypeError, ValueError):
+        digests = read_manifest(folder)
+    except DamagedError:
         return [f"{manifest} is unreadable"]
-    problems = []
-    for name, digest in digests.items():
-        path = folder / name
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif sha256(path) != digest:
-            problems.append(f"{path} does not match its checksum")
-    listed = {folder / name for name in digests}
-    for path in visible_files(folder) if present is None else present:
-        if path not in listed:
-            problems.append(f"{path} is not in the manifest")
-    return problems
+    digests.pop(ABOUT, None)
+    return mismatches(folder, digests, visible_files(folder) if present is None else present)
 
 
-def differs_from_manifest(path: Path) -> bool:
-    """Whether a file's content is not what the manifest beside it lists.
+def mismatches(
+    folder: Path,
+    digests: Mapping[str, str],
+    present: Sequence[Path],
+    *,
+    digest: Callable[[Path], str | None] = sha256,
+) -> list[str]:
+    """Files that are gone or changed, and files that are not listed, one line each.
 
-    Raises:
-        DamagedError: the manifest is unreadable.
+    Args:
+        folder: Where they lie.
+        digests: The checksum of each file that should be there.
+        present: Files that should be listed.
+        digest: The checksum of a file as it is now.
     """
-    return read_json(path.parent / MANIFEST).get(path.name) != sha256(path)
+    problems = []
+    for name, wanted in digests.items():
+        found = digest(folder / name)
+        if found is None:
+            problems.append(f"{folder / name} is missing")
+        elif found != wanted:
+            problems.append(f"{folder / name} does not match its checksum")
+    listed = {folder / name for name in digests}
+    return problems + [f"{path} is not in the manifest" for path in present if path not in listed]
 
 
 def require_writable(folder: Path) -> None:
@@ -178,7 +247,7 @@ def require_writable(folder: Path) -> None:
         raise InputError(f"{existing} is not writable; choose another folder or change its mode")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Waits until a file or folder entry is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

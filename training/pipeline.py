@@ -20,10 +20,13 @@ from training.checkpoints import (
     find_checkpoint,
     load_model,
     load_training_state,
+    origin,
+    parent_of,
     save_checkpoint,
     saved_steps,
     seed_folder,
     stage_folder,
+    start_of_stage,
     step_folder,
     verify_checkpoint,
 )
@@ -99,7 +102,8 @@ def _start_of_last_stage(task: SeedTask, stage: Stage) -> PreTrainedModel:
     """The checkpoint that the config names, by its step: the stage before's last one if none."""
     step = task.config.stage2_from
     before = stage_folder(task.folder, task.seed, Stage(stage - 1))
-    checkpoint = find_checkpoint(before, None if step == END_OF_STAGE else step)
+    step = None if step == END_OF_STAGE else step
+    checkpoint = find_checkpoint(before, step, run_id=task.config.run_id)
     return _moved(load_model(checkpoint), task.config)
 
 
@@ -122,7 +126,7 @@ def _train_stage(
             evaluations=trainer.config.evaluations,
         )
     )
-    metrics = _resume(folder, trainer)
+    metrics = _resume(folder, trainer, task.config.run_id)
     on_steps(trainer.step)
     reported = trainer.step
     while metrics.empty or trainer.step < trainer.last_step:
@@ -132,7 +136,7 @@ def _train_stage(
             measured = _measure(task, material, trainer, stage, stage2_seed)
             metrics = measured if metrics.empty else pd.concat([metrics, measured])
         if trainer.step in saves:
-            _save(folder, trainer, material, metrics)
+            _save(task, stage, step_folder(folder, trainer.step), trainer, material, metrics)
         if trainer.step - reported >= STEPS_PER_REPORT or trainer.step == trainer.last_step:
             on_steps(trainer.step - reported)
             reported = trainer.step
@@ -140,21 +144,28 @@ def _train_stage(
 
 
 def _save(
-    folder: Path, trainer: StageTrainer, material: SeedMaterial, metrics: pd.DataFrame
+    task: SeedTask,
+    stage: Stage,
+    folder: Path,
+    trainer: StageTrainer,
+    material: SeedMaterial,
+    metrics: pd.DataFrame,
 ) -> None:
     """Writes a checkpoint; every process of a team gives its share, the main one writes."""
     weights = trainer.team.whole(trainer.model.state_dict())
     state = trainer.state_tensors()
     if trainer.team.is_main:
+        start = start_of_stage(task.folder, task.config, task.seed, stage)
         save_checkpoint(
-            step_folder(folder, trainer.step),
+            folder,
             trainer.model,
             material.tokenizer,
             weights=weights,
             state=state,
             metrics=metrics,
+            about=origin(folder, task.config.run_id, parent_of(folder, start)),
         )
-        drop_old_states(folder)
+        drop_old_states(folder.parent)
     trainer.team.wait()
 
 
@@ -191,7 +202,7 @@ def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
     return task.config.model.make(material.tokenizer, seed=task.seed, max_length=longest)
 
 
-def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
+def _resume(folder: Path, trainer: StageTrainer, run_id: str) -> pd.DataFrame:
     """Puts the trainer where the newest checkpoint stands; returns the metrics until there."""
     if trainer.team.is_main:
         folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +214,7 @@ def _resume(folder: Path, trainer: StageTrainer) -> pd.DataFrame:
     if not steps:
         return pd.DataFrame()
     newest = step_folder(folder, steps[-1])
-    verify_checkpoint(newest)
+    verify_checkpoint(newest, run_id)
     trainer.team.load(trainer.model, load_model(newest).state_dict())
     state, metrics = load_training_state(newest)
     trainer.restore(steps[-1], state)
@@ -266,4 +277,5 @@ def _sole_writer(folder: Path) -> Iterator[None]:
         yield
         return
     with wait_for_lock(folder):
+        remove_leftovers(folder)
         yield

@@ -12,7 +12,7 @@ from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig, Value
-from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
+from training.files import json_bytes, require_writable
 from training.inputs import (
     INPUTS,
     changed_input,
@@ -22,20 +22,23 @@ from training.inputs import (
     settled,
 )
 from training.old_rules import require_extensible, require_one_meaning
+from training.publication import Files, exists, listed, require_intact
 from training.registry import find_recipe
-from training.run_info import RUN_FILE, new_info, read_info, save_info
+from training.run_info import RUN_FILE, new_info, read_info
 from training.runs import (
     METRICS_FILE,
     NULL_FOLDER,
     SUMMARY_FILE,
     Run,
+    publish_runs,
     rows_digest,
-    withdraw_run_manifest,
-    write_run_manifest,
 )
 
 if TYPE_CHECKING:
     from data.tokens import TokenizedRow
+
+TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
+"""What `iml run` writes beside checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +59,22 @@ class RunRequest:
         Raises:
             InputError: the folder cannot be written to or holds something else, or the config
                 draws no data.
-            DamagedError: a checkpoint in the folder is damaged.
+            DamagedError: a checkpoint or a table in the folder is damaged.
         """
         require_writable(self.folder)
-        if (self.folder / RUN_FILE).exists():
+        if exists(self.folder / RUN_FILE):
             run = Run.load(self.folder)
             self._require_same_run(run)
-            self._check_files()
+            self._check_files(run.config.run_id)
             if self.missing_seeds():
                 require_extensible(run)
-        elif self.folder.is_dir() and not _is_blank(self.folder):
+        elif self.folder.exists() and not is_blank(self.folder):
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
+        else:
+            is_null = self.folder.name == NULL_FOLDER
+            require_outside(self.folder.parent if is_null else self.folder, RUN_FILE)
         if self.missing_seeds():
             self._check_names()
             self.config.model.check()
@@ -142,16 +148,12 @@ class RunRequest:
                         "sweep with --out"
                     )
 
-    def _check_files(self) -> None:
+    def _check_files(self, run_id: str) -> None:
         for seed in sorted(self.folder.glob("seed-*")):
-            problems = checkpoint_damage(seed, interrupted=True)
+            problems = checkpoint_damage(seed, run_id, interrupted=True)
             if problems:
                 raise DamagedError(f"{problems[0]}; delete {seed} and run this again")
-        for path in self._tables():
-            if path.is_file() and self._has_manifest and differs_from_manifest(path):
-                raise DamagedError(
-                    f"{path} does not match its checksum; delete it and run this again"
-                )
+        require_intact(self.folder)
 
     def _check_rows(self) -> None:
         """Draws every seed to be trained and, where that can go wrong, tokenizes it."""
@@ -187,13 +189,6 @@ class RunRequest:
                 f"block_size is {self.config.block_size}; use block_size={length} or more"
             )
 
-    def _tables(self) -> list[Path]:
-        return [self.folder / METRICS_FILE, self.folder / SUMMARY_FILE]
-
-    @property
-    def _has_manifest(self) -> bool:
-        return (self.folder / MANIFEST).is_file()
-
     def null_twin(self) -> "RunRequest":
         """The same seeds with tags shuffled in Stage 1, in the folder's `null`.
 
@@ -208,8 +203,8 @@ class RunRequest:
 
     def info(self) -> dict[str, Any]:
         """`run.json` as it stands on disk, or a new one."""
-        path = self.folder / RUN_FILE
-        return read_json(path) if path.exists() else new_info(self.config)
+        has_one = exists(self.folder / RUN_FILE)
+        return read_info(self.folder) if has_one else new_info(self.config)
 
     @property
     def trained(self) -> RunConfig:
@@ -219,7 +214,7 @@ class RunRequest:
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.
 
-        Without its manifest or a table a run was not written to its end: all seeds are missing.
+        If a table is gone, or in no manifest, the run was not written to its end: all are missing.
         What their checkpoints hold is not trained again.
         """
         info = self.info()
@@ -228,34 +223,38 @@ class RunRequest:
             for seed in info["data_sha256"]
             if seed_folder(self.folder, int(seed)).is_dir()
         }
-        if not self._has_manifest or not all(path.is_file() for path in self._tables()):
+        vouched = listed(self.folder) or {}
+        if not all(name in vouched and exists(self.folder / name) for name in TABLES):
             in_tables = set()
         return sorted({*self.seeds, *info["seeds"]} - in_tables)
 
     def begin(self) -> None:
         """Writes `run.json` before the first step, so that an interrupted run is known as one."""
-        info = placed(self.config, self.info())
-        info["seeds"] = sorted({*info["seeds"], *self.seeds})
-        info["started"] = info["started"] or now()
-        info["model"] = self.trained.model.description
-        info["finished"] = None
-        if self.notes:
-            info["notes"] = list(self.notes)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        withdraw_run_manifest(self.folder)
-        save_info(self.folder, info)
+
+        def make() -> dict[Path, Files]:
+            info = placed(self.config, self.info())
+            info["seeds"] = sorted({*info["seeds"], *self.seeds})
+            info["started"] = info["started"] or now()
+            info["model"] = self.trained.model.description
+            info["finished"] = None
+            if self.notes:
+                info["notes"] = list(self.notes)
+            return {self.folder: {RUN_FILE: json_bytes(info)}}
+
+        publish_runs([self.folder], make)
 
     def note_places(self) -> None:
         """Writes into a finished run's `run.json` where its inputs lie now, if they have moved."""
-        info = self.info()
-        if not info["finished"] or INPUTS not in info:
-            return
-        with suppress(InputError):  # one is gone, which is no matter to what is trained
+
+        def make() -> dict[Path, Files]:
+            info = self.info()
+            if not info["finished"] or INPUTS not in info:
+                return {}
             moved = placed(self.config, info)
-            if moved != info:
-                withdraw_run_manifest(self.folder)
-                save_info(self.folder, moved)
-                write_run_manifest(self.folder)
+            return {} if moved == info else {self.folder: {RUN_FILE: json_bytes(moved)}}
+
+        with suppress(InputError):  # one is gone, which is no matter to what is trained
+            publish_runs([self.folder], make)
 
 
 def check_together(requests: Sequence[RunRequest]) -> None:
@@ -268,15 +267,29 @@ def check_together(requests: Sequence[RunRequest]) -> None:
     """
     for request in requests:
         request.check()
-    made = [r.folder for r in requests if (r.folder / RUN_FILE).exists()]
+    made = [r.folder for r in requests if exists(r.folder / RUN_FILE)]
     require_one_meaning([Run.load(f) for f in made], with_new=len(made) < len(requests))
 
 
-def _is_blank(folder: Path) -> bool:
-    """Whether a folder holds hidden files and blank folders at most, as a run killed at once."""
-    return all(
-        path.name.startswith(".") or (path.is_dir() and _is_blank(path))
-        for path in folder.iterdir()
+def require_outside(folder: Path, *names: str) -> None:
+    """Refuses a folder below one that has a file of these names, to which it would be a stray.
+
+    Raises:
+        InputError: it is one.
+    """
+    for parent in folder.resolve().parents:
+        for name in names:
+            if exists(parent / name):
+                raise InputError(
+                    f"{folder} lies in {parent}, which has a {name} and is not for other things; "
+                    "choose another folder with --out"
+                )
+
+
+def is_blank(folder: Path) -> bool:
+    """Whether it is a folder of hidden files and blank folders at most, as a run killed at once."""
+    return folder.is_dir() and all(
+        path.name.startswith(".") or is_blank(path) for path in folder.iterdir()
     )
 
 

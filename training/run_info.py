@@ -8,8 +8,9 @@ from typing import Any
 
 from data.errors import DamagedError, InputError
 from training.config import RunConfig
-from training.files import read_json, write_json
+from training.files import read_json
 from training.inputs import INPUTS, are_records, input_records
+from training.publication import exists, read_unchecked
 
 FORMAT_VERSION = 2
 """It rises when a number in a table comes to mean something else; see `training.old_rules`."""
@@ -43,9 +44,9 @@ def read_info(folder: Path) -> dict[str, Any]:
         DamagedError: it is unreadable.
     """
     path = folder / RUN_FILE
-    if not path.is_file():
+    if not exists(path):
         raise InputError(f"{folder} is no run folder (it has no {RUN_FILE}); make one: iml run")
-    info = read_json(path)
+    info = read_json(path, read=read_unchecked)  # of a newer format, say, which has to be told
     format_version = info.get("format_version") if isinstance(info, dict) else None
     if isinstance(format_version, int) and format_version > FORMAT_VERSION:
         raise InputError(
@@ -118,8 +119,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def save_info(folder: Path, info: dict[str, Any]) -> None:
-    """Writes `run.json`."""
-    write_json(folder / RUN_FILE, info)

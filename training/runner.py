@@ -21,11 +21,12 @@ import pandas as pd
 
 from data.errors import InputError
 from training.distributed import Team
-from training.files import remove_leftovers, write_json, write_table
+from training.files import json_bytes, table_bytes
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
+from training.publication import Files, publish
 from training.requests import RunRequest, check_together, now
-from training.run_info import save_info
-from training.runs import METRICS_FILE, SUMMARY_FILE, Run, write_run_manifest
+from training.run_info import RUN_FILE
+from training.runs import METRICS_FILE, SUMMARY_FILE, Run, publish_runs, read_table
 from training.summary import summarize
 
 Progress = Callable[[int, int], None]
@@ -86,21 +87,26 @@ def available_cores() -> int:
 
 def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
     """Joins the seeds' metrics with those already there, and writes every file of the run."""
-    info = request.info()
-    tables = [result.metrics for result in results.values()]
-    path = request.folder / METRICS_FILE
-    if path.exists():
-        earlier = pd.read_parquet(path)
-        tables.append(earlier.loc[~earlier["seed"].isin(list(results))])
-    order = ["seed", "stage", "stage2_seed", "step", "subset", "question", "metric"]
-    metrics = pd.concat(tables).sort_values(order, ignore_index=True)
-    digests = info["data_sha256"] | {str(s): r.data_sha256 for s, r in results.items()}
-    info["data_sha256"] = {str(seed): digests[str(seed)] for seed in info["seeds"]}
-    info["finished"] = now()
-    write_table(path, metrics)
-    write_json(request.folder / SUMMARY_FILE, summarize(metrics, request.config.schedule))
-    save_info(request.folder, info)
-    write_run_manifest(request.folder)
+
+    def make() -> dict[Path, Files]:
+        info = request.info()
+        tables = [result.metrics for result in results.values()]
+        if not set(info["seeds"]) <= set(results):
+            earlier = read_table(request.folder / METRICS_FILE)
+            tables.append(earlier.loc[~earlier["seed"].isin(list(results))])
+        order = ["seed", "stage", "stage2_seed", "step", "subset", "question", "metric"]
+        metrics = pd.concat(tables).sort_values(order, ignore_index=True)
+        digests = info["data_sha256"] | {str(s): r.data_sha256 for s, r in results.items()}
+        info["data_sha256"] = {str(seed): digests[str(seed)] for seed in info["seeds"]}
+        info["finished"] = now()
+        files = {
+            METRICS_FILE: table_bytes(metrics),
+            SUMMARY_FILE: json_bytes(summarize(metrics, request.config.schedule)),
+            RUN_FILE: json_bytes(info),
+        }
+        return {request.folder: files}
+
+    publish_runs([request.folder], make)
 
 
 def _train_all(tasks: list[SeedTask], workers: int, progress: Progress) -> list[SeedResult]:
@@ -220,5 +226,5 @@ def _sole_runner(folders: list[Path]) -> Iterator[None]:
                 raise InputError(
                     f"another iml run is writing to {folder}; wait for it or stop it"
                 ) from None
-            remove_leftovers(folder)
+        publish(folders, dict)  # nothing, but what a killed one left is finished or deleted
         yield

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,10 @@ from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
 from training.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.config import RunConfig
-from training.files import MANIFEST, read_json, visible_files, write_json, write_manifest
+from training.files import json_bytes, read_json, visible_files
 from training.inputs import INPUTS, changed_input, settled
 from training.model_folders import read_config
+from training.publication import Files, exists, publish, read
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, read_info
 from training.summary import is_stage1_learned, null_equivalence
@@ -82,13 +85,18 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """`summary.json`: the headline gaps with their intervals."""
         self.require_finished()
-        return read_json(self.folder / SUMMARY_FILE)
+        return read_json(self.folder / SUMMARY_FILE, read=read)
 
     @property
     def null(self) -> "Run | None":
         """The null twin that was run beside it, if any."""
         folder = self.folder / NULL_FOLDER
-        return Run.load(folder) if (folder / RUN_FILE).is_file() else None
+        return Run.load(folder) if exists(folder / RUN_FILE) else None
+
+    @property
+    def folders(self) -> list[Path]:
+        """Its folder, and that of its null twin, if any: what is read to say something of it."""
+        return [self.folder, *([] if self.null is None else [self.null.folder])]
 
     @cached_property
     def shape(self) -> "PreTrainedConfig":
@@ -184,10 +192,11 @@ class Run:
 
         Raises:
             InputError: there is no such seed, stage or step.
-            DamagedError: a file of it is damaged.
+            DamagedError: a file of it is damaged, or it is another one's.
         """
         self.require_seed(seed)
-        return find_checkpoint(self._stage_folder(seed, stage, stage2_seed), step)
+        folder = self._stage_folder(seed, stage, stage2_seed)
+        return find_checkpoint(folder, step, run_id=self.config.run_id)
 
     def _stage_folder(self, seed: int, stage: int, stage2_seed: int) -> Path:
         stages = [int(each) for each in self.config.schedule.stages]
@@ -208,13 +217,17 @@ def rows_digest(rows: "list[TokenizedRow]") -> str:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Reads a table of a run folder.
+    """Reads a table of a run folder or of a sweep's.
 
     Raises:
-        DamagedError: the file is missing or unreadable.
+        DamagedError: the file is missing, unreadable, or not what was written.
     """
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(BytesIO(read(path)))
+    except DamagedError:
+        raise
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing; repeat the command that made it") from None
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise DamagedError(
@@ -224,38 +237,46 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def analysis_files(folder: Path) -> list[Path]:
     """Every file that a run folder's own manifest lists: all outside checkpoints and null twin."""
+    return files_outside(folder, lambda name: name.startswith("seed-") or name == NULL_FOLDER)
+
+
+def files_outside(folder: Path, is_apart: Callable[[str], bool]) -> list[Path]:
+    """The files in a folder at any depth, but for hidden ones and child folders with own manifests.
+
+    Args:
+        folder: Of a run or a sweep.
+        is_apart: Whether a child folder of this name has manifests of its own.
+    """
     files = visible_files(folder)
     for child in sorted(folder.iterdir()):
-        outside = child.name.startswith(("seed-", ".")) or child.name == NULL_FOLDER
-        if child.is_dir() and not outside:
+        if child.is_dir() and not child.name.startswith(".") and not is_apart(child.name):
             files += [path for path in sorted(child.rglob("*")) if path.is_file()]
     return files
 
 
-def withdraw_run_manifest(folder: Path) -> None:
-    """Deletes the manifest before files that `iml run` makes change: a crash must not look whole.
+def publish_runs(folders: Sequence[Path], make: Callable[[], Mapping[Path, Files]]) -> None:
+    """Changes tables of run folders; see `publish`. Each one's manifest tells of its null twin."""
 
-    Without a manifest a run is not complete, so that its next `iml run` writes all tables anew.
-    """
-    (folder / MANIFEST).unlink(missing_ok=True)
+    def about(folder: Path) -> dict[str, str]:
+        null = folder / NULL_FOLDER
+        return {NULL_FOLDER: Run.load(null).config.run_id} if exists(null / RUN_FILE) else {}
 
-
-def write_run_manifest(folder: Path) -> None:
-    """Rewrites the manifest of a run folder; the last act of every command that writes there."""
-    write_manifest(folder, analysis_files(folder))
+    publish(folders, make, about=about)
 
 
 def write_null_verdict(run: Run) -> None:
     """Writes into `summary.json` whether the gap of the null twin beside the run is none."""
-    null = run.null
-    if null is None or not null.is_finished:
-        return
-    schedule = run.config.schedule
-    verdict = null_equivalence(null.metrics, run.config.null_margin, schedule).to_json()
-    # A twin that learned nothing shows nothing, not even that there is no gap.
-    verdict["passed"] = verdict["passed"] and is_stage1_learned(null.metrics, schedule)
-    content = {**run.summary, "null_equivalence": verdict}
-    if content != run.summary:
-        withdraw_run_manifest(run.folder)
-        write_json(run.folder / SUMMARY_FILE, content)
-        write_run_manifest(run.folder)
+
+    def make() -> dict[Path, Files]:
+        null = run.null
+        if null is None or not null.is_finished:
+            return {}
+        schedule = run.config.schedule
+        verdict = null_equivalence(null.metrics, run.config.null_margin, schedule).to_json()
+        # A twin that learned nothing shows nothing, not even that there is no gap.
+        verdict["passed"] = verdict["passed"] and is_stage1_learned(null.metrics, schedule)
+        before = run.summary
+        content = {**before, "null_equivalence": verdict}
+        return {} if content == before else {run.folder: {SUMMARY_FILE: json_bytes(content)}}
+
+    publish_runs(run.folders, make)

@@ -37,14 +37,15 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
 
+    from interp.sweep_folders import FinishedSweep, require_place_for
     from interp.sweep_plans import find_sweep
 
     sweep = find_sweep(arguments.name)
     folder = arguments.out or Path("runs") / sweep.name
+    require_place_for(sweep, folder, smoke=arguments.smoke)
     for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
         request.check()
 
-    from interp.sweep_folders import FinishedSweep
     from interp.sweeps import run_sweep
     from training.progress import show_progress
 
@@ -73,19 +74,11 @@ def show_run_or_sweep(arguments: argparse.Namespace) -> int:
 
 def verify_run_or_sweep(arguments: argparse.Namespace) -> int:
     """Compares every file of a run, or of each cell of a sweep, with its checksum."""
-    from interp.sweep_folders import FinishedSweep, is_sweep
+    from interp.sweep_folders import is_sweep, sweep_damage
 
     if not is_sweep(arguments.folder):
         return verify_run(arguments)
-
-    from training.files import damage
-    from training.integrity import run_damage
-
-    folder: Path = arguments.folder
-    runs = FinishedSweep.load(folder).runs
-    return tell_damage(
-        folder, damage(folder) + [each for r in runs for each in run_damage(r.folder)]
-    )
+    return tell_damage(arguments.folder, sweep_damage(arguments.folder))
 
 
 def write_report(arguments: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from interp.interventions.base import (
 )
 from interp.sites import check_site
 from training.models import derive_seed
+from training.publication import exists, read
 from training.runs import Run
 
 DOSES = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
@@ -139,18 +140,18 @@ def saved_direction(
         InputError: this cell was not probed, or its target has several directions.
         DamagedError: the file of directions is unreadable.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     if step is None:
         step = run.steps(seed, stage)[-1]
     path = run.folder / "probes_vectors.safetensors"
     name = f"seed-{seed}/stage-{stage}/step-{step}/"
     name += f"{target}/{site.name}.{site.layer}/{role}/logistic"
-    if not path.is_file():
+    if not exists(path):
         raise InputError(f"{run.folder} has no probes; run iml probe first")
     try:
-        with safe_open(path, framework="numpy") as vectors:
-            found = vectors.get_tensor(name) if name in set(vectors.keys()) else None
+        found = load(read(path)).get(name)
     except SafetensorError as error:
         raise DamagedError(f"{path} is unreadable ({error}); repeat iml probe") from error
     if found is None or found.ndim != 1:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from data.errors import InputError
 from interp.addresses import SITE_HOOKS
+from training.publication import exists
 from training.runs import Run, read_table
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
@@ -31,7 +32,7 @@ def table_of(run: Run, name: str) -> pd.DataFrame | None:
         name: Stem of the file's name, `probes_summary` say.
     """
     path = run.folder / f"{name}.parquet"
-    if not path.is_file():
+    if not exists(path):
         return None
     table = read_table(path)
     table = table.loc[table["run_id"] == run.config.run_id]

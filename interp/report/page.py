@@ -27,8 +27,8 @@ from interp.report.sections import (
 )
 from interp.report.style import CSS
 from interp.transplants.sections import transplants_section, weight_differences_section
-from training.files import write_bytes
-from training.runs import Run, write_run_manifest
+from training.publication import Files, require_intact
+from training.runs import Run, publish_runs
 
 REPORT_FILE = "report.html"
 SECTIONS: list[Callable[[Run], Html | None]] = [
@@ -53,11 +53,19 @@ SECTIONS: list[Callable[[Run], Html | None]] = [
 
 
 def build_report(run: Run) -> Path:
-    """Writes the report of a finished run into its folder, and the folder's manifest after it."""
-    path = run.folder / REPORT_FILE
-    write_bytes(path, report_html(run).encode())
-    write_run_manifest(run.folder)
-    return path
+    """Writes the report of a finished run into its folder.
+
+    Raises:
+        DamagedError: a file of the run is damaged.
+    """
+    for folder in run.folders:
+        require_intact(folder, replacing=[REPORT_FILE])
+
+    def make() -> dict[Path, Files]:
+        return {run.folder: {REPORT_FILE: report_html(Run.load(run.folder)).encode()}}
+
+    publish_runs(run.folders, make)
+    return run.folder / REPORT_FILE
 
 
 def report_html(run: Run) -> Html:

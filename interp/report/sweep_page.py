@@ -25,8 +25,8 @@ from interp.report.wording import (
 )
 from interp.sweep_folders import GAP_WORDS, FinishedSweep
 from training.claims.per_seed import NAME
-from training.files import write_bytes, write_manifest
 from training.old_rules import old_rules_text
+from training.publication import Files, exists, publish, require_intact
 from training.runs import Run, read_table
 from training.summary import HEADLINE_METRICS
 from training.tables import UNITS
@@ -35,11 +35,21 @@ PROBES_FILE = "probes_summary.parquet"
 
 
 def build_sweep_report(sweep: FinishedSweep) -> Path:
-    """Writes the report into the sweep's folder, and the folder's manifest after it."""
-    path = sweep.folder / REPORT_FILE
-    write_bytes(path, sweep_html(sweep).encode())
-    write_manifest(sweep.folder)
-    return path
+    """Writes the report into the sweep's folder.
+
+    Raises:
+        DamagedError: a file of the sweep or of a cell is damaged.
+    """
+    folders = [sweep.folder, *(run.folder for run in sweep.runs)]
+    for folder in folders:
+        require_intact(folder, replacing=[REPORT_FILE])
+
+    def make() -> dict[Path, Files]:
+        html = sweep_html(FinishedSweep.load(sweep.folder))
+        return {sweep.folder: {REPORT_FILE: html.encode()}}
+
+    publish(folders, make)
+    return sweep.folder / REPORT_FILE
 
 
 def sweep_html(sweep: FinishedSweep) -> Html:
@@ -184,7 +194,7 @@ def gaps_section(sweep: FinishedSweep) -> Html:
 def readable_section(sweep: FinishedSweep) -> Html | None:
     """Of every cell and probed target the best place at each role, where the sweep has probes."""
     path = sweep.folder / PROBES_FILE
-    if not path.is_file():
+    if not exists(path):
         return None
     probes = read_table(path)
     if is_outdated(probes):

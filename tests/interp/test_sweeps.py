@@ -2,6 +2,8 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +15,13 @@ from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.targets import Target
 from interp.report.sweep_page import readable_section
-from interp.sweep_folders import FinishedSweep
+from interp.sweep_folders import FinishedSweep, require_place_for, sweep_damage
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps import run_sweep
 from training.claims.all_claims import CLAIMS
 from training.claims.verdicts import claims_of_group
 from training.config import Value
-from training.files import damage
+from training.publication import published_damage, require_intact
 from training.registry import find_recipe
 from training.runs import Run, read_table
 
@@ -173,7 +175,7 @@ def test_probes_of_all_cells_are_corrected_together(swept: tuple[Path, pd.DataFr
 
 
 def test_the_manifest_covers_what_lies_at_the_top(swept: tuple[Path, pd.DataFrame]):
-    assert damage(swept[0]) == []
+    assert published_damage(swept[0]) == []
 
 
 def test_a_sweep_is_verified_with_its_cells(
@@ -189,6 +191,198 @@ def test_a_sweep_is_verified_with_its_cells(
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert main(["verify", str(folder)]) == 3
     assert f"{weights} does not match its checksum" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copy(swept: tuple[Path, pd.DataFrame], tmp_path: Path) -> Path:
+    """The folder of a copy of the sweep that a test may change."""
+    return Path(shutil.copytree(swept[0], tmp_path / "sweep"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def exchange_cells(folder: Path) -> None:
+    one, other = sorted((folder / "cells").iterdir())
+    one.rename(folder / "kept")
+    other.rename(one)
+    (folder / "kept").rename(other)
+
+
+def first_cell(folder: Path) -> Path:
+    return min((folder / "cells").iterdir())
+
+
+HARM: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a changed sweep.json": (lambda f: flip(f / "sweep.json"), "sweep.json does not match"),
+    "no sweep.json": (lambda f: (f / "sweep.json").unlink(), "sweep.json is missing"),
+    "a changed joined table": (lambda f: flip(f / "lens.parquet"), "lens.parquet does not match"),
+    "a lost joined table": (lambda f: (f / "cells.parquet").unlink(), "cells.parquet is missing"),
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "has no manifest.json"),
+    "a manifest that is none": (lambda f: (f / "manifest.json").write_text("["), "is unreadable"),
+    "a stray file": (lambda f: (f / "notes.txt").write_text(""), "notes.txt is not in the"),
+    "a stray folder": (lambda f: shutil.copytree(f / "cells", f / "more"), "is not in the man"),
+    "a stray file among cells": (
+        lambda f: (f / "cells" / "notes.txt").write_text(""),
+        "notes.txt is no cell of the sweep",
+    ),
+    "an extra cell": (
+        lambda f: shutil.copytree(first_cell(f), f / "cells" / "extra"),
+        "extra is no cell of the sweep",
+    ),
+    "a lost cell": (lambda f: shutil.rmtree(first_cell(f)), " is missing"),
+    "no cells": (lambda f: shutil.rmtree(f / "cells"), " is missing"),
+    "a hollow cell": (lambda f: (shutil.rmtree(c := first_cell(f)), c.mkdir()), "is no run folder"),
+    "cells that changed places": (exchange_cells, " holds run "),
+    "a changed run.json": (lambda f: flip(first_cell(f) / "run.json"), "run.json does not match"),
+    "no run.json": (lambda f: (first_cell(f) / "run.json").unlink(), "run.json is missing"),
+    "a changed table of a cell": (lambda f: flip(first_cell(f) / "lens.parquet"), "does not match"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_every_harm_to_a_sweep_is_damage(harm: str, copy: Path, capsys: pytest.CaptureFixture[str]):
+    do, says = HARM[harm]
+    do(copy)
+    assert main(["verify", str(copy)]) == 3
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "harm", ["a changed sweep.json", "a changed joined table", "a changed table of a cell"]
+)
+def test_no_writer_vouches_for_what_is_damaged_in_a_sweep(
+    harm: str, copy: Path, monkeypatch: pytest.MonkeyPatch, tree_hash: TreeHash
+):
+    monkeypatch.setitem(SWEEPS, SWEEP.name, SWEEP)
+    HARM[harm][0](copy)
+    before = tree_hash(copy)
+    assert main(["report", str(copy)]) == 3
+    assert main(["sweep", SWEEP.name, "--smoke", "--workers", "1", "--out", str(copy)]) == 3
+    assert tree_hash(copy) == before
+
+
+def test_a_lost_cell_is_damage_to_every_reader(copy: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.rmtree(first_cell(copy))
+    for command in ("summary", "report"):
+        assert main([command, str(copy)]) == 3
+        assert "is missing; repeat the iml sweep command" in capsys.readouterr().err
+
+
+def test_a_table_that_no_command_wrote_is_not_joined(copy: Path):
+    (first_cell(copy) / "stray.parquet").write_bytes((copy / "lens.parquet").read_bytes())
+    run_sweep(replace(SWEEP, analyses=tuple), copy, (1000, 1001), smoke=True, workers=1)
+    assert not (copy / "stray.parquet").exists()
+    assert [f"{first_cell(copy)}/stray.parquet is not in the manifest"] == sweep_damage(copy)
+
+
+@pytest.mark.slow
+def test_killed_at_any_change_the_joined_tables_are_all_old_or_all_new(
+    copy: Path, tmp_path: Path, killed_at: Callable[[int, Path, Callable[[], object]], bool]
+):
+    plan = replace(SWEEP, analyses=tuple, question="Another?")
+    seen = []
+    for n in count(1):
+        folder = Path(shutil.copytree(copy, tmp_path / "copies" / str(n)))
+
+        def again(folder: Path = folder) -> None:
+            run_sweep(plan, folder, (1000, 1001), smoke=True, workers=1)
+
+        if not killed_at(n, folder, again):
+            break
+        assert published_damage(folder) == []
+        require_intact(folder)
+        seen.append(FinishedSweep.load(folder).info["question"])
+    assert n > 15
+    assert seen == sorted(seen, key=lambda question: question == "Another?")
+    assert set(seen) == {SWEEP.question, "Another?"}
+
+
+FOREIGN: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "a run's": (lambda f, s: shutil.copytree(first_cell(s), f), "holds a run, not a sweep"),
+    "a run's null twin's": (
+        lambda f, s: shutil.copytree(first_cell(s) / "seed-1000", f),
+        "is not empty and no sweep's",
+    ),
+    "another sweep's": (
+        lambda f, s: (
+            shutil.copytree(s, f),
+            (f / "manifest.json").unlink(),
+            (f / "sweep.json").write_text((f / "sweep.json").read_text().replace("two-o", "o")),
+        ),
+        "holds the sweep orders, not two-orders",
+    ),
+    "another sweep's, not finished": (
+        lambda f, s: shutil.copytree(s / "cells", f / "cells" / "another"),
+        "another is no cell of two-orders",
+    ),
+    "with other files": (
+        lambda f, s: (f.mkdir(), (f / "thesis.tex").write_text("")),
+        "is not empty and no sweep's",
+    ),
+    "with a file named cells": (
+        lambda f, s: (f.mkdir(), (f / "cells").write_text("")),
+        "is not empty and no sweep's",
+    ),
+    "a file": (lambda f, s: f.write_text(""), "is a file, not a folder"),
+    "with stray files among its cells": (
+        lambda f, s: (shutil.copytree(s, f), (f / "cells" / "notes.txt").write_text("")),
+        "notes.txt is no cell of two-orders",
+    ),
+    "within a run's": (
+        lambda f, s: shutil.copytree(first_cell(s), f.parent, dirs_exist_ok=True),
+        r"which has a run.json",
+    ),
+    "within a sweep's": (
+        lambda f, s: shutil.copytree(s, f.parent, dirs_exist_ok=True),
+        "which has a sweep.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_sweep_into_a_foreign_folder_is_refused_and_nothing_is_written(
+    kind: str,
+    swept: tuple[Path, pd.DataFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tree_hash: TreeHash,
+    capsys: pytest.CaptureFixture[str],
+):
+    make, says = FOREIGN[kind]
+    monkeypatch.setitem(SWEEPS, SWEEP.name, SWEEP)
+    (tmp_path / "home").mkdir()
+    folder = tmp_path / "home" / "out"
+    make(folder, swept[0])
+    before = tree_hash(tmp_path)
+    assert main(["sweep", SWEEP.name, "--smoke", "--seeds", "1", "--out", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    with pytest.raises(InputError, match=says):
+        run_sweep(SWEEP, folder, (1000,), smoke=True)
+    assert tree_hash(tmp_path) == before
+
+
+def test_a_full_sweep_does_not_go_on_from_a_smoke_one(swept: tuple[Path, pd.DataFrame]):
+    with pytest.raises(InputError, match="is no cell of two-orders without --smoke"):
+        require_place_for(SWEEP, swept[0], smoke=False)
+
+
+def test_a_sweep_that_was_killed_early_or_has_new_cells_goes_on(
+    swept: tuple[Path, pd.DataFrame], tmp_path: Path
+):
+    cell = first_cell(swept[0])
+    (tmp_path / "cells" / cell.name).mkdir(parents=True)
+    (tmp_path / "cells" / cell.name / ".lock").write_text("")
+    require_place_for(SWEEP, tmp_path, smoke=True)
+    more = Cell(recipe="alias-toy", arguments={"word_order": "eat"})
+    require_place_for(replace(SWEEP, cells=(*SWEEP.cells, more)), swept[0], smoke=True)
 
 
 def test_asking_again_trains_nothing_and_changes_no_table(

@@ -11,7 +11,6 @@ from data.errors import DamagedError, InputError
 from training.files import (
     MANIFEST,
     damage,
-    differs_from_manifest,
     new_folder,
     read_json,
     remove_leftovers,
@@ -115,13 +114,6 @@ def test_swapped_added_and_listed_files_are_told_apart(folder: Path) -> None:
         f"{folder}/weights.bin does not match its checksum",
         f"{folder}/added is not in the manifest",
     ]
-
-
-def test_single_file_is_compared_with_the_manifest_beside_it(folder: Path) -> None:
-    path = folder / "weights.bin"
-    assert not differs_from_manifest(path)
-    path.write_bytes(path.read_bytes()[::-1])
-    assert differs_from_manifest(path)
 
 
 def test_failed_write_keeps_the_old_file_and_no_temporary_one(

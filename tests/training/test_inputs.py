@@ -12,12 +12,13 @@ import pytest
 from data.errors import DamagedError, InputError
 from interp.cli import main
 from training.config import RunConfig
+from training.files import write_manifest
 from training.inputs import ROWS_FILE
 from training.integrity import run_damage
 from training.registry import find_recipe
 from training.requests import RunRequest
 from training.runner import run_seeds
-from training.runs import Run, write_run_manifest
+from training.runs import Run, analysis_files
 from training.sources import SourceModel
 
 COLUMNS = (
@@ -88,7 +89,7 @@ def home(finished: Path, tmp_path: Path) -> Path:
     copy = Path(shutil.copytree(finished, tmp_path / "home"))
     path = copy / "run" / "run.json"
     path.write_text(path.read_text().replace(str(finished), str(copy)))
-    write_run_manifest(copy / "run")
+    write_manifest(copy / "run", analysis_files(copy / "run"))
     return copy
 
 
@@ -247,7 +248,7 @@ def forget_contents(run: Path) -> None:
     info["run_id"] = "0123456789"
     path.write_text(json.dumps(info))
     (run / "seed-1000" / ROWS_FILE).unlink()
-    write_run_manifest(run)
+    write_manifest(run, analysis_files(run))
 
 
 def test_run_from_before_opens_and_is_extended_and_noted_from_then_on(home: Path) -> None:

@@ -15,13 +15,13 @@ from data.tokens import tokenize_rows
 from interp.cli import main
 from interp.selection import GridSelection
 from training.config import RunConfig
-from training.files import write_manifest
+from training.files import write_json, write_manifest
 from training.old_rules import old_rules, require_one_meaning
 from training.registry import find_recipe
 from training.requests import RunRequest, check_together
-from training.run_info import new_info, save_info
+from training.run_info import RUN_FILE, new_info
 from training.runner import run_seeds
-from training.runs import Run, rows_digest
+from training.runs import Run, analysis_files, rows_digest
 
 EXACT = "exact match counts the answer's tokens alone, without the stop token"
 
@@ -35,6 +35,7 @@ def age(folder: Path) -> Run:
     """Makes a run one of format 1; the bytes of such a run differ in nothing else."""
     path = folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 1}))
+    write_manifest(folder, analysis_files(folder))
     return Run.load(folder)
 
 
@@ -131,7 +132,7 @@ def old_run_of_a_model(folder: Path, *, bos: bool, **config: Any) -> Run:
     FolderTokenizer(source=str(model)).load().save_pretrained(checkpoint)
     AutoConfig.for_model(**{**ids, **config}).save_pretrained(checkpoint)
     write_manifest(checkpoint)
-    save_info(folder / "run", info)
+    write_json(folder / "run" / RUN_FILE, info)
     return Run.load(folder / "run")
 
 

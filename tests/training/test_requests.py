@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,11 +37,12 @@ def test_begun_run_is_unfinished_and_misses_what_others_asked_for(
     tiny_run: Run, copied_run: Path
 ) -> None:
     request_of(tiny_run, copied_run, (1002,)).begin()
-    assert not (copied_run / "manifest.json").exists()
+    listed = json.loads((copied_run / "manifest.json").read_text())
+    assert set(listed) - {"."} == {"run.json", "metrics.parquet", "summary.json"}
     info = read_info(copied_run)
     assert (info["seeds"], info["finished"]) == ([1000, 1001, 1002], None)
     assert info["started"] == tiny_run.info["started"]
-    assert request_of(tiny_run, copied_run, (1000,)).missing_seeds() == [1000, 1001, 1002]
+    assert request_of(tiny_run, copied_run, (1000,)).missing_seeds() == [1002]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.parquet", "summary.json"])
@@ -91,6 +93,17 @@ def test_folder_of_something_else_is_refused(tiny_run: Run, tmp_path: Path) -> N
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(InputError, match="is not empty and no run folder"):
         request_of(tiny_run, tmp_path).check()
+
+
+@pytest.mark.parametrize("name", ["new", "seed-1000", "seed-1000/new", "new/null"])
+def test_folder_within_that_of_another_run_is_refused(name: str, tiny_run: Run) -> None:
+    with pytest.raises(InputError, match=r"which has a run\.json|is not empty and no run folder"):
+        request_of(tiny_run, tiny_run.folder / name).check()
+
+
+def test_null_twin_may_come_later(tiny_run: Run, copied_run: Path) -> None:
+    shutil.rmtree(copied_run / "null")
+    request_of(tiny_run, copied_run).null_twin().check()
 
 
 @pytest.mark.parametrize("name", ["metrics.parquet", "summary.json"])

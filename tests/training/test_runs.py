@@ -6,6 +6,7 @@ import pytest
 from data.errors import DamagedError, InputError
 from data.tables import COLUMNS
 from data.vocabulary import SUBSETS
+from training.files import write_manifest
 from training.runs import Run, analysis_files, rows_digest, write_null_verdict
 from training.summary import summarize
 
@@ -103,6 +104,7 @@ def test_interrupted_run_has_no_metrics_yet(copied_run: Path) -> None:
 
 def test_unreadable_table_is_damage(copied_run: Path) -> None:
     (copied_run / "metrics.parquet").write_bytes(b"PAR1")
+    (copied_run / "manifest.json").unlink()  # which would say so first
     with pytest.raises(DamagedError, match=r"metrics\.parquet is unreadable"):
         _ = Run.load(copied_run).metrics
 
@@ -131,6 +133,7 @@ def test_verdict_is_written_once_and_again_only_if_it_changed(copied_run: Path) 
     summary = json.loads(path.read_text())
     del summary["null_equivalence"]
     path.write_text(json.dumps(summary))
+    write_manifest(copied_run, analysis_files(copied_run))
     write_null_verdict(Run.load(copied_run))
     assert path.read_bytes() == before[0]
 

@@ -19,6 +19,7 @@ from data.vocabulary import (
     Stage,
     Subset,
 )
+from training.publication import exists
 from training.runs import Run, read_table
 from training.schedules import Schedule
 from training.statistics import seed_means
@@ -144,7 +145,7 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
     """
     stage = int(run.config.schedule.read_at(Stage.ONE))
     path = run.folder / "alignment.parquet"
-    if not path.is_file():
+    if not exists(path):
         raise NotMeasured(f"run iml align --stage {stage} first")
     table = read_table(path)
     steps = run.metrics.loc[run.metrics["stage"] == stage].groupby("seed")["step"].max()

@@ -259,12 +259,13 @@ def test_a_folder_that_is_no_finished_sweep_is_told_in_one_line(
         assert printed.err.count("\n") == 1
         return printed.err
 
+    (folder / "manifest.json").unlink()
     cell = next((folder / CELLS).iterdir())
     info = json.loads((cell / RUN_FILE).read_text())
     write_json(cell / RUN_FILE, info | {"finished": None})
     assert f"{cell} is not finished" in error(2)
     shutil.rmtree(cell)
-    assert f"{cell} is no run folder" in error(2)
+    assert f"{cell} is missing; repeat the iml sweep command" in error(3)
     write_json(folder / SWEEP_FILE, {"name": "toy-by-hand"})
     assert "lacks what a sweep needs" in error(3)
     (folder / SWEEP_FILE).write_text("{")
