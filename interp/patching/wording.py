@@ -40,7 +40,7 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
-    whole = table.loc[table["head"] < 0]
+    whole = table.loc[(table["head"] < 0) & is_counted(table)]
     seeds = [set(whole.loc[whole["subset"] == name, "seed"]) for name in subsets[:2]]
     is_paired = len(seeds) > 1 and not seeds[0].isdisjoint(seeds[1])
     contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
@@ -91,6 +91,8 @@ def gap_sentence(rows: pd.DataFrame) -> str:
     """
     counted = rows.loc[is_counted(rows)]
     by_seed = counted.groupby("seed")["gap"].first().to_numpy()
+    if not len(by_seed):
+        return f"{rows['subset'].iloc[0]}: no seed keeps enough pairs."
     low, high = (None if pd.isna(end) else end for end in t_interval(by_seed))
     change = gap_text({"mean": by_seed.mean(), "ci_low": low, "ci_high": high})
     return (
@@ -273,7 +275,7 @@ def _pairs(cells: pd.DataFrame) -> str:
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:
-    return float(cells["p_smallest"].to_numpy().min())
+    return float(cells["p_smallest"].min())  # of the cells that have one
 
 
 def _too_few(cells: pd.DataFrame) -> str:
