@@ -84,11 +84,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
 
 
 def gap_sentence(rows: pd.DataFrame) -> str:
-    """Whether the other tag does anything at all: what the shares of tag pairs are of.
-
-    Args:
-        rows: Of a `patching` table, of one checkpoint, subset and metric.
-    """
+    """Whether the other tag does anything at all, from a table's rows of one subset and metric."""
     counted = rows.loc[is_counted(rows)]
     by_seed = counted.groupby("seed")["gap"].first().to_numpy()
     if not len(by_seed):
