@@ -70,7 +70,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     name, way, end = ENDS[cells["direction"].iloc[0]]
     end = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
     words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
-    if cells["effect"].isna().all():
+    if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
     if not records:
         return f"{words}no single token of a whole site was patched."
@@ -271,7 +271,7 @@ def _pairs(cells: pd.DataFrame) -> str:
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:
-    return float(cells["p_smallest"].min())  # of the cells that have one
+    return float(cells["p_smallest"].dropna().to_numpy().min(initial=1.0))
 
 
 def _too_few(cells: pd.DataFrame) -> str:
