@@ -103,7 +103,7 @@ class ErasureAnalysis:
         """Over seeds; `difference` is what the erasure changes minus what random ones change."""
         tested = table.assign(tested=table["after"] - table["control"])
         # Rows of tables made before probes read everywhere have no place and no permutations.
-        tested = tested.assign(read_at="", **table.filter(["read_at"]).fillna(""))
+        tested["read_at"] = table["read_at"].fillna("") if "read_at" in table else ""
         means = [*VALUES, *(name for name in PERMUTED if name in table)]
         return summarize_over_seeds(tested, cell=COORDINATES, means=means, tested="tested")
 

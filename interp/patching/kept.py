@@ -8,16 +8,17 @@ is left out of summaries, sentences and figures over seeds. Fixed before any run
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from data.vocabulary import SUBSETS
 
 LEAST_PAIRS = 10
 
 
-def pairs_made(table: pd.DataFrame) -> pd.Series:
+def pairs_made(table: pd.DataFrame) -> Int[np.ndarray, " row"]:
     """How many pairs there were before any was dropped, for each row of a `patching` table."""
-    return (table["n"] / (1 - table["dropped"])).round().astype(int)
+    kept, dropped = (table[name].to_numpy(dtype=float) for name in ("n", "dropped"))
+    return (kept / (1 - dropped)).round().astype(int)
 
 
 def is_counted(table: pd.DataFrame) -> Bool[np.ndarray, " row"]:
@@ -38,7 +39,7 @@ def kept_pairs(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.assign(made=pairs_made(table), is_counted=is_counted(table))
     rows = rows.rename(columns={"n": "kept"})
     columns = ["pair_kind", "subset", "seed", "kept", "made", "dropped", "is_counted"]
-    return rows[columns].drop_duplicates(ignore_index=True)
+    return rows.loc[:, columns].drop_duplicates(ignore_index=True)
 
 
 def kept_text(kept: pd.DataFrame) -> str:

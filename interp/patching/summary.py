@@ -92,6 +92,9 @@ def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame
     }
     paired = pd.DataFrame(sides).dropna().reset_index()
     if paired.empty:
-        raise InputError(f"no seed was patched in both {higher} and {lower}; choose other subsets")
+        raise InputError(
+            f"no seed keeps enough pairs of both {higher} and {lower}; choose other subsets, or "
+            "less confidence"
+        )
     paired["gap"] = paired["higher"] - paired["lower"]
     return summarize_over_seeds(paired, cell=cell, means=["higher", "lower"], tested="gap")

@@ -40,7 +40,7 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
-    whole = table.loc[table["head"] < 0]
+    whole = table.loc[(table["head"] < 0) & is_counted(table)]
     seeds = [set(whole.loc[whole["subset"] == name, "seed"]) for name in subsets[:2]]
     is_paired = len(seeds) > 1 and not seeds[0].isdisjoint(seeds[1])
     contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
@@ -70,7 +70,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     name, way, end = ENDS[cells["direction"].iloc[0]]
     end = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
     words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
-    if cells["effect"].isna().all():
+    if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
     if not records:
         return f"{words}no single token of a whole site was patched."
@@ -84,13 +84,11 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
 
 
 def gap_sentence(rows: pd.DataFrame) -> str:
-    """Whether the other tag does anything at all: what the shares of tag pairs are of.
-
-    Args:
-        rows: Of a `patching` table, of one checkpoint, subset and metric.
-    """
+    """Whether the other tag does anything at all, from a table's rows of one subset and metric."""
     counted = rows.loc[is_counted(rows)]
     by_seed = counted.groupby("seed")["gap"].first().to_numpy()
+    if not len(by_seed):
+        return f"{rows['subset'].iloc[0]}: no seed keeps enough pairs."
     low, high = (None if pd.isna(end) else end for end in t_interval(by_seed))
     change = gap_text({"mean": by_seed.mean(), "ci_low": low, "ci_high": high})
     return (
@@ -272,7 +270,7 @@ def _pairs(cells: pd.DataFrame) -> str:
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:
-    return float(cells["p_smallest"].to_numpy().min())
+    return float(cells["p_smallest"].dropna().to_numpy().min(initial=1.0))
 
 
 def _too_few(cells: pd.DataFrame) -> str:

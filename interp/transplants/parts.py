@@ -96,6 +96,7 @@ def parts_of(model: PreTrainedModel) -> dict[str, Part]:
 def alias_rows(model: PreTrainedModel, tokens: Iterable[int]) -> Part:
     """Rows of the token embeddings; where these are tied, of the unembedding, too."""
     embedding = model.get_input_embeddings().weight
+    assert isinstance(embedding, Tensor)
     owned = torch.zeros(len(embedding), 1, dtype=torch.bool)
     owned[sorted(set(tokens))] = True
     (name,) = (name for name, each in model.named_parameters() if each is embedding)

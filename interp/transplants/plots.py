@@ -188,7 +188,7 @@ def _add_dots(
         "without": (", all but the part", color, "x-thin-open", -0.1),
     }
     for level, (what, ink, mark, sideways) in looks.items():
-        if level not in cells or cells[level].isna().all():
+        if level not in cells or cells[level].isna().to_numpy().all():
             continue
         name = subset.replace("-", " − ") + what
         means, high = cells[level], cells[f"{level}_high"]

@@ -126,7 +126,7 @@ def test_a_seed_that_one_subset_lacks_is_left_out_of_the_contrast(table: pd.Data
 
 
 def test_subsets_without_a_seed_in_common_are_refused(table: pd.DataFrame):
-    with pytest.raises(InputError, match="no seed was patched in both D5_CONS and D8_CONS"):
+    with pytest.raises(InputError, match="no seed keeps enough pairs of both D5_CONS and D8_CONS"):
         patch_contrast(table, D5, "D8_CONS")
 
 
@@ -208,3 +208,20 @@ def test_the_caption_says_n_pairs_dropped_and_the_smallest_p(summary: pd.DataFra
     assert "D5_CONS: n = 8 seeds, 80 pairs, 25% dropped" in caption
     assert "no p below 0.0078 is possible" in caption
     assert "Denoising (clean into corrupted)" in caption
+
+
+def test_a_subset_of_too_few_pairs_is_said_and_compared_with_nothing(table: pd.DataFrame):
+    few = table.assign(
+        n=table["n"].mask(table["subset"] == D6, 3),
+        dropped=table["dropped"].mask(table["subset"] == D6, 0.97),
+    )
+    sentences = patch_sentences(few, summarize_patching(few), (D5, D6), metric="logit_diff")
+
+    of_d6 = [each for each in sentences if each.startswith(f"{D6}, denoising (")]
+    assert len(of_d6) == 1
+    assert "kept by seed none of 100 pairs; left out for fewer than 10: 3 (seed 0), 3" in of_d6[0]
+    assert of_d6[0].endswith("no seed keeps enough pairs.")
+    assert not any("minus" in each for each in sentences)
+    assert not any("nan" in each for each in sentences)
+    with pytest.raises(InputError, match="no seed keeps enough pairs of both"):
+        patch_contrast(few, D5, D6)

@@ -110,8 +110,8 @@ def test_what_a_part_brings_is_said_beside_what_is_lost_without_it(analysed: Run
     share = (d5["value"] - d5["recipient"]) / (d5["donor_value"] - d5["recipient"])
     assert words.startswith(
         f"Embeddings: D5_CONS's answers go from {d5['recipient']:.2f} to {d5['value']:.2f} nats "
-        f"with them alone ({share:.0%} of the way), to {d5['without']:.2f} with all but them "
-        f"and to {d5['donor_value']:.2f} with all; definitions are recited at "
+        f"with them alone ({share:.0%} of the way), to {d5['without']:.2f} with all but them and "
+        f"to {d5['donor_value']:.2f} with all; definitions are recited at "
     )
     html = unescape(transplants_section(analysed) or "")
     assert "all but the part, minus all" in html

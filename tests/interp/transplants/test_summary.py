@@ -120,7 +120,7 @@ def test_what_is_lost_without_a_part_is_held_against_the_donor_and_a_random_chan
         full[subset] - lost[part] * (subset == "D5_CONS") + (seed - 2.5) / 100
         for subset, part, seed in zip(table["subset"], table["part"], table["seed"], strict=True)
     ]
-    table["without_control_exact_match"] = table["subset"].map(full)
+    table["without_control_exact_match"] = [full[subset] for subset in table["subset"]]
     for metric in ("without_answer_log_prob", "without_control_answer_log_prob"):
         table[metric] = 0.0
 
