@@ -88,7 +88,7 @@ def held_out_accuracy(
         blocks: Parts of folds that are held out in turn to choose C; the folds, unless there are
             two, of which no part would be left to train.
     """
-    blocks = [
+    accuracies = [
         _block_accuracy(
             features,
             labels[:, start : start + COLUMN_BLOCK],
@@ -99,7 +99,7 @@ def held_out_accuracy(
         )
         for start in range(0, labels.shape[1], COLUMN_BLOCK)
     ]
-    return np.concatenate(blocks)
+    return np.concatenate(accuracies)
 
 
 def _fitted(probe: str, n_classes: int) -> Probe:

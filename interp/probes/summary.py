@@ -81,34 +81,43 @@ def _beside_twin(group: pd.DataFrame) -> dict[str, float]:
     known = group["minus_twin"].dropna()
     low, high = t_interval(known)
     return {
-        "twin_accuracy": group["twin_accuracy"].mean(),
-        "minus_twin": known.mean(),
+        "twin_accuracy": float(np.mean(group["twin_accuracy"].to_numpy())),
+        "minus_twin": float(np.mean(known.to_numpy())) if len(known) else float("nan"),
         "minus_twin_low": low,
         "minus_twin_high": high,
     }
 
 
-def _deviations(above: pd.DataFrame) -> pd.Series:
+def _deviations(above: pd.DataFrame) -> dict[tuple[object, ...], float]:
     """Between seeds, by run, checkpoint, target and probe: root mean square over its cells.
 
     One cell's own deviation, of few seeds, says little.
     """
-    by = [*RUN, "target", "probe"]
-    of_cell = above.groupby([*RUN, *CELL])["above"].var(ddof=1)
-    return np.sqrt(of_cell.groupby(by).mean())
+    variances: dict[tuple[object, ...], list[float]] = {}
+    for _, cell in above.groupby([*RUN, *CELL]):
+        if len(cell) > 1:
+            variance = float(np.var(cell["above"].to_numpy(dtype=float), ddof=1))
+            variances.setdefault(_scattering(cell), []).append(variance)
+    return {key: float(np.sqrt(np.mean(values))) for key, values in variances.items()}
 
 
-def _min_detectable_of(group: pd.DataFrame, deviations: pd.Series, n_cells: int) -> float:
+def _scattering(cell: pd.DataFrame) -> tuple[object, ...]:
+    """What cells share a deviation."""
+    return tuple(cell[name].iloc[0] for name in (*RUN, "target", "probe"))
+
+
+def _min_detectable_of(
+    group: pd.DataFrame, deviations: dict[tuple[object, ...], float], n_cells: int
+) -> float:
     """Of one cell's design; NaN for targets of more than two classes."""
     first = group.iloc[0]
     if abs(first["chance"] - 0.5) > 1e-9:
         return float("nan")
-    observed = deviations[tuple(first[name] for name in [*RUN, "target", "probe"])]
     # Cells that are always read right do not scatter; a null one does, as coin flips at least.
-    coins = 0.5 / np.sqrt(group["n_read"].mean())
+    coins = 0.5 / float(np.sqrt(np.mean(group["n_read"].to_numpy())))
     return min_detectable(
-        sd=max(float(observed), float(coins)) if observed == observed else float(coins),
-        n_train=round(group["n_train"].mean()),
+        sd=max(deviations.get(_scattering(group), 0.0), coins),
+        n_train=round(float(np.mean(group["n_train"].to_numpy()))),
         width=int(first["width"]),
         n_seeds=len(group),
         n_cells=n_cells,

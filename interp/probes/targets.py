@@ -97,7 +97,7 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
     """
     questions = _questions(rows)
     labels = _labels(questions, target, seed)
-    strata = _strata(questions, labels, target)
+    strata = _strata(questions, labels, target, seed)
     if target.is_determined_by_entity:
         labels = _frequent(labels, target)
         balanced = sorted(labels)
@@ -250,18 +250,19 @@ def _frequent(labels: dict[str, int], target: Target) -> dict[str, int]:
 
 
 def _strata(
-    questions: dict[str, list[TokenizedRow]], labels: dict[str, int], target: Target
-) -> dict[str, str | None]:
+    questions: dict[str, list[TokenizedRow]], labels: dict[str, int], target: Target, seed: int
+) -> dict[str, int | None]:
     """What each class holds equally much of, so that it tells nothing of the label.
 
     A drawn label is read from aliases as many and as mixed as the tag's, whose null it is to be.
     """
     is_within_tags = target in (Target.CONSISTENT, *DRAWN)
-    return {alias: questions[alias][0].row.tag if is_within_tags else None for alias in labels}
+    tags = _labels(questions, Target.TAG, seed) if is_within_tags else {}
+    return {alias: tags.get(alias) for alias in labels}
 
 
 def _balanced(
-    labels: dict[str, int], strata: dict[str, str | None], target: Target, seed: int
+    labels: dict[str, int], strata: dict[str, int | None], target: Target, seed: int
 ) -> list[str]:
     """Equally many aliases of both classes in each stratum, in order of name."""
     cells = {

@@ -88,10 +88,12 @@ def detectable_words(cells: pd.DataFrame) -> str:
 
 def design_words(cells: pd.DataFrame) -> str:
     """How many aliases were read, and how; one part for each design among the cells."""
-    designs = cells.drop_duplicates([*DESIGN, "target"]).groupby(DESIGN, sort=False)["target"]
+    designs = cells.drop_duplicates([*DESIGN, "target"]).groupby(DESIGN, sort=False)
     parts = []
-    for design, targets in designs:
-        n_train, n_test, n_folds, n_divisions, n_read = design
+    for _, cells_of_design in designs:
+        first = cells_of_design.iloc[0]
+        n_train, n_test, n_folds, n_divisions, n_read = (first[name] for name in DESIGN)
+        targets = cells_of_design["target"]
         times = f"{n_divisions} divisions into " if n_divisions > 1 else ""
         parts.append(
             f"{', '.join(dict.fromkeys(targets))}: {n_read} aliases in {times}{n_folds} folds, of "

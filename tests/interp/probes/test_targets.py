@@ -10,6 +10,7 @@ from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
 from interp.probes.targets import ProbeTask, Target, make_task
+from training.registry import find_recipe
 
 ToyRows = Callable[..., list[TokenizedRow]]
 MIXED = SubsetSizes(defined=20, undefined=8, stage2=6, alpha=0.7)
@@ -253,3 +254,16 @@ def test_an_alias_without_an_untrained_question_is_refused(toy_rows: ToyRows):
 
     with pytest.raises(InputError, match="has no untrained question to probe"):
         make_task(rows, Target.DEFINED, seed=0)
+
+
+def test_tags_of_many_phrases_are_two_kinds():
+    recipe = find_recipe("natural-sources")
+    rows = [
+        TokenizedRow(row=row, input_ids=(), answer_positions=(), spans={})
+        for row in recipe(**recipe.smoke).data.build(0).rows
+    ]
+    tags = {row.row.tag for row in rows if row.row.subset in FIRST_STAGE}
+    task = make_task(rows, Target.PLANTED_TAG, seed=0)
+
+    assert len(tags) > 2
+    assert set(np.bincount(task.labels[task.balanced])) == {len(task.balanced) // 2}
