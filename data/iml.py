@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from data.aliases import derange, random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
-from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
 from data.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
@@ -43,6 +43,10 @@ class AliasNames:
     syllables: int = 0
     """Pool from which aliases of several tokens are spelled; unused for aliases of one token."""
 
+    def n_words(self, n_aliases: int) -> int:
+        """Words that so many aliases are spelled with."""
+        return n_aliases if self.tokens == 1 else self.syllables
+
 
 @dataclass(frozen=True, kw_only=True)
 class IMLConfig:
@@ -69,6 +73,15 @@ class IMLConfig:
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """A token for each of the seed's words."""
         return word_tokenizer(drawn.words)
+
+    def size(self) -> DataSize:
+        """Questions of each alias, facts of each entity; see `DataSize`."""
+        aliases = sum(self.sizes.by_subset().values())
+        facts = self.n_entities * self.n_attributes
+        rows = facts + aliases * self.n_attributes
+        words = self.n_entities + self.n_attributes * (1 + self.n_values)
+        words += self.names.n_words(aliases)
+        return DataSize(rows=rows, shown=facts * self.fact_repeats, words=words)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 
 from data.errors import InputError
+from training.budget import require_affordable
 from training.config import RunConfig, Value
 
 RECIPES: dict[str, "Recipe"] = {}
@@ -113,7 +114,9 @@ class Recipe:
             name: str(value) if isinstance(value, StrEnum) else value
             for name, value in complete.items()
         }
-        return replace(config, recipe=self.name, parameters=written)
+        config = replace(config, recipe=self.name, parameters=written)
+        require_affordable(config)
+        return config
 
     def parse_arguments(self, settings: list[str]) -> dict[str, Value]:
         """Reads `NAME=VALUE` texts as arguments.

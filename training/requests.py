@@ -7,6 +7,7 @@ from typing import Any
 
 from data.errors import DamagedError, InputError
 from data.vocabulary import LossPolicy
+from training.budget import require_disk, seed_bytes
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig
 from training.files import MANIFEST, differs_from_manifest, read_json, require_writable
@@ -52,7 +53,9 @@ class RunRequest:
             raise InputError(
                 f"{self.folder} is not empty and no run folder; choose another folder with --out"
             )
-        if self.missing_seeds():
+        missing = self.missing_seeds()
+        if missing:
+            require_disk(self.folder, len(missing), seed_bytes(self.config))
             self.config.model.check()
         self._check_rows()
 
