@@ -30,7 +30,11 @@ TOO_MUCH = {
     "checkpoints": ("set-inclusion-small", "checkpoints=1000000000", "10,000 or fewer"),
     "branches": ("alias-toy", "seeds_stage2=1000000000", "10,000 or fewer"),
 }
-EACH_KIND_OF_DATA = ("alias-toy", "source-toy", "set-inclusion-small", "cvdb-two-stage") + (
+EACH_KIND_OF_DATA = (
+    "alias-toy",
+    "source-toy",
+    "set-inclusion-small",
+    "cvdb-two-stage",
     "works-two-stage",
     "people-small",
 )
