@@ -15,7 +15,7 @@ from data.aliases import derange, random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.entity_sharing import EntitySharing
 from data.errors import InputError
-from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
 from data.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
@@ -43,6 +43,10 @@ class AliasNames:
     tokens: int = 1
     syllables: int = 0
     """Pool from which aliases of several tokens are spelled; unused for aliases of one token."""
+
+    def n_words(self, n_aliases: int) -> int:
+        """Words that so many aliases are spelled with."""
+        return n_aliases if self.tokens == 1 else self.syllables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,16 @@ class IMLConfig:
             per_entity=self.aliases_per_entity,
             new_in_stage2=self.new_entities_stage2,
         )
+
+    def size(self) -> DataSize:
+        """Questions of each alias, facts of each entity; see `DataSize`."""
+        aliases = sum(self.sizes.by_subset().values())
+        entities = 2 if self.aliases_per_entity else self.n_entities
+        facts = entities * self.n_attributes
+        rows = facts + aliases * self.n_attributes
+        words = entities + self.n_attributes * (1 + self.n_values)
+        words += self.names.n_words(aliases)
+        return DataSize(rows=rows, shown=facts * self.fact_repeats, words=words)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,18 @@ class SeedData:
         return [row for row in self.rows if row.is_evaluated]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataSize:
+    """How much a data set draws for a seed, counted from its settings alone; never too high."""
+
+    rows: int
+    """Distinct rows."""
+    shown: int
+    """Rows that an epoch of Stage 1 shows, repeats included."""
+    words: int = 0
+    """Words of a vocabulary made for the seed; 0 where the tokenizer comes from elsewhere."""
+
+
 def prompt_row(
     row_id: str, text: str, answer: str, *, spans: Mapping[Role, tuple[int, int]] | None = None
 ) -> Row:

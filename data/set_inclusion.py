@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from data.aliases import random_words
 from data.draws import SHARED_TAGS, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
-from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import Piece, RenderedText, compose, spaced
 from data.tokens import word_tokenizer
 from data.vocabulary import (
@@ -54,6 +54,8 @@ TABLE_3: Mapping[str, float] = {
 QUESTION_NAME = "inclusion"
 """What `Row.question` says of every question."""
 VARIABLE_LETTERS = 3
+ENOUGH_TO_CHOOSE = 64
+"""To choose 64 of 128 things or more, there are at least 2.3e37 ways."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +154,10 @@ class SetInclusionConfig:
                 f"no list of list_length={self.list_length} leaves out one of {self.numbers} "
                 "numbers; use 1 or more, and fewer than numbers"
             )
+        # Beyond so many ways to choose, the count outgrows any number of questions, and its digits
+        # any memory.
+        if min(self.list_length - 1, others - self.list_length) >= ENOUGH_TO_CHOOSE:
+            return
         n_possible = min(comb(others, self.list_length), comb(others, self.list_length - 1))
         if n_lists > n_possible:
             raise InputError(
@@ -166,6 +172,11 @@ class SetInclusionConfig:
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """A token for each tag, variable, number and other word of the seed."""
         return word_tokenizer(drawn.words)
+
+    def size(self) -> DataSize:
+        """Held-out questions of each variable, a word for each number; see `DataSize`."""
+        variables = sum(self.sizes.values())
+        return DataSize(rows=variables * self.n_test_questions, shown=variables, words=self.numbers)
 
 
 @dataclass(frozen=True, kw_only=True)

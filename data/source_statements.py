@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from data.aliases import random_aliases
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.iml import AliasNames
-from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import QUESTION_MARKER, QAPair, SourceStatement
 from data.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
@@ -77,6 +77,12 @@ class SourceConfig:
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """A token for each of the seed's words."""
         return word_tokenizer(drawn.words)
+
+    def size(self) -> DataSize:
+        """Questions of each alias; see `DataSize`."""
+        aliases = sum(self.sizes.by_subset().values())
+        words = self.n_attributes * (1 + self.n_values) + self.names.n_words(aliases)
+        return DataSize(rows=aliases * self.n_attributes, shown=aliases, words=words)
 
     def _statements(
         self, index: int, alias: str, subset: Subset, tag: str, stated: dict[str, str]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_DRAWS_PER_ALIAS = 200
 """So often as many random words as aliases are drawn to find some of the length asked for."""
 
+MOST_LETTERS = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextAliases:
@@ -24,6 +26,13 @@ class TextAliases:
     letters: int
     tokens: int = 0
     """Their length in tokens wherever they stand; 0 for whatever the tokenizer makes of them."""
+
+    def __post_init__(self) -> None:
+        """Refuses words that nobody could read."""
+        if not 0 < self.letters <= MOST_LETTERS:
+            raise InputError(
+                f"alias_letters is {self.letters}; use 1 or more, up to {MOST_LETTERS}"
+            )
 
     def draw(
         self,

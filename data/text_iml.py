@@ -13,7 +13,7 @@ from data.aliases import TAG_LETTERS, derange, random_words
 from data.contradictions import Contradiction, contradicting
 from data.draws import EXCHANGED, check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
-from data.rows import Row, SeedData, definition_row_id, qa_row_id
+from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText
 from data.subset_sizes import split_sizes
 from data.text_aliases import TextAliases
@@ -62,6 +62,11 @@ class TextConfig:
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of every seed."""
         return self.tokenizer_source.load()
+
+    def size(self) -> DataSize:
+        """At least two questions of each entity of a made-up world; a table is as long as it is."""
+        entities = self.world.n_made_up
+        return DataSize(rows=2 * entities, shown=entities)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from data.errors import DamagedError, InputError, unknown_name
 from data.vocabulary import SUBSETS, Kind
+from training.config import LARGEST_SEED, MOST_SEEDS
 
 FIRST_SEED = 1000
 """Seeds below were used to choose hyper-parameters; reported figures use seeds from here on."""
@@ -131,14 +132,19 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     >>> parse_seeds("2"), parse_seeds("5:7")
     ((1000, 1001), (5, 6))
     """
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?\d{1,20}", text, re.ASCII):
         first, end = FIRST_SEED, FIRST_SEED + int(text)
-    elif match := re.fullmatch(r"(\d+):(\d+)", text):
+    elif match := re.fullmatch(r"(\d{1,20}):(\d{1,20})", text, re.ASCII):
         first, end = int(match[1]), int(match[2])
     else:
         raise InputError(f"--seeds {text} is no number of seeds; write 8, or 1008:1016")
     if end <= first:
         raise InputError(f"--seeds {text} holds no seed; write 8, or 1008:1016")
+    if end - first > MOST_SEEDS or end > LARGEST_SEED:
+        raise InputError(
+            f"--seeds {text} are {end - first:,} seeds up to {end - 1:,}; a run holds at most "
+            f"{MOST_SEEDS:,}, numbered below {LARGEST_SEED:,}"
+        )
     return tuple(range(first, end))
 
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 N_LOG_SPACED = 6
+MOST_SEEDS = 10_000
+"""Stage-1 seeds of a run: each is drawn and checked before the first is trained."""
+LARGEST_SEED = 2**31
+"""Seeds are numbered below it, so that every table and random generator can hold them."""
 END_OF_STAGE = -1
+LONGEST_BLOCK = 1_000_000
+"""Tokens: models with learned positions get a row for each."""
+MOST_KEPT = 10_000
+"""Checkpoints of a stage, or Stage-2 trainings of a seed: far more than a folder should hold."""
 
 Value = int | float | bool | str
 """What a recipe's parameter can be."""
@@ -201,6 +209,13 @@ class RunConfig:
             raise InputError(f"seeds_stage2 is {self.seeds_stage2}; use 1 or more")
         if self.checkpoints < 0 or self.trained_questions < 0:
             raise InputError("checkpoints and trained_questions are negative; use 0 or more")
+        if not 0 < self.block_size <= LONGEST_BLOCK:
+            raise InputError(
+                f"block_size is {self.block_size}; use 1 or more, up to {LONGEST_BLOCK:,}"
+            )
+        for name in ("seeds_stage2", "checkpoints"):
+            if getattr(self, name) > MOST_KEPT:
+                raise InputError(f"{name} is {getattr(self, name)}; use {MOST_KEPT:,} or fewer")
         if self.stage2_from != END_OF_STAGE and self.schedule.branches_at is None:
             raise InputError(f"stage2_from is of no use in schedule {self.schedule}; leave it out")
 

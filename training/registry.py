@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 
 from data.errors import InputError, unknown_name
+from training.budget import require_affordable
 from training.config import RunConfig, Value
 
 RECIPES: dict[str, "Recipe"] = {}
@@ -116,7 +117,9 @@ class Recipe:
             for name, value in complete.items()
         }
         unsaid = frozenset(name for name in self.later if complete[name] == known[name].default)
-        return replace(config, recipe=self.name, parameters=written, unsaid=unsaid)
+        config = replace(config, recipe=self.name, parameters=written, unsaid=unsaid)
+        require_affordable(config)
+        return config
 
     def parse_arguments(self, settings: list[str]) -> dict[str, Value]:
         """Reads `NAME=VALUE` texts as arguments.

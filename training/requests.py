@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from data.errors import DamagedError, InputError
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
+from training.budget import require_disk, seed_bytes
 from training.checkpoints import checkpoint_damage, seed_folder
 from training.config import RunConfig, Value
 from training.files import json_bytes, require_writable
@@ -75,7 +76,9 @@ class RunRequest:
         else:
             is_null = self.folder.name == NULL_FOLDER
             require_outside(self.folder.parent if is_null else self.folder, RUN_FILE)
-        if self.missing_seeds():
+        missing = self.missing_seeds()
+        if missing:
+            require_disk(self.folder, len(missing), seed_bytes(self.config))
             self._check_names()
             self.config.model.check()
             self._require_same_null_twin()

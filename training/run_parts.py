@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from data.rows import SeedData
+from data.rows import DataSize, SeedData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -18,6 +18,10 @@ class DataConfig(Protocol):
 
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of a seed's rows."""
+        ...
+
+    def size(self) -> DataSize:
+        """How much `build` draws at the least; nothing is drawn or read for it."""
         ...
 
 

@@ -57,6 +57,11 @@ class FactWorld:
 class WorldSource(Protocol):
     """A frozen config that a world is made or read from."""
 
+    @property
+    def n_made_up(self) -> int:
+        """Entities that `load` makes up; 0 where it reads them from a table."""
+        ...
+
     def load(self) -> FactWorld:
         """The world; the same in every process. Reading a file twice costs next to nothing."""
         ...

@@ -40,6 +40,11 @@ class GeneratedWorksSource:
         if self.n_works < 2:
             raise InputError(f"n_works is {self.n_works}; use 2 or more")
 
+    @property
+    def n_made_up(self) -> int:
+        """See `WorldSource`."""
+        return self.n_works
+
     def load(self) -> FactWorld:
         """The world; the same in every process."""
         world = WorksSource(table="generated", n_entities=self.n_works)

@@ -102,6 +102,11 @@ class PeopleSource:
         if not 0 <= self.overlap <= 1:
             raise InputError(f"overlap is {self.overlap}; use 0 (least) to 1 (most)")
 
+    @property
+    def n_made_up(self) -> int:
+        """See `WorldSource`."""
+        return self.n_people
+
     def load(self) -> FactWorld:
         """The world; the same in every process."""
         # One nation of each region in turn, so that few nations still are of many regions.

@@ -126,7 +126,7 @@ def people_small(
         stage2=stage_config(arguments, 2),
         word_order=word_order,
         loss_policy=loss_policy,
-        block_size=0,
+        block_size=1,  # nothing is padded to it
         seeds_stage2=seeds_stage2,
         **TEXT_MARGIN,
         checkpoints=checkpoints,
