@@ -1,7 +1,15 @@
 """What can go wrong, told apart by cause; the command line turns each into an exit code."""
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+
+LONGEST_REASON = 200  # characters
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where there is no room for a file."""
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
+"""The same in the messages of libraries that write by themselves, such as safetensors."""
 
 
 class InputError(ValueError):
@@ -13,6 +21,76 @@ class InputError(ValueError):
 
 class DamagedError(RuntimeError):
     """A file on disk is not what was written there (exit code 3)."""
+
+
+class DiskFullError(RuntimeError):
+    """There is no room for a file (exit code 1); what was there before is as it was."""
+
+
+def printable(value: object) -> str:
+    r"""A text in one line that controls no terminal: what is not printable is an escape.
+
+    >>> print(printable("red\x1b[31m and\ntwo lines"))
+    red\x1b[31m and\ntwo lines
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in str(value)
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in a few words of one line."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0][:LONGEST_REASON]) if lines else type(error).__name__
+
+
+@contextmanager
+def reading(
+    what: object, remedy: str, error: type[InputError | DamagedError] = DamagedError
+) -> Iterator[None]:
+    """The boundary to files: whatever their content makes a reader raise becomes one line.
+
+    Readers are many (JSON, Arrow, safetensors, tokenizers, transformers' configs) and so is what
+    they raise, down to `RecursionError` and `MemoryError`; so nothing is listed here.
+
+    Args:
+        what: The file or folder that is read.
+        remedy: What to do about it.
+        error: What is raised: `InputError` for files that people bring.
+    """
+    try:
+        yield
+    except (InputError, DamagedError):
+        raise
+    except FileNotFoundError:
+        raise error(f"{what} is missing; {remedy}") from None
+    except Exception as problem:
+        raise error(f"{what} cannot be read ({reason_of(problem)}); {remedy}") from problem
+
+
+@contextmanager
+def writing(what: object, n_bytes: int | None = None) -> Iterator[None]:
+    """The boundary to the disk: that it is full becomes one line, whoever wrote.
+
+    Args:
+        what: The file or folder that is written.
+        n_bytes: Its size, where that is known beforehand.
+
+    Raises:
+        DiskFullError: it is.
+    """
+    try:
+        yield
+    except Exception as problem:
+        is_full = isinstance(problem, OSError) and problem.errno in FULL
+        if not is_full and not any(words in str(problem) for words in _FULL_WORDS):
+            raise
+        size = "" if n_bytes is None else f"{n_bytes:,} bytes of "
+        raise DiskFullError(
+            f"the disk is full: {size}{what} could not be written; free some space and repeat the "
+            "command, which goes on from what is there"
+        ) from problem
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -62,7 +62,7 @@ def find_folder(source: str, part: Part) -> Path:
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        if not HUB_NAME.fullmatch(source):
+        if not HUB_NAME.fullmatch(source) or ".." in source or "--" in source:
             raise InputError(
                 f"there is no folder {source}; give a model's folder, or a name on the hub like "
                 "EleutherAI/pythia-70m-deduped"

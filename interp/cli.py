@@ -1,6 +1,7 @@
 """The command `iml`: everything of `training.cli`, and the reports and analyses of `interp`."""
 
 import argparse
+import errno
 import signal
 import sys
 import traceback
@@ -9,13 +10,19 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from data.errors import DamagedError, InputError
+from data.errors import DamagedError, DiskFullError, InputError, printable, reason_of
 from interp.commands.alignment import add_align_command
 from interp.commands.analyses import add_analysis_commands
 from interp.commands.interventions import add_intervention_commands
 from interp.commands.sweeps import add_sweep_commands
 from training.cli import Subparsers, add_commands
 
+NO_SUCH_PLACE = (
+    *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
+"""What the system says of a path that cannot be read or written, which is for the user to mend."""
+LONGEST_PATH = 100  # characters of a path in a message
 EXIT_FAILED, EXIT_USAGE, EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 3, 130, 143
 
 
@@ -63,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_anything()
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
+        if any("\0" in word for word in words):
+            raise InputError("an argument holds a NUL character, as no name does; leave it out")
         arguments = build_parser().parse_args(words)
         return arguments.run(arguments)
     except InputError as error:
@@ -76,8 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, which is its right
         return 0
+    except DiskFullError as error:
+        return _fail(error, EXIT_FAILED, debug)
+    except OSError as error:
+        if error.errno not in NO_SUCH_PLACE:
+            return _fail(error, EXIT_FAILED, debug, f"{reason_of(error)}; repeat the command")
+        place = str(error.filename or "a path")[:LONGEST_PATH]
+        words = f"{place}: {error.strerror}; check the path and its mode"
+        return _fail(error, EXIT_USAGE, debug, words)
     except Exception as error:
-        words = " ".join(f"{type(error).__name__}: {error}".split())
+        words = f"{type(error).__name__}: {reason_of(error)}"
         return _fail(error, EXIT_FAILED, debug, f"{words}; repeat with --debug for the traceback")
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -96,7 +113,7 @@ def _print_anything() -> None:
 def _fail(error: BaseException, code: int, debug: bool, message: str | None = None) -> int:
     if debug:
         traceback.print_exception(error)
-    print(f"error: {message or error}", file=sys.stderr)
+    print(f"error: {printable(message or error)}", file=sys.stderr)
     return code
 
 

@@ -1,5 +1,6 @@
 """The folder of a finished sweep: which sweep it is, its cells, what they say together."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ from training.statistics import estimate
 from training.summary import HEADLINE_METRICS
 
 SWEEP_FILE = "sweep.json"
+RUN_ID = re.compile(r"[0-9a-f]{10}")
 _KEYS = {"name": str, "question": str, "figures": list, "varies": str, "claims": list} | {
     "smoke": bool,
     "seeds": list,
@@ -71,7 +73,9 @@ class FinishedSweep:
         if (
             not isinstance(info, dict)
             or any(not isinstance(info.get(key), kind) for key, kind in _KEYS.items())
-            or any(not isinstance(run_id, str) for run_id in info["cells"])
+            or not all(isinstance(each, str) and RUN_ID.fullmatch(each) for each in info["cells"])
+            or not all(isinstance(each, str) for each in (*info["claims"], *info["figures"]))
+            or not all(type(seed) is int for seed in info["seeds"])
         ):
             raise DamagedError(
                 f"{path} lacks what a sweep needs; repeat the iml sweep command that made it"

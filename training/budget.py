@@ -105,8 +105,9 @@ def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:
         InputError: it has not; the message has the arithmetic.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if n_seeds * bytes_per_seed > free:
+    disk = shutil.disk_usage(existing)
+    free = disk.free
+    if disk.total and n_seeds * bytes_per_seed > free:
         raise InputError(
             f"{n_seeds:,} seeds of {in_bytes(bytes_per_seed)} of checkpoints or more make "
             f"{in_bytes(n_seeds * bytes_per_seed)}, {existing} has {in_bytes(free)} left; ask for "

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from data.errors import DamagedError, InputError, unknown_name
+from data.errors import DamagedError, InputError, printable, unknown_name
 from data.vocabulary import SUBSETS, Kind
 from training.config import LARGEST_SEED, MOST_SEEDS
 
@@ -103,7 +103,7 @@ def run_recipe(arguments: argparse.Namespace) -> int:
     from training.tables import summary_text
 
     for note in request.notes if is_spokesman() else ():
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
     if any(request.missing_seeds() for request in requests):
         from training.runner import run_seeds
 
@@ -218,13 +218,13 @@ def tell_damage(folder: Path, problems: list[str]) -> int:
     """
     if problems:
         for problem in problems[1:]:
-            print(problem, file=sys.stdout)
+            print(printable(problem), file=sys.stdout)
         more = f" (and {len(problems) - 1} more, listed above)" if len(problems) > 1 else ""
         raise DamagedError(
             f"{problems[0]}{more}; delete what is damaged (of a checkpoint, its seed's folder) "
             "and repeat the command that made it"
         )
-    print(f"{folder}: every file matches its checksum")
+    print(f"{printable(folder)}: every file matches its checksum")
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from data.errors import DamagedError, InputError
+from data.errors import DamagedError, InputError, reading, writing
 
 MANIFEST = "manifest.json"
 ABOUT = "."
@@ -45,9 +45,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        flush(temporary)
-        temporary.replace(path)
+        with writing(path, len(content)):
+            temporary.write_bytes(content)
+            flush(temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     flush(path.parent)
@@ -73,12 +74,8 @@ def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) ->
     Raises:
         DamagedError: the file is missing or no JSON.
     """
-    try:
+    with reading(path, "restore it from a copy"):
         return json.loads(read(path).decode())
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing; restore it from a copy") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise DamagedError(f"{path} is not readable as JSON; restore it from a copy") from None
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
@@ -106,11 +103,12 @@ def new_folder(path: Path, *, about: Mapping[str, Any] | None = None) -> Iterato
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        yield temporary
-        for file in temporary.iterdir():
-            flush(file)
-        write_manifest(temporary, about=about)
-        temporary.rename(path)
+        with writing(path):
+            yield temporary
+            for file in temporary.iterdir():
+                flush(file)
+            write_manifest(temporary, about=about)
+            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     flush(path.parent)

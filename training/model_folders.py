@@ -4,13 +4,15 @@ Weights are read as float32, whatever they are stored in: every measurement and 
 training step then has the same precision, at twice the memory of a folder in bfloat16 or float16.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import InputError
+from data.errors import InputError, reading, reason_of
 from data.hub import Part, lacking, refuse_code
+from training.budget import BYTES_IN_FILE, BYTES_PER_LAYER, in_bytes, machine_memory
 from training.models import language_model_class
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 _BUFFERS = (".attn.bias", ".attention.bias", ".masked_bias", ".inv_freq")
 """Endings of what old versions of transformers stored beside the weights: masks and frequencies."""
 _SHOWN = 4
+_LAYERS = (
+    *("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers"),
+    *("encoder_layers", "decoder_layers"),
+)
+_WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
+_ROWS = ("vocab_size", "n_positions", "n_ctx")
+"""What architectures call the number of blocks, their width, and what has a row of that width."""
 
 
 def read_config(folder: Path) -> "PreTrainedConfig":
@@ -28,6 +37,7 @@ def read_config(folder: Path) -> "PreTrainedConfig":
         InputError: there is none, it cannot be read, or it wants to run code of its own.
     """
     _require(folder, Part.CONFIG)
+    _refuse_giant(folder / "config.json")
     from transformers import AutoConfig
 
     with one_line_errors(folder):
@@ -103,13 +113,40 @@ def one_line_errors(folder: Path) -> Iterator[None]:
         raise
     # Whatever a file can make transformers, its configs or the Rust readers raise.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"the model in {folder} cannot be loaded ({reason}); give a complete folder of a "
-            "language model that transformers knows"
+            f"the model in {folder} cannot be loaded ({reason_of(error)}); give a complete folder "
+            "of a language model that transformers knows"
         ) from error
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _refuse_giant(path: Path) -> None:
+    """Refuses a config of more weights than memory has room for, before anything is made of it.
+
+    Raises:
+        InputError: it is one, or no config at all; the message has the arithmetic.
+    """
+    with reading(path, "give the folder of a Hugging Face model", InputError):
+        content = json.loads(path.read_bytes().decode())
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no config; give the folder of a Hugging Face model")
+    for part in (content, *(each for each in content.values() if isinstance(each, dict))):
+        layers, width, rows = (_largest(part, names) for names in (_LAYERS, _WIDTHS, _ROWS))
+        n_bytes = layers * (2 * width**2 * BYTES_IN_FILE + BYTES_PER_LAYER)
+        n_bytes += rows * width * BYTES_IN_FILE
+        if n_bytes > machine_memory():
+            raise InputError(
+                f"{path} describes {layers:,} layers of width {width:,} and {rows:,} embedding "
+                f"rows, {in_bytes(n_bytes)} or more; this machine has {in_bytes(machine_memory())}"
+                "; use a smaller model"
+            )
+
+
+def _largest(config: dict[str, Any], names: tuple[str, ...]) -> int:
+    """The largest whole number that a config has under these names; 0 for none."""
+    values = (config.get(name) for name in names)
+    return max((value for value in values if type(value) is int), default=0)
 
 
 def _require(folder: Path, part: Part) -> None:

@@ -30,7 +30,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
-from data.errors import DamagedError, InputError
+from data.errors import FULL, DamagedError, DiskFullError, InputError, writing
 from training.files import (
     ABOUT,
     MANIFEST,
@@ -250,6 +250,10 @@ def _alone(folder: Path) -> Iterator[None]:
                 break
             lock.close()
     except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(
+                f"the disk is full: nothing fits into {folder}; free some space"
+            ) from None
         raise InputError(
             f"{folder} cannot be written to ({error.strerror}); change its mode"
         ) from None
@@ -276,13 +280,15 @@ def _replace(folder: Path, files: Files, about: Mapping[str, Any]) -> None:
     entries = {name: entries[name] for name in sorted(entries) if name != ABOUT}
     text = json_bytes({**entries, ABOUT: facts} if facts else entries)
     staging = folder / STAGING
+    n_bytes = sum(map(len, [*files.values(), text]))
     try:
-        staging.mkdir()
-        for name, content in {**files, MANIFEST: text}.items():
-            (staging / name).write_bytes(content)
-            flush(staging / name)
-        flush(staging)
-        staging.rename(folder / JOURNAL)
+        with writing(folder, n_bytes):
+            staging.mkdir()
+            for name, content in {**files, MANIFEST: text}.items():
+                (staging / name).write_bytes(content)
+                flush(staging / name)
+            flush(staging)
+            staging.rename(folder / JOURNAL)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     flush(folder)

@@ -14,6 +14,8 @@ from training.config import RunConfig, Value
 RECIPES: dict[str, "Recipe"] = {}
 """Every recipe by name, filled by the `recipe` decorator when `training.recipes` is imported."""
 
+LARGEST_NUMBER = 10**18
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -47,6 +49,7 @@ class Parameter:
             ) from None
         if isinstance(value, float) and not abs(value) < float("inf"):
             raise InputError(f"--set {self.name}={text} is no finite number; give one")
+        self._require_countable(value)
         return value
 
     def accept(self, value: Value) -> Value:
@@ -55,6 +58,7 @@ class Parameter:
         Raises:
             InputError: it is of another type.
         """
+        self._require_countable(value)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if issubclass(self.kind, StrEnum) and value in list(self.kind):
@@ -65,6 +69,18 @@ class Parameter:
                 f"give one, such as {self.default}"
             )
         return value
+
+    def _require_countable(self, value: object) -> None:
+        """Refuses a number that no sum of sizes is meant for.
+
+        Raises:
+            InputError: it is one.
+        """
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise InputError(
+                f"{self.name} is a number of {len(str(abs(value)))} digits; use one up to "
+                f"{LARGEST_NUMBER:,}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,11 @@ from training.runs import (
     publish_runs,
     rows_digest,
 )
+from training.sources import SourceModel
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from data.tokens import TokenizedRow
 
 TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
@@ -178,6 +181,21 @@ class RunRequest:
             note_rows(home, rows_digest(rows))
         if is_padded:
             self._check_lengths(rows)
+        if not self._drawn:
+            self._check_model(rows, self.config.data.tokenizer(drawn))
+
+    def _check_model(
+        self, rows: "list[TokenizedRow]", tokenizer: "PreTrainedTokenizerFast"
+    ) -> None:
+        """Loads a model from elsewhere once, so that what is wrong with it is known beforehand."""
+        model = self.config.model
+        if not isinstance(model, SourceModel) or model.is_tiny:
+            return
+        longest = max(self.config.block_size, *(len(row.input_ids) + 1 for row in rows))
+        if model.random_weights:
+            model.require_fit(tokenizer, longest)
+        else:
+            model.make(tokenizer, seed=0, max_length=longest)
 
     def _check_lengths(self, rows: "list[TokenizedRow]") -> None:
         """Looks whether every trained row, or its answer alone, fits into a block."""

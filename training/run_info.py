@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
-from training.config import RunConfig
+from training.config import LARGEST_SEED, MOST_SEEDS, RunConfig
 from training.files import read_json
 from training.inputs import INPUTS, are_records, input_records
 from training.publication import exists, read_unchecked
@@ -57,9 +57,24 @@ def read_info(folder: Path) -> dict[str, Any]:
         not isinstance(format_version, int)
         or any(key not in info or not isinstance(info[key], kind) for key, kind in RUN_KEYS.items())
         or not are_records(info.get(INPUTS, {}))
+        or not _are_seeds(info["seeds"])
+        or not _are_digests(info["data_sha256"])
     ):
         raise DamagedError(f"{path} lacks what a run needs; restore it from a copy")
     return info
+
+
+def _are_seeds(value: list[Any]) -> bool:
+    """Whether a list is one of so many different seeds as a run may have."""
+    return (
+        all(type(seed) is int and 0 <= seed < LARGEST_SEED for seed in value)
+        and len(set(value)) == len(value) <= MOST_SEEDS
+    )
+
+
+def _are_digests(value: dict[str, Any]) -> bool:
+    """Whether seeds, written out, are given texts."""
+    return all(seed.isdecimal() and isinstance(each, str) for seed, each in value.items())
 
 
 def new_info(config: RunConfig) -> dict[str, Any]:

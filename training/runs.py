@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype, is_string_dtype
 
-from data.errors import DamagedError, InputError
+from data.errors import DamagedError, InputError, reading
 from data.vocabulary import Stage
 from training.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.config import RunConfig
@@ -21,7 +22,7 @@ from training.model_folders import read_config
 from training.publication import Files, exists, publish, read
 from training.registry import find_recipe
 from training.run_info import RUN_FILE, read_info
-from training.summary import is_stage1_learned, null_equivalence
+from training.summary import headlines_of, is_stage1_learned, is_summary, null_equivalence
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.parquet"
 SUMMARY_FILE = "summary.json"
 NULL_FOLDER = "null"
+NUMBER_COLUMNS = ("seed", "stage2_seed", "stage", "step", "value", "n")
+TEXT_COLUMNS = ("run_id", "subset", "question", "metric")
+"""What no measurement can do without, by type."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,23 @@ class Run:
         metric value n`; Stage-1 rows, which all Stage-2 seeds share, have `stage2_seed` 0.
         """
         self.require_finished()
-        return read_table(self.folder / METRICS_FILE)
+        table = read_table(self.folder / METRICS_FILE)
+        _require_measurements(table, self.folder / METRICS_FILE)
+        return table
 
     @property
     def summary(self) -> dict[str, Any]:
-        """`summary.json`: the headline gaps with their intervals."""
+        """`summary.json`: the headline gaps with their intervals.
+
+        Raises:
+            DamagedError: it is unreadable, or lacks a gap that the run has the subsets for.
+        """
         self.require_finished()
-        return read_json(self.folder / SUMMARY_FILE, read=read)
+        path = self.folder / SUMMARY_FILE
+        content = read_json(path, read=read)
+        if not is_summary(content, headlines_of(self.metrics)):
+            raise DamagedError(f"{path} lacks a gap of the run; restore it from a copy")
+        return content
 
     @property
     def null(self) -> "Run | None":
@@ -222,17 +236,22 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         DamagedError: the file is missing, unreadable, or not what was written.
     """
-    try:
+    with reading(path, "repeat the command that made it"):
         return pd.read_parquet(BytesIO(read(path)))
-    except DamagedError:
-        raise
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing; repeat the command that made it") from None
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise DamagedError(
-            f"{path} is unreadable ({reason}); repeat the command that made it"
-        ) from error
+
+
+def _require_measurements(table: pd.DataFrame, path: Path) -> None:
+    """Refuses a table that is none of measurements, whatever its checksum says.
+
+    Raises:
+        DamagedError: it lacks columns or rows, or a column is of another type.
+    """
+    wrong = [name for name in (*NUMBER_COLUMNS, *TEXT_COLUMNS) if name not in table]
+    wrong += [n for n in NUMBER_COLUMNS if n in table and not is_numeric_dtype(table[n])]
+    wrong += [n for n in TEXT_COLUMNS if n in table and not is_string_dtype(table[n])]
+    if wrong or table.empty:
+        what = f"column {wrong[0]} is missing or of another type" if wrong else "it has no rows"
+        raise DamagedError(f"{path} holds no measurements ({what}); restore it from a copy")
 
 
 def analysis_files(folder: Path) -> list[Path]:

@@ -134,6 +134,24 @@ class SourceModel:
         if self.is_tiny:
             return draw_weights(self._tiny(tokenizer, max_length), seed)
         config = self._architecture()
+        self.require_fit(tokenizer, max_length)
+        if self.random_weights:
+            model = draw_weights(_without_dropout(config), seed)
+        else:
+            model = read_weights(self._folder()).train()
+        stop_at(model, tokenizer)
+        if not config.is_encoder_decoder:
+            with one_line_errors(Path(self.source)):
+                require_left_to_right(model, self.name)
+        return model
+
+    def require_fit(self, tokenizer: "PreTrainedTokenizerFast", max_length: int) -> None:
+        """Looks whether a model that is not tiny has a row for every token, and can read so many.
+
+        Raises:
+            InputError: it does not.
+        """
+        config = self._architecture()
         limit, n_tokens = self.max_length, _n_tokens(tokenizer)
         if limit is not None and max_length > limit:
             raise InputError(
@@ -145,15 +163,6 @@ class SourceModel:
                 f"the tokenizer has ids up to {n_tokens - 1}, {self.name} has {config.vocab_size} "
                 "embedding rows; use the tokenizer that belongs to the model"
             )
-        if self.random_weights:
-            model = draw_weights(_without_dropout(config), seed)
-        else:
-            model = read_weights(self._folder()).train()
-        stop_at(model, tokenizer)
-        if not config.is_encoder_decoder:
-            with one_line_errors(Path(self.source)):
-                require_left_to_right(model, self.name)
-        return model
 
     @property
     def is_tiny(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.biographies import Telling, biography_rows
-from data.errors import DamagedError, InputError
+from data.errors import DamagedError, DiskFullError, InputError
 from data.rows import Row
 from data.texts import Writing
 from data.tokenizers import TokenizerSource
@@ -142,7 +142,11 @@ class KnowingModel:
             model = self._train(rows, tokenizer, report)
             if is_writable:
                 # A full disk costs the next seed its time, not this one its model.
-                with suppress(OSError), new_folder(saved) as temporary, no_progress_bars():
+                with (
+                    suppress(OSError, DiskFullError),
+                    new_folder(saved) as temporary,
+                    no_progress_bars(),
+                ):
                     model.save_pretrained(temporary)
                     tokenizer.save_pretrained(temporary)
             return model

@@ -18,7 +18,7 @@ Beside them stands what a new tag does, which splits `iml_gap` in two:
 A new tag differs from both by being new, so these, too, are read beside the null twin's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -49,6 +49,9 @@ NEW_TAG_GAPS: dict[str, tuple[Subset, Subset, Stage]] = {
     "distrust_gap": (D8_CONS, D6_CONS, Stage.TWO),
 }
 ALL_GAPS = {**HEADLINES, **NEW_TAG_GAPS}
+ESTIMATE_KEYS = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")
+EQUIVALENCE_KEYS = ("mean", "ci_low", "ci_high", "margin", "passed")
+"""What `summary.json` has of each gap, and of the null twin's."""
 HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 
@@ -174,6 +177,27 @@ def is_stage1_learned(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_S
     if found is None:
         return True
     return (found.mean if found.n_seeds == 1 else found.ci_low) > LEARNED
+
+
+def is_summary(content: object, gaps: Sequence[str]) -> bool:
+    """Whether something read from a file has what `summarize` writes, at least of these gaps."""
+    if not isinstance(content, dict):
+        return False
+    estimates = [
+        content[gap].get(metric) if isinstance(content.get(gap), dict) else None
+        for gap in gaps
+        for metric in HEADLINE_METRICS
+    ]
+    verdict = content.get("null_equivalence", dict.fromkeys(EQUIVALENCE_KEYS, 0.0))
+    return all(_has_numbers(each, ESTIMATE_KEYS) for each in estimates) and _has_numbers(
+        verdict, EQUIVALENCE_KEYS
+    )
+
+
+def _has_numbers(value: object, keys: Sequence[str]) -> bool:
+    return isinstance(value, dict) and all(
+        key in value and isinstance(value[key], int | float | None) for key in keys
+    )
 
 
 def null_equivalence(

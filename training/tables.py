@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
+from data.errors import printable
 from data.vocabulary import SUBSETS
 from training.claims.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
 from training.claims.text import WIDTH, claims_text
@@ -32,7 +33,7 @@ def summary_text(run: Run) -> str:
     schedule = run.config.schedule
     columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
     lines = [
-        f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {run.folder}",
+        f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {printable(run.folder)}",
         *([rules] if (rules := old_rules_text(run)) else []),
     ]
     if is_null_twin(run.config):

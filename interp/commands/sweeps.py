@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import InputError
+from data.errors import InputError, printable
 from training.cli import Subparsers, read_seeds, show_summary, tell_damage, verify_run
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def write_report(arguments: argparse.Namespace) -> int:
 
         from interp.report.sweep_page import build_sweep_report
 
-        print(build_sweep_report(sweep))
+        print(printable(build_sweep_report(sweep)))
         return 0
 
     from training.runs import Run
@@ -100,7 +100,7 @@ def write_report(arguments: argparse.Namespace) -> int:
 
     from interp.report.page import build_report
 
-    print(build_report(run))
+    print(printable(build_report(run)))
     return 0
 
 

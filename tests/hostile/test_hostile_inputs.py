@@ -6,6 +6,7 @@ A third of them is valid. What must come of each is known from how it was made (
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ Capture = pytest.CaptureFixture[str]
 
 SEED = 20261127
 N_NIGHTLY, N_DEFAULT = 500, 100
+PROGRESS = re.compile(r"^[\w-]+: \d+/\d+ .*\n|^note: .*\n", re.MULTILINE)
+"""Lines that tell how far work is, or of what is left out of a table."""
 LONGEST = 20.0
 """Seconds of processor time."""
 FAMILIES = {
@@ -112,7 +115,7 @@ def outcome(trial: Trial, home: Path, capsys: Capture, tree_hash: TreeHash) -> s
     if seconds > LONGEST:
         return f"took {seconds:.0f} s"
     if trial.check is None:
-        lines = printed.err.rstrip("\n").split("\n")
+        lines = PROGRESS.sub("", printed.err).rstrip("\n").split("\n")
         if code not in trial.codes:
             return f"exit {code}, not {sorted(trial.codes)}: {printed.err[-200:]!r}"
         if len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable():

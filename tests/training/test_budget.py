@@ -107,10 +107,12 @@ def test_more_seeds_than_the_disk_holds_are_refused(
     config = mini()
     need = 3 * budget.seed_bytes(config)
     request = RunRequest(config=config, folder=tmp_path / "run", seeds=(1, 2, 3))
-    monkeypatch.setattr(budget.shutil, "disk_usage", lambda path: SimpleNamespace(free=need - 1))
+    free = need - 1
+    usage = lambda path: SimpleNamespace(total=need, free=free)  # noqa: E731
+    monkeypatch.setattr(budget.shutil, "disk_usage", usage)
     with pytest.raises(InputError, match=r"3 seeds of .* left; ask for fewer seeds"):
         request.check()
-    monkeypatch.setattr(budget.shutil, "disk_usage", lambda path: SimpleNamespace(free=need))
+    free = need
     request.check()
     assert not (tmp_path / "run").exists()
 

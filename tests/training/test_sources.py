@@ -191,7 +191,7 @@ def cut_short(folder: Path) -> None:
             lambda folder: change_config(folder, vocab_size=300),
             r"hold gpt_neox\.embed_in\.weight as \[257, 32\] where the config says \[300, 32\]",
         ),
-        (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
         (lambda folder: change_config(folder, max_position_embeddings=31), "reads 31 tokens"),
     ],
     ids=["weight", "cut", "family", "vision", "shapes", "json", "length"],
