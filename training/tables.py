@@ -32,8 +32,9 @@ def summary_text(run: Run) -> str:
     """Subsets by exact match at the end of each stage, the gaps, the paper's claims."""
     schedule = run.config.schedule
     columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
+    place = printable(run.folder)
     lines = [
-        f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {printable(run.folder)}",
+        f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {place}",
         *([rules] if (rules := old_rules_text(run)) else []),
     ]
     if is_null_twin(run.config):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,24 @@ def test_kernels_of_the_hub_are_no_attention_of_a_folder(folder: Path) -> None:
     change_config(folder, attn_implementation="someone/kernel")
     with pytest.raises(InputError, match="names code to run"):
         read_config(folder)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"num_hidden_layers": 10**9},
+        {"hidden_size": 10**7},
+        {"vocab_size": 10**12},
+        {"text_config": {"num_hidden_layers": 10**9, "hidden_size": 64}},
+        {"num_hidden_layers": 10**400},
+    ],
+)
+def test_config_of_a_giant_is_refused_with_the_arithmetic_and_at_once(
+    sizes: dict[str, object], tmp_path: Path
+):
+    config = {"model_type": "gpt_neox", "hidden_size": 64, "num_hidden_layers": 2, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    started = time.process_time()
+    with pytest.raises(InputError, match=r"layers of width .* or more; this machine has"):
+        read_config(tmp_path)
+    assert time.process_time() - started < 5

@@ -75,3 +75,24 @@ def test_versions_are_those_installed() -> None:
 def test_commit_is_a_hash_or_unknown() -> None:
     commit = git_commit()
     assert commit is None or set(commit.removesuffix("-dirty")) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seeds": ["1000"]},
+        {"seeds": [True]},
+        {"seeds": [-1]},
+        {"seeds": [10**40]},
+        {"seeds": [1000, 1000]},
+        {"seeds": list(range(20_000))},
+        {"data_sha256": {"x": "0"}},
+        {"data_sha256": {"1000": 5}},
+    ],
+)
+def test_seeds_and_digests_that_are_none_are_damage(
+    wrong: dict, info: dict, tmp_path: Path
+) -> None:
+    write(tmp_path, info | wrong)
+    with pytest.raises(DamagedError, match="lacks what a run needs"):
+        read_info(tmp_path)
