@@ -13,7 +13,8 @@ from threading import Event, Thread
 
 from data.errors import InputError
 
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]*[A-Za-z0-9_]", re.ASCII)
+LONGEST_HUB_NAME = 96
 PATIENCE = 1.2
 """Seconds within which the hub must answer at all."""
 
@@ -48,6 +49,16 @@ class Part(StrEnum):
     TOKENIZER = "tokenizer"
 
 
+def is_hub_name(text: str) -> bool:
+    """Whether a text can be a name on the hub: `OWNER/NAME`, by the hub's own rules.
+
+    >>> is_hub_name("EleutherAI/pythia-70m-deduped"), is_hub_name("a/../b"), is_hub_name("a..b/c")
+    (True, False, False)
+    """
+    is_name = HUB_NAME.fullmatch(text) and len(text) <= LONGEST_HUB_NAME
+    return bool(is_name) and not any(each in text for each in ("..", "--")) and text[-4:] != ".git"
+
+
 def find_folder(source: str, part: Part) -> Path:
     """The folder that holds a part of a model.
 
@@ -62,7 +73,7 @@ def find_folder(source: str, part: Part) -> Path:
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        if not HUB_NAME.fullmatch(source) or ".." in source or "--" in source:
+        if not is_hub_name(source):
             raise InputError(
                 f"there is no folder {source}; give a model's folder, or a name on the hub like "
                 "EleutherAI/pythia-70m-deduped"

@@ -12,7 +12,7 @@ from typing import Any
 
 from data.digests import file_sha256
 from data.errors import InputError
-from data.hub import HUB_NAME, Part, find_folder, part_files
+from data.hub import Part, find_folder, is_hub_name, part_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Input:
     @property
     def is_local(self) -> bool:
         """Whether it is a path, and not a name on the hub."""
-        return self.part is None or self._path.exists() or not HUB_NAME.fullmatch(self.source)
+        return self.part is None or self._path.exists() or not is_hub_name(self.source)
 
     @property
     def name(self) -> str:
@@ -62,9 +62,7 @@ class Input:
     @property
     def is_ambiguous(self) -> bool:
         """Whether it is a folder here, and may be meant as a name on the hub."""
-        return (
-            self.part is not None and self._path.exists() and bool(HUB_NAME.fullmatch(self.source))
-        )
+        return self.part is not None and self._path.exists() and is_hub_name(self.source)
 
     def is_at(self, source: str) -> bool:
         """Whether another way of writing it means the same place."""

@@ -248,6 +248,8 @@ def forget_contents(run: Path) -> None:
     info["run_id"] = "0123456789"
     path.write_text(json.dumps(info))
     (run / "seed-1000" / ROWS_FILE).unlink()
+    for checkpoint in run.glob("seed-*/stage-*/step-*"):
+        write_manifest(checkpoint)  # which told nothing of its place
     write_manifest(run, analysis_files(run))
 
 
