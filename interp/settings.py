@@ -132,7 +132,7 @@ def carrying(table: pd.DataFrame, entries: Sequence[Entry], *, rows: bool = True
     """
     kept = [e if rows else {n: v for n, v in e.items() if n != "rows"} for e in entries]
     table = table.copy(deep=False)
-    table.attrs = {KEY: json.dumps(kept, sort_keys=True)} if kept else {}
+    table.attrs = {KEY: json.dumps(kept)} if kept else {}
     return table
 
 
@@ -162,4 +162,4 @@ def unrecorded(table: pd.DataFrame) -> bool:
 
 def _label(entry: Entry) -> str:
     """What makes an entry, as text: rows measured alike have the same."""
-    return json.dumps({name: entry[name] for name in ("analysis", "selection")}, sort_keys=True)
+    return json.dumps({name: entry[name] for name in ("analysis", "selection")})
