@@ -36,7 +36,9 @@ ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
 
 
-def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
+def plot_transplants(
+    summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, metric: str = "exact_match"
+) -> go.Figure:
     """D5 and D6 with each part of the donor, asked and recited, and the gap between them.
 
     Filled with the part alone, crosses with all but the part; random changes in grey.
@@ -44,6 +46,7 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     Args:
         summary: Rows of a `transplants_summary` of one run, recipient and donor, or what
             `transplant_weights` returns.
+        rows: Of `transplants`, to show each seed's own value where seeds are few.
         metric: `exact_match` or `answer_log_prob`.
 
     Raises:
@@ -53,7 +56,8 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
     cells = cells.loc[cells["subset"].isin([*COMPARED, GAP, *RECITED])]
     one_checkpoint(cells)
-    donors = cells[["run_id", "from_stage", "from_step", "donor"]].drop_duplicates()
+    places = ["run_id", "stage", "step", "from_stage", "from_step", "donor"]
+    donors = cells[places].drop_duplicates()
     if len(donors) > 1:
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
@@ -73,9 +77,15 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").reindex(parts)
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
+        if rows is not None:
+            own = _own_values(rows.merge(donors), subset, metric)
+            x = [parts.index(part) + shift for part in own["part"]]
+            style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
+            values = own["value"].tolist(), own["seed"].tolist()
+            add_seeds(figure, x, *values, color=style.color if style else INK, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"{seeds_words(n_seeds, with_own=False)}; crosses: all but the part; grey: a random "
-    about += "change of the part, as large"
+    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
+    about += "grey: a random change of the part, as large"
     title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=300 + 230 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
@@ -209,6 +219,16 @@ def _add_dots(
             row=row,
             col=1,
         )
+
+
+def _own_values(rows: pd.DataFrame, subset: str, metric: str) -> pd.DataFrame:
+    """Columns `part seed value` of one donor and subset; the gap's are paired within seeds."""
+    sides = [
+        rows.loc[rows["subset"] == name].set_index(["part", "seed"])[metric]
+        for name in (COMPARED if subset == GAP else (subset,))
+    ]
+    values = sides[0] - sides[1] if subset == GAP else sides[0]
+    return values.rename("value").reset_index()
 
 
 def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:

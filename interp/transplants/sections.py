@@ -29,7 +29,7 @@ SENTENCED = ("embeddings", "blocks")
 
 def transplants_section(run: Run) -> Html | None:
     """What every part of a donor brings along, for each donor and recipient that were tried."""
-    summary = table_of(run, "transplants_summary")
+    summary, rows = table_of(run, "transplants_summary"), table_of(run, "transplants")
     if summary is None or GAP not in set(summary["subset"]):
         return None
     parts = []
@@ -39,7 +39,9 @@ def transplants_section(run: Run) -> Html | None:
         words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
         parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
         parts += [
-            figure_html(plot_transplants(cells, metric=metric), f"transplants-{name}-{metric}")
+            figure_html(
+                plot_transplants(cells, rows, metric=metric), f"transplants-{name}-{metric}"
+            )
             for metric in METRICS
         ]
         parts += [_gap_table(cells), _parts_table(cells)]
