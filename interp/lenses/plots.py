@@ -78,11 +78,11 @@ def plot_lens(
         figure.update_yaxes(title=text, row=row, col=1)
     title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
-    figure.update_xaxes(**state_axis(states), tickangle=-30)
+    figure.update_xaxes(**state_axis(states), tickangle=-45)
     middle = (len(quantities) + 1) // 2
     words = "state of the residual stream"
     figure.update_xaxes(title=words, row=len(roles), col=middle)
-    figure.update_layout(legend={"y": -0.44 / len(roles)}, margin={"t": 100})
+    figure.update_layout(legend={"y": -0.5 / len(roles)}, margin={"t": 100})
     return figure
 
 

@@ -70,7 +70,7 @@ def _kind_html(
     sentences = patch_sentences(rows, cells, subsets, metric=metric)
     words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
     figures = {}
-    if (cells["head"] < 0).to_numpy().any():
+    if ((cells["head"] < 0) & cells["effect"].notna()).to_numpy().any():
         for direction in directions:
             grid = plot_patching(cells, direction=direction, metric=metric)
             figures[f"{name}-{direction}"] = grid

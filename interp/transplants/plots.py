@@ -3,6 +3,7 @@
 Colours are those of the subsets, controls are grey. Every interval is over Stage-1 seeds.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,7 +91,12 @@ def plot_transplants(
     style_figure(figure, title=title, height=300 + 230 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
-    figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=last)
+    figure.update_xaxes(
+        ticktext=[_part_words(part) for part in parts],
+        tickangle=-45,
+        title="part of the donor",
+        row=last,
+    )
     figure.update_yaxes(title=UNITS[metric], row=1)
     figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
     if recited:
@@ -151,8 +157,8 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
     figure.update_xaxes(ticktext=_short(modules), tickangle=-45, title="module", row=2)
-    figure.update_yaxes(title="relative norm of the change", rangemode="tozero", row=1)
-    figure.update_yaxes(title="cosine of two changes", zeroline=True, row=2)
+    figure.update_yaxes(title="relative norm<br>of the change", rangemode="tozero", row=1)
+    figure.update_yaxes(title="cosine of<br>two changes", zeroline=True, row=2)
     figure.update_layout(legend={"y": -0.5}, margin={"t": 100})
     return figure
 
@@ -172,6 +178,19 @@ def ordered_parts(parts: pd.Series) -> list[str]:
         return 1, [name.startswith(kind) for kind in kinds].index(True), pieces
 
     return sorted(set(parts), key=place)
+
+
+def _part_words(part: str) -> str:
+    """How the axis names a part of one layer; others have their own name.
+
+    >>> [_part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "mlps")]
+    ['layer 1, head 3', 'layer 0, mlp', 'layer 2, block', 'mlps']
+    """
+    found = re.fullmatch(r"(\w+)\.(\d+)(?:\.(\d+))?", part)
+    if not found:
+        return part
+    kind, layer, head = found.groups()
+    return f"layer {layer}, {kind}" + ("" if head is None else f" {head}")
 
 
 def direction_words(cells: pd.DataFrame) -> str:
@@ -250,4 +269,7 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
 
 def _short(modules: Sequence[str]) -> list[str]:
     """Parameters without what all their names begin with."""
-    return [name.partition(".layers.")[2] or name.partition(".h.")[2] or name for name in modules]
+    return [
+        name.partition(".layers.")[2] or name.partition(".h.")[2] or _part_words(name)
+        for name in modules
+    ]

@@ -163,7 +163,7 @@ def test_attribution_has_a_dot_for_each_cell_and_seed_and_its_correlation(table:
     assert list(dots[0].y) == pytest.approx([x / 2 for x in dots[0].x])
     assert (
         layout_of(figure).annotations[0].text
-        == f"<b>{D5}</b>, r = 1.000 (lowest of 8 seeds 1.000), "
+        == f"<b>{D5}</b><br>r = 1.000 (lowest of 8 seeds 1.000),<br>"
         "slope 0.50, mean error 0.04"
     )
 
