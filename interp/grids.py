@@ -23,6 +23,7 @@ from data.tokens import TokenizedRow
 from interp.addresses import Site
 from interp.hooked import HookedModel, load_hooked
 from interp.selection import GridSelection
+from interp.settings import Entry, carrying, gathered, labelled, settings_of
 from interp.sites import choose_sites
 from training.files import table_bytes
 from training.pipeline import THREADS
@@ -109,6 +110,7 @@ def run_grid(
     cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
+    settings = settings_of(analysis, selection)
     withdrawn = [each for m in measured for each in m.withdrawn]
     vectors = {
         run.folder: [
@@ -120,7 +122,10 @@ def run_grid(
 
     def make() -> dict[Path, Files]:
         nonlocal looked_at, summary
-        merged = [_merged(run, analysis, new, withdrawn) for run in selection.runs]
+        merged, entries = zip(
+            *(_merged(run, analysis, new, settings, withdrawn) for run in selection.runs),
+            strict=True,
+        )
         # The summary is of all that was ever looked at in these runs at these checkpoints, so that
         # looking seed by seed, or target by target, corrects for no less.
         looked_at = pd.concat(
@@ -128,8 +133,8 @@ def run_grid(
         )
         summary = analysis.summarize(looked_at)
         return {
-            run.folder: _contents(run, analysis.name, (table, summary), vectors[run.folder])
-            for run, table in zip(selection.runs, merged, strict=True)
+            run.folder: _contents(run, analysis.name, (table, summary), of_run, vectors[run.folder])
+            for run, table, of_run in zip(selection.runs, merged, entries, strict=True)
         }
 
     publish_runs([run.folder for run in selection.runs], make)
@@ -251,6 +256,7 @@ def _contents(
     run: Run,
     name: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
+    settings: Sequence[Entry],
     vectors: list[dict[str, np.ndarray]],
 ) -> Files:
     """What a run's files will hold."""
@@ -261,8 +267,8 @@ def _contents(
         old = _of_same_rules(read_table(path), of_run)
         of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
     files = {
-        f"{name}.parquet": table_bytes(rows),
-        path.name: table_bytes(of_run.reset_index(drop=True)),
+        f"{name}.parquet": table_bytes(carrying(rows, settings)),
+        path.name: table_bytes(carrying(of_run.reset_index(drop=True), settings, rows=False)),
     }
     new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
     path = run.folder / f"{name}_vectors.safetensors"
@@ -270,13 +276,20 @@ def _contents(
 
 
 def _merged(
-    run: Run, analysis: Analysis, new: pd.DataFrame, withdrawn: Sequence[dict[str, object]]
-) -> pd.DataFrame:
-    """A run's new rows in place of those of the same seed, checkpoint and cell, and all others."""
-    new = new.loc[new["run_id"] == run.config.run_id]
+    run: Run,
+    analysis: Analysis,
+    new: pd.DataFrame,
+    settings: Entry,
+    withdrawn: Sequence[dict[str, object]],
+) -> tuple[pd.DataFrame, list[Entry]]:
+    """A run's new rows in place of those of the same seed, checkpoint and cell, and all others.
+
+    Beside them the settings with which all of them were measured.
+    """
+    new = labelled(new.loc[new["run_id"] == run.config.run_id], settings)
     path = run.folder / f"{analysis.name}.parquet"
     if is_published(path):
-        old = _of_same_rules(read_table(path), new)
+        old = _of_same_rules(labelled(read_table(path)), new)
         # A table of before a coordinate was added is known by the others.
         key = ["seed", *CHECKPOINT, *(name for name in analysis.coordinates if name in old)]
         for gone in withdrawn:
@@ -284,7 +297,7 @@ def _merged(
             old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]
         replaced = set(_keys(new, key))
         new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
-    return new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True)
+    return gathered(new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True))
 
 
 def _of_same_rules(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from interp.grids import run_grid
 from interp.selection import GridSelection
+from interp.settings import joined
 from interp.sweep_folders import SWEEP_FILE, require_place_for, sweep_info
 from interp.sweep_plans import CELLS, Sweep
 from training.files import json_bytes, table_bytes
@@ -72,10 +73,7 @@ def _joined(runs: list[Run]) -> dict[str, pd.DataFrame]:
         run.folder: [n for n in listed(run.folder) or () if n.endswith(".parquet")] for run in runs
     }
     return {
-        name: pd.concat(
-            [read_table(folder / name) for folder in tables if name in tables[folder]],
-            ignore_index=True,
-        )
+        name: joined([read_table(folder / name) for folder in tables if name in tables[folder]])
         for name in sorted({name for names in tables.values() for name in names})
     }
 

@@ -28,6 +28,7 @@ from interp.alignment.wording import (
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, finished_null, note_html
+from interp.report.settings_note import settings_note
 from interp.report.wording import unbroken
 from training.runs import Run
 
@@ -84,7 +85,7 @@ def _measured(run: Run, summary: pd.DataFrame) -> list[str]:
         if of_policy.groupby("stage")["step"].nunique().max() > 1:
             figure = plot_alignment_steps(of_policy)
             parts.append(f"<h3>Along training</h3>\n{figure_html(figure, f'steps-{policy}')}")
-    return parts
+    return [*parts, settings_note(summary)]
 
 
 def _component_figures(cells: pd.DataFrame, name: str) -> list[str]:
@@ -156,4 +157,4 @@ def _test_html(run: Run, name: str) -> str | None:
     heading, sentences, plot = TESTS[name]
     words = "".join(f"<p>{as_html(each)}</p>" for each in sentences(summary))
     figure = figure_html(plot(table), f"alignment-{name.replace('_', '-')}")
-    return f'<h3>{heading}</h3>\n<div class="result">{words}</div>\n{figure}'
+    return f'<h3>{heading}</h3>\n<div class="result">{words}</div>\n{figure}{settings_note(table)}'

@@ -221,6 +221,7 @@ def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
         {**UNITS, "difference": "difference"}[kind]
         .replace("of the ", "of the<br>")
         .replace("of attention", "of<br>attention")
+        .replace("answer's logit", "answer's<br>logit")
     )
     bar = {"thickness": 12, "x": x, "title": {"text": words, "side": "top"}, "tickfont_size": 11}
     largest = float(np.abs(numbers).max()) or 1.0

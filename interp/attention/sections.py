@@ -5,6 +5,7 @@ from interp.attention.wording import attention_sentences
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from training.runs import Run
 
 NOTES = (
@@ -41,4 +42,7 @@ def attention_section(run: Run) -> Html | None:
             parts.append(figure_html(plot_heads(cells, subset=higher, kind=kind), name))
             contrast = plot_attention_contrast(rows, higher, lower, kind=kind)
             parts.append(figure_html(contrast, f"{name}-contrast"))
-    return Html("<h2>Attention</h2>\n" + "\n".join(parts) + note_html(NOTES)) if parts else None
+    if not parts:
+        return None
+    told = note_html(NOTES) + settings_note(summary)
+    return Html("<h2>Attention</h2>\n" + "\n".join(parts) + told)

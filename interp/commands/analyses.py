@@ -82,7 +82,7 @@ def run_probes(arguments: argparse.Namespace) -> int:
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
     columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "twin_accuracy"]
     columns += ["minus_twin", "p_twin_corrected", "n_folds", "n_train", "n_test", "n_seeds"]
-    print_summary(logistic, columns, selection)
+    print_summary(logistic, columns, selection, interval_of="accuracy")
     smallest = max(summary["p_smallest"].tolist())
     print(
         "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
@@ -109,7 +109,8 @@ def run_lens(arguments: argparse.Namespace) -> int:
     analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
     summary = fill(analysis, selection)[1]
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
-    print_summary(summary, [*columns, "ci_low", "ci_high", "n_seeds"], selection)
+    columns += ["ci_low", "ci_high", "n_seeds"]
+    print_summary(summary, columns, selection, interval_of="log_prob")
     print("rank 1 is the most likely token; log_prob in nats, with its 95% interval over seeds")
     return 0
 
@@ -160,11 +161,23 @@ def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFram
         return run_grid(analysis, selection, progress=progress)
 
 
-def print_summary(summary: "pd.DataFrame", columns: list[str], selection: "GridSelection") -> None:
-    """A table on the terminal; a run's folder is told only where several are compared."""
-    shown = summary[columns].round(3)
-    if "difference" in columns:  # whose interval it is, not that of the columns before
-        shown = shown.rename(columns={end: f"diff_{end}" for end in ("ci_low", "ci_high")})
+def print_summary(
+    summary: "pd.DataFrame",
+    columns: list[str],
+    selection: "GridSelection",
+    *,
+    interval_of: str = "diff",
+) -> None:
+    """A table on the terminal; a run's folder is told only where several are compared.
+
+    Args:
+        summary: Of an analysis.
+        columns: Which to show.
+        selection: Of the grid.
+        interval_of: What the interval is of: the column `difference`, unless another is named.
+    """
+    ends = {end: f"{interval_of}_{end}" for end in ("ci_low", "ci_high")}
+    shown = summary[columns].round(3).rename(columns=ends)
     if len(selection.runs) > 1:
         folders = {run.config.run_id: str(run.folder) for run in selection.runs}
         shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])

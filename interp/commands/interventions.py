@@ -236,8 +236,9 @@ def run_transplants(arguments: argparse.Namespace) -> int:
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
         differences = fill(changes, selection)[1]
         columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
-        columns += ["cosine_other_tag", "ci_low", "ci_high", "p_corrected", "n_seeds"]
+        columns += ["cosine_other_tag", *TESTED[1:]]
         print_summary(differences, columns, selection)
+        print("difference: cosine_same_tag - cosine_other_tag")
     return 0
 
 

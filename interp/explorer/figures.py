@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from interp.addresses import TokenRole
 from interp.explorer.view import Ablation, Cell, grid_cells
+from interp.report.grid_tables import state_axis
 from interp.report.markup import token_label
 from interp.report.palette import FAINT, INK
 from interp.report.plots import TOKEN_HEIGHT, plot_attention, style_figure
@@ -104,8 +105,7 @@ def plot_lens(
     )  # fmt: skip
     notes = "at the prompt's last token" + ("; dashed, open: after the ablation" if ablated else "")
     _style(figure, f"What the logit lens reads<br><sup>{notes}</sup>", height=height)
-    figure.update_xaxes(title="state of the residual stream (site.layer)", type="category")
-    figure.update_xaxes(categoryorder="array", categoryarray=states)
+    figure.update_xaxes(title="state of the residual stream", **state_axis(states))
     figure.update_xaxes(range=[-0.2, len(states) - 0.8])
     figure.update_yaxes(title="log-probability (nats)")
     figure.update_layout(legend={"y": -0.2}, margin={"b": 130})

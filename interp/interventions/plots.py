@@ -14,7 +14,13 @@ from data.errors import InputError
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import GAP, PROBE_ACCURACY
-from interp.report.grid_tables import checkpoint_words, one_checkpoint, run_names, with_run_columns
+from interp.report.grid_tables import (
+    checkpoint_words,
+    one_checkpoint,
+    run_names,
+    state_words,
+    with_run_columns,
+)
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import METRIC_LABELS, style_figure
 from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
@@ -204,14 +210,15 @@ def _make_room(figure: go.Figure, height: int) -> None:
     margin = {"t": ABOVE, "b": ABOVE_AND_BELOW - ABOVE}
     legend = {"y": -NAMES / inside}
     figure.update_layout(margin=margin, legend=legend, scattermode="group")
+    figure.update_traces(cliponaxis=False)  # a mark at the end of an axis is whole
 
 
 def _place_names(means: pd.DataFrame) -> list[str]:
-    """`resid_post.0 at alias_last`, or `everywhere`, of a probe with the place that it reads."""
+    """Site, layer and role, or `everywhere`, of a probe with the place that it reads."""
     return [
-        f"everywhere{'' if role == EVERYWHERE else f',<br>{role}'}"
+        f"everywhere{'' if role == EVERYWHERE else f',<br>{state_words(role)}'}"
         if site == EVERYWHERE
-        else f"{site}.{layer}<br>{role}"
+        else f"{state_words(f'{site}.{layer}')}<br>{role}"
         for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
     ]
 

@@ -12,6 +12,7 @@ from interp.interventions.plots import GAP_NAME, component_names, plot_ablation,
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from training.runs import Run
 
 N_LARGEST = 6
@@ -44,7 +45,8 @@ def ablation_section(run: Run) -> Html | None:
         "changes nothing may have others that step in. The control of a route hides as many other "
         "tokens, drawn at random; prompts of a toy are so short that it may hide the question."
     )
-    return Html("<h2>Ablations and knock-outs</h2>\n" + "\n".join(parts) + note_html(notes))
+    told = note_html(notes) + settings_note(summary)
+    return Html("<h2>Ablations and knock-outs</h2>\n" + "\n".join(parts) + told)
 
 
 def erasure_section(run: Run) -> Html | None:
@@ -73,7 +75,8 @@ def erasure_section(run: Run) -> Html | None:
         "answer says nothing about its use. Erasing at test time says what "
         "the answer reads, not what training on the definition left behind."
     )
-    return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + note_html(notes))
+    told = note_html(notes) + settings_note(summary)
+    return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + told)
 
 
 def erasure_sentence(cells: pd.DataFrame, target: str) -> str:

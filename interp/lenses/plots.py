@@ -18,6 +18,7 @@ from interp.report.grid_tables import (
     checkpoint_words,
     ordered_states,
     run_names,
+    state_axis,
     state_names,
     summarized,
     with_run_columns,
@@ -77,12 +78,11 @@ def plot_lens(
         figure.update_yaxes(title=text, row=row, col=1)
     title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
-    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "tickangle": -30}
-    figure.update_xaxes(**axis, categoryarray=states)
+    figure.update_xaxes(**state_axis(states), tickangle=-45)
     middle = (len(quantities) + 1) // 2
-    words = "state of the residual stream (site.layer)"
+    words = "state of the residual stream"
     figure.update_xaxes(title=words, row=len(roles), col=middle)
-    figure.update_layout(legend={"y": -0.44 / len(roles)}, margin={"t": 100})
+    figure.update_layout(legend={"y": -0.5 / len(roles)}, margin={"t": 100})
     return figure
 
 
@@ -115,8 +115,9 @@ def plot_lens_steps(
     cells = _over_seeds(read)
     states, steps = ordered_states(cells), [str(step) for step in sorted(set(cells["step"]))]
     figure = make_subplots(
-        cols=len(states), shared_yaxes=True, column_titles=states, horizontal_spacing=0.02
-    )
+        cols=len(states), shared_yaxes=True, column_titles=state_axis(states)["ticktext"],
+        horizontal_spacing=0.02,
+    )  # fmt: skip
     for col, state in enumerate(states, start=1):
         panel = cells.loc[[name == state for name in state_names(cells)]]
         panel = panel.assign(x=panel["step"].astype(str))

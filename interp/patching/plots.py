@@ -24,6 +24,7 @@ from interp.report.grid_tables import (
     one_checkpoint,
     ordered_states,
     run_names,
+    state_axis,
     state_names,
     summarized,
     with_run_columns,
@@ -93,9 +94,9 @@ def plot_patching(
     figure.update_xaxes(**axis, categoryarray=roles, tickangle=-25)
     figure.update_xaxes(title={"text": "patched token", "standoff": 6})
     figure.update_annotations(font_size=13)
-    figure.update_yaxes(**axis, categoryarray=states)
-    figure.update_yaxes(title="patched site.layer", col=1)
-    margin = {"b": below, "l": 130, "t": 120}
+    figure.update_yaxes(**state_axis(states), showgrid=False)
+    figure.update_yaxes(title="patched site", col=1)
+    margin = {"b": below, "l": 160, "t": 120}
     figure.update_layout(coloraxis=COLOR_AXIS | tag_colors(cells), margin=margin)
     _add_caption(figure, caption)
     return figure
@@ -165,7 +166,8 @@ def plot_attribution_patching(
     found = attribution_correlation(cells)
     subsets, sites = _subsets(cells), [name for name in SITE_HOOKS if name in set(cells["site"])]
     titles = [
-        f"<b>{name}</b>, {correlation_words(found.loc[found['subset'] == name])}"
+        f"<b>{name}</b><br>"
+        + correlation_words(found.loc[found["subset"] == name]).replace("), ", "),<br>")
         for name in subsets
     ]
     figure = make_subplots(
@@ -181,13 +183,15 @@ def plot_attribution_patching(
         )  # fmt: skip
         for site, symbol in zip(sites, SITE_MARKS, strict=False):
             panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
-            _add_estimates(figure, panel, symbol, col=col)
+            is_first = subset == cells.loc[cells["site"] == site, "subset"].iloc[0]
+            _add_estimates(figure, panel, symbol, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
-    style_figure(figure, title=title, height=520)
+    style_figure(figure, title=title, height=560)
     figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
     figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
-    figure.update_layout(margin={"t": 110 + CAPTION_LINE * len(subsets)})
+    figure.update_annotations(font_size=13)
+    figure.update_layout(margin={"t": 150 + CAPTION_LINE * len(subsets)})
     return figure
 
 
@@ -295,14 +299,16 @@ def _add_ranks(
         )  # fmt: skip
 
 
-def _add_estimates(figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: int) -> None:
-    """One site's cells in one panel."""
+def _add_estimates(
+    figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: int, is_first: bool
+) -> None:
+    """One site's cells in one panel; the first of a site stands for it in the legend."""
     if panel.empty:
         return
     site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=f"{subset}, {site}",
+        name=site, legendgroup=site, showlegend=is_first,
         marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
         customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
         hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
@@ -315,6 +321,6 @@ def _add_caption(figure: go.Figure, lines: Sequence[str]) -> None:
     """Lines of text below the axis."""
     figure.add_annotation(
         text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", xanchor="left",
-        yanchor="top", xshift=-110, yshift=-AXIS_HEIGHT, align="left", showarrow=False,
+        yanchor="top", xshift=-140, yshift=-AXIS_HEIGHT, align="left", showarrow=False,
         font={"color": FAINT, "size": 12.5},
     )  # fmt: skip

@@ -13,6 +13,7 @@ from interp.patching.wording import ENDS, patch_sentences
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from training.runs import Run
 
 METRICS = ("logit_diff", "answer_log_prob", "probability")
@@ -50,7 +51,9 @@ def patching_section(run: Run) -> Html | None:
                     name=f"patching-{stage}-{kind.replace('_', '-')}",
                 )
             )
-    return Html("<h2>Patching</h2>\n" + "\n".join(parts) + note_html(NOTES))
+    return Html(
+        "<h2>Patching</h2>\n" + "\n".join(parts) + note_html(NOTES) + settings_note(summary)
+    )
 
 
 def _kind_html(
@@ -67,7 +70,7 @@ def _kind_html(
     sentences = patch_sentences(rows, cells, subsets, metric=metric)
     words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
     figures = {}
-    if (cells["head"] < 0).to_numpy().any():
+    if ((cells["head"] < 0) & cells["effect"].notna()).to_numpy().any():
         for direction in directions:
             grid = plot_patching(cells, direction=direction, metric=metric)
             figures[f"{name}-{direction}"] = grid

@@ -100,6 +100,11 @@ class ProbeAnalysis:
         """The choices of C."""
         return (QUICK_INVERSE_PENALTY,) if self.quick else INVERSE_PENALTIES
 
+    @property
+    def further_settings(self) -> dict[str, object]:
+        """See `interp.settings`."""
+        return {"C": self.inverse_penalties}
+
 
 def probe_checkpoint(
     model: HookedModel,

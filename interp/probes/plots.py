@@ -20,6 +20,7 @@ from interp.report.grid_tables import (
     checkpoint_words,
     ordered_states,
     run_names,
+    state_axis,
     state_names,
     summarized,
 )
@@ -71,7 +72,7 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
         for col, reading in enumerate(READINGS, start=1):
             figure.add_trace(_reading_map(panel, reading), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
-        figure.update_yaxes(title={"text": f"{name}<br>site.layer"}, row=row, col=1)
+        figure.update_yaxes(title={"text": name}, row=row, col=1)
     title = f"Accuracy of {probe} probes, {checkpoint_words(cells)}"
     roles = [role for role in TokenRole if role in set(cells["role"])]
     angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
@@ -80,8 +81,8 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
     axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
     figure.update_xaxes(**axis, categoryarray=roles, tickangle=angle)
     figure.update_xaxes(title="role of the token", row=len(panels))
-    figure.update_yaxes(**axis, categoryarray=states)
-    figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 130})
+    figure.update_yaxes(**state_axis(states), showgrid=False)
+    figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 175})
     _add_caption(figure, caption, axis_height)
     return figure
 
@@ -149,7 +150,7 @@ def _add_caption(figure: go.Figure, lines: list[str], axis_height: int) -> None:
         xanchor="left",
         yanchor="top",
         yshift=-axis_height,
-        xshift=-110,
+        xshift=-150,
         align="left",
         showarrow=False,
         font={"color": FAINT, "size": 12.5},

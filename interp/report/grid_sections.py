@@ -12,6 +12,7 @@ from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.guessing import question_only
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from training.runs import Run
 
 CONTROL = "QA7_UNSEEN"
@@ -46,7 +47,7 @@ def probes_section(run: Run) -> Html | None:
         "definition names; others are left out of that division. At alpha 1 the tag goes along "
         "with truth: in the null twin the same labels say truth alone."
     )
-    return Html("<h2>Probes</h2>\n" + "\n".join(parts) + note_html(notes))
+    return Html("<h2>Probes</h2>\n" + "\n".join(parts) + note_html(notes) + settings_note(summary))
 
 
 def lens_section(run: Run) -> Html | None:
@@ -77,7 +78,10 @@ def lens_section(run: Run) -> Html | None:
         f"question, but not the alias. {CONTROL}: aliases that are never defined. The other "
         "entity is the one a false definition names, elsewhere one drawn at random."
     )
-    return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + note_html(notes)) if parts else None
+    if not parts:
+        return None
+    told = note_html(notes) + settings_note(summary)
+    return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + told)
 
 
 def guess_of(run: Run) -> float:

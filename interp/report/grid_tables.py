@@ -4,7 +4,9 @@ A state of the model is named by site and layer, `resid_post.1`, and comes in th
 the model computes it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,6 +89,26 @@ def ordered_states(table: pd.DataFrame) -> list[str]:
     found = set(zip(table["layer"], table["site"], strict=True))
     ordered = sorted(found, key=lambda state: (state[0], sites.index(state[1])))
     return [f"{site}.{layer}" for layer, site in ordered]
+
+
+def state_words(state: str) -> str:
+    """How an axis names a state.
+
+    >>> state_words("resid_post.1"), state_words("resid_post.1 at alias_last")
+    ('resid_post, layer 1', 'resid_post, layer 1 at alias_last')
+    """
+    return re.sub(r"^(\w+)\.(\d+)", r"\1, layer \2", state)
+
+
+def state_axis(states: Sequence[str]) -> dict[str, Any]:
+    """An axis of states in order, which says in words what their names say.
+
+    >>> state_axis(["resid_post.1"])["ticktext"]
+    ['resid_post, layer 1']
+    """
+    words = [state_words(state) for state in states]
+    order = {"type": "category", "categoryorder": "array", "categoryarray": list(states)}
+    return {**order, "tickvals": list(states), "ticktext": words}
 
 
 def one_checkpoint(table: pd.DataFrame) -> tuple[int, int]:

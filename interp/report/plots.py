@@ -79,6 +79,7 @@ def plot_curves(
         of_subset = curves.loc[curves["subset"] == name]
         if not of_subset.empty:
             _add_curve(figure, name, of_subset)
+    _add_own_curves(figure, metrics, metric)
     for stage, boundary in list(_starts(metrics).items())[1:]:
         figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
         for text, anchor in (
@@ -100,7 +101,7 @@ def plot_curves(
             font={"color": FAINT, "size": 12},
         )
     n_seeds = int(curves["n_seeds"].to_numpy().max())
-    about = seeds_words(n_seeds, with_own=False)
+    about = seeds_words(n_seeds)
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
     figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
@@ -226,6 +227,22 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
         hovertemplate="Stage %{customdata[0]}, step %{customdata[1]}: %{y:.3f} "
         "[%{customdata[2]:.3f}, %{customdata[3]:.3f}]",
     )
+
+
+def _add_own_curves(figure: go.Figure, metrics: pd.DataFrame, metric: str) -> None:
+    """Each seed's own curve, thin and without marks, where seeds are few but more than one."""
+    seeds = sorted(set(metrics["seed"]))
+    if not 1 < len(seeds) < FEWEST:
+        return
+    for seed in seeds:
+        curves = learning_curves(metrics.loc[metrics["seed"] == seed], metric)
+        for name, curve in curves.sort_values(["stage", "step"]).groupby("subset"):
+            figure.add_scatter(
+                x=curve["epoch"].to_numpy(), y=curve["mean"].to_numpy(), mode="lines",
+                line={"color": SUBSET_STYLES[str(name)].color, "width": 0.8}, opacity=0.6,
+                name=f"seed {seed}", legendgroup=str(name), showlegend=False,
+                hovertemplate="%{y:.3f}",
+            )  # fmt: skip
 
 
 def _gap_traces(

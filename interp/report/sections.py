@@ -8,6 +8,7 @@ from data.vocabulary import SUBSETS, Kind, Split
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from interp.report.reproduction import reproduction_commands
 from interp.report.seed_marks import FEWEST
 from interp.report.wording import (
     POLICIES,
@@ -17,7 +18,6 @@ from interp.report.wording import (
     mean_text,
     null_sentence,
     plain,
-    reproduction_commands,
     seed_ranges,
     unbroken,
 )

@@ -13,6 +13,7 @@ from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
 from interp.report.wording import (
     POLICIES,
@@ -220,7 +221,8 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
         "times in ten. A tag goes along with the truth of its definitions; a null twin, which a "
         "sweep has not, would tell the two apart."
     )
-    return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{note_html(notes)}")
+    told = note_html(notes) + settings_note(probes)
+    return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{told}")
 
 
 def _best_place(cells: pd.DataFrame) -> Html:

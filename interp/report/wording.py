@@ -1,12 +1,9 @@
-"""A run in words: sentences that follow from its numbers, and commands that repeat it."""
+"""A run in words: sentences that follow from its numbers."""
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.vocabulary import LossPolicy, Stage, Subset
-from training.registry import find_recipe
-from training.runs import Run
 from training.schedules import Schedule
 from training.summary import HEADLINE_METRICS
 from training.tables import null_text
@@ -95,7 +92,7 @@ def plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def seed_ranges(seeds: list[int]) -> str:
+def seed_ranges(seeds: Sequence[int]) -> str:
     """Consecutive seeds as `first to last`.
 
     >>> seed_ranges([1, 2, 3, 7])
@@ -105,21 +102,7 @@ def seed_ranges(seeds: list[int]) -> str:
     return ", ".join(f"{low} to {high}" if high > low else f"{low}" for low, high in ranges)
 
 
-def reproduction_commands(run: Run) -> list[str]:
-    """Command lines that train the same seeds with the same settings and write the report."""
-    defaults = find_recipe(run.config.recipe).parameters
-    words = ["--with-null"] if run.null is not None else []
-    for name, value in run.config.parameters.items():
-        if plain(value) != plain(defaults[name].default):
-            words += ["--set", shlex.quote(f"{name}={plain(value)}")]
-    commands = [
-        " ".join(["iml run", run.config.recipe, f"--seeds {low}:{high + 1}", *words])
-        for low, high in consecutive(run.seeds)
-    ]
-    return [*commands, f"iml report runs/{run.config.recipe}"]
-
-
-def consecutive(seeds: list[int]) -> list[tuple[int, int]]:
+def consecutive(seeds: Sequence[int]) -> list[tuple[int, int]]:
     """First and last of each stretch without a gap."""
     starts = [seed for seed in seeds if seed - 1 not in seeds]
     ends = [seed for seed in seeds if seed + 1 not in seeds]

@@ -226,6 +226,11 @@ class TransplantAnalysis:
             return "null"
         return self.donor_folder.resolve().name
 
+    @property
+    def further_settings(self) -> dict[str, object]:
+        """See `interp.settings`."""
+        return {"donor": self.donor_name}
+
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.transplants.summary`."""
         return summarize_transplants(table)

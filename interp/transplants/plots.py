@@ -3,6 +3,7 @@
 Colours are those of the subsets, controls are grey. Every interval is over Stage-1 seeds.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +37,9 @@ ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
 
 
-def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> go.Figure:
+def plot_transplants(
+    summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, metric: str = "exact_match"
+) -> go.Figure:
     """D5 and D6 with each part of the donor, asked and recited, and the gap between them.
 
     Filled with the part alone, crosses with all but the part; random changes in grey.
@@ -44,6 +47,7 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     Args:
         summary: Rows of a `transplants_summary` of one run, recipient and donor, or what
             `transplant_weights` returns.
+        rows: Of `transplants`, to show each seed's own value where seeds are few.
         metric: `exact_match` or `answer_log_prob`.
 
     Raises:
@@ -53,7 +57,8 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
     cells = cells.loc[cells["subset"].isin([*COMPARED, GAP, *RECITED])]
     one_checkpoint(cells)
-    donors = cells[["run_id", "from_stage", "from_step", "donor"]].drop_duplicates()
+    places = ["run_id", "stage", "step", "from_stage", "from_step", "donor"]
+    donors = cells[places].drop_duplicates()
     if len(donors) > 1:
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
@@ -73,14 +78,25 @@ def plot_transplants(summary: pd.DataFrame, *, metric: str = "exact_match") -> g
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").reindex(parts)
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
+        if rows is not None:
+            own = _own_values(rows.merge(donors), subset, metric)
+            x = [parts.index(part) + shift for part in own["part"]]
+            style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
+            values = own["value"].tolist(), own["seed"].tolist()
+            add_seeds(figure, x, *values, color=style.color if style else INK, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"{seeds_words(n_seeds, with_own=False)}; crosses: all but the part; grey: a random "
-    about += "change of the part, as large"
+    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
+    about += "grey: a random change of the part, as large"
     title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=300 + 230 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
-    figure.update_xaxes(ticktext=parts, tickangle=-45, title="part of the donor", row=last)
+    figure.update_xaxes(
+        ticktext=[_part_words(part) for part in parts],
+        tickangle=-45,
+        title="part of the donor",
+        row=last,
+    )
     figure.update_yaxes(title=UNITS[metric], row=1)
     figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
     if recited:
@@ -141,8 +157,8 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
     figure.update_xaxes(ticktext=_short(modules), tickangle=-45, title="module", row=2)
-    figure.update_yaxes(title="relative norm of the change", rangemode="tozero", row=1)
-    figure.update_yaxes(title="cosine of two changes", zeroline=True, row=2)
+    figure.update_yaxes(title="relative norm<br>of the change", rangemode="tozero", row=1)
+    figure.update_yaxes(title="cosine of<br>two changes", zeroline=True, row=2)
     figure.update_layout(legend={"y": -0.5}, margin={"t": 100})
     return figure
 
@@ -162,6 +178,19 @@ def ordered_parts(parts: pd.Series) -> list[str]:
         return 1, [name.startswith(kind) for kind in kinds].index(True), pieces
 
     return sorted(set(parts), key=place)
+
+
+def _part_words(part: str) -> str:
+    """How the axis names a part of one layer; others have their own name.
+
+    >>> [_part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "mlps")]
+    ['layer 1, head 3', 'layer 0, mlp', 'layer 2, block', 'mlps']
+    """
+    found = re.fullmatch(r"(\w+)\.(\d+)(?:\.(\d+))?", part)
+    if not found:
+        return part
+    kind, layer, head = found.groups()
+    return f"layer {layer}, {kind}" + ("" if head is None else f" {head}")
 
 
 def direction_words(cells: pd.DataFrame) -> str:
@@ -211,6 +240,16 @@ def _add_dots(
         )
 
 
+def _own_values(rows: pd.DataFrame, subset: str, metric: str) -> pd.DataFrame:
+    """Columns `part seed value` of one donor and subset; the gap's are paired within seeds."""
+    sides = [
+        rows.loc[rows["subset"] == name].set_index(["part", "seed"])[metric]
+        for name in (COMPARED if subset == GAP else (subset,))
+    ]
+    values = sides[0] - sides[1] if subset == GAP else sides[0]
+    return values.rename("value").reset_index()
+
+
 def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:
     """Where the recipient and the donor stand by themselves."""
     style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
@@ -230,4 +269,7 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
 
 def _short(modules: Sequence[str]) -> list[str]:
     """Parameters without what all their names begin with."""
-    return [name.partition(".layers.")[2] or name.partition(".h.")[2] or name for name in modules]
+    return [
+        name.partition(".layers.")[2] or name.partition(".h.")[2] or _part_words(name)
+        for name in modules
+    ]

@@ -8,6 +8,7 @@ from data.vocabulary import D5_CONS, D6_CONS
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
+from interp.report.settings_note import settings_note
 from interp.report.wording import gap_text, unbroken
 from interp.transplants.plots import (
     direction_words,
@@ -28,7 +29,7 @@ SENTENCED = ("embeddings", "blocks")
 
 def transplants_section(run: Run) -> Html | None:
     """What every part of a donor brings along, for each donor and recipient that were tried."""
-    summary = table_of(run, "transplants_summary")
+    summary, rows = table_of(run, "transplants_summary"), table_of(run, "transplants")
     if summary is None or GAP not in set(summary["subset"]):
         return None
     parts = []
@@ -38,7 +39,9 @@ def transplants_section(run: Run) -> Html | None:
         words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
         parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
         parts += [
-            figure_html(plot_transplants(cells, metric=metric), f"transplants-{name}-{metric}")
+            figure_html(
+                plot_transplants(cells, rows, metric=metric), f"transplants-{name}-{metric}"
+            )
             for metric in METRICS
         ]
         parts += [_gap_table(cells), _parts_table(cells)]
@@ -52,7 +55,8 @@ def transplants_section(run: Run) -> Html | None:
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
         "p by sign flips over seeds, corrected over all parts by the largest |t|."
     )
-    return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + note_html(notes))
+    told = note_html(notes) + settings_note(summary)
+    return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + told)
 
 
 def transplant_sentences(cells: pd.DataFrame) -> list[str]:
@@ -147,7 +151,7 @@ def weight_differences_section(run: Run) -> Html | None:
         "a null twin, where neither is more reliable. Ranks are those of single matrices."
     )
     words = f"<h2>Weight differences</h2>\n<h3>Stage {stage}, step {step}</h3>\n"
-    return Html(words + figure + table_html(head, body) + note_html(notes))
+    return Html(words + figure + table_html(head, body) + note_html(notes) + settings_note(table))
 
 
 def _null_differences(run: Run) -> dict[str, str] | None:

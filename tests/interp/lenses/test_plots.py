@@ -144,7 +144,7 @@ def test_checkpoints_stand_in_the_order_of_training_a_panel_for_each_state():
     assert [list(curve.x) for curve in of_d5] == [["2", "10"]] * 3
     assert list(of_d5[0].y) == pytest.approx([-3.85, -3.35])
     assert [a.text for a in layout_of(figure).annotations] == [
-        "resid_pre.0", "resid_post.0", "resid_post.1",
+        "resid_pre, layer 0", "resid_post, layer 0", "resid_post, layer 1",
     ]  # fmt: skip
 
 

@@ -158,14 +158,22 @@ def test_the_figure_of_heads_says_that_ranking_biases_it(table: pd.DataFrame):
 def test_attribution_has_a_dot_for_each_cell_and_seed_and_its_correlation(table: pd.DataFrame):
     figure = plot_attribution_patching(table.assign(attribution=table["effect"] * 0.5))
 
-    dots = [t for t in traces(figure) if t.name == f"{D5}, attn_out"]
+    dots = [t for t in traces(figure) if t.name == "attn_out"]
     assert len(dots[0].x) == 3 * N_SEEDS
     assert list(dots[0].y) == pytest.approx([x / 2 for x in dots[0].x])
     assert (
         layout_of(figure).annotations[0].text
-        == f"<b>{D5}</b>, r = 1.000 (lowest of 8 seeds 1.000), "
+        == f"<b>{D5}</b><br>r = 1.000 (lowest of 8 seeds 1.000),<br>"
         "slope 0.50, mean error 0.04"
     )
+
+
+def test_the_legend_of_attribution_has_each_site_once(table: pd.DataFrame):
+    figure = plot_attribution_patching(table.assign(attribution=table["effect"]))
+
+    shown = [t.name for t in traces(figure) if t.showlegend is not False]
+    assert sorted(shown) == sorted(set(table["site"]))
+    assert len(set(table["subset"])) == 2
 
 
 def test_the_diagonal_holds_every_value(table: pd.DataFrame):

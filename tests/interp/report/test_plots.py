@@ -130,7 +130,21 @@ def test_curves_of_one_seed_have_no_band(run: pd.DataFrame):
 def test_only_subsets_of_the_table_are_drawn(run: pd.DataFrame):
     figure = plot_curves(run.loc[run["subset"].isin(["D5_CONS", "QA3"])])
 
-    assert {t.name for t in drawn(figure) if t.name} == {"D5_CONS", "QA3"}
+    assert {t.legendgroup for t in drawn(figure) if t.name} == {"D5_CONS", "QA3"}
+
+
+def test_curves_of_three_seeds_show_each_and_of_four_an_interval(run: pd.DataFrame):
+    figure = plot_curves(run)
+    own = {t.name: t for t in drawn(figure) if t.legendgroup == "D5_CONS"}
+    mean = own.pop("D5_CONS")
+
+    assert list(own) == ["seed 1", "seed 2", "seed 3"]
+    assert [sum(values) / 3 for values in zip(*(t.y for t in own.values()), strict=True)] == (
+        pytest.approx(list(mean.y))
+    )
+    assert "mean and each of n = 3 seeds" in layout_of(figure).title.text
+    four = plot_curves(pd.concat([run, run.loc[run["seed"] == 1].assign(seed=4)]))
+    assert not [t for t in drawn(four) if str(t.name).startswith("seed")]
 
 
 @pytest.mark.parametrize(

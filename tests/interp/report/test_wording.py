@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from data.vocabulary import D2_INCONS_QA2, D8_CONS, QA3, QA4_NOT_REPLACED, Subset
+from interp.report.reproduction import reproduction_commands
 from interp.report.wording import (
     definition_words,
     headline_sentence,
     mean_text,
     null_sentence,
-    reproduction_commands,
 )
 from training.registry import find_recipe
 from training.runs import Run

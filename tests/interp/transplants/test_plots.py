@@ -161,3 +161,16 @@ def test_differences_of_two_runs_are_an_error():
     both = pd.concat([differences(SEEDS), differences(SEEDS).assign(run_id="b")])
     with pytest.raises(InputError, match="several runs"):
         plot_weight_differences(both)
+
+
+def test_few_seeds_stand_beside_their_mean_and_the_gap_is_paired(summary: pd.DataFrame):
+    others = transplants("null").assign(exact_match=0.9)
+    rows = pd.concat([transplants(), others])
+    figure = plot_transplants(summary, rows)
+
+    own = [t for t in traces(figure, None) if t.text and t.text[0] == "seed 1"]  # pyright: ignore[reportArgumentType]
+    d5, d6, gap = ([v for _, v in sorted(zip(t.x, t.y, strict=True))] for t in own)
+    assert d5[:3] == pytest.approx([0.21, 0.22, 0.23])  # none, by seed
+    assert d6 == pytest.approx([0.1] * 12)
+    assert gap == pytest.approx([0.1 + part / 10 + s / 100 for part in (0, 1, 3, 2) for s in SEEDS])
+    assert "mean and each of n = 3 seeds" in layout_of(figure).title.text
