@@ -81,7 +81,8 @@ class ErasureAnalysis:
     ) -> Measured:
         """Erases each target at each site and role, and at all of them.
 
-        Columns: `COORDINATES`, `VALUES`, `PERMUTED` and `n`.
+        Columns: `COORDINATES`, `VALUES`, `PERMUTED`, `n` (questions that are asked, or aliases that
+        are read) and `n_train` (aliases that train a probe).
         """
         tables = []
         for target in self.targets:
@@ -92,7 +93,9 @@ class ErasureAnalysis:
                 cell = self._cell(reader, steps, seed)
                 tables.append(cell.assign(**where, target=target))
         table = pd.concat(tables, ignore_index=True)
-        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n"]))
+        return Measured(
+            table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n", "n_train"])
+        )
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; `difference` is what the erasure changes minus what random ones change."""
@@ -211,7 +214,7 @@ class _Reader:
         *,
         n_permutations: int = 0,
     ) -> pd.DataFrame:
-        """Columns `subset metric read_at value permuted n`, in the same order every time."""
+        """Columns `subset metric read_at value permuted n n_train`, always in the same order."""
         answers = answer_table(self.model, self.asked, interventions)
         subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
         n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
@@ -229,6 +232,7 @@ class _Reader:
                     "value": mean,
                     "permuted": np.nan,
                     "n": _size(name, n),
+                    "n_train": np.nan,
                 }
                 for name, mean in means.items()
             ]
@@ -252,6 +256,7 @@ class _Reader:
             "value": reading.accuracy,
             "permuted": reading.null_accuracy if n_permutations else np.nan,
             "n": reading.n_read,
+            "n_train": reading.n_train,
         }
 
 
