@@ -2,7 +2,8 @@
 
 The tag is erased from activations while the questions are answered: training is over, so this is
 about what the answer is made of, not about what the definition left behind. An eraser (LEACE) is
-fitted to one half of the labelled aliases; everything below is of aliases that it has not seen.
+fitted to one half of the labelled aliases; everything below is of aliases that it has not seen, the
+labelled ones among them of entities that it has not seen (see `erasure_halves`).
 
     target `tag`          fitted to Stage-1 aliases (D1, D2), also when it is applied to D5 and D6
     target `tag_stage2`   fitted to Stage-2 aliases (D5, D6), of which there may be few
@@ -29,17 +30,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from data.draws import stream
-from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import Kind
 from interp.addresses import Site, TokenRole
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
-from interp.probes.cross_validation import QUICK_INVERSE_PENALTY, grouped_folds
-from interp.probes.held_out import read_held_out
-from interp.probes.targets import Target, make_task
+from interp.interventions.erasure_halves import GAP, STAGE2, Halves
 from interp.seed_summary import summarize_over_seeds
 from training.models import derive_seed
 
@@ -48,10 +45,8 @@ VALUES = ["before", "after", "control", "control_distance"]
 PERMUTED = ["permuted_before", "permuted_after"]
 PROBE_ACCURACY = "probe_accuracy"
 ALL, ALL_LAYERS = "all", -1
-GAP = ("D5_CONS", "D6_CONS")
 SUBSETS = ("D1_CONS_QA1", "D2_INCONS_QA2", *GAP, "QA7_UNSEEN")
 """Whose answers are looked at."""
-STAGE2 = "tag_stage2"
 _ORDER = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
 """Sites of a layer as they are computed."""
 
@@ -86,18 +81,21 @@ class ErasureAnalysis:
     ) -> Measured:
         """Erases each target at each site and role, and at all of them.
 
-        Columns: `COORDINATES`, `VALUES`, `PERMUTED` and `n`.
+        Columns: `COORDINATES`, `VALUES`, `PERMUTED`, `n` (questions that are asked, or aliases that
+        are read) and `n_train` (aliases that train a probe).
         """
         tables = []
         for target in self.targets:
-            labelled = _Labelled.of(rows, target, seed)
-            asked = self._asked(rows, labelled.fitted_aliases, seed)
-            reader = _Reader(model=model, labelled=labelled, asked=asked, seed=seed)
+            halves = Halves.of(rows, target, seed)
+            asked = self._asked(rows, halves.not_asked, seed)
+            reader = _Reader(model=model, halves=halves, asked=asked, seed=seed)
             for where, steps in self._cells(sites):
                 cell = self._cell(reader, steps, seed)
                 tables.append(cell.assign(**where, target=target))
         table = pd.concat(tables, ignore_index=True)
-        return Measured(table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n"]))
+        return Measured(
+            table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n", "n_train"])
+        )
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; `difference` is what the erasure changes minus what random ones change."""
@@ -120,15 +118,17 @@ class ErasureAnalysis:
         return cells
 
     def _asked(
-        self, rows: Sequence[TokenizedRow], fitted: frozenset[str], seed: int
+        self, rows: Sequence[TokenizedRow], not_asked: frozenset[str], seed: int
     ) -> list[TokenizedRow]:
-        """Evaluated questions about aliases that no eraser was fitted to."""
+        """Evaluated questions about the second half of the labelled aliases, and about others."""
         chosen: list[TokenizedRow] = []
         for subset in SUBSETS:
             of_subset = [
                 row
                 for row in rows
-                if row.row.subset == subset and row.row.is_evaluated and row.row.alias not in fitted
+                if row.row.subset == subset
+                and row.row.is_evaluated
+                and row.row.alias not in not_asked
             ]
             rng = stream(seed, f"erasure/{subset}")
             chosen += rng.sample(of_subset, min(self.limit, len(of_subset)))
@@ -177,65 +177,11 @@ MakeEraser = Callable[[_View], Eraser]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Labelled:
-    """One untrained question about each labelled alias, in two halves."""
-
-    fit_rows: list[TokenizedRow]
-    fit_labels: Int[np.ndarray, " fit"]
-    other_rows: list[TokenizedRow]
-    other_labels: Int[np.ndarray, " other"]
-    other_groups: Int[np.ndarray, " other"]
-
-    @property
-    def fitted_aliases(self) -> frozenset[str]:
-        return frozenset(row.row.alias or "" for row in self.fit_rows)
-
-    @classmethod
-    def of(cls, rows: Sequence[TokenizedRow], target: str, seed: int) -> "_Labelled":
-        """Aliases about one entity stay in one half, where that balances the halves."""
-        chosen, labels, groups = (
-            _stage1(rows, seed) if target == Target.TAG else _stage2(rows, seed)
-        )
-        rng = np.random.default_rng(derive_seed(seed, f"erasure halves {target}"))
-        is_fitted = grouped_folds(groups, labels, rng=rng, n_folds=2) == 0
-        return cls(
-            fit_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if fits],
-            fit_labels=labels[is_fitted],
-            other_rows=[row for row, fits in zip(chosen, is_fitted, strict=True) if not fits],
-            other_labels=labels[~is_fitted],
-            other_groups=groups[~is_fitted],
-        )
-
-
-Labelling = tuple[list[TokenizedRow], np.ndarray, np.ndarray]
-
-
-def _stage1(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
-    task = make_task(rows, Target.TAG, seed=seed)
-    return task.rows, task.labels, task.groups
-
-
-def _stage2(rows: Sequence[TokenizedRow], seed: int) -> Labelling:
-    """One question about each alias of D5 (1) and D6 (0)."""
-    questions: dict[str, list[TokenizedRow]] = {}
-    for row in rows:
-        if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:
-            questions.setdefault(row.row.alias or "", []).append(row)
-    rng = stream(seed, f"erasure/{STAGE2}")
-    chosen = [rng.choice(questions[alias]) for alias in sorted(questions)]
-    labels = np.array([int(row.row.subset == GAP[0]) for row in chosen])
-    if len(set(labels.tolist())) < 2:
-        raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
-    names = [str(row.row.entity or row.row.alias) for row in chosen]
-    return chosen, labels, np.unique(names, return_inverse=True)[1]
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Reader:
     """What is read and answered of rows that the erasers have not seen."""
 
     model: HookedModel
-    labelled: _Labelled
+    halves: Halves
     asked: list[TokenizedRow]
     seed: int
     untouched: dict[Step, _View] = field(default_factory=dict)
@@ -254,9 +200,9 @@ class _Reader:
     def _view(self, step: Step, erasures: list[Erasure]) -> _View:
         if not erasures and step in self.untouched:
             return self.untouched[step]
-        features = read_at(self.model, self.labelled.fit_rows, *step, erasures)
+        features = read_at(self.model, self.halves.fit_rows, *step, erasures)
         whitening = Whitening.of(features)
-        view = _View(features=features, labels=self.labelled.fit_labels, whitening=whitening)
+        view = _View(features=features, labels=self.halves.fit_labels, whitening=whitening)
         if not erasures:
             self.untouched[step] = view
         return view
@@ -268,7 +214,7 @@ class _Reader:
         *,
         n_permutations: int = 0,
     ) -> pd.DataFrame:
-        """Columns `subset metric read_at value permuted n`, in the same order every time."""
+        """Columns `subset metric read_at value permuted n n_train`, always in the same order."""
         answers = answer_table(self.model, self.asked, interventions)
         subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
         n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
@@ -286,6 +232,7 @@ class _Reader:
                     "value": mean,
                     "permuted": np.nan,
                     "n": _size(name, n),
+                    "n_train": np.nan,
                 }
                 for name, mean in means.items()
             ]
@@ -296,12 +243,9 @@ class _Reader:
         self, interventions: Sequence[Intervention], place: Step, n_permutations: int
     ) -> dict[str, object]:
         """Accuracy of a probe fitted anew, with the same folds every time."""
-        reading = read_held_out(
-            read_at(self.model, self.labelled.other_rows, *place, interventions),
-            self.labelled.other_labels,
-            self.labelled.other_groups,
+        reading = self.halves.read(
+            read_at(self.model, self.halves.other_rows, *place, interventions),
             n_permutations=n_permutations,
-            inverse_penalties=(QUICK_INVERSE_PENALTY,),
             rng=np.random.default_rng(derive_seed(self.seed, "erasure probe")),
         )
         site, role = place
@@ -311,7 +255,8 @@ class _Reader:
             "read_at": f"{site.name}.{site.layer} at {role}",
             "value": reading.accuracy,
             "permuted": reading.null_accuracy if n_permutations else np.nan,
-            "n": len(self.labelled.other_rows),
+            "n": reading.n_read,
+            "n_train": reading.n_train,
         }
 
 

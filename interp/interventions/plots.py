@@ -13,7 +13,8 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
-from interp.interventions.erasure_analysis import GAP, PROBE_ACCURACY
+from interp.interventions.erasure_analysis import PROBE_ACCURACY
+from interp.interventions.erasure_halves import GAP
 from interp.report.grid_tables import (
     checkpoint_words,
     one_checkpoint,

@@ -15,7 +15,8 @@ division into folds purges other aliases, so the mean over several reads nearly 
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import islice
 
 import numpy as np
@@ -75,6 +76,10 @@ class Design:
         """Whether any alias has two entities."""
         return bool((self.own != self.named).any())
 
+    def take(self, places: Sequence[int]) -> "Design":
+        """Of some of the aliases."""
+        return Design(**{each.name: getattr(self, each.name)[places] for each in fields(self)})
+
     @property
     def units(self) -> Int[np.ndarray, " alias"]:
         """See `exchangeable_units`."""
@@ -112,11 +117,27 @@ def divide(design: Design, rng: np.random.Generator) -> tuple[Division, ...]:
         if _worth(found) > _worth(best):
             best = found
     if not best:
-        raise InputError(
-            f"{len(set(design.own.tolist()))} entities of {len(design.own)} aliases cannot be "
-            "divided so that two folds hold both classes; probe a run with more aliases or entities"
-        )
+        raise _too_few(design)
     return best
+
+
+def halve(design: Design, rng: np.random.Generator) -> Division:
+    """Two folds: to one something is fitted, in the other it is tried.
+
+    Raises:
+        InputError: there are too few entities, or aliases of a class.
+    """
+    found = _divisions(design, 2, 1, rng)
+    if not found:
+        raise _too_few(design)
+    return found[0]
+
+
+def _too_few(design: Design) -> InputError:
+    return InputError(
+        f"{len(set(design.own.tolist()))} entities of {len(design.own)} aliases cannot be "
+        "divided so that two folds hold both classes; probe a run with more aliases or entities"
+    )
 
 
 def _worth(divisions: tuple[Division, ...]) -> float:

@@ -27,9 +27,10 @@ from jaxtyping import Int
 from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Role, Split, Stage, Subset
+from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Split, Stage, Subset
 from interp.probes.cross_validation import N_FOLDS
-from interp.probes.divisions import Design, Division, divide, exchangeable_units, whole
+from interp.probes.designs import design_of, numbered
+from interp.probes.divisions import Design, Division, divide, whole
 from training.models import derive_seed
 
 PLANTED_ACCURACY = 0.9
@@ -67,11 +68,8 @@ class ProbeTask:
     target: Target
     rows: list[TokenizedRow]
     """One question that was never trained, for each labelled alias."""
-    labels: Int[np.ndarray, " alias"]
-    groups: Int[np.ndarray, " alias"]
-    """The entity that an alias stands for; each alias by itself where folds are not of entities."""
-    named: Int[np.ndarray, " alias"]
-    """The entity that its definition names, where that is another."""
+    design: Design
+    """Label and entities of each; each alias by itself where folds are not of entities."""
     divisions: tuple[Division, ...]
     """Who trains and who tests."""
     balanced: Int[np.ndarray, " balanced"]
@@ -83,9 +81,14 @@ class ProbeTask:
     all_questions: Int[np.ndarray, " row"]
 
     @property
+    def labels(self) -> Int[np.ndarray, " alias"]:
+        """The class of each alias."""
+        return self.design.labels
+
+    @property
     def units(self) -> Int[np.ndarray, " alias"]:
         """What permutations exchange labels of."""
-        return exchangeable_units(self.labels, self.groups)
+        return self.design.units
 
 
 def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> ProbeTask:
@@ -104,34 +107,26 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
     else:
         balanced = _balanced(labels, strata, target, seed)
     aliases = sorted(labels)
-    own = [_group(questions[alias], target) for alias in aliases]
-    named = own
-    if not target.is_determined_by_entity:
-        names = _named(rows)
-        named = [names.get(alias) or entity for alias, entity in zip(aliases, own, strict=True)]
-    design = Design(
-        labels=np.array([labels[alias] for alias in aliases]),
-        own=_numbers(own, [*own, *named]),
-        named=_numbers(named, [*own, *named]),
-        strata=_numbers([str(strata[alias]) for alias in aliases]),
-        kinds=_numbers([questions[alias][0].row.subset for alias in aliases]),
-    )
-    folds_rng = np.random.default_rng(derive_seed(seed, f"probe folds {target}"))
     question_rng = stream(seed, f"probe/{target}/question")
+    chosen = [_untrained(questions[alias], question_rng) for alias in aliases]
+    numbers = np.array([labels[alias] for alias in aliases])
+    design = design_of(chosen, numbers, rows, [str(strata[alias]) for alias in aliases])
+    if target.is_determined_by_entity:
+        itself = np.arange(len(aliases))
+        design = replace(design, own=itself, named=itself)
+    folds_rng = np.random.default_rng(derive_seed(seed, f"probe folds {target}"))
     places = np.searchsorted(aliases, balanced)
     asked = [(place, row) for place in places for row in questions[aliases[place]]]
     return ProbeTask(
         target=target,
-        rows=[_untrained(questions[alias], question_rng) for alias in aliases],
-        labels=design.labels,
-        groups=design.own,
-        named=design.named,
+        rows=chosen,
+        design=design,
         divisions=_divisions(design, target, folds_rng),
         balanced=places,
         n_classes=max(labels.values()) + 1,
         all_rows=[row for _, row in asked],
         all_aliases=np.array([place for place, _ in asked]),
-        all_questions=_numbers([row.row.question or "" for _, row in asked]),
+        all_questions=numbered([row.row.question or "" for _, row in asked]),
     )
 
 
@@ -156,27 +151,6 @@ def _questions(rows: Sequence[TokenizedRow]) -> dict[str, list[TokenizedRow]]:
         if is_attribute and row.row.alias is not None:
             questions.setdefault(row.row.alias, []).append(row)
     return questions
-
-
-def _named(rows: Sequence[TokenizedRow]) -> dict[str, str]:
-    """By alias the entity that its definition names, in a row of its own or in the prompt."""
-    names: dict[str, str] = {}
-    for row in rows:
-        own, alias = row.row, row.row.alias
-        if alias is None or own.entity is None:
-            continue
-        if own.kind is Kind.DEFINITION:
-            names[alias] = own.entity
-        elif Role.ENTITY in own.rendered.spans:
-            start, end = own.rendered.spans[Role.ENTITY]
-            names.setdefault(alias, own.rendered.text[start:end])
-    return names
-
-
-def _numbers(names: Sequence[str], known: Sequence[str] = ()) -> Int[np.ndarray, " name"]:
-    """A number for each name, the same for the same name."""
-    number = {name: i for i, name in enumerate(sorted({*names, *known}))}
-    return np.array([number[name] for name in names])
 
 
 def _labels(questions: dict[str, list[TokenizedRow]], target: Target, seed: int) -> dict[str, int]:
@@ -284,8 +258,3 @@ def _untrained(rows: list[TokenizedRow], rng: random.Random) -> TokenizedRow:
     if not untrained:
         raise InputError(f"alias {rows[0].row.alias!r} has no untrained question to probe")
     return rng.choice(untrained)
-
-
-def _group(rows: list[TokenizedRow], target: Target) -> str:
-    row = rows[0].row
-    return str(row.alias if target.is_determined_by_entity or row.entity is None else row.entity)

@@ -19,7 +19,7 @@ from interp.probes.analysis import (
     probe_checkpoint,
     probe_direction,
 )
-from interp.probes.divisions import whole
+from interp.probes.divisions import Design, whole
 from interp.probes.held_out import read_held_out
 from interp.probes.planted import CellViews
 from interp.probes.summary import DESIGN, summarize_probes
@@ -39,9 +39,7 @@ def task_of(n_aliases: int, n_questions: int = 4) -> ProbeTask:
     return ProbeTask(
         target=Target.TAG,
         rows=[],
-        labels=labels,
-        groups=groups,
-        named=groups,
+        design=Design(labels=labels, own=groups, named=groups, strata=0 * groups, kinds=0 * groups),
         divisions=whole(labels, groups, np.random.default_rng(0)),
         balanced=groups,
         n_classes=2,

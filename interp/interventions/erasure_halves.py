@@ -1,0 +1,100 @@
+"""To which aliases is an eraser fitted, and on which others is it tried?
+
+On those of other entities: an alias is in a half only where both the entity that it stands for and
+the one that its definition names lie there, with equally many aliases of each class (see
+`interp.probes.divisions`). The probes of what is left of the label divide the second half once
+more by the same rule, so that nothing is read off an entity's company: neither by a probe of the
+entities of another fold, nor by way of an eraser that was fitted to them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data.draws import stream
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import D5_CONS, D6_CONS, Kind
+from interp.probes.cross_validation import QUICK_INVERSE_PENALTY
+from interp.probes.designs import design_of
+from interp.probes.divisions import Design, Division, divide, halve
+from interp.probes.held_out import HeldOutReading, read_divisions
+from interp.probes.targets import Target, make_task
+from training.models import derive_seed
+
+STAGE2 = "tag_stage2"
+"""The target of D5 against D6; any other is one of `interp.probes.targets`."""
+GAP = (D5_CONS.name, D6_CONS.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """One untrained question about each labelled alias that is in either half."""
+
+    fit_rows: list[TokenizedRow]
+    fit_labels: Int[np.ndarray, " fit"]
+    other_rows: list[TokenizedRow]
+    other_design: Design
+    other_divisions: tuple[Division, ...]
+    not_asked: frozenset[str]
+    """Labelled aliases of the eraser's half or of none, whose entities it may have seen."""
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenizedRow], target: str, seed: int) -> "Halves":
+        """Divides the aliases that a target labels.
+
+        Raises:
+            InputError: the run lacks what the target contrasts, or has too few aliases or entities.
+        """
+        if target == STAGE2:
+            asked, design = _stage2(rows, seed)
+        else:
+            task = make_task(rows, Target(target), seed=seed)
+            asked, design = task.rows, task.design
+        rng = np.random.default_rng(derive_seed(seed, f"erasure halves {target}"))
+        division = halve(design, rng)
+        fit, other = (division.kept[division.folds == fold].tolist() for fold in (0, 1))
+        other_design = design.take(other)
+        return cls(
+            fit_rows=[asked[i] for i in fit],
+            fit_labels=design.labels[fit],
+            other_rows=[asked[i] for i in other],
+            other_design=other_design,
+            other_divisions=divide(other_design, rng),
+            not_asked=frozenset(str(row.row.alias) for row in asked)
+            - {str(asked[i].row.alias) for i in other},
+        )
+
+    def read(
+        self,
+        features: Float[np.ndarray, "other width"],
+        *,
+        n_permutations: int,
+        rng: np.random.Generator,
+    ) -> HeldOutReading:
+        """How well probes fitted anew read the labels of the second half, in the same folds."""
+        return read_divisions(
+            features,
+            self.other_design.labels,
+            self.other_divisions,
+            units=self.other_design.units,
+            n_permutations=n_permutations,
+            inverse_penalties=(QUICK_INVERSE_PENALTY,),
+            rng=rng,
+        )
+
+
+def _stage2(rows: Sequence[TokenizedRow], seed: int) -> tuple[list[TokenizedRow], Design]:
+    """One question about each alias of D5 (1) and D6 (0)."""
+    questions: dict[str, list[TokenizedRow]] = {}
+    for row in rows:
+        if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:
+            questions.setdefault(row.row.alias or "", []).append(row)
+    rng = stream(seed, f"erasure/{STAGE2}")
+    asked = [rng.choice(questions[alias]) for alias in sorted(questions)]
+    labels = np.array([int(row.row.subset == GAP[0]) for row in asked])
+    if len(set(labels.tolist())) < 2:
+        raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
+    return asked, design_of(asked, labels, rows)
