@@ -177,7 +177,7 @@ def print_summary(
         interval_of: What the interval is of: the column `difference`, unless another is named.
     """
     ends = {end: f"{interval_of}_{end}" for end in ("ci_low", "ci_high")}
-    shown = summary[columns].round(3).rename(columns=ends)
+    shown = summary[columns].round(3).rename(ends, axis="columns")
     if len(selection.runs) > 1:
         folders = {run.config.run_id: str(run.folder) for run in selection.runs}
         shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])

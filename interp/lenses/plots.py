@@ -82,7 +82,7 @@ def plot_lens(
     middle = (len(quantities) + 1) // 2
     words = "state of the residual stream"
     figure.update_xaxes(title=words, row=len(roles), col=middle)
-    figure.update_layout(legend={"y": -0.5 / len(roles)}, margin={"t": 100})
+    figure.update_layout(legend={"y": -0.66 / len(roles)}, margin={"t": 100})
     return figure
 
 

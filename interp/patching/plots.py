@@ -187,11 +187,11 @@ def plot_attribution_patching(
             _add_estimates(figure, panel, symbol, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
-    style_figure(figure, title=title, height=560)
+    style_figure(figure, title=title, height=595)
     figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
     figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin={"t": 150 + CAPTION_LINE * len(subsets)})
+    figure.update_layout(margin={"t": 185 + CAPTION_LINE * len(subsets)})
     return figure
 
 

@@ -63,6 +63,7 @@ def test_probe_writes_and_prints_the_grid(run: Path, capsys: Capture):
     assert set(table["layer"]) == {1}
     assert sorted(set(table["seed"])) == [0, 1]
     assert "p_corrected" in printed
+    assert "accuracy_ci_low" in printed  # whose interval it is
     assert "smallest p that so many seeds can give is 0.5" in printed
 
 
@@ -113,7 +114,10 @@ def test_lens_writes_and_prints_the_grid(
     assert run_damage(run) == []
     assert set(table["lens"]) == {"logit", "tuned"}
     assert set(table["role"]) == {"question_last"}
-    assert "rank 1 is the most likely token" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "rank 1 is the most likely token" in printed
+    assert "log_prob_ci_low" in printed
+    assert " ci_low" not in printed
 
 
 def test_several_runs_are_told_apart_by_folder(run: Path, tmp_path: Path, capsys: Capture):
