@@ -65,7 +65,7 @@ class TextConfig:
 
     def size(self) -> DataSize:
         """At least two questions of each entity of a made-up world; a table is as long as it is."""
-        entities = self.world.n_made_up
+        entities = getattr(self.world, "n_made_up", 0)
         return DataSize(rows=2 * entities, shown=entities)
 
 

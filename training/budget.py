@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
+from data.rows import DataSize
 from data.vocabulary import LossPolicy
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def require_affordable(config: "RunConfig") -> None:
         InputError: it cannot; the message has the arithmetic.
     """
     memory = machine_memory()
-    size = config.data.size()
+    size = _size_of(config)
     model = getattr(config.model, "sizes", config.model)
     parts = {f"{size.rows:,} rows of {BYTES_PER_ROW:,} bytes": size.rows * BYTES_PER_ROW}
     parts[f"{size.words:,} words of {BYTES_PER_WORD} bytes"] = size.words * BYTES_PER_WORD
@@ -56,6 +57,12 @@ def require_affordable(config: "RunConfig") -> None:
             f"{in_bytes(most)}), this machine has {in_bytes(memory)}; lower the size"
         )
     _require_end(config, size.shown)
+
+
+def _size_of(config: "RunConfig") -> DataSize:
+    """What the data says of its own size; nothing, if it says nothing."""
+    told = getattr(config.data, "size", None)
+    return DataSize(rows=0, shown=0) if told is None else told()
 
 
 def _model_parts(model: "ModelConfig", n_words: int) -> dict[str, int]:
@@ -95,7 +102,7 @@ def seed_bytes(config: "RunConfig") -> int:
     if not hasattr(model, "n_layers"):
         return 0
     n_checkpoints = 2 * (1 + config.seeds_stage2)
-    return BYTES_IN_FILE * sum(_weights_of(model, config.data.size().words)) * n_checkpoints
+    return BYTES_IN_FILE * sum(_weights_of(model, _size_of(config).words)) * n_checkpoints
 
 
 def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from data.rows import DataSize, SeedData
+from data.rows import SeedData
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class DataConfig(Protocol):
-    """Anything that draws the rows of a seed."""
+    """Anything that draws the rows of a seed.
+
+    It may say beforehand how much it draws at the least, as `size() -> DataSize`, so that what no
+    machine could hold is refused at once.
+    """
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows; the same in every process."""
@@ -18,10 +22,6 @@ class DataConfig(Protocol):
 
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of a seed's rows."""
-        ...
-
-    def size(self) -> DataSize:
-        """How much `build` draws at the least; nothing is drawn or read for it."""
         ...
 
 

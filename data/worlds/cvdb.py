@@ -101,11 +101,6 @@ class CvdbSource:
         if self.n_entities < 2:
             raise InputError(f"n_entities is {self.n_entities}; use 2 or more")
 
-    @property
-    def n_made_up(self) -> int:
-        """See `WorldSource`."""
-        return 0
-
     def load(self) -> FactWorld:
         """The world; the same in every process.
 

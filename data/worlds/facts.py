@@ -55,12 +55,11 @@ class FactWorld:
 
 @runtime_checkable
 class WorldSource(Protocol):
-    """A frozen config that a world is made or read from."""
+    """A frozen config that a world is made or read from.
 
-    @property
-    def n_made_up(self) -> int:
-        """Entities that `load` makes up; 0 where it reads them from a table."""
-        ...
+    One that makes entities up may say how many, as `n_made_up`, so that too many are refused before
+    the first is drawn.
+    """
 
     def load(self) -> FactWorld:
         """The world; the same in every process. Reading a file twice costs next to nothing."""

@@ -94,11 +94,6 @@ class WorksSource:
                 "use 0 for all questions"
             )
 
-    @property
-    def n_made_up(self) -> int:
-        """See `WorldSource`."""
-        return 0
-
     def load(self) -> FactWorld:
         """The world; the same in every process.
 

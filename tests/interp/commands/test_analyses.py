@@ -14,7 +14,7 @@ from training.integrity import run_damage
 from training.registry import find_recipe
 from training.requests import RunRequest
 from training.runner import run_seeds
-from training.runs import Run
+from training.runs import Run, analysis_files
 
 TreeHash = Callable[[Path], dict[str, str]]
 Capture = pytest.CaptureFixture[str]
@@ -88,6 +88,7 @@ def test_a_table_of_the_old_folds_is_replaced_whole(run: Path):
     for name in ("probes", "probes_summary"):
         path = run / f"{name}.parquet"
         write_table(path, pd.read_parquet(path).drop(columns=["n_folds", "n_divisions", "n_read"]))
+    write_manifest(run, analysis_files(run))  # as if an older version had made them
     assert main([*words, "phantom_tag"]) == 0
 
     for name in ("probes", "probes_summary"):
@@ -142,9 +143,9 @@ def test_several_runs_are_told_apart_by_folder(run: Path, tmp_path: Path, capsys
         (["--seed", "9"], "has no seed 9; choose one of 0, 1"),
         (["--step", "999"], "has no checkpoint of step 999 in stage 1 of seed 0; choose one of 0"),
         (["--site", "hidden"], "no site 'hidden'; choose one of resid_pre"),
-        (["--site", "resid_mid"], "GPTNeoXForCausalLM has no resid_mid at layer 0"),
+        (["--site", "resid_mid"], "has no resid_mid: its attention and MLP read the same stream"),
         (["--layer", "7"], "no layer 7 in a model of 2; choose from 0 to 1"),
-        (["--role", "alias"], "no role 'alias'; choose one of tag"),
+        (["--role", "alias"], "no role 'alias'; did you mean alias_first or alias_last?"),
         (["--role", "tag"], "has no tag; choose other rows or another role"),
         (["--role", "entity_last"], "has no entity_last; choose other rows"),
         (["--stage", "4"], "invalid choice: 4"),
@@ -166,9 +167,12 @@ def test_a_grid_that_cannot_be_filled_is_bad_input(
 
 def test_a_target_that_does_not_exist_is_bad_input(run: Path, capsys: Capture, tree_hash: TreeHash):
     before = tree_hash(run)
-    for name in ("nonsense", "planted_tag"):
+    for name, hint in (
+        ("nonsense", "choose one of tag, defined"),
+        ("planted_tag", "did you mean phantom_tag?"),
+    ):
         assert main(["probe", str(run), "--target", name]) == 2
-        assert f"no target '{name}'; choose one of tag, defined" in last_line(capsys)
+        assert f"no target '{name}'; {hint}" in last_line(capsys)
     assert tree_hash(run) == before
 
 
@@ -203,7 +207,10 @@ def test_fewer_groups_than_folds_are_bad_input(
     before = tree_hash(folder)
 
     assert main(["probe", str(folder), "--target", "tag", "--quick"]) == 2
-    assert "4 groups of aliases cannot be divided into 5 folds" in last_line(capsys)
+    assert (
+        "4 entities of 24 aliases cannot be divided so that two folds hold both classes"
+        in last_line(capsys)
+    )
     assert tree_hash(folder) == before
 
 

@@ -221,7 +221,7 @@ def test_nothing_of_the_model_changes_also_where_a_pass_raises(
     read_view(view, [cell])
     patch_grid_of_pair(view)
     beyond = Cell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
-    with pytest.raises(IndexError):
+    with pytest.raises(InputError, match="no head 4 at z of layer 0"):
         read_view(view, [beyond], Ablation.ZERO)
     assert state_of(neox) == before
 

@@ -1,12 +1,12 @@
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GPTNeoXConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
 from data.errors import InputError
 from data.rows import prompt_row
@@ -210,14 +210,18 @@ class TwoWeights(PreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         return self.unembed
 
+    def forward(self, input_ids: Tensor, use_cache: bool, return_dict: bool) -> CausalLMOutput:
+        hidden = self.inner(input_ids, use_cache).last_hidden_state
+        return CausalLMOutput(logits=self.unembed(hidden))
+
 
 class Lookup(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Embedding(2, 1)
 
-    def forward(self, input_ids: Tensor, use_cache: bool) -> SimpleNamespace:
-        return SimpleNamespace(last_hidden_state=self.embed(input_ids))
+    def forward(self, input_ids: Tensor, use_cache: bool) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=self.embed(input_ids))
 
 
 def test_two_weights_by_hand() -> None:

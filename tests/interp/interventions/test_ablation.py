@@ -228,9 +228,15 @@ def test_nothing_is_left_behind_by_an_ablation_or_an_interrupt(
 @pytest.mark.parametrize(
     ("site", "places", "reference", "message"),
     [
-        pytest.param(Site("z", 0, 4), (), 9, "heads 0 to 3", id="head"),
-        pytest.param(Site("mlp_out", 0, 1), (), 9, "leave the head out", id="no head site"),
-        pytest.param(Site("mlp_out", 7), (), 9, "never fires", id="layer"),
+        pytest.param(Site("z", 0, 4), (), 9, "no head 4 at z of layer 0, which has 4", id="head"),
+        pytest.param(
+            Site("mlp_out", 0, 1),
+            (),
+            9,
+            "one vector for all heads; give no head",
+            id="no head site",
+        ),
+        pytest.param(Site("mlp_out", 7), (), 9, "no layer 7 in a model of 2", id="layer"),
         pytest.param(Site("mlp_out", 0), (), 0, "reference rows", id="no reference"),
         pytest.param(Site("mlp_out", 0), (Role.TAG,), 9, "has no tag", id="no role"),
     ],

@@ -184,7 +184,7 @@ def test_what_cannot_be_cut_is_said(neox: HookedModel, prompts: list[TokenizedRo
     with pytest.raises(InputError, match="no tag"):
         Route(Role.TAG, TokenRole.PROMPT_LAST).cuts(prompts[0])
     assert not Route(Role.TAG, TokenRole.PROMPT_LAST).is_in(prompts[0])
-    with pytest.raises(InputError, match="heads 0 to 3"):
+    with pytest.raises(InputError, match="no head 4 at z of layer 0, which has 4"):
         KnockOut(model=neox, route=ALIAS_TO_LAST, heads=(4,))
-    with pytest.raises(InputError, match="never fires"):
+    with pytest.raises(InputError, match="no layer 2 in a model of 2"):
         KnockOut(model=neox, route=ALIAS_TO_LAST, layers=(2,))

@@ -316,8 +316,8 @@ def test_a_planted_circuit_stands_above_everything_else(
     ("options", "message"),
     [
         ({"sites": [Site("z", 9)]}, "no layer 9 in a model of 2; choose from 0 to 1"),
-        ({"sites": [Site("z", 0, 9)]}, "no head 9 at .*; choose 0 to 3"),
-        ({"sites": [Site("resid_mid", 0)]}, "no resid_mid .* parallel; use resid_pre"),
+        ({"sites": [Site("z", 0, 9)]}, "no head 9 at .*; choose from 0 to 3"),
+        ({"sites": [Site("resid_mid", 0)]}, "has no resid_mid at layer 0 .* choose another site"),
         ({"roles": ["tag"]}, "has no tag; choose"),
         ({"roles": ["answer_last"]}, "choose a role before the answer"),
         ({"roles": ["everything"]}, "no role 'everything'; choose one of"),

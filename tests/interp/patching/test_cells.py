@@ -240,10 +240,10 @@ def test_a_head_site_without_a_head_has_all_of_them(any_model: HookedModel):
     [
         (Site("z", 2), "no layer 2 in a model of 2; choose from 0 to 1"),
         (Site("resid_pre", -1), "no layer -1 in a model of 2; choose from 0 to 1"),
-        (Site("q", 0, 4), "no head 4 at blocks.0.attn.hook_q; choose 0 to 3"),
-        (Site("z", 1, -1), "no head -1 at blocks.1.attn.hook_z; choose 0 to 3"),
+        (Site("q", 0, 4), "no head 4 at q of layer 0, which has 4; choose from 0 to 3"),
+        (Site("z", 1, -1), "no head -1 at z of layer 1, which has 4; choose from 0 to 3"),
         (Site("mlp_out", 0, 1), "mlp_out has one vector for all heads; give no head"),
-        (Site("resid_mid", 0), "no resid_mid where attention and MLP are parallel; use resid_pre"),
+        (Site("resid_mid", 0), "has no resid_mid at layer 0 .* choose another site"),
     ],
 )
 def test_a_cell_that_the_model_lacks_is_refused(neox: HookedModel, site: Site, message: str):
@@ -256,7 +256,9 @@ def test_a_key_head_that_several_queries_share_is_one_head(
 ):
     llama = UnrolledModel(HookedModel.from_hf(random_model("llama")))
 
-    with pytest.raises(InputError, match=r"no head 2 at blocks\.0\.attn\.hook_v; choose 0 to 1"):
+    with pytest.raises(
+        InputError, match="no head 2 at v of layer 0, which has 2; choose from 0 to 1"
+    ):
         grid_cells(llama, [Site("v", 0, 2)], 1)
 
 

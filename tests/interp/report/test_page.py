@@ -133,8 +133,9 @@ def test_a_run_without_null_twin_has_a_report_without_one(copy: Path):
 
     html = report_html(Run.load(copy)).replace(get_plotlyjs(), "")
 
-    assert "ull twin" not in html
-    assert "--with-null" not in html
+    assert "null twin (tags shuffled)" not in html
+    assert "Null twin" not in html
+    assert "no null twin: repeat iml run with --with-null" in html  # what claims of a tag need
 
 
 def test_an_unfinished_null_twin_is_left_out(copy: Path):
