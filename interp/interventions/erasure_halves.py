@@ -62,7 +62,7 @@ class Halves:
             fit_labels=design.labels[fit],
             other_rows=[asked[i] for i in other],
             other_design=other_design,
-            other_divisions=divide(other_design, rng),
+            other_divisions=divide(other_design, rng, chooses_c=False),
             not_asked=frozenset(str(row.row.alias) for row in asked)
             - {str(asked[i].row.alias) for i in other},
         )

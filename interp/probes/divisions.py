@@ -104,8 +104,15 @@ def whole(
     return (Division(kept=np.arange(len(labels)), folds=folds, blocks=folds),)
 
 
-def divide(design: Design, rng: np.random.Generator) -> tuple[Division, ...]:
+def divide(
+    design: Design, rng: np.random.Generator, *, chooses_c: bool = True
+) -> tuple[Division, ...]:
     """Divisions with the number of folds that the module's docstring tells.
+
+    Args:
+        design: What to divide.
+        rng: Draws the divisions.
+        chooses_c: Whether C is chosen within training folds, of which two have blocks for it.
 
     Raises:
         InputError: there are too few entities, or aliases of a class, for two folds of both.
@@ -113,7 +120,7 @@ def divide(design: Design, rng: np.random.Generator) -> tuple[Division, ...]:
     n_divisions = N_DIVISIONS if design.is_linked else 1
     best: tuple[Division, ...] = ()
     for n_folds in range(2, N_FOLDS + 1):
-        found = _divisions(design, n_folds, n_divisions, rng)
+        found = _divisions(design, n_folds, n_divisions, rng, chooses_c)
         if _worth(found) > _worth(best):
             best = found
     if not best:
@@ -127,7 +134,7 @@ def halve(design: Design, rng: np.random.Generator) -> Division:
     Raises:
         InputError: there are too few entities, or aliases of a class.
     """
-    found = _divisions(design, 2, 1, rng)
+    found = _divisions(design, 2, 1, rng, True)
     if not found:
         raise _too_few(design)
     return found[0]
@@ -146,14 +153,16 @@ def _worth(divisions: tuple[Division, ...]) -> float:
 
 
 def _divisions(
-    design: Design, n_folds: int, n_divisions: int, rng: np.random.Generator
+    design: Design, n_folds: int, n_divisions: int, rng: np.random.Generator, chooses_c: bool
 ) -> tuple[Division, ...]:
     """As many divisions, or as can be had of few aliases."""
-    drawn = (_division(design, n_folds, rng) for _ in range(n_divisions * _ATTEMPTS))
+    drawn = (_division(design, n_folds, rng, chooses_c) for _ in range(n_divisions * _ATTEMPTS))
     return tuple(islice((each for each in drawn if each is not None), n_divisions))
 
 
-def _division(design: Design, n_folds: int, rng: np.random.Generator) -> Division | None:
+def _division(
+    design: Design, n_folds: int, rng: np.random.Generator, chooses_c: bool
+) -> Division | None:
     """One division into so many folds, balanced; None where a fold would lack a class."""
     units = _units(design, n_folds, rng)
     if len(set(units[design.own].tolist())) < n_folds:
@@ -163,7 +172,8 @@ def _division(design: Design, n_folds: int, rng: np.random.Generator) -> Divisio
     named = np.array([fold_of_unit.get(unit, -1) for unit in units[design.named].tolist()])
     places = np.flatnonzero(fold_of_alias == named)
     # With two folds, C is chosen between halves of the training fold: each must hold both classes.
-    least = 2 if n_folds == 2 else 1
+    has_halves = chooses_c and n_folds == 2
+    least = 2 if has_halves else 1
     kept = []
     for fold in range(n_folds):
         in_fold = places[fold_of_alias[places] == fold]
@@ -178,7 +188,7 @@ def _division(design: Design, n_folds: int, rng: np.random.Generator) -> Divisio
         kept += [_evenly(cell, design.kinds, n, rng) for cell in cells]
     chosen = np.sort(np.concatenate(kept))
     folds = fold_of_alias[chosen]
-    blocks = folds if n_folds > 2 else 2 * folds + _halves(design, chosen, folds)
+    blocks = 2 * folds + _halves(design, chosen, folds) if has_halves else folds
     return Division(kept=chosen, folds=folds, blocks=blocks)
 
 

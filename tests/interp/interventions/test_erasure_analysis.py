@@ -203,7 +203,7 @@ def embedding_entities(seed: int) -> HookedModel:
     pairs = (own[:, None] + named).flatten(0, 1)
     noise = torch.randn(size, 32, generator=generator)
     noise[N_WORDS:] = pairs + 0.5 * noise[N_WORDS:]
-    model.get_input_embeddings().weight.data.copy_(noise)
+    model.gpt_neox.embed_in.weight.data.copy_(noise)
     return HookedModel.from_hf(model)
 
 
