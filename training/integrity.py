@@ -35,13 +35,13 @@ def run_damage(folder: Path) -> list[str]:
 def _damage(folder: Path) -> list[str]:
     run = _opened(folder)
     problems = published_damage(folder, present=analysis_files(folder))
-    is_intact = run is not None and not problems
-    if is_intact:  # only intact tables tell which checkpoints there should be
-        problems = _lost_and_added(run) + _strangers(run)
+    intact = None if problems else run
+    if intact is not None:  # only intact tables tell which checkpoints there should be
+        problems = _lost_and_added(intact) + _strangers(intact)
     for seed in sorted(folder.glob("seed-*")):
         problems += checkpoint_damage(seed, None if run is None else run.config.run_id)
     try:
-        return problems + _damage_of_null(folder, run if is_intact else None)
+        return problems + _damage_of_null(folder, intact)
     except InputError:
         if problems:
             return problems
