@@ -430,6 +430,7 @@ def test_killed_at_any_change_the_tables_are_all_old_or_all_new(
         for seed in (0, 1)
     ]
     seen = []
+    n = 0
     for n in count(1):
         folder = Path(shutil.copytree(tae.folder, tmp_path / "copies" / str(n)))
 
