@@ -8,14 +8,11 @@ memory.
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.rows import DataSize
 from data.vocabulary import LossPolicy
-
-if TYPE_CHECKING:
-    from training.config import ModelConfig, RunConfig
+from training.config import ModelConfig, RunConfig
 
 BYTES_PER_ROW = 5_000
 """Of a tokenized row in memory; measured on `alias-toy` (5,073 bytes)."""
@@ -35,20 +32,20 @@ SECONDS_PER_STEP = 1e-4
 YEAR = 365.25 * 24 * 3600
 
 
-def require_affordable(config: "RunConfig") -> None:
+def require_affordable(config: RunConfig) -> None:
     """Refuses a run that this machine cannot hold, or that would not end.
 
     Raises:
         InputError: it cannot; the message has the arithmetic.
     """
     memory = machine_memory()
-    size = _size_of(config)
+    size = size_of(config)
     model = getattr(config.model, "sizes", config.model)
     parts = {f"{size.rows:,} rows of {BYTES_PER_ROW:,} bytes": size.rows * BYTES_PER_ROW}
     parts[f"{size.words:,} words of {BYTES_PER_WORD} bytes"] = size.words * BYTES_PER_WORD
     length = config.block_size if config.loss_policy is LossPolicy.ALL else SHORTEST_ROW
     parts[f"{size.shown:,} examples of {length:,} tokens"] = size.shown * length * BYTES_PER_TOKEN
-    if hasattr(model, "n_layers"):
+    if isinstance(model, ModelConfig):
         parts |= _model_parts(model, size.words)
     what, most = max(parts.items(), key=lambda part: part[1])
     if sum(parts.values()) > memory:
@@ -59,13 +56,13 @@ def require_affordable(config: "RunConfig") -> None:
     _require_end(config, size.shown)
 
 
-def _size_of(config: "RunConfig") -> DataSize:
+def size_of(config: RunConfig) -> DataSize:
     """What the data says of its own size; nothing, if it says nothing."""
     told = getattr(config.data, "size", None)
     return DataSize(rows=0, shown=0) if told is None else told()
 
 
-def _model_parts(model: "ModelConfig", n_words: int) -> dict[str, int]:
+def _model_parts(model: ModelConfig, n_words: int) -> dict[str, int]:
     blocks, rows = _weights_of(model, n_words)
     return {
         f"{model.n_layers:,} blocks of d_model {model.d_model:,} and d_mlp {model.d_mlp:,}": (
@@ -75,13 +72,13 @@ def _model_parts(model: "ModelConfig", n_words: int) -> dict[str, int]:
     }
 
 
-def _weights_of(model: "ModelConfig", n_words: int) -> tuple[int, int]:
+def _weights_of(model: ModelConfig, n_words: int) -> tuple[int, int]:
     """Weights of the blocks' matrices and of the embeddings; biases and norms are left out."""
     blocks = model.n_layers * (4 * model.d_model**2 + 2 * model.d_model * model.d_mlp)
     return blocks, n_words * model.d_model * (1 if model.tied_embeddings else 2)
 
 
-def _require_end(config: "RunConfig", shown: int) -> None:
+def _require_end(config: RunConfig, shown: int) -> None:
     """Refuses a training of more steps than years have room for."""
     for stage in (config.stage1, config.stage2):
         steps = stage.epochs * max(1, shown // stage.batch_size)
@@ -93,16 +90,16 @@ def _require_end(config: "RunConfig", shown: int) -> None:
             )
 
 
-def seed_bytes(config: "RunConfig") -> int:
+def seed_bytes(config: RunConfig) -> int:
     """Bytes of the checkpoints of a seed: at least the first and last of each stage.
 
     Counted for models that are described by their sizes; 0 for others.
     """
     model = getattr(config.model, "sizes", config.model)
-    if not hasattr(model, "n_layers"):
+    if not isinstance(model, ModelConfig):
         return 0
     n_checkpoints = 2 * (1 + config.seeds_stage2)
-    return BYTES_IN_FILE * sum(_weights_of(model, _size_of(config).words)) * n_checkpoints
+    return BYTES_IN_FILE * sum(_weights_of(model, size_of(config).words)) * n_checkpoints
 
 
 def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:

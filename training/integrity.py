@@ -37,13 +37,13 @@ def run_damage(folder: Path) -> list[str]:
 def _damage(folder: Path) -> list[str]:
     run = _opened(folder)
     problems = published_damage(folder, present=analysis_files(folder))
-    is_intact = run is not None and not problems
-    if is_intact:  # only intact tables tell which checkpoints there should be
-        problems = _lost_and_added(run) + _strangers(run)
+    intact = None if problems else run
+    if intact is not None:  # only intact tables tell which checkpoints there should be
+        problems = _lost_and_added(intact) + _strangers(intact)
     for seed in sorted(folder.glob("seed-*")):
         problems += checkpoint_damage(seed, None if run is None else run.config.run_id)
     try:
-        return problems + _damage_of_null(folder, run if is_intact else None)
+        return problems + _damage_of_null(folder, intact)
     except InputError:
         if problems:
             return problems
@@ -120,13 +120,17 @@ def _strangers(run: Run) -> list[str]:
             homes = [stage_folder(run.folder, seed, stage, branch) for branch in range(branches)]
             for step in (step_folder(home, step) for home in homes for step in saved_steps(home)):
                 parent = parent_of(step, start)
-                with suppress(DamagedError):  # an unreadable manifest is told elsewhere
-                    about = read_manifest(step).get(ABOUT, {})
-                    if parent and about.get(
-                        "parent", checkpoint_digest(parent)
-                    ) != checkpoint_digest(parent):
-                        problems.append(f"{step} was not trained on from {parent}")
+                if parent is not None and not _is_child(step, parent):
+                    problems.append(f"{step} was not trained on from {parent}")
     return problems
+
+
+def _is_child(step: Path, parent: Path) -> bool:
+    """Whether a checkpoint's manifest names that parent, or is damaged or older and names none."""
+    with suppress(DamagedError):  # which is told elsewhere
+        told = read_manifest(step).get(ABOUT)
+        return told is None or told.get("parent") == checkpoint_digest(parent)
+    return True
 
 
 def _is_visible(path: Path, folder: Path) -> bool:

@@ -274,10 +274,10 @@ def _is_still(lock: IO[str], path: Path) -> bool:
 
 def _replace(folder: Path, files: Files, about: Mapping[str, Any]) -> None:
     """Steps 2 to 4, under the lock."""
-    manifest = _manifest(folder)
-    facts = {**told_about(folder), **about}
-    entries = {**(manifest or {}), **{name: bytes_digest(files[name]) for name in files}}
-    entries = {name: entries[name] for name in sorted(entries) if name != ABOUT}
+    manifest = _manifest(folder) or {}
+    facts = {**manifest.pop(ABOUT, {}), **about}
+    entries = manifest | {name: bytes_digest(content) for name, content in files.items()}
+    entries = dict(sorted(entries.items()))
     text = json_bytes({**entries, ABOUT: facts} if facts else entries)
     staging = folder / STAGING
     n_bytes = sum(map(len, [*files.values(), text]))

@@ -88,7 +88,7 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
                 line={"color": color, "dash": dash}, marker={"size": 8},
                 hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
             )  # fmt: skip
-    about = seeds_words(table["seed"].nunique())
+    about = seeds_words(len(set(table["seed"])))
     doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"
     title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}; {doses}</sup>"
     style_figure(figure, title=title, height=440)

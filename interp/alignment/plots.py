@@ -249,7 +249,7 @@ def _add_line(
     name = subset if is_own else f"{subset}, {PAIRING_WORDS[pairing]}"
     x = np.log1p(cells["step"].to_numpy(dtype=float))
     low, high = (cells[end].fillna(cells["value"]) for end in ("ci_low", "ci_high"))
-    if is_own and (cells["n_seeds"] >= FEWEST).all():
+    if is_own and bool((cells["n_seeds"].to_numpy() >= FEWEST).all()):
         figure.add_scatter(
             x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="none",
             fillcolor=transparent(style.color, 0.15), hoverinfo="skip", showlegend=False,

@@ -204,7 +204,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
     style = SUBSET_STYLES[name]
     curve = curve.sort_values(["stage", "step"])
     epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
-    if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
+    if np.isfinite(low).all() and bool((curve["n_seeds"].to_numpy() >= FEWEST).all()):
         figure.add_scatter(
             x=np.concatenate([epochs, epochs[::-1]]),
             y=np.concatenate([high, low[::-1]]),

@@ -6,8 +6,9 @@ what is possible. Figures of so few show each seed's own value instead; tables k
 
 from collections.abc import Sequence
 
-import pandas as pd
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 FEWEST = 4
 """Seeds from which on a figure shows an interval."""
@@ -32,11 +33,10 @@ def seeds_words(n_seeds: int, *, with_own: bool = True) -> str:
     return f"mean {'and each ' if with_own else ''}of n = {n_seeds} seeds, too few for an interval"
 
 
-def shown_halves(
-    mean: "pd.Series[float]", high: "pd.Series[float]", n_seeds: "pd.Series[int]"
-) -> "pd.Series[float]":
+def shown_halves(mean: ArrayLike, high: ArrayLike, n_seeds: ArrayLike) -> np.ndarray:
     """Half the width of each interval, 0 where the seeds are too few to show one."""
-    return (high - mean).where(n_seeds >= FEWEST, 0.0).fillna(0.0)
+    halves = np.asarray(high, dtype=float) - np.asarray(mean, dtype=float)
+    return np.nan_to_num(np.where(np.asarray(n_seeds) >= FEWEST, halves, 0.0))
 
 
 def add_seeds(

@@ -217,7 +217,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
 
 def _interval_text(table: pd.DataFrame) -> str:
     """Whether any cell has seeds enough for one."""
-    return " and 95% t interval" if (table["n_seeds"] >= FEWEST).any() else ""
+    return " and 95% t interval" if bool((table["n_seeds"].to_numpy() >= FEWEST).any()) else ""
 
 
 def _seeds_text(table: pd.DataFrame) -> str:

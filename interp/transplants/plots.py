@@ -152,7 +152,7 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
             row=row,
             col=1,
         )
-    about = seeds_words(table["seed"].nunique())
+    about = seeds_words(len(set(table["seed"])))
     title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=760)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])

@@ -38,7 +38,7 @@ READERS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", [InputError, DamagedError])
-def test_whatever_a_reader_raises_is_one_line(name: str, kind: type[Exception]):
+def test_whatever_a_reader_raises_is_one_line(name: str, kind: type[InputError | DamagedError]):
     with pytest.raises(kind) as raised, reading("a.json", "restore it", kind):
         READERS[name]()
     line = str(raised.value)

@@ -171,7 +171,7 @@ def test_probes_have_the_columns_of_the_contract(runs: tuple[Run, Run]):
         summary.columns
     )
     assert {"min_detectable", "n_seeds"} <= set(summary.columns)
-    assert row["twin_accuracy"].isna().all()  # no null twin was run
+    assert bool(row["twin_accuracy"].isna().all())  # no null twin was run
     assert not row.drop(columns="twin_accuracy").isna().any(axis=None)
 
 
@@ -431,6 +431,7 @@ def test_killed_at_any_change_the_tables_are_all_old_or_all_new(
         for seed in (0, 1)
     ]
     seen = []
+    n = 0
     for n in count(1):
         folder = Path(shutil.copytree(tae.folder, tmp_path / "copies" / str(n)))
 

@@ -287,6 +287,7 @@ def test_killed_at_any_change_the_joined_tables_are_all_old_or_all_new(
 ):
     plan = replace(SWEEP, analyses=tuple, question="Another?")
     seen = []
+    n = 0
     for n in count(1):
         folder = Path(shutil.copytree(copy, tmp_path / "copies" / str(n)))
 

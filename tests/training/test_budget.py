@@ -72,7 +72,7 @@ def test_sizes_never_exceed_what_is_drawn():
     for name in EACH_KIND_OF_DATA:
         recipe = find_recipe(name)
         config = recipe(**recipe.smoke)
-        drawn, size = config.data.build(1), config.data.size()
+        drawn, size = config.data.build(1), budget.size_of(config)
         shown = sum(row.repeats for row in drawn.rows if config.schedule.stage_of(row) is not None)
         real = (len(drawn.rows), shown, len(drawn.words))
         if not all(least <= found for least, found in zip(vars(size).values(), real, strict=True)):
@@ -85,14 +85,14 @@ def test_sizes_never_exceed_what_is_drawn():
 def test_weights_by_hand(mini: Callable[..., RunConfig]):
     """One layer of d_model 8 and d_mlp 16: 4 * 64 + 2 * 128 = 512 weights; 8 a word."""
     config = mini()
-    words = config.data.size().words
+    words = budget.size_of(config).words
     assert budget.seed_bytes(config) == 4 * (512 + 8 * words) * 4
     assert budget.seed_bytes(mini(seeds_stage2=3)) == 4 * (512 + 8 * words) * 8
 
 
 def test_a_run_is_refused_where_memory_ends_and_not_before(monkeypatch: pytest.MonkeyPatch):
     recipe = find_recipe("alias-toy")
-    size = recipe().data.size()
+    size = budget.size_of(recipe())
     least = size.rows * budget.BYTES_PER_ROW
     monkeypatch.setattr(budget, "machine_memory", lambda: least)
     with pytest.raises(InputError, match="lower the size"):
@@ -119,4 +119,4 @@ def test_more_seeds_than_the_disk_holds_are_refused(
 
 def test_choosing_lists_of_many_numbers_takes_no_time():
     values: dict[str, Value] = {"numbers": 20_000, "list_length": 10_000, "variables": 20}
-    assert find_recipe("set-inclusion-small")(**values).data.size().words == 20_000
+    assert budget.size_of(find_recipe("set-inclusion-small")(**values)).words == 20_000

@@ -67,6 +67,7 @@ def test_killed_before_any_change_all_is_old_or_all_is_new(
     folder: Path, tmp_path: Path, killed_at: KilledAt, tree_hash: TreeHash
 ) -> None:
     seen = []
+    n = 0
     for n in count(1):
         copy = Path(shutil.copytree(folder, tmp_path / f"copy-{n}"))
         if not killed_at(n, copy, lambda copy=copy: put(copy, **NEW)):
@@ -95,11 +96,13 @@ def test_killed_before_any_change_all_is_old_or_all_is_new(
 def test_killed_while_it_finishes_what_another_began(
     folder: Path, tmp_path: Path, killed_at: KilledAt
 ) -> None:
+    pending = copy = folder
     for n in count(1):
         pending = Path(shutil.copytree(folder, tmp_path / f"pending-{n}"))
         assert killed_at(n, pending, lambda pending=pending: put(pending, **NEW))
         if (pending / JOURNAL / "rows").exists():
             break
+    n = 0
     for n in count(1):
         copy = Path(shutil.copytree(pending, tmp_path / f"again-{n}"))
         if not killed_at(n, copy, lambda copy=copy: put(copy, other=b"again")):
@@ -115,6 +118,7 @@ def test_out_of_space_at_any_flush_nothing_is_lost_or_left(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flush, states = os.fsync, []
+    n = 0
     for n in count(1):
         copy, left = Path(shutil.copytree(folder, tmp_path / f"copy-{n}")), n
 
@@ -310,6 +314,7 @@ def test_leftovers_of_older_versions_go_and_other_hidden_files_stay(folder: Path
 
 
 def test_a_changed_file_of_a_journal_is_damage(folder: Path, killed_at: KilledAt) -> None:
+    n = 0
     for n in count(1):
         assert killed_at(n, folder, lambda: put(folder, **NEW))
         if (folder / JOURNAL).exists():

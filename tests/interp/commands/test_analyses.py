@@ -71,7 +71,7 @@ def test_probe_reads_the_null_twin_where_there_is_one(run: Path, tmp_path: Path,
     words = ["--target", "tag", "--role", "question_last", "--layer", "1", "--quick"]
     assert main(["probe", str(run), *words]) == 0
     assert "The null twin was not measured" in capsys.readouterr().out
-    assert pd.read_parquet(run / "probes.parquet")["twin_accuracy"].isna().all()
+    assert bool(pd.read_parquet(run / "probes.parquet")["twin_accuracy"].isna().all())
 
     train(run / "null", shuffle_tags=True)
     assert main(["probe", str(run), *words]) == 0

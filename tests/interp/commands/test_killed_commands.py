@@ -14,6 +14,7 @@ import pytest
 import interp.grids
 from interp.cli import main
 from interp.grids import Measured
+from interp.report.page import report_html
 from training.integrity import run_damage
 from training.publication import listed, published_damage, read
 from training.runs import Run, read_table
@@ -72,6 +73,8 @@ def test_killed_at_any_change_each_analysis_is_all_old_or_all_new(
 
     monkeypatch.setattr(interp.grids, "_measure_all", measure_once)
     if name == "report":
+        html = report_html(Run.load(copied_run))
+        monkeypatch.setattr("interp.report.page.report_html", lambda run: html)  # quick
         assert main(["lens", str(copied_run), "--layer", "1"]) == 0
     else:
         assert main(words(name, copied_run, "--seed", "1000")) == 0
@@ -82,6 +85,7 @@ def test_killed_at_any_change_each_analysis_is_all_old_or_all_new(
     assert old != new
 
     seen = []
+    n = 0
     for n in count(1):
         # Links suffice: whatever is published is a new file in place of the old one.
         folder = tmp_path / "copies" / "run"

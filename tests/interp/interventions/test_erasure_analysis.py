@@ -203,7 +203,8 @@ def embedding_entities(seed: int) -> HookedModel:
     pairs = (own[:, None] + named).flatten(0, 1)
     noise = torch.randn(size, 32, generator=generator)
     noise[N_WORDS:] = pairs + 0.5 * noise[N_WORDS:]
-    model.gpt_neox.embed_in.weight.data.copy_(noise)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(noise)
     return HookedModel.from_hf(model)
 
 

@@ -304,7 +304,7 @@ def test_the_null_twin_is_read_with_the_labels_and_folds_of_the_run(
     both = probing.beside_twin(of_run, rows, hooked_toy, twin_rows, sites, seed=0).table
     is_tag = both["target"] == "tag"
 
-    assert of_run.table["twin_accuracy"].isna().all()
+    assert bool(of_run.table["twin_accuracy"].isna().all())
     assert both.loc[is_tag, "twin_accuracy"].tolist() == both.loc[is_tag, "accuracy"].tolist()
     assert both.loc[~is_tag, "twin_accuracy"].isna().all()
     assert both.drop(columns="twin_accuracy").equals(of_run.table.drop(columns="twin_accuracy"))
