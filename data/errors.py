@@ -23,7 +23,7 @@ class DamagedError(RuntimeError):
     """A file on disk is not what was written there (exit code 3)."""
 
 
-class DiskFullError(RuntimeError):
+class DiskFullError(OSError):
     """There is no room for a file (exit code 1); what was there before is as it was."""
 
 

@@ -203,8 +203,9 @@ def embedding_entities(seed: int) -> HookedModel:
     pairs = (own[:, None] + named).flatten(0, 1)
     noise = torch.randn(size, 32, generator=generator)
     noise[N_WORDS:] = pairs + 0.5 * noise[N_WORDS:]
-    with torch.no_grad():
-        model.get_input_embeddings().weight.copy_(noise)
+    embedding = model.get_input_embeddings()
+    assert isinstance(embedding, torch.nn.Embedding)
+    embedding.weight.data.copy_(noise)
     return HookedModel.from_hf(model)
 
 
