@@ -118,8 +118,9 @@ class FinishedSweep:
         """Exact match of each subset in each cell, with its 95% t interval over Stage-1 seeds.
 
         Subsets of X1 are read at the end of X1's training, those of X2 at the end of the run.
-        Columns `panel setting run_id subset part stage mean ci_low ci_high n_seeds n_questions`;
-        `part` is 1 for subsets of X1 and 2 for those of X2, `n_questions` is a seed's.
+        Columns `panel setting run_id subset part stage mean ci_low ci_high n_seeds per_seed
+        n_questions`; `part` is 1 for subsets of X1 and 2 for those of X2, `n_questions` is a
+        seed's.
         """
         records = []
         for panel, runs in self.panels.items():
@@ -178,7 +179,7 @@ class FinishedSweep:
         return {**self.info, "cells": cells, "claims": [v.to_json() for v in self.verdicts]}
 
 
-_NUMBERS = ("mean", "ci_low", "ci_high", "n_seeds")
+_NUMBERS = ("mean", "ci_low", "ci_high", "n_seeds", "per_seed")
 GAP_WORDS = f"{D5_CONS.name} − {D6_CONS.name}"
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from data.errors import DamagedError, InputError, reading, writing
+from data.errors import DamagedError, InputError, reading, reason_of, writing
 
 MANIFEST = "manifest.json"
 ABOUT = "."
@@ -75,7 +75,11 @@ def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) ->
         DamagedError: the file is missing or no JSON.
     """
     with reading(path, "restore it from a copy"):
-        return json.loads(read(path).decode())
+        try:
+            return json.loads(read(path).decode())
+        except (ValueError, RecursionError) as error:
+            words = f"{path} is not readable as JSON ({reason_of(error)}); restore it from a copy"
+            raise DamagedError(words) from None
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:

@@ -34,7 +34,7 @@ METRICS_FILE = "metrics.parquet"
 SUMMARY_FILE = "summary.json"
 NULL_FOLDER = "null"
 NUMBER_COLUMNS = ("seed", "stage2_seed", "stage", "step", "value", "n")
-TEXT_COLUMNS = ("run_id", "subset", "question", "metric")
+TEXT_COLUMNS = ("subset", "question", "metric")
 """What no measurement can do without, by type."""
 
 

@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
-from interp.report.seed_marks import FEWEST, shown_halves
+from interp.report.seed_marks import FEWEST, add_seeds, shown_halves
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -98,7 +98,13 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
         shift = (peers.index(name) - (len(peers) - 1) / 2) * min(0.12, 0.6 / len(peers)) * axis.gap
         trace = _level_trace(name, rows, axis, shift)
         trace.showlegend = panel == panels[0]
-        figure.add_trace(trace, row=panels.index(panel) + 1, col=parts.index(part) + 1)
+        place = {"row": panels.index(panel) + 1, "col": parts.index(part) + 1}
+        figure.add_trace(trace, **place)
+        for x, own in zip(trace.x, rows["per_seed"], strict=True):
+            color = SUBSET_STYLES[name].color
+            add_seeds(
+                figure, [x] * len(own), [*own.values()], [*own], color=color, group=name, **place
+            )
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
