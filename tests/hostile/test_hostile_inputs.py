@@ -8,9 +8,10 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from interp.cli import main
@@ -55,9 +56,13 @@ def workshop(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Worksho
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In one process, and without the tests' type checks: they look at what is not there yet."""
     monkeypatch.setattr("interp.grids.available_cores", lambda: 1)
     monkeypatch.setattr("training.runner.available_cores", lambda: 1)
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_a_hundred_inputs(workshop: Workshop, tmp_path: Path, capsys: Capture, tree_hash: TreeHash):

@@ -212,7 +212,7 @@ def test_signal_ends_a_run_in_one_line_and_it_can_be_resumed(
 ) -> None:
     folder = tmp_path / "run"
     first = folder / "seed-1000" / "stage-1" / "step-0"
-    assert commands.run(command, folder, die_at=20, number=number) == code
+    assert commands.run(command, folder, die_at=28, number=number) == code
     assert first.is_dir()
     errors = [line for line in commands.log.read_text().splitlines() if "steps, " not in line]
     assert errors == [f"error: {word}; repeat the command to go on"]

@@ -105,7 +105,7 @@ def test_interrupted_run_has_no_metrics_yet(copied_run: Path) -> None:
 def test_unreadable_table_is_damage(copied_run: Path) -> None:
     (copied_run / "metrics.parquet").write_bytes(b"PAR1")
     (copied_run / "manifest.json").unlink()  # which would say so first
-    with pytest.raises(DamagedError, match=r"metrics\.parquet is unreadable"):
+    with pytest.raises(DamagedError, match=r"metrics\.parquet cannot be read"):
         _ = Run.load(copied_run).metrics
 
 
