@@ -96,14 +96,16 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     for (panel, part, name), rows in levels.groupby(["panel", "part", "subset"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
         peers = [s for s in SUBSETS if s in set(levels.loc[levels["part"] == part, "subset"])]
         shift = (peers.index(name) - (len(peers) - 1) / 2) * min(0.12, 0.6 / len(peers)) * axis.gap
-        trace = _level_trace(name, rows, axis, shift)
+        row, col = panels.index(panel) + 1, parts.index(part) + 1
+        places = [axis.places[setting] + shift for setting in rows["setting"]]
+        trace = _level_trace(name, rows, axis, places)
         trace.showlegend = panel == panels[0]
-        place = {"row": panels.index(panel) + 1, "col": parts.index(part) + 1}
-        figure.add_trace(trace, **place)
-        for x, own in zip(trace.x, rows["per_seed"], strict=True):
-            color = SUBSET_STYLES[name].color
+        figure.add_trace(trace, row=row, col=col)
+        color = SUBSET_STYLES[name].color
+        for x, own in zip(places, rows["per_seed"], strict=True):
+            values = list(own.values())
             add_seeds(
-                figure, [x] * len(own), [*own.values()], [*own], color=color, group=name, **place
+                figure, [x] * len(own), values, [*own], color=color, group=name, row=row, col=col
             )
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
@@ -164,12 +166,11 @@ def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
     axis.apply(figure, n_rows)
 
 
-def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, shift: float) -> go.Scatter:
+def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, places: Sequence[float]) -> go.Scatter:
     style = SUBSET_STYLES[name]
-    places = axis.places
     half = shown_halves(rows["mean"], rows["ci_high"], rows["n_seeds"])
     return go.Scatter(
-        x=[places[setting] + shift for setting in rows["setting"]],
+        x=list(places),
         y=rows["mean"].tolist(),
         error_y={"array": half.tolist(), "thickness": 1.6, "width": 4, "color": style.color},
         name=name,

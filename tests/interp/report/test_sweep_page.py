@@ -273,3 +273,20 @@ def test_a_folder_that_is_no_finished_sweep_is_told_in_one_line(
     (folder / SWEEP_FILE).unlink()
     assert "holds a sweep that is not finished (it has no sweep.json); repeat" in error(2)
     assert not (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize("n_seeds", [1, 3, 4])
+def test_levels_of_few_seeds_show_each_and_of_four_an_interval(n_seeds: int):
+    per_seed = {seed: 0.5 + 0.1 * seed for seed in range(n_seeds)}
+    levels = pd.DataFrame(
+        [
+            {"panel": "", "setting": 0.9, "run_id": "a", "subset": "D5_CONS", "part": 2}
+            | {"stage": 2, "mean": 0.6, "ci_low": 0.4, "ci_high": 0.8, "n_questions": 10}
+            | {"n_seeds": n_seeds, "per_seed": per_seed}
+        ]
+    )
+    traces: Any = plot_levels(levels, "alpha").data
+    mean, *own = traces
+    assert mean.error_y.array[0] == pytest.approx(0.2 if n_seeds == 4 else 0.0)
+    shown = [value for trace in own for value in trace.y]
+    assert shown == ([*per_seed.values()] if n_seeds == 3 else [])
