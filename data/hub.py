@@ -5,13 +5,14 @@ JSON, text, tokenizer and safetensors files are downloaded: no format that can h
 """
 
 import json
+import os
 import re
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
 
-from data.errors import InputError
+from data.errors import InputError, reason_of
 
 HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]*[A-Za-z0-9_]", re.ASCII)
 LONGEST_HUB_NAME = 96
@@ -116,7 +117,8 @@ def part_files(folder: Path, part: Part) -> list[Path]:
 
 
 def _shards(folder: Path) -> set[str]:
-    return set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+    names = json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values()
+    return {os.fspath(name) for name in names}
 
 
 def refuse_code(folder: Path) -> None:
@@ -163,7 +165,7 @@ def _lacking_weights(folder: Path) -> str:
         return f"holds no weights{only}; save them as model.safetensors"
     try:
         shards = _shards(folder)
-    except (ValueError, KeyError, AttributeError):
+    except Exception:  # whatever JSON of any shape, size or depth can raise
         return f"has a damaged {INDEX}; copy the folder again"
     missing = sorted(shard for shard in shards if not (folder / shard).is_file())
     return f"lacks the weights {missing[0]} that {INDEX} lists; copy them too" if missing else ""
@@ -195,7 +197,7 @@ def _downloaded(name: str, part: Part) -> Path:
         # Files in subfolders are other formats of the same weights.
         folder = snapshot_download(name, allow_patterns=_patterns(part), ignore_patterns=["*/*"])
     except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = reason_of(error)
         raise InputError(f"{name} cannot be downloaded ({reason}); check the name") from error
     return Path(folder)
 

@@ -133,3 +133,22 @@ def test_folder_without_config_is_refused(tmp_path: Path) -> None:
 def test_what_is_neither_folder_nor_hub_name_is_refused_without_network(source: str) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         find_folder(source, Part.CONFIG)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"weight_map": ["a"]}',
+        '{"weight_map": {"x": 5}}',
+        '{"weight_map": {"x": ["a"]}}',
+        "[" * 100_000,
+        "9" * 5_000,
+    ],
+    ids=["list", "no map", "number", "list of names", "deep", "huge"],
+)
+def test_index_of_any_shape_or_depth_is_refused_in_a_line(content: str, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "a.safetensors")
+    (folder / INDEX).write_text(content)
+    with pytest.raises(InputError, match=r"has a damaged .*; copy the folder again"):
+        find_folder(str(folder), Part.WEIGHTS)
