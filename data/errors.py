@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 LONGEST_REASON = 200  # characters
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where there is no room for a file."""
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 """The same in the messages of libraries that write by themselves, such as safetensors."""
@@ -47,7 +47,11 @@ def reason_of(error: BaseException) -> str:
 
 @contextmanager
 def reading(
-    what: object, remedy: str, error: type[InputError | DamagedError] = DamagedError
+    what: object,
+    remedy: str,
+    error: type[InputError | DamagedError] = DamagedError,
+    *,
+    fault: str = "cannot be read",
 ) -> Iterator[None]:
     """The boundary to files: whatever their content makes a reader raise becomes one line.
 
@@ -58,6 +62,7 @@ def reading(
         what: The file or folder that is read.
         remedy: What to do about it.
         error: What is raised: `InputError` for files that people bring.
+        fault: What is wrong with it, before the reason.
     """
     try:
         yield
@@ -66,7 +71,7 @@ def reading(
     except FileNotFoundError:
         raise error(f"{what} is missing; {remedy}") from None
     except Exception as problem:
-        raise error(f"{what} cannot be read ({reason_of(problem)}); {remedy}") from problem
+        raise error(f"{what} {fault} ({reason_of(problem)}); {remedy}") from problem
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def writing(what: object, n_bytes: int | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as problem:
-        is_full = isinstance(problem, OSError) and problem.errno in FULL
+        is_full = isinstance(problem, OSError) and problem.errno in _FULL
         if not is_full and not any(words in str(problem) for words in _FULL_WORDS):
             raise
         size = "" if n_bytes is None else f"{n_bytes:,} bytes of "

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from data.errors import InputError
+from data.errors import InputError, reading
 from data.hub import Part, find_folder
 from data.inputs import Input
 from data.texts import Writing, question_text
@@ -114,7 +114,8 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
     path = Path(source).expanduser()
     if not path.is_file():
         path = find_folder(source, Part.TOKENIZER)
-    try:
+    # The Rust reader raises bare exceptions, with the place in the file.
+    with reading(path, "give a tokenizer.json", InputError, fault="is no tokenizer"):
         if path.is_file():
             tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
         elif (path / "tokenizer.json").is_file():
@@ -126,10 +127,6 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
             tokenizer = AutoTokenizer.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False
             )
-    # The Rust reader raises bare exceptions, with the place in the file.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path} is no tokenizer ({reason}); give a tokenizer.json") from error
     tokenizer = _checked(tokenizer, source, path)
     if bos is Bos.NONE and front_tokens(tokenizer):
         tokenizer = copy.deepcopy(tokenizer)

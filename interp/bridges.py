@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from transformers import GPTNeoXForCausalLM, PreTrainedModel
 
-from data.errors import InputError
+from data.errors import InputError, reason_of
 from interp.plain_models import preserved_random_state
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def one_line_refusal(architecture: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # it raises all kinds: assertions, shapes, missing attributes
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"TransformerLens cannot hook this {architecture} ({reason}); give a model of an "
-            "architecture that it knows, like GPT-NeoX, GPT-2 or Llama"
+            f"TransformerLens cannot hook this {architecture} ({reason_of(error)}); give a model "
+            "of an architecture that it knows, like GPT-NeoX, GPT-2 or Llama"
         ) from error
 
 

@@ -7,6 +7,7 @@ from pandas.errors import UndefinedVariableError
 
 from interp.grids import Analysis, measure_grid
 from interp.selection import GridSelection
+from training.publication import exists
 from training.runs import Run, read_table
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
@@ -60,7 +61,7 @@ def known_rows(run: Run, name: str, selection: GridSelection) -> pd.DataFrame | 
         selection: Which seeds, and which stage and step.
     """
     path = run.folder / f"{name}.parquet"
-    if not path.is_file():
+    if not exists(path):
         return None
     table = read_table(path)
     table = table.loc[table["run_id"] == run.config.run_id]

@@ -23,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from data.errors import DamagedError
+from data.errors import reading
 from interp.selection import GridSelection
 
 KEY = "iml_settings"
@@ -69,17 +69,16 @@ def table_settings(table: pd.DataFrame) -> list[Entry]:
     Raises:
         DamagedError: what it carries is no such list.
     """
-    try:
+    with reading(
+        "the settings that a table carries",
+        "repeat the command that made it",
+        fault="are unreadable",
+    ):
         entries = json.loads(table.attrs.get(KEY, "[]"))
         for entry in entries:
-            assert isinstance(entry["analysis"], dict)
-            assert isinstance(entry["selection"], dict)
+            _ = entry["analysis"].items(), entry["selection"].items()
             _ = [(*(each[name] for name in PLACE), *each["seeds"]) for each in entry["covers"]]
             _ = [(first, last) for first, last in entry.get("rows", [])]
-    except (AssertionError, KeyError, TypeError, ValueError, RecursionError):
-        raise DamagedError(
-            "the settings that a table carries are unreadable; repeat the command that made it"
-        ) from None
     return entries
 
 

@@ -40,12 +40,11 @@ def require_affordable(config: RunConfig) -> None:
     """
     memory = machine_memory()
     size = size_of(config)
-    model = getattr(config.model, "sizes", config.model)
     parts = {f"{size.rows:,} rows of {BYTES_PER_ROW:,} bytes": size.rows * BYTES_PER_ROW}
     parts[f"{size.words:,} words of {BYTES_PER_WORD} bytes"] = size.words * BYTES_PER_WORD
     length = config.block_size if config.loss_policy is LossPolicy.ALL else SHORTEST_ROW
     parts[f"{size.shown:,} examples of {length:,} tokens"] = size.shown * length * BYTES_PER_TOKEN
-    if isinstance(model, ModelConfig):
+    if (model := _described(config)) is not None:
         parts |= _model_parts(model, size.words)
     what, most = max(parts.items(), key=lambda part: part[1])
     if sum(parts.values()) > memory:
@@ -60,6 +59,12 @@ def size_of(config: RunConfig) -> DataSize:
     """What the data says of its own size; nothing, if it says nothing."""
     told = getattr(config.data, "size", None)
     return DataSize(rows=0, shown=0) if told is None else told()
+
+
+def _described(config: RunConfig) -> ModelConfig | None:
+    """The sizes of a model from scratch, taught in Stage 0 or not; None of one from elsewhere."""
+    model = getattr(config.model, "sizes", config.model)
+    return model if isinstance(model, ModelConfig) else None
 
 
 def _model_parts(model: ModelConfig, n_words: int) -> dict[str, int]:
@@ -95,8 +100,8 @@ def seed_bytes(config: RunConfig) -> int:
 
     Counted for models that are described by their sizes; 0 for others.
     """
-    model = getattr(config.model, "sizes", config.model)
-    if not isinstance(model, ModelConfig):
+    model = _described(config)
+    if model is None:
         return 0
     n_checkpoints = 2 * (1 + config.seeds_stage2)
     return BYTES_IN_FILE * sum(_weights_of(model, size_of(config).words)) * n_checkpoints

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from training.schedules import Schedule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from data.tokens import TokenizedRow
 
 N_LOG_SPACED = 6
 MOST_SEEDS = 10_000
@@ -236,6 +238,10 @@ class RunConfig:
                 content = self.digests.get(name) or (not self.recorded_id and each.sha256())
                 found[name] = f"sha256:{content}" if content else each.name
         return found
+
+    def longest_text(self, rows: "Sequence[TokenizedRow]") -> int:
+        """Tokens that the run's model must be able to read: a block, or a row and its end token."""
+        return max(self.block_size, *(len(row.input_ids) + 1 for row in rows))
 
     def stage(self, stage: Stage) -> StageConfig:
         """The settings of one stage; X1's two stages, if it has two, are trained alike."""

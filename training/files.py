@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from data.errors import DamagedError, InputError, reading, reason_of, writing
+from data.errors import DamagedError, InputError, reading, writing
 
 MANIFEST = "manifest.json"
 ABOUT = "."
@@ -74,12 +74,8 @@ def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) ->
     Raises:
         DamagedError: the file is missing or no JSON.
     """
-    with reading(path, "restore it from a copy"):
-        try:
-            return json.loads(read(path).decode())
-        except (ValueError, RecursionError) as error:
-            words = f"{path} is not readable as JSON ({reason_of(error)}); restore it from a copy"
-            raise DamagedError(words) from None
+    with reading(path, "restore it from a copy", fault="is not readable as JSON"):
+        return json.loads(read(path).decode())
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:

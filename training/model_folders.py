@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import InputError, reading, reason_of
+from data.errors import InputError, reading
 from data.hub import Part, lacking, refuse_code
 from training.budget import BYTES_IN_FILE, BYTES_PER_LAYER, in_bytes, machine_memory
 from training.models import language_model_class
@@ -106,17 +106,13 @@ def one_line_errors(folder: Path) -> Iterator[None]:
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
+    remedy = "give a complete folder of a language model that transformers knows"
     try:
-        with no_progress_bars():
+        with (
+            no_progress_bars(),
+            reading(f"the model in {folder}", remedy, InputError, fault="cannot be loaded"),
+        ):
             yield
-    except InputError:
-        raise
-    # Whatever a file can make transformers, its configs or the Rust readers raise.
-    except Exception as error:
-        raise InputError(
-            f"the model in {folder} cannot be loaded ({reason_of(error)}); give a complete folder "
-            "of a language model that transformers knows"
-        ) from error
     finally:
         logging.set_verbosity(verbosity)
 

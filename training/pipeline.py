@@ -198,7 +198,7 @@ def stage_order_seed(seed: int, stage: Stage, stage2_seed: int = 0) -> int:
 def initial_model(task: SeedTask, material: SeedMaterial) -> PreTrainedModel:
     """The model before Stage 1."""
     require_inputs(task.config, "model")
-    longest = max(task.config.block_size, *(len(r.input_ids) + 1 for r in material.rows))
+    longest = task.config.longest_text(material.rows)
     return task.config.model.make(material.tokenizer, seed=task.seed, max_length=longest)
 
 

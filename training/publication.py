@@ -30,7 +30,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
-from data.errors import FULL, DamagedError, DiskFullError, InputError, writing
+from data.errors import DamagedError, DiskFullError, InputError, writing
 from training.files import (
     ABOUT,
     MANIFEST,
@@ -242,18 +242,17 @@ def _alone(folder: Path) -> Iterator[None]:
     """Waits until no other process publishes to a folder; a killed one counts as gone."""
     path = folder / LOCK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            lock = path.open("w")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_still(lock, path):
-                break
-            lock.close()
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                lock = path.open("w")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _is_still(lock, path):
+                    break
+                lock.close()
+    except DiskFullError:
+        raise
     except OSError as error:
-        if error.errno in FULL:
-            raise DiskFullError(
-                f"the disk is full: nothing fits into {folder}; free some space"
-            ) from None
         raise InputError(
             f"{folder} cannot be written to ({error.strerror}); change its mode"
         ) from None

@@ -125,7 +125,7 @@ class RunRequest:
 
     def _require_same_null_twin(self) -> None:
         """Refuses a null twin of other content than the run beside it."""
-        if self.folder.name == NULL_FOLDER and (self.folder.parent / RUN_FILE).is_file():
+        if self.folder.name == NULL_FOLDER and exists(self.folder.parent / RUN_FILE):
             changed = changed_input(self.config, read_info(self.folder.parent))
             if changed:
                 raise InputError(
@@ -140,7 +140,7 @@ class RunRequest:
             InputError: there is one.
         """
         for folder in folders:
-            if (folder / RUN_FILE).is_file() and folder != self.folder:
+            if exists(folder / RUN_FILE) and folder != self.folder:
                 info = read_info(folder)
                 shared = {
                     name: each
@@ -176,13 +176,14 @@ class RunRequest:
         is_padded = self.config.loss_policy is LossPolicy.ALL
         if has_own_words and not is_padded and noted_rows(home) is None:
             return
-        rows = tokenize_rows(drawn.rows, self.config.data.tokenizer(drawn))
+        tokenizer = self.config.data.tokenizer(drawn)
+        rows = tokenize_rows(drawn.rows, tokenizer)
         if noted_rows(home) is not None:
             note_rows(home, rows_digest(rows))
         if is_padded:
             self._check_lengths(rows)
         if not self._drawn:
-            self._check_model(rows, self.config.data.tokenizer(drawn))
+            self._check_model(rows, tokenizer)
 
     def _check_model(
         self, rows: "list[TokenizedRow]", tokenizer: "PreTrainedTokenizerFast"
@@ -191,7 +192,7 @@ class RunRequest:
         model = self.config.model
         if not isinstance(model, SourceModel) or model.is_tiny:
             return
-        longest = max(self.config.block_size, *(len(row.input_ids) + 1 for row in rows))
+        longest = self.config.longest_text(rows)
         if model.random_weights:
             model.require_fit(tokenizer, longest)
         else:

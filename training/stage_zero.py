@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.biographies import Telling, biography_rows
-from data.errors import DamagedError, DiskFullError, InputError
+from data.errors import DamagedError, InputError
 from data.rows import Row
 from data.texts import Writing
 from data.tokenizers import TokenizerSource
@@ -143,7 +143,7 @@ class KnowingModel:
             if is_writable:
                 # A full disk costs the next seed its time, not this one its model.
                 with (
-                    suppress(OSError, DiskFullError),
+                    suppress(OSError),
                     new_folder(saved) as temporary,
                     no_progress_bars(),
                 ):

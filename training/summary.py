@@ -19,6 +19,7 @@ A new tag differs from both by being new, so these, too, are read beside the nul
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -49,9 +50,9 @@ NEW_TAG_GAPS: dict[str, tuple[Subset, Subset, Stage]] = {
     "distrust_gap": (D8_CONS, D6_CONS, Stage.TWO),
 }
 ALL_GAPS = {**HEADLINES, **NEW_TAG_GAPS}
-ESTIMATE_KEYS = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")
-EQUIVALENCE_KEYS = ("mean", "ci_low", "ci_high", "margin", "passed")
-"""What `summary.json` has of each gap, and of the null twin's."""
+ESTIMATE_NUMBERS = [each.name for each in fields(Estimate) if each.name != "per_seed"]
+EQUIVALENCE_NUMBERS = [each.name for each in fields(Equivalence)]
+"""What `summary.json` has of each gap, beside one value a seed, and of the null twin's."""
 HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 
@@ -188,9 +189,9 @@ def is_summary(content: object, gaps: Sequence[str]) -> bool:
         for gap in gaps
         for metric in HEADLINE_METRICS
     ]
-    verdict = content.get("null_equivalence", dict.fromkeys(EQUIVALENCE_KEYS, 0.0))
-    return all(_has_numbers(each, ESTIMATE_KEYS) for each in estimates) and _has_numbers(
-        verdict, EQUIVALENCE_KEYS
+    verdict = content.get("null_equivalence", dict.fromkeys(EQUIVALENCE_NUMBERS, 0.0))
+    return all(_has_numbers(each, ESTIMATE_NUMBERS) for each in estimates) and _has_numbers(
+        verdict, EQUIVALENCE_NUMBERS
     )
 
 

@@ -52,9 +52,10 @@ def summary_text(run: Run) -> str:
             for e in (each[name] for each in estimates)
         )
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
-    lines += ["", *_gap_lines(run)]
-    if "null_equivalence" in run.summary:
-        lines += ["", null_text(run.summary["null_equivalence"])]
+    summary = run.summary
+    lines += ["", *_gap_lines(run, summary)]
+    if "null_equivalence" in summary:
+        lines += ["", null_text(summary["null_equivalence"])]
         lines += [] if has_learned_twin(run) else [NOT_LEARNED]
     if verdicts := claims_of_run(run):
         lines += ["", claims_text(verdicts)]
@@ -88,11 +89,11 @@ def gaps_beyond_twin(run: Run) -> dict[str, dict[str, Estimate]]:
     return {gap: {m: e for m, e in of.items() if e is not None} for gap, of in found.items()}
 
 
-def _gap_lines(run: Run) -> list[str]:
+def _gap_lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
     lines = [f"{'gap':<14}{'metric':<18}{head}"]
-    gaps = {gap: run.summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
+    gaps = {gap: summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
     for gap, found in gaps.items():
         lines += [_gap_line(gap, unit, found[metric]) for metric, unit in UNITS.items()]
     if "trust_gap" in gaps and not is_null_twin(run.config):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from data.errors import InputError
+from data.errors import InputError, reason_of
 from data.worlds.table_text import MISSING, SEPARATORS, refuse_wide_encodings, split_header
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def read_columns(path: Path, columns: Sequence[str], *, repetitive: Sequence[str
                 convert_options=convert,
             )
         except pa.ArrowInvalid as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
             continue
         if _n_lines(path) - 1 != table.num_rows and has_quotes:
             _refuse_odd_rows(path, separator, len(header), has_quotes=True)

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data.errors import InputError
+from data.errors import InputError, reason_of
 from interp.hooked import HookedModel
 from interp.patching.unrolled_weights import attention_weights, causal_mask
 from interp.sites import n_heads_at
@@ -82,7 +82,7 @@ class UnrolledModel:
                 self._check_parity()
                 _PROVEN.add(model.bridge)
         except (AttributeError, TypeError, RuntimeError) as error:  # its parts are other ones
-            raise InputError(_unknown(model, str(error).splitlines()[0])) from error
+            raise InputError(_unknown(model, reason_of(error))) from error
 
     def _take_weights(self) -> None:
         model = self.model
