@@ -55,6 +55,11 @@ if TYPE_CHECKING:
 class HasCheckpoints(Protocol):
     """What `load_hooked` needs of a run."""
 
+    @property
+    def stops_answers(self) -> bool:
+        """Whether an exact match includes the token that ends its texts."""
+        ...
+
     def checkpoint(self, *, seed: int, stage: int, step: int | None = None) -> Path:
         """Verified checkpoint folder; the last one of the stage unless a step is given."""
         ...
@@ -68,6 +73,8 @@ class HookedModel:
     Attributes:
         bridge: TransformerLens's own view, for its tools; hooks added to it directly stay on.
         tokenizer: For people; no method here reads it.
+        stop_token: What an exact match includes behind the answer: the end of the texts that the
+            model was trained on, in a run that trains it (`training.evaluate.EvaluationSet.of`).
         unembed: Turns a residual stream into logits, as if it were the last layer's.
         live_hooks: Every hook name that fires in a forward pass.
         editable_hooks: Those of them at which an edit can change a logit.
@@ -81,6 +88,7 @@ class HookedModel:
     ) -> None:
         """Wrap a model that nobody else uses: wrapping rebuilds it in place. See `from_hf`."""
         self.tokenizer = tokenizer
+        self.stop_token: int | None = None
         self.is_processed = False
         self._boot(owned_model)
 
@@ -306,7 +314,12 @@ def load_hooked(
     device: Device | None = None,
 ) -> HookedModel:
     """A checkpoint of a run as a hooked model: the last one of the stage unless a step is given."""
-    return load_hooked_folder(run.checkpoint(seed=seed, stage=stage, step=step), device=device)
+    model = load_hooked_folder(run.checkpoint(seed=seed, stage=stage, step=step), device=device)
+    if run.stops_answers:
+        assert model.tokenizer is not None  # runs save it with every checkpoint
+        end: Any = model.tokenizer.eos_token_id
+        model.stop_token = end
+    return model
 
 
 def load_hooked_folder(path: Path | str, *, device: Device | None = None) -> HookedModel:

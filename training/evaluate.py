@@ -153,26 +153,38 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
 def _batch_metrics(model: PreTrainedModel, asked: AskedTexts) -> Float[Tensor, "row metric"]:
     check_tokens(model.config, asked.examples.tokens)
     batch = asked.examples.to(model.device)
-    logits = batch.logits(model)
-    answers = batch.tokens[batch.targets]
+    return score_answers(batch.logits(model), asked, stops=stop_tokens(model))
+
+
+def score_answers(
+    logits: Float[Tensor, "target d_vocab"], asked: AskedTexts, *, stops: Sequence[int]
+) -> Float[Tensor, "row metric"]:
+    """What logits say of each text of a batch, under `METRICS`; see `answer_metrics`.
+
+    Args:
+        logits: Those from which the batch's targets are predicted, in row-major order.
+        asked: The batch.
+        stops: Tokens at which the model's `generate` stops.
+    """
+    answers = asked.examples.tokens[asked.examples.targets].to(logits.device)
     chosen = logits.gather(1, answers[:, None])
     log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0).double().cpu()
     rank = (logits > chosen).sum(1).add(1).cpu()
     best = logits.argmax(1)
     hit = best == answers
     if asked.stop_token is not None:
-        stops = answers.new_tensor([asked.stop_token, *stop_tokens(model)])
-        hit |= (answers == asked.stop_token) & torch.isin(best, stops)
-    row_of_target = batch.targets.nonzero()[:, 0].cpu()
-    place = (batch.targets.cumsum(1) - 1)[batch.targets].cpu()
-    is_answer = place < asked.lengths[row_of_target]
+        ends = answers.new_tensor([asked.stop_token, *stops])
+        hit |= (answers == asked.stop_token) & torch.isin(best, ends)
+    targets = asked.examples.targets.cpu()
+    row_of_target = targets.nonzero()[:, 0]
+    is_answer = (targets.cumsum(1) - 1)[targets] < asked.lengths[row_of_target]
 
     def over_answer(values: Tensor, how: str) -> Float[Tensor, " row"]:
-        return _reduce(values[is_answer].double(), row_of_target[is_answer], len(batch), how)
+        return _reduce(values[is_answer].double(), row_of_target[is_answer], len(targets), how)
 
     return torch.stack(
         [
-            _reduce(hit.double().cpu(), row_of_target, len(batch), "amin"),
+            _reduce(hit.double().cpu(), row_of_target, len(targets), "amin"),
             over_answer(log_prob, "sum"),
             over_answer(rank, "amax"),
             -over_answer(log_prob, "mean"),

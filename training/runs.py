@@ -102,6 +102,14 @@ class Run:
         return content
 
     @property
+    def stops_answers(self) -> bool:
+        """Whether an exact match includes the token that ends its texts.
+
+        It does where the loss policy trains that token, and did not in format 1.
+        """
+        return self.config.loss_policy.trains_stop and self.info["format_version"] > 1
+
+    @property
     def null(self) -> "Run | None":
         """The null twin that was run beside it, if any."""
         folder = self.folder / NULL_FOLDER

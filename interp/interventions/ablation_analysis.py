@@ -20,10 +20,11 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role, Split
 from interp.addresses import HEAD_SITES, Site, TokenRole
+from interp.answers import ANSWER_METRICS
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.interventions.ablation import Ablation, AblationKind, Reference
-from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table
+from interp.interventions.base import Intervention, answer_table
 from interp.interventions.knock_outs import KnockOut, Route
 from interp.seed_summary import summarize_over_seeds
 from interp.sites import check_site

@@ -23,12 +23,12 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.activations import check_rows, pad_tokens
 from interp.addresses import Site, TokenRole, role_positions
+from interp.answers import ANSWER_METRICS, batch_answers, read_length
 from interp.hooked import HookedModel
 from interp.live_hooks import HookFunction
 from training.contexts import similar_lengths
 
 BATCH_SIZE = 512
-ANSWER_METRICS = ("exact_match", "answer_log_prob")
 
 Hook = tuple[str, HookFunction]
 Place = Role | TokenRole
@@ -95,10 +95,10 @@ def answer_table(
 ) -> pd.DataFrame:
     """How each row is answered, in the order given.
 
-    Columns `row_id subset exact_match answer_log_prob probability`: whether greedy decoding gives
-    the answer's tokens, their summed log-probability (nats), and its exponential, all from one
-    teacher-forced pass. An intervention at the answer's last token changes nothing: that token is
-    only predicted.
+    Columns `row_id subset exact_match answer_log_prob probability`: the first two as in
+    `training.evaluate.answer_metrics`, so that they are those of the run where nothing intervenes;
+    then the exponential of the last. All come from one teacher-forced pass. An intervention at the
+    answer's last token changes at most whether the answer ends there: the token is only predicted.
 
     Raises:
         InputError: there are no rows, or a row lacks a place at which an intervention acts.
@@ -106,16 +106,23 @@ def answer_table(
     if not rows:
         raise InputError("no rows to answer; choose a subset that has questions")
     check_rows(model, rows)
-    values = torch.empty(len(rows), 2, dtype=torch.float64)
-    for chosen in similar_lengths(model.config, [len(row.input_ids) for row in rows], batch_size):
-        values[chosen] = _answers(model, [rows[i] for i in chosen], interventions)
+    others = [(i, other) for i, row in enumerate(rows) for other in row.others]
+    asked = [*rows, *(other for _, other in others)]
+    values = torch.empty(len(asked), len(ANSWER_METRICS), dtype=torch.float64)
+    lengths = [read_length(model, row) for row in asked]
+    for chosen in similar_lengths(model.config, lengths, batch_size):
+        batch = [asked[i] for i in chosen]
+        with intervening(model, batch, interventions):
+            values[chosen] = batch_answers(model, batch)
+    for i, (row, _) in enumerate(others, start=len(rows)):
+        values[row, 0] = values[[row, i], 0].max()
     return pd.DataFrame(
         {
             "row_id": [row.row.row_id for row in rows],
             "subset": [row.row.subset for row in rows],
-            "exact_match": values[:, 0].numpy(),
-            "answer_log_prob": values[:, 1].numpy(),
-            "probability": values[:, 1].exp().numpy(),
+            "exact_match": values[: len(rows), 0].numpy(),
+            "answer_log_prob": values[: len(rows), 1].numpy(),
+            "probability": values[: len(rows), 1].exp().numpy(),
         }
     )
 
@@ -190,29 +197,3 @@ def spots_of(rows: Sequence[TokenizedRow], places: Sequence[Place]) -> Int[Tenso
         for position in place_tokens(row, place)
     )
     return torch.tensor(list(found), dtype=torch.long).reshape(-1, 2).T
-
-
-@torch.no_grad()
-def _answers(
-    model: HookedModel, rows: Sequence[TokenizedRow], interventions: Sequence[Intervention]
-) -> Float[Tensor, "row two"]:
-    """Exact match and answer log-probability of one batch."""
-    # The last token of a row is only predicted, so that its column need not be run.
-    tokens = pad_tokens([row.input_ids[: row.answer_positions[-1]] for row in rows])
-    kept = tokens.shape[1] - min(role_positions(rows, TokenRole.PROMPT_LAST))
-    with intervening(model, rows, interventions):
-        logits = model.logits(tokens, logits_to_keep=kept)
-    targets = [(i, position) for i, row in enumerate(rows) for position in row.answer_positions]
-    row_of, position = torch.tensor(targets).T
-    answers = torch.tensor([rows[i].input_ids[p] for i, p in targets], device=logits.device)
-    chosen = logits[row_of, position - 1 - (tokens.shape[1] - kept)]
-    log_prob = chosen.gather(1, answers[:, None])[:, 0] - chosen.logsumexp(1)
-    hit = chosen.argmax(1) == answers
-    empty = torch.zeros(len(rows), dtype=torch.float64)
-    return torch.stack(
-        [
-            empty.scatter_reduce(0, row_of, hit.double().cpu(), "amin", include_self=False),
-            empty.scatter_add(0, row_of, log_prob.clamp(max=0).double().cpu()),
-        ],
-        dim=1,
-    )

@@ -32,9 +32,10 @@ from jaxtyping import Float, Int
 from data.draws import stream
 from data.tokens import TokenizedRow
 from interp.addresses import Site, TokenRole
+from interp.answers import ANSWER_METRICS
 from interp.grids import Measured
 from interp.hooked import HookedModel
-from interp.interventions.base import ANSWER_METRICS, Intervention, answer_table, read_at
+from interp.interventions.base import Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
 from interp.interventions.erasure_halves import GAP, STAGE2, Halves
 from interp.seed_summary import summarize_over_seeds

@@ -17,9 +17,9 @@ from torch import Tensor
 from data.errors import DamagedError, InputError
 from data.tokens import TokenizedRow
 from interp.addresses import Site, TokenRole
+from interp.answers import ANSWER_METRICS
 from interp.hooked import HookedModel
 from interp.interventions.base import (
-    ANSWER_METRICS,
     Hook,
     Place,
     answer_table,

@@ -9,18 +9,16 @@ The rest of `interp.transplants.analysis`, whose table this fills, is about weig
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from data.tokens import TokenizedRow
-from data.vocabulary import LossPolicy
 from interp.activations import check_rows, collect_activations
 from interp.addresses import Site, TokenRole
+from interp.answers import ANSWER_METRICS, batch_answers
 from interp.hooked import HookedModel
-from training.examples import make_examples
 from training.models import derive_seed
 
 BATCH_SIZE = 512
@@ -89,6 +87,7 @@ def patched_answers(
         role: Where in the text.
         values: What stands there instead, for each row; of a site without a head, all heads'.
     """
+    check_rows(model, rows)
     measured = []
     for start in range(0, len(rows), BATCH_SIZE):
         batch = list(rows[start : start + BATCH_SIZE])
@@ -105,22 +104,5 @@ def patched_answers(
             return patched
 
         with model.hooks([(site.hook, replace)]):
-            measured.append(_answers(model, batch))
-    return pd.DataFrame(np.concatenate(measured), columns=["exact_match", "answer_log_prob"])
-
-
-def _answers(
-    model: HookedModel, rows: Sequence[TokenizedRow]
-) -> Float[np.ndarray, "row measurement"]:
-    """As `training.evaluate.answer_metrics` has it, of a hooked model."""
-    check_rows(model, rows)
-    examples = make_examples(rows, LossPolicy.ANSWER, repeat=False)
-    logits = model.logits(examples.tokens)[:, :-1].cpu()
-    is_answer = examples.targets[:, 1:]
-    # Only what the answer is read from: the vocabulary is most of the work.
-    log_probs = logits[is_answer].double().log_softmax(-1)
-    answer = examples.tokens[:, 1:][is_answer]
-    log_prob, hit = torch.zeros(is_answer.shape).double(), torch.ones(is_answer.shape).bool()
-    log_prob[is_answer] = log_probs.gather(1, answer[:, None]).squeeze(1)
-    hit[is_answer] = log_probs.argmax(1) == answer
-    return torch.stack([hit.all(1).double(), log_prob.sum(1)], dim=1).numpy()
+            measured.append(batch_answers(model, batch))
+    return pd.DataFrame(torch.cat(measured).numpy(), columns=list(ANSWER_METRICS))

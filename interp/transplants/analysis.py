@@ -33,6 +33,7 @@ from data.vocabulary import (
     Split,
 )
 from interp.addresses import Site, TokenRole
+from interp.answers import ANSWER_METRICS
 from interp.grids import Measured
 from interp.hooked import HookedModel
 from interp.transplants.activations import transplant_activations
@@ -58,7 +59,6 @@ ASKED = tuple(s.name for s in (D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7
 RECITED = (D5_CONS.name, D6_CONS.name)
 BASELINES = ("none", "all")
 ALIAS_ROWS = "alias_rows"
-MEASURED = ["exact_match", "answer_log_prob"]
 
 
 def transplant_weights(
@@ -68,6 +68,7 @@ def transplant_weights(
     *,
     parts: Sequence[str] | None = None,
     seed: int,
+    stop_token: int | None = None,
 ) -> pd.DataFrame:
     """What the recipient answers with each part of the donor; neither is changed.
 
@@ -77,6 +78,7 @@ def transplant_weights(
         rows: Questions; see `asked_rows`.
         parts: Names or unions of names (`embeddings+mlps`); all unless given.
         seed: Fixes the controls.
+        stop_token: See `training.evaluate.EvaluationSet.of`.
 
     Returns:
         Columns `part, subset`, then `exact_match, answer_log_prob` of the part alone, with the
@@ -88,7 +90,7 @@ def transplant_weights(
     """
     check_same_shapes(recipient, donor)
     names = parts if parts is None else list(dict.fromkeys([*BASELINES, *parts]))
-    evaluation = EvaluationSet.of(rows)
+    evaluation = EvaluationSet.of(rows, stop_token=stop_token)
     own, theirs = weights_of(recipient), weights_of(donor)
     working = copy.deepcopy(recipient)
     known = {ALIAS_ROWS: alias_rows(recipient, _stage2_tokens(rows))}
@@ -191,7 +193,14 @@ class TransplantAnalysis:
             check_same_questions(asked, asked_rows(donor_run.tokenized_rows(seed)))
         recipient, donor = load_model(here), load_model(there)
         check_is_view(model, recipient, asked)
-        table = transplant_weights(recipient, donor, asked, parts=self.parts, seed=seed)
+        table = transplant_weights(
+            recipient,
+            donor,
+            asked,
+            parts=self.parts,
+            seed=seed,
+            stop_token=model.stop_token,
+        )
         if self.roles:
             questions = [row for row in asked if not is_recited(row)]
             moved = transplant_activations(
@@ -250,7 +259,7 @@ def _by_subset(
     part: str, rows: Sequence[TokenizedRow], measured: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
     """Means by subset, recited definitions by themselves; tables of answers by prefix."""
-    parts = [table[MEASURED].add_prefix(prefix) for prefix, table in measured.items()]
+    parts = [table[list(ANSWER_METRICS)].add_prefix(prefix) for prefix, table in measured.items()]
     answers = pd.concat(parts, axis=1)
     answers["subset"] = [row.row.subset + " recited" * is_recited(row) for row in rows]
     measures = {name: (name, "mean") for name in answers.columns if name != "subset"}

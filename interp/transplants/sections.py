@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from data.vocabulary import D5_CONS, D6_CONS
+from interp.answers import ANSWER_METRICS
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.sections import figure_html, note_html
@@ -16,7 +17,7 @@ from interp.transplants.plots import (
     plot_transplants,
     plot_weight_differences,
 )
-from interp.transplants.summary import GAP, METRICS
+from interp.transplants.summary import GAP
 from training.runs import Run
 from training.tables import UNITS
 
@@ -42,7 +43,7 @@ def transplants_section(run: Run) -> Html | None:
             figure_html(
                 plot_transplants(cells, rows, metric=metric), f"transplants-{name}-{metric}"
             )
-            for metric in METRICS
+            for metric in ANSWER_METRICS
         ]
         parts += [_gap_table(cells), _parts_table(cells)]
     notes = (
@@ -70,7 +71,7 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
         for cell in cells.to_dict("records")
     }
     sentences = []
-    for metric in METRICS:
+    for metric in ANSWER_METRICS:
         for part in SENTENCED:
             if (part, GAP, metric, "recipient") not in known:
                 continue
@@ -188,7 +189,7 @@ def _gap_table(cells: pd.DataFrame) -> Html:
             ),
         ]
         for part in ordered_parts(gaps["part"])
-        for metric in METRICS
+        for metric in ANSWER_METRICS
     ]
     head = ["part", "metric", "gap D5 − D6", "minus the recipient's", "corrected p",
             "minus the random change's", "corrected p"]  # fmt: skip
@@ -202,7 +203,7 @@ def _parts_table(cells: pd.DataFrame) -> Html:
     if "without" not in cells:
         return Html("")
     subsets = [name + end for end in ("", " recited") for name in (D5_CONS.name, D6_CONS.name)]
-    columns = [(subset, metric) for subset in subsets for metric in METRICS]
+    columns = [(subset, metric) for subset in subsets for metric in ANSWER_METRICS]
     first = cells.loc[cells["contrast"] == "recipient"]
     known = {(c["part"], c["subset"], c["metric"]): c for c in first.to_dict("records")}
     body = [

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from data.vocabulary import D5_CONS, D6_CONS
+from interp.answers import ANSWER_METRICS
 from interp.seed_summary import CHECKPOINT, summarize_over_seeds
 from training.statistics import t_interval
 
 COORDINATES = ["part", "from_stage", "from_step", "to_stage", "donor", "subset"]
 GAP = f"{D5_CONS.name}-{D6_CONS.name}"
-METRICS = ("exact_match", "answer_log_prob")
+
 LEVELS = ["value", "control", "recipient", "donor_value"]
 WITHOUT = ["without", "without_control"]
 """Absent from tables made before necessity was measured, and unknown of activations."""
@@ -49,7 +50,7 @@ def summarize_transplants(table: pd.DataFrame) -> pd.DataFrame:
 
 def _families(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """What is corrected together, with the tested difference."""
-    for metric in METRICS:
+    for metric in ANSWER_METRICS:
         of_metric = rows.loc[rows["metric"] == metric]
         is_gap = of_metric["subset"] == GAP
         for family in (of_metric.loc[is_gap], of_metric.loc[~is_gap]):
@@ -79,7 +80,7 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
                     if f"{level}_{metric}" in table
                 },
             )
-            for metric in METRICS
+            for metric in ANSWER_METRICS
         ],
         ignore_index=True,
     )

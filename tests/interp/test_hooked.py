@@ -854,6 +854,8 @@ def test_a_saved_model_loads_as_it_was(
 
 def test_load_hooked_asks_the_run_for_the_checkpoint(tmp_path: Path) -> None:
     class OneCheckpointEach:
+        stops_answers = False
+
         def checkpoint(self, *, seed: int, stage: int, step: int | None = None) -> Path:
             return tmp_path / f"{seed}-{stage}-{step}"
 

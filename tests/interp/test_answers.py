@@ -1,0 +1,159 @@
+"""What an exact match of a hooked model includes: the end of the text, where a run trains it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import GPTNeoXForCausalLM, PreTrainedModel
+
+from data.rows import prompt_row
+from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
+from interp.addresses import Site, TokenRole
+from interp.hooked import HookedModel, load_hooked
+from interp.interventions.ablation import ablate
+from interp.interventions.ablation_analysis import AblationAnalysis
+from interp.interventions.base import answer_table
+from interp.transplants.activations import patched_answers
+from interp.transplants.analysis import asked_rows, transplant_weights
+from training.checkpoints import load_model
+from training.evaluate import EvaluationSet, answer_metrics
+from training.registry import find_recipe
+from training.requests import RunRequest
+from training.runner import run_seeds
+from training.runs import Run
+
+WORDS = [f"w{i}" for i in range(37)]
+PROMPTS = [(4, 5, 6), (7, 8), (9, 10, 11, 12), (5, 9)]
+
+
+def said(model: PreTrainedModel, prompt: Sequence[int], n: int) -> list[int]:
+    """Greedy generation, token by token."""
+    ids = torch.tensor([prompt])
+    stops = dict(eos_token_id=None, pad_token_id=0)
+    return model.generate(ids, max_new_tokens=n, do_sample=False, **stops)[
+        0, len(prompt) :
+    ].tolist()
+
+
+def row_of(prompt: Sequence[int], answer: Sequence[int]) -> TokenizedRow:
+    """A row with exactly these tokens; its words only stand for them."""
+    text = " ".join(WORDS[i] for i in range(len(prompt) + len(answer)))
+    words = " ".join(WORDS[i] for i in range(len(prompt), len(prompt) + len(answer)))
+    (row,) = tokenize_rows([prompt_row("p", text, words)], word_tokenizer(WORDS))
+    return replace(row, input_ids=(*prompt, *answer))
+
+
+@pytest.fixture(scope="module")
+def plain(random_model: Callable[[str], PreTrainedModel]) -> PreTrainedModel:
+    return random_model("neox")
+
+
+@pytest.fixture(scope="module")
+def asked(plain: PreTrainedModel) -> tuple[list[TokenizedRow], int]:
+    """Rows answered with what the model says, and the token that it says next in the first."""
+    rows = [row_of(prompt, said(plain, prompt, 2)) for prompt in PROMPTS]
+    return rows, said(plain, PROMPTS[0], 3)[2]
+
+
+def hits(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[float]:
+    return answer_table(model, rows)["exact_match"].tolist()
+
+
+def test_an_exact_match_is_what_greedy_generation_says_up_to_the_stop_token(
+    plain: PreTrainedModel, asked: tuple[list[TokenizedRow], int]
+):
+    rows, stop = asked
+    expected = [float(said(plain, prompt, 3)[2] == stop) for prompt in PROMPTS]
+    assert 0 < sum(expected) < len(expected)
+    model = HookedModel.from_hf(plain)
+    whole = answer_table(model, rows)
+
+    model.stop_token = stop
+    stopped = answer_table(model, rows)
+
+    assert whole["exact_match"].tolist() == [1, 1, 1, 1]
+    assert stopped["exact_match"].tolist() == expected
+    assert stopped["answer_log_prob"].to_numpy() == pytest.approx(
+        whole["answer_log_prob"].to_numpy(), abs=1e-5
+    )
+
+
+def test_patched_and_ablated_answers_stop_as_well(
+    plain: PreTrainedModel, asked: tuple[list[TokenizedRow], int]
+):
+    rows, stop = asked
+    model = HookedModel.from_hf(plain)
+    model.stop_token = stop
+    site, role = Site("resid_pre", 0), TokenRole.PROMPT_LAST
+    own = torch.stack([plain.get_input_embeddings().weight[prompt[-1]] for prompt in PROMPTS])
+
+    patched = patched_answers(model, rows, site, role, own.detach())
+    # Position 3 of the first row is the last token of its answer, from which the stop is predicted.
+    nothing = answer_table(model, rows, [ablate(model, Site("mlp_out", 0), "mean", reference=rows)])
+
+    assert patched["exact_match"].tolist() == hits(model, rows)
+    assert patched["exact_match"].tolist() != [1, 1, 1, 1]
+    assert len(nothing) == len(rows)
+
+
+def test_any_answer_that_counts_as_right_is_an_exact_match(
+    plain: PreTrainedModel, asked: tuple[list[TokenizedRow], int]
+):
+    rows, _ = asked
+    answer = rows[1].input_ids[-2:]
+    wrong = row_of(PROMPTS[1], [(answer[0] + 1) % 37, answer[1]])
+    model = HookedModel.from_hf(plain)
+    assert hits(model, [wrong, rows[0]]) == [0, 1]
+
+    either = replace(wrong, others=(rows[1],))
+
+    assert hits(model, [either, rows[0]]) == [1, 1]
+    evaluation = EvaluationSet.of([either])
+    assert answer_metrics(plain, evaluation)["exact_match"].tolist() == [1]
+
+
+@pytest.fixture(scope="module")
+def text_toy(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A toy that learns to end its texts, and to answer some questions."""
+    recipe = find_recipe("alias-toy")
+    changes = {"loss_policy": "text", "tied_embeddings": False, "epochs_stage1": 12}
+    config = recipe(**{**recipe.smoke, **changes})
+    folder = tmp_path_factory.mktemp("text") / "run"
+    (run,) = run_seeds([RunRequest(config=config, folder=folder, seeds=(1000,))], workers=1)
+    return run
+
+
+def test_checkpoints_of_a_run_count_as_the_run_does(text_toy: Run):
+    """The tables of analyses, where nothing is changed, against `metrics.parquet`."""
+    model = load_hooked(text_toy, 1000, 1)
+    assert isinstance(model.tokenizer.eos_token_id, int)
+    assert model.stop_token == model.tokenizer.eos_token_id
+    rows = text_toy.tokenized_rows(1000)
+    measured = text_toy.metrics.query(
+        "stage == 1 and metric == 'exact_match' and question == 'all'"
+    )
+    of_run = measured.loc[measured["step"] == measured["step"].max()].set_index("subset")["value"]
+    questions = [row for row in rows if row.row.is_evaluated]
+
+    found = answer_table(model, questions).groupby("subset")["exact_match"].mean()
+
+    assert found["D1_CONS_QA1"] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
+    assert found["D2_INCONS_QA2"] == pytest.approx(of_run["D2_INCONS_QA2"], abs=1e-9)
+    here = load_model(text_toy.checkpoint(1000, 1))
+    moved = transplant_weights(
+        here, here, asked_rows(rows), parts=["blocks"], seed=0, stop_token=model.stop_token
+    )
+    of_none = moved.query("part == 'none'").set_index("subset")["exact_match"]
+    assert of_none["D1_CONS_QA1"] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
+    assert isinstance(here, GPTNeoXForCausalLM)
+    baseline = AblationAnalysis().measure(model, rows, [Site("mlp_out", 0)], seed=1000).table
+    of_d1 = baseline.query("subset == 'D1_CONS_QA1' and metric == 'exact_match'")["baseline"]
+    assert of_d1.iloc[0] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
+
+
+def test_runs_of_the_first_format_count_as_they_did(text_toy: Run):
+    old = replace(text_toy, info={**text_toy.info, "format_version": 1})
+    assert text_toy.stops_answers
+    assert not old.stops_answers
+    assert load_hooked(old, 1000, 1).stop_token is None
