@@ -5,6 +5,7 @@ What an exact match includes is the model's `stop_token`: a checkpoint opened by
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,5 +37,6 @@ def batch_answers(model: HookedModel, rows: Sequence[TokenizedRow]) -> Float[Ten
     # The vocabulary is most of the work: logits are wanted only where something is to be said.
     logits = model.logits(tokens[:, :last], logits_to_keep=last - first + 1)
     predicting = logits[targets[:, first : last + 1].to(logits.device)]
-    scores = score_answers(predicting, asked, stops=stop_tokens(model.bridge.original_model))
+    plain: Any = model.bridge.original_model
+    scores = score_answers(predicting, asked, stops=stop_tokens(plain))
     return scores[:, [METRICS.index(name) for name in ANSWER_METRICS]]

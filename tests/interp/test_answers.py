@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
-from transformers import GPTNeoXForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
@@ -28,12 +29,11 @@ PROMPTS = [(4, 5, 6), (7, 8), (9, 10, 11, 12), (5, 9)]
 
 
 def said(model: PreTrainedModel, prompt: Sequence[int], n: int) -> list[int]:
-    """Greedy generation, token by token."""
-    ids = torch.tensor([prompt])
-    stops = dict(eos_token_id=None, pad_token_id=0)
-    return model.generate(ids, max_new_tokens=n, do_sample=False, **stops)[
-        0, len(prompt) :
-    ].tolist()
+    """Greedy decoding, token by token."""
+    ids = list(prompt)
+    for _ in range(n):
+        ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
 
 
 def row_of(prompt: Sequence[int], answer: Sequence[int]) -> TokenizedRow:
@@ -86,7 +86,7 @@ def test_patched_and_ablated_answers_stop_as_well(
     model = HookedModel.from_hf(plain)
     model.stop_token = stop
     site, role = Site("resid_pre", 0), TokenRole.PROMPT_LAST
-    own = torch.stack([plain.get_input_embeddings().weight[prompt[-1]] for prompt in PROMPTS])
+    own = plain.get_input_embeddings()(torch.tensor([prompt[-1] for prompt in PROMPTS]))
 
     patched = patched_answers(model, rows, site, role, own.detach())
     # Position 3 of the first row is the last token of its answer, from which the stop is predicted.
@@ -124,32 +124,39 @@ def text_toy(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+def of_d1(table: pd.DataFrame, value: str, **where: object) -> float:
+    """Exact match of D1: the one value of a table at some coordinates."""
+    for column, wanted in {"subset": "D1_CONS_QA1", **where}.items():
+        table = table.loc[table[column] == wanted]
+    (found,) = table[value].unique().tolist()
+    return found
+
+
 def test_checkpoints_of_a_run_count_as_the_run_does(text_toy: Run):
     """The tables of analyses, where nothing is changed, against `metrics.parquet`."""
-    model = load_hooked(text_toy, 1000, 1)
-    assert isinstance(model.tokenizer.eos_token_id, int)
+    model, rows = load_hooked(text_toy, 1000, 1), text_toy.tokenized_rows(1000)
+    assert model.tokenizer is not None
     assert model.stop_token == model.tokenizer.eos_token_id
-    rows = text_toy.tokenized_rows(1000)
-    measured = text_toy.metrics.query(
-        "stage == 1 and metric == 'exact_match' and question == 'all'"
-    )
-    of_run = measured.loc[measured["step"] == measured["step"].max()].set_index("subset")["value"]
+    stage1 = text_toy.metrics.loc[text_toy.metrics["stage"] == 1]
+    last = stage1.loc[stage1["step"] == stage1["step"].max()]
+    expected = of_d1(last, "value", metric="exact_match", question="all")
     questions = [row for row in rows if row.row.is_evaluated]
-
-    found = answer_table(model, questions).groupby("subset")["exact_match"].mean()
-
-    assert found["D1_CONS_QA1"] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
-    assert found["D2_INCONS_QA2"] == pytest.approx(of_run["D2_INCONS_QA2"], abs=1e-9)
     here = load_model(text_toy.checkpoint(1000, 1))
+
+    answers = answer_table(model, questions)
     moved = transplant_weights(
         here, here, asked_rows(rows), parts=["blocks"], seed=0, stop_token=model.stop_token
     )
-    of_none = moved.query("part == 'none'").set_index("subset")["exact_match"]
-    assert of_none["D1_CONS_QA1"] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
-    assert isinstance(here, GPTNeoXForCausalLM)
-    baseline = AblationAnalysis().measure(model, rows, [Site("mlp_out", 0)], seed=1000).table
-    of_d1 = baseline.query("subset == 'D1_CONS_QA1' and metric == 'exact_match'")["baseline"]
-    assert of_d1.iloc[0] == pytest.approx(of_run["D1_CONS_QA1"], abs=1e-9)
+    ablated = AblationAnalysis().measure(model, rows, [Site("mlp_out", 0)], seed=1000).table
+
+    is_d1 = answers["subset"] == "D1_CONS_QA1"
+    assert answers["exact_match"][is_d1].mean() == pytest.approx(expected, abs=1e-9)
+    assert expected > 0
+    model.stop_token += 1
+    assert answer_table(model, questions)["exact_match"][is_d1].mean() == 0
+    assert of_d1(moved, "exact_match", part="none") == pytest.approx(expected, abs=1e-9)
+    baseline = of_d1(ablated, "baseline", metric="exact_match", kind="question", route="")
+    assert baseline == pytest.approx(expected, abs=1e-9)
 
 
 def test_runs_of_the_first_format_count_as_they_did(text_toy: Run):
