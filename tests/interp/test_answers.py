@@ -56,7 +56,7 @@ def asked(plain: PreTrainedModel) -> tuple[list[TokenizedRow], int]:
     return rows, said(plain, PROMPTS[0], 3)[2]
 
 
-def hits(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[float]:
+def hits_of(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[float]:
     return answer_table(model, rows)["exact_match"].tolist()
 
 
@@ -92,7 +92,7 @@ def test_patched_and_ablated_answers_stop_as_well(
     # Position 3 of the first row is the last token of its answer, from which the stop is predicted.
     nothing = answer_table(model, rows, [ablate(model, Site("mlp_out", 0), "mean", reference=rows)])
 
-    assert patched["exact_match"].tolist() == hits(model, rows)
+    assert patched["exact_match"].tolist() == hits_of(model, rows)
     assert patched["exact_match"].tolist() != [1, 1, 1, 1]
     assert len(nothing) == len(rows)
 
@@ -104,11 +104,11 @@ def test_any_answer_that_counts_as_right_is_an_exact_match(
     answer = rows[1].input_ids[-2:]
     wrong = row_of(PROMPTS[1], [(answer[0] + 1) % 37, answer[1]])
     model = HookedModel.from_hf(plain)
-    assert hits(model, [wrong, rows[0]]) == [0, 1]
+    assert hits_of(model, [wrong, rows[0]]) == [0, 1]
 
     either = replace(wrong, others=(rows[1],))
 
-    assert hits(model, [either, rows[0]]) == [1, 1]
+    assert hits_of(model, [either, rows[0]]) == [1, 1]
     evaluation = EvaluationSet.of([either])
     assert answer_metrics(plain, evaluation)["exact_match"].tolist() == [1]
 
@@ -149,11 +149,9 @@ def test_checkpoints_of_a_run_count_as_the_run_does(text_toy: Run):
     )
     ablated = AblationAnalysis().measure(model, rows, [Site("mlp_out", 0)], seed=1000).table
 
-    is_d1 = answers["subset"] == "D1_CONS_QA1"
-    assert answers["exact_match"][is_d1].mean() == pytest.approx(expected, abs=1e-9)
     assert expected > 0
-    model.stop_token += 1
-    assert answer_table(model, questions)["exact_match"][is_d1].mean() == 0
+    hits = answers["exact_match"].to_numpy()[answers["subset"].to_numpy() == "D1_CONS_QA1"]
+    assert hits.mean() == pytest.approx(expected, abs=1e-9)
     assert of_d1(moved, "exact_match", part="none") == pytest.approx(expected, abs=1e-9)
     baseline = of_d1(ablated, "baseline", metric="exact_match", kind="question", route="")
     assert baseline == pytest.approx(expected, abs=1e-9)
