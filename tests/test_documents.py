@@ -156,16 +156,16 @@ def test_files_and_modules_that_are_named_exist(path: Path) -> None:
 def test_tree_of_the_readme_is_the_tree() -> None:
     (tree,) = (code for code in blocks(README, "") if code.startswith("data/"))
     said: dict[str, set[str]] = {}
+    top = ""
     for line in tree.splitlines():
         names = re.findall(r"(?:^| {2})(\w+)/ {2,}", line)
         if not line.startswith(" "):
             (top,) = names
-            said[top] = set()
-        else:
-            said[top] |= set(names)
-    assert said == {
-        top.name: {package.parent.name for package in top.glob("*/__init__.py")}
-        for top in ROOT.iterdir()
-        if top.is_dir() and top.name in said
+        said.setdefault(top, set()).update(names)
+    packages = {
+        top: {top, *(each.parent.name for each in (ROOT / top).glob("*/__init__.py"))}
+        for top in ("data", "training", "interp")
     }
-    assert set(said) >= {"data", "training", "interp", "notebooks", "tests", "benchmarks", "docs"}
+    beside = ("notebooks", "tests", "benchmarks", "docs")
+    assert said == packages | {top: {top} for top in beside}
+    assert all((ROOT / top).is_dir() for top in said)
