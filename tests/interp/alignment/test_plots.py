@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from interp.alignment.plots import (
     plot_alignment_steps,
     plot_alignment_tokens,
 )
-from interp.alignment.summary import summarize_alignment
+from interp.alignment.summary import summarize_alignment, with_seeds
 from interp.report.palette import NULL_COLOR, SUBSET_STYLES
 from training.statistics import t_interval
 
@@ -81,6 +82,78 @@ def test_along_training_every_checkpoint_of_a_stage_is_a_point_and_controls_are_
     assert (control.line.color, control.line.dash) == (NULL_COLOR, "dot")
     axes = [list(axis.ticktext) for axis in (figure.layout.xaxis, figure.layout.xaxis2)]  # pyright: ignore[reportAttributeAccessIssue]
     assert axes == [["0", "3"], ["5"]] or axes == [[0, 3], [5]]
+
+
+FEW = ("D5_CONS", "D6_CONS")
+
+
+def own_marks(figure: go.Figure) -> list[tuple[str, float, float]]:
+    """Whose, where and how large each seed's own mark is."""
+    drawn: list[Any] = list(figure.data)
+    return [
+        (text, round(x, 3), round(y, 3))
+        for trace in drawn
+        if str(trace.marker.symbol).startswith("line-")
+        for text, x, y in zip(trace.text, trace.x, trace.y, strict=True)
+    ]
+
+
+def test_three_seeds_are_shown_one_by_one_where_four_have_an_interval():
+    table = alignment()
+    figure = plot_alignment(summarize_alignment(table), table)
+    marks = [mark for mark in own_marks(figure) if mark[1] == -0.12]  # D5, own questions
+    assert marks == [(f"seed {seed}", -0.12, round(0.5 + seed / 100, 3)) for seed in SEEDS]
+    assert len(own_marks(figure)) == len(SEEDS) * 2 * len(FEW)
+    assert "mean and each of n = 3 seeds" in str(figure.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
+    (drawn,) = traces(figure, "D5_CONS")
+    assert not any(drawn.error_y.array)
+    assert not any("±" in each for each in drawn.hovertemplate)
+    many = alignment(seeds=(0, 1, 2, 3))
+    figure = plot_alignment(summarize_alignment(many), many)
+    assert own_marks(figure) == []
+    (drawn,) = traces(figure, "D5_CONS")
+    assert all(drawn.error_y.array)
+    assert all("±" in each for each in drawn.hovertemplate)
+
+
+def test_along_training_few_seeds_are_shown_at_every_checkpoint():
+    tables = [alignment(1, step) for step in (0, 3)] + [alignment(2, 5)]
+    table = pd.concat(tables).replace("other_tag", "same_tag_other_entity")
+    marks = own_marks(plot_alignment_steps(summarize_alignment(table), table))
+    assert len(marks) == 3 * len(SEEDS) * len(FEW)
+    assert ("seed 2", round(math.log(4), 3), 0.12) in marks  # D6 at step 3
+
+
+def test_modules_of_few_seeds_have_each_along_the_value_axis():
+    table = pd.concat([alignment(component=part) for part in ("all", "mlp", "lm_head")])
+    marks = own_marks(plot_alignment_modules(summarize_alignment(table), table))
+    assert len(marks) == 2 * len(SEEDS) * len(FEW)
+    of_d6 = {(text, x) for text, x, _ in marks if x < 0.3}
+    assert of_d6 == {(f"seed {seed}", round(0.1 + seed / 100, 3)) for seed in SEEDS}
+
+
+def test_a_map_of_tokens_says_on_hover_what_each_of_few_seeds_has():
+    table = pd.concat([alignment(component=part) for part in ("all", "alias x alias")])
+    drawn: list[Any] = list(plot_alignment_tokens(summarize_alignment(table), table).data)
+    d5, d6, gap = (panel.customdata[0][0] for panel in drawn)
+    assert d5 == "<br>seed 0: 0.5000<br>seed 1: 0.5100<br>seed 2: 0.5200"
+    assert d6.endswith("<br>seed 2: 0.1200")
+    assert gap == "".join(f"<br>seed {seed}: 0.4000" for seed in SEEDS)
+    many = pd.concat([alignment(component=p, seeds=(0, 1, 2, 3)) for p in ("all", "tag x alias")])
+    drawn = list(plot_alignment_tokens(summarize_alignment(many), many).data)
+    assert drawn[0].customdata[0][0] == ""
+
+
+def test_seeds_shown_are_those_that_the_summary_averages():
+    table = alignment().sample(frac=1, random_state=0)
+    others = pd.concat([table, alignment(step=10).assign(value=9.0)])
+    others = pd.concat([others, alignment().assign(loss_policy="text", value=9.0)])
+    summary = summarize_alignment(table)
+    found = with_seeds(summary.loc[summary["against"] == "zero"], others)
+    assert len(found)
+    assert all(len(by_seed) == len(SEEDS) for by_seed in found["by_seed"])
+    means = [sum(by_seed.values()) / len(by_seed) for by_seed in found["by_seed"]]
+    assert means == pytest.approx(found["value"].tolist())
 
 
 def test_tokens_are_a_map_of_the_definition_s_by_the_question_s():
