@@ -18,6 +18,7 @@ from data.errors import InputError
 from interp.attention.analysis import attention_contrast
 from interp.attention.cells import ALL_HEADS, head_name, is_comparable
 from interp.report.grid_tables import ALPHA, checkpoint_words, with_run_columns
+from interp.report.places import route_words
 from interp.report.plots import style_figure
 
 UNITS = {
@@ -141,7 +142,9 @@ def _chosen(
         cells = cells.loc[~is_comparable(cells)]
     heads = [head_name(*place) for place in zip(cells["layer"], cells["head"], strict=True)]
     pairs = zip(cells["destination"], cells["source"], strict=True)
-    return cells.assign(y=heads, x=[f"{source} → {destination}" for destination, source in pairs])
+    return cells.assign(
+        y=heads, x=[route_words(source, destination) for destination, source in pairs]
+    )
 
 
 def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> go.Figure:

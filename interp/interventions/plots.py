@@ -19,17 +19,16 @@ from interp.report.grid_tables import (
     checkpoint_words,
     one_checkpoint,
     run_names,
-    state_words,
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
+from interp.report.places import address_words, at_words, route_words, site_words
 from interp.report.plots import METRIC_LABELS, style_figure
 from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
-SITE_NAMES = {"mlp_out": "MLP", "attn_out": "attention", "z": "all heads"}
 METRIC_WORDS = {"answer_log_prob": "answer log-probability", "exact_match": "exact match"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 GAP_NAME = "-".join(GAP)
@@ -50,12 +49,10 @@ def component_names(table: pd.DataFrame) -> list[str]:
 
 
 def _component_name(row: dict[str, Any]) -> str:
-    layer = "all layers" if row["layer"] == ALL else f"layer {row['layer']}"
     if row["route"]:
-        return f"{row['route'].replace('->', ' → ')}, {layer}"
-    if row["head"] != ALL:
-        return f"{layer}, head {row['head']}"
-    return f"{layer}, {SITE_NAMES.get(row['site'], row['site'])}"
+        layer = "all layers" if row["layer"] == ALL else f"layer {row['layer']}"
+        return f"{route_words(*row['route'].split('->'))}, {layer}"
+    return site_words(row["site"], row["layer"], row["head"])
 
 
 def plot_ablation(
@@ -217,9 +214,9 @@ def _make_room(figure: go.Figure, height: int) -> None:
 def _place_names(means: pd.DataFrame) -> list[str]:
     """Site, layer and role, or `everywhere`, of a probe with the place that it reads."""
     return [
-        f"everywhere{'' if role == EVERYWHERE else f',<br>{state_words(role)}'}"
+        f"everywhere{'' if role == EVERYWHERE else f',<br>{address_words(role)}'}"
         if site == EVERYWHERE
-        else f"{state_words(f'{site}.{layer}')}<br>{role}"
+        else f"{site_words(site, layer)}<br>{at_words(role)}"
         for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
     ]
 

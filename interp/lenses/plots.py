@@ -13,17 +13,19 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
+from interp.addresses import SITE_HOOKS
 from interp.lenses.analysis import summarize_lens
 from interp.report.grid_tables import (
     checkpoint_words,
+    ordered_axis,
     ordered_states,
     run_names,
-    state_axis,
     state_names,
     summarized,
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
+from interp.report.places import at_words, site_words
 from interp.report.plots import style_figure
 from interp.report.seed_marks import FEWEST, add_seeds, seeds_words
 from training.statistics import t_interval
@@ -74,11 +76,11 @@ def plot_lens(
                 _add_own(figure, of_panel, subsets, row=row, col=col)
             if guess is not None and quantity == "answer":
                 _add_guess(figure, guess, row=row, col=col)
-        text = f"<b>at {role}</b><br>log-probability (nats)"
+        text = f"<b>{at_words(role)}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
     title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
-    figure.update_xaxes(**state_axis(states), tickangle=-45)
+    figure.update_xaxes(**ordered_axis(states), tickangle=-45)
     middle = (len(quantities) + 1) // 2
     words = "state of the residual stream"
     figure.update_xaxes(title=words, row=len(roles), col=middle)
@@ -115,7 +117,7 @@ def plot_lens_steps(
     cells = _over_seeds(read)
     states, steps = ordered_states(cells), [str(step) for step in sorted(set(cells["step"]))]
     figure = make_subplots(
-        cols=len(states), shared_yaxes=True, column_titles=state_axis(states)["ticktext"],
+        cols=len(states), shared_yaxes=True, column_titles=states,
         horizontal_spacing=0.02,
     )  # fmt: skip
     for col, state in enumerate(states, start=1):
@@ -127,7 +129,8 @@ def plot_lens_steps(
         _add_own(figure, of_panel, subsets, row=1, col=col)
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
-    title = f"{PANELS[quantity].capitalize()} at {role} along Stage {int(read['stage'].iloc[0])}"
+    stage = int(read["stage"].iloc[0])
+    title = f"{PANELS[quantity].capitalize()} {at_words(role)} along Stage {stage}"
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=460)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
     figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
@@ -161,7 +164,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         style = SUBSET_STYLES.get(str(subset))
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[c if layer < 0 or c == "embed" else f"{c}.{layer}" for c, layer in means.index],
+            x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),

@@ -18,13 +18,14 @@ from interp.probes.wording import probe_caption, refuse_outdated
 from interp.report.grid_tables import (
     ALPHA,
     checkpoint_words,
+    ordered_axis,
     ordered_states,
     run_names,
-    state_axis,
     state_names,
     summarized,
 )
 from interp.report.palette import FAINT
+from interp.report.places import role_words
 from interp.report.plots import style_figure
 
 READINGS = {
@@ -74,14 +75,13 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": name}, row=row, col=1)
     title = f"Accuracy of {probe} probes, {checkpoint_words(cells)}"
-    roles = [role for role in TokenRole if role in set(cells["role"])]
+    roles = [role_words(role) for role in TokenRole if role in set(cells["role"])]
     angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
     below = axis_height + 16 + CAPTION_LINE * len(caption)
     style_figure(figure, title=title, height=height + 90 + below)
-    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
-    figure.update_xaxes(**axis, categoryarray=roles, tickangle=angle)
-    figure.update_xaxes(title="role of the token", row=len(panels))
-    figure.update_yaxes(**state_axis(states), showgrid=False)
+    figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=angle)
+    figure.update_xaxes(title="token that is read", row=len(panels))
+    figure.update_yaxes(**ordered_axis(states), showgrid=False)
     figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 175})
     _add_caption(figure, caption, axis_height)
     return figure
@@ -101,7 +101,7 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         )
     measured = [reading, "ci_low", "ci_high", "p_value", "p_corrected", "min_detectable"]
     return go.Heatmap(
-        x=cells["role"],
+        x=cells["role"].map(role_words),
         y=state_names(cells),
         z=(accuracy - chance) / (1 - chance),
         text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],

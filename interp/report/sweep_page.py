@@ -12,6 +12,7 @@ from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
+from interp.report.places import at_words, site_words
 from interp.report.sections import figure_html, note_html
 from interp.report.settings_note import settings_note
 from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
@@ -202,7 +203,7 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
         return Html(f"<h2>What is readable</h2>\n{note_html(OUTDATED)}")
     probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != Target.PLANTED_TAG)]
     roles = list(dict.fromkeys(probes["role"]))
-    head = [*_names(sweep), "target", *(f"at {role}: best place" for role in roles)]
+    head = [*_names(sweep), "target", *(f"{at_words(role)}: best place" for role in roles)]
     body = []
     for run in sweep.runs:
         of_run = probes.loc[probes["run_id"] == run.config.run_id]
@@ -228,7 +229,7 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
 def _best_place(cells: pd.DataFrame) -> Html:
     """The cell of highest accuracy, bold if it survives correction."""
     best = cells.loc[cells["accuracy"].idxmax()].to_dict()
-    text = as_html(f"{accuracy_text(best)} {best['site']}.{best['layer']}")
+    text = as_html(f"{accuracy_text(best)}, {site_words(best['site'], best['layer'])}")
     return Html(f"<b>{text}</b>") if is_found(best) else text
 
 

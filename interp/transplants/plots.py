@@ -15,6 +15,7 @@ from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
 from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.places import address_words
 from interp.report.plots import style_figure
 from interp.report.seed_marks import FEWEST, add_seeds, seeds_words, shown_halves
 from interp.transplants.summary import GAP, summarize_transplants
@@ -33,6 +34,13 @@ LEGEND = {
        for dash, words in LEVELS.values()},
 }  # fmt: skip
 """What is the same of every subset has one entry in the legend."""
+PART_WORDS = {
+    "mlp": "MLP",
+    "mlps": "MLPs",
+    "alias_rows": "aliases' embedding rows",
+    "final_norm": "final norm",
+}
+"""Parts whose words are not their names."""
 ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
 
@@ -92,7 +100,7 @@ def plot_transplants(
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
     figure.update_xaxes(
-        ticktext=[_part_words(part) for part in parts],
+        ticktext=[part_words(part) for part in parts],
         tickangle=-45,
         title="part of the donor",
         row=last,
@@ -180,17 +188,21 @@ def ordered_parts(parts: pd.Series) -> list[str]:
     return sorted(set(parts), key=place)
 
 
-def _part_words(part: str) -> str:
-    """How the axis names a part of one layer; others have their own name.
+def part_words(part: str) -> str:
+    """What a part is called: of a layer, of the model, several, or an activation.
 
-    >>> [_part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "mlps")]
-    ['layer 1, head 3', 'layer 0, mlp', 'layer 2, block', 'mlps']
+    >>> [part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "alias_rows")]
+    ['layer 1, head 3', 'layer 0, MLP', 'layer 2, block', "aliases' embedding rows"]
+    >>> part_words("mlps+norms"), part_words("z.0.1@alias_last")
+    ('MLPs and norms', 'layer 0, head 1 at the last alias token')
     """
-    found = re.fullmatch(r"(\w+)\.(\d+)(?:\.(\d+))?", part)
+    if "+" in part:
+        return " and ".join(map(part_words, part.split("+")))
+    found = re.fullmatch(r"(block|attention|mlp|head)\.(\d+)(?:\.(\d+))?", part)
     if not found:
-        return part
+        return PART_WORDS.get(part, address_words(part))
     kind, layer, head = found.groups()
-    return f"layer {layer}, {kind}" + ("" if head is None else f" {head}")
+    return f"layer {layer}, {PART_WORDS.get(kind, kind)}" + ("" if head is None else f" {head}")
 
 
 def direction_words(cells: pd.DataFrame) -> str:
@@ -229,7 +241,7 @@ def _add_dots(
                 "thickness": 1.4,
                 "width": 3,
             },
-            text=list(cells.index),
+            text=[part_words(str(part)) for part in cells.index],
             name=name,
             showlegend=level == "value",
             mode="markers",
@@ -270,6 +282,6 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
 def _short(modules: Sequence[str]) -> list[str]:
     """Parameters without what all their names begin with."""
     return [
-        name.partition(".layers.")[2] or name.partition(".h.")[2] or _part_words(name)
+        name.partition(".layers.")[2] or name.partition(".h.")[2] or part_words(name)
         for name in modules
     ]

@@ -131,8 +131,8 @@ def test_components_are_named_by_layer_head_and_route():
     assert component_names(table) == [
         "layer 0, head 2",
         "layer 1, MLP",
-        "alias → prompt_last, layer 1",
-        "alias → prompt_last, all layers",
+        "alias → last prompt token, layer 1",
+        "alias → last prompt token, all layers",
     ]
 
 

@@ -72,7 +72,7 @@ def test_each_subset_has_its_effect_beside_its_control(summary: pd.DataFrame):
     titles = [a.text for a in layout_of(figure).annotations][:4]
     readings = ("effect", "control: another pair")
     assert titles == [f"<b>{name}</b><br>{words}" for name in (D5, D6) for words in readings]
-    shown = [texts(panel)["attn_out.1", "question_last"] for panel in traces(figure)]
+    shown = [texts(panel)["layer 1, attention", "last question token"] for panel in traces(figure)]
     assert shown == ["0.90 ▲", "0.40", "0.00", "0.00"]
 
 
@@ -85,16 +85,20 @@ def test_marks_say_whither_a_cell_differs_from_its_control(summary: pd.DataFrame
     }
 
     assert marked == {
-        (0, ("attn_out.1", "question_last"), "▲"),
-        (0, ("resid_pre.1", "question_last"), "▼"),
+        (0, ("layer 1, attention", "last question token"), "▲"),
+        (0, ("stream before layer 1", "last question token"), "▼"),
     }
 
 
 def test_states_and_roles_stand_in_the_order_of_the_model_and_the_prompt(summary: pd.DataFrame):
     layout = layout_of(plot_patching(summary))
 
-    assert layout.yaxis.categoryarray == ("resid_pre.0", "resid_pre.1", "attn_out.1")
-    assert layout.xaxis.categoryarray == ("alias_last", "question_last", "all")
+    assert layout.yaxis.categoryarray == (
+        "stream before layer 0",
+        "stream before layer 1",
+        "layer 1, attention",
+    )
+    assert layout.xaxis.categoryarray == ("last alias token", "last question token", "all tokens")
 
 
 def test_one_colour_scale_has_white_at_no_effect(summary: pd.DataFrame):
@@ -114,7 +118,7 @@ def test_the_caption_says_seeds_pairs_and_what_was_dropped(summary: pd.DataFrame
 def test_an_unknown_control_is_drawn_as_unknown(table: pd.DataFrame):
     panels = traces(plot_patching(summarize_patching(table.assign(control=float("nan")))))
 
-    assert texts(panels[1])["attn_out.1", "question_last"] == "–"
+    assert texts(panels[1])["layer 1, attention", "last question token"] == "–"
 
 
 def test_heads_are_ranked_within_each_seed(table: pd.DataFrame):
@@ -158,7 +162,7 @@ def test_the_figure_of_heads_says_that_ranking_biases_it(table: pd.DataFrame):
 def test_attribution_has_a_dot_for_each_cell_and_seed_and_its_correlation(table: pd.DataFrame):
     figure = plot_attribution_patching(table.assign(attribution=table["effect"] * 0.5))
 
-    dots = [t for t in traces(figure) if t.name == "attn_out"]
+    dots = [t for t in traces(figure) if t.name == "attention"]
     assert len(dots[0].x) == 3 * N_SEEDS
     assert list(dots[0].y) == pytest.approx([x / 2 for x in dots[0].x])
     assert (
@@ -172,7 +176,7 @@ def test_the_legend_of_attribution_has_each_site_once(table: pd.DataFrame):
     figure = plot_attribution_patching(table.assign(attribution=table["effect"]))
 
     shown = [t.name for t in traces(figure) if t.showlegend is not False]
-    assert sorted(shown) == sorted(set(table["site"]))
+    assert sorted(shown) == ["attention", "heads", "stream before a layer"]
     assert len(set(table["subset"])) == 2
 
 

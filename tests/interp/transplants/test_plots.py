@@ -66,10 +66,11 @@ def test_a_cell_has_both_subsets_with_their_intervals():
     figure = plot_transplants(summarize_transplants(transplants(seeds=FOUR)))
     (dots,) = traces(figure, "D5_CONS")
     order = ["none", "all", "embeddings", "mlps"]
+    words = ["none", "all", "embeddings", "MLPs"]
     values = {p: [0.2 + i / 10 + seed / 100 for seed in FOUR] for i, p in enumerate(PARTS)}
 
-    assert list(layout_of(figure).xaxis2.ticktext) == order
-    assert list(dots.text) == order
+    assert list(layout_of(figure).xaxis2.ticktext) == words
+    assert list(dots.text) == words
     assert list(dots.y) == pytest.approx([np.mean(values[part]) for part in order])
     half = [t_interval(values[part])[1] - np.mean(values[part]) for part in order]
     assert list(dots.error_y.array) == pytest.approx(half)
