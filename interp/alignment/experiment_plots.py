@@ -15,7 +15,7 @@ from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
 from interp.report.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
 from interp.report.plots import style_figure
-from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
+from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from training.statistics import t_interval
 from training.tables import UNITS
 
@@ -86,7 +86,7 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
                 error_y={"array": shown_halves(means, high, values.size()), "thickness": 1.4,
                          "width": 3},
                 line={"color": color, "dash": dash}, marker={"size": 8},
-                hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
+                hovertemplate=mean_hover("dose %{x}: ", values.size()), row=1, col=col,
             )  # fmt: skip
     about = seeds_words(len(set(table["seed"])))
     doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"

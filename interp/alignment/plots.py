@@ -18,6 +18,7 @@ from interp.alignment.summary import GAPS, is_token_part
 from interp.alignment.wording import PAIRING_WORDS
 from interp.report.grid_tables import checkpoint_words
 from interp.report.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
+from interp.report.places import module_words
 from interp.report.plots import style_figure
 from interp.report.seed_marks import FEWEST, add_seeds, mean_hover
 
@@ -28,6 +29,8 @@ MEASURE_WORDS = {
 }
 SHIFT = 0.12
 """How far two subsets lie apart, of the width of a pairing."""
+APART = 0.2
+"""The same of modules, which are drawn closer together."""
 CONTROL = Pairing.SAME_TAG_OTHER_ENTITY
 """Drawn beside the own pairs along training."""
 TOKENS = [str(role) for role in (Role.TAG, Role.ALIAS, Role.QUESTION, Role.ENTITY, Role.ANSWER)]
@@ -150,7 +153,7 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
         figure.add_heatmap(
             z=[[values.get(part, 0.0) for part in line] for line in parts], x=asked, y=defining,
             customdata=[[own.get(part, "") for part in line] for line in parts],
-            coloraxis="coloraxis", texttemplate="%{z:.2f}",
+            coloraxis="coloraxis", texttemplate="%{z:.3f}",
             hovertemplate="definition's %{y}, question's %{x}: %{z:.4f}%{customdata}"
             "<extra></extra>",
             row=1, col=col,
@@ -161,9 +164,9 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
     about += ", each seed's on hover" if is_own else ""
     title = f"Alignment by token, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=160 + 60 * len(defining))
-    figure.update_xaxes(title="token of the question", showgrid=False)
+    figure.update_xaxes(title="question's token", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
-    figure.update_yaxes(title="token of the definition", col=1)
+    figure.update_yaxes(title="definition's token", col=1)
     figure.update_layout(
         coloraxis={
             "colorscale": "RdBu",
@@ -193,8 +196,9 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
         raise InputError("the table has no module components of D5 and D6; measure them")
     place = checkpoint_words(cells)
     modules = list(dict.fromkeys(cells["component"]))
+    words = [module_words(name) for name in modules]
     figure = make_subplots()
-    for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
+    for subset, shift in zip(COMPARED[Stage.TWO], (APART, -APART), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
         style = subset_style(subset)
         places = [modules.index(name) + shift for name in of_subset.index]
@@ -207,14 +211,14 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
             mode="markers",
             name=subset,
             legendgroup=subset,
-            text=list(of_subset.index),
+            text=[module_words(str(name)) for name in of_subset.index],
             marker={"color": style.color, "symbol": style.symbol, "size": 9},
             hovertemplate=mean_hover("%{text}: ", of_subset["n_seeds"], decimals=4, axis="x"),
         )
     about = f"parts sum to the cosine of own pairs; {levels_words(cells)}"
     title = f"Alignment by module, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=170 + 26 * len(modules))
-    figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
+    figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=words, autorange="reversed")
     figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
     figure.update_layout(margin={"l": 260, "t": 90}, legend={"y": -60 / (26 * len(modules) + 40)})
     return figure

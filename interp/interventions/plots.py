@@ -6,6 +6,7 @@ Filled markers are effects, open ones their controls; 95% t intervals over Stage
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -24,7 +25,7 @@ from interp.report.grid_tables import (
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.places import address_words, at_words, route_words, site_words
 from interp.report.plots import METRIC_LABELS, style_figure
-from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
+from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
@@ -120,9 +121,10 @@ def plot_erasure(
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
     subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
+    titles = [name.replace("-", " − ") for name in subsets]
     figure = make_subplots(
         rows=len(subsets) + 1, shared_xaxes=True, vertical_spacing=0.25 / (len(subsets) + 2),
-        subplot_titles=["probe fitted anew (chance .5)", *subsets],
+        subplot_titles=["probe fitted anew (dotted: chance)", *titles],
     )  # fmt: skip
     for row, subset in enumerate([EVERYWHERE, *subsets], start=1):
         part = cells.loc[cells["subset"] == subset]
@@ -131,12 +133,14 @@ def plot_erasure(
         for column, (label, symbol, color) in READ_MARKS.items():
             _add_means(figure, part, column, label, (symbol, color), row)
         title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
-        figure.update_yaxes(title=title.replace("(", "<br>(", 1), row=row)
-    figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
+        y_range = _fitting(figure, row, [0.5] if subset == EVERYWHERE else [])
+        figure.update_yaxes(title=title.replace("(", "<br>(", 1), range=y_range, row=row)
+    chance = {"dash": "dot", "color": FAINT, "width": 1.2}
+    figure.add_hline(0.5, line=chance, row=1, col=1)  # pyright: ignore[reportArgumentType]
     title = f"Erasing {target} while questions are answered, {checkpoint_words(cells)}"
     height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
-    figure.update_xaxes(type="category", tickangle=-30)
+    figure.update_xaxes(type="category", tickangle=-45)
     _make_room(figure, height)
     return figure
 
@@ -197,9 +201,20 @@ def _add_means(
             "thickness": 1.2,
             "width": 3,
         },
-        hovertemplate="%{x}: %{y:.3f} ± %{error_y.array:.3f}",
+        hovertemplate=mean_hover("%{x}: ", means["n_seeds"]),
         **place,
     )
+
+
+def _fitting(figure: go.Figure, row: int, shown: Sequence[float]) -> list[float]:
+    """Limits of a panel's y axis around its marks; traces side by side would start it at 0."""
+    ends = list(shown)
+    for trace in figure.select_traces(row=row, col=1):
+        half = 0.0 if trace.error_y.array is None else trace.error_y.array
+        for values in (np.asarray(trace.y) - half, np.asarray(trace.y) + half):
+            ends += values[np.isfinite(values)].tolist()
+    space = 0.08 * (max(ends) - min(ends)) or 0.5
+    return [min(ends) - space, max(ends) + space]
 
 
 def _make_room(figure: go.Figure, height: int) -> None:
@@ -214,11 +229,16 @@ def _make_room(figure: go.Figure, height: int) -> None:
 def _place_names(means: pd.DataFrame) -> list[str]:
     """Site, layer and role, or `everywhere`, of a probe with the place that it reads."""
     return [
-        f"everywhere{'' if role == EVERYWHERE else f',<br>{address_words(role)}'}"
+        f"everywhere{'' if role == EVERYWHERE else f',<br>{_in_lines(address_words(role))}'}"
         if site == EVERYWHERE
-        else f"{site_words(site, layer)}<br>{at_words(role)}"
+        else _in_lines(f"{site_words(site, layer)} {at_words(role)}")
         for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
     ]
+
+
+def _in_lines(place: str) -> str:
+    """A site and its token below each other."""
+    return place.replace(" at the ", ",<br>")
 
 
 def _about(cells: pd.DataFrame) -> str:

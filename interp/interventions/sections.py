@@ -11,7 +11,7 @@ from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
 from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
-from interp.report.places import address_words
+from interp.report.places import address_words, in_words
 from interp.report.sections import figure_html, note_html
 from interp.report.settings_note import settings_note
 from training.runs import Run
@@ -112,7 +112,7 @@ def _probed_words(read: pd.DataFrame) -> str:
     """
     parts = []
     for cell in read.to_dict("records"):
-        place = f"from {address_words(cell['read_at'])} " if cell.get("read_at") else ""
+        place = f"{in_words(address_words(cell['read_at']))} " if cell.get("read_at") else ""
         permuted = cell.get("permuted_before", float("nan"))
         before, after = (
             f"{cell[name]:.2f}"

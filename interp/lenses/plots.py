@@ -27,7 +27,7 @@ from interp.report.grid_tables import (
 from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
 from interp.report.places import at_words, site_words
 from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, seeds_words
+from interp.report.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
@@ -240,7 +240,7 @@ def _add_curves(
                 line={"color": style.color, "dash": style.dash, "width": width},
                 marker={"symbol": style.symbol + ending, "size": 9},
                 customdata=curve[["ci_low", "ci_high"]].to_numpy(),
-                hovertemplate="%{x}: %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]",
+                hovertemplate=interval_hover("%{x}: %{y:.3f}", curve["n_seeds"]),
                 **place,
             )  # fmt: skip
 

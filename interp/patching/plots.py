@@ -32,6 +32,7 @@ from interp.report.grid_tables import (
 from interp.report.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.report.places import at_words, kind_words, role_words, site_words
 from interp.report.plots import style_figure
+from interp.report.seed_marks import difference_words
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 84, 210  # pixels
@@ -229,11 +230,13 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
     """One panel; only effects were tested, against their control."""
     values = cells[reading].to_numpy()
     marks = [_mark(cell) if reading == "effect" else "" for cell in cells.to_dict("records")]
-    known = ["difference", "ci_low", "ci_high", "p_value", "p_corrected", "attribution"]
+    details = [
+        (difference_words(cell), cell["p_value"], cell["p_corrected"], cell["attribution"])
+        for cell in cells.to_dict("records")
+    ]
     hover = (
-        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]:+.3f} "
-        "[%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]<br>p %{customdata[3]:.3g}, corrected "
-        "%{customdata[4]:.3g}<br>attribution %{customdata[5]:.3f}"
+        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]}<br>p %{customdata[1]:.3g}, "
+        "corrected %{customdata[2]:.3g}<br>attribution %{customdata[3]:.3f}"
     )
     return go.Heatmap(
         x=cells["role"].map(role_words),
@@ -244,7 +247,7 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
             "–" if value != value else f"{value:.2f}{mark}"
             for value, mark in zip(values.round(2) + 0, marks, strict=True)
         ],
-        customdata=cells[known].to_numpy(),
+        customdata=details,
         texttemplate="%{text}",
         textfont={"size": 12},
         hovertemplate=f"{hover}<extra>{cells['subset'].iloc[0]}, {READINGS[reading]}</extra>",

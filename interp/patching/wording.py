@@ -16,6 +16,7 @@ from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, patch_contrast
 from interp.report.grid_tables import ALPHA
 from interp.report.places import at_words, in_words, kind_words, site_words
+from interp.report.seed_marks import FEWEST
 from interp.report.wording import gap_text
 from training.statistics import t_interval
 
@@ -215,9 +216,10 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
         if is_of_tags(cells)
         else "another pair's activation, which knows nothing of this pair's answer"
     )
+    intervals = ", intervals on hover" if cells["n_seeds"].max() >= FEWEST else ""
     means = (
-        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds, intervals "
-        f"on hover. Control: {control}."
+        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds{intervals}. "
+        f"Control: {control}."
     )
     marks = (
         "▲ above, ▼ below the control, p ≤ .05 after correction over the whole table (no p below "

@@ -89,6 +89,25 @@ def route_words(source: str, destination: str) -> str:
     return f"{role_words(source)} → {role_words(destination)}"
 
 
+def module_words(module: str) -> str:
+    """A module's or a parameter's name, the layer in words and without what all names begin with.
+
+    >>> module_words("gpt_neox.layers.0.attention.dense"), module_words("transformer.wte")
+    ('layer 0, attention.dense', 'wte')
+    >>> module_words("model.layers.1.self_attn.o_proj.head.3.W_O")
+    'layer 1, self_attn.o_proj, head 3, W_O'
+    >>> module_words("gpt_neox.embed_in x lm_head")
+    'embed_in x lm_head'
+    """
+    if " x " in module:
+        return " x ".join(map(module_words, module.split(" x ")))
+    name = re.sub(r"\.((?:kv_)?head)\.(\d+)(?:\.|$)", r", \1 \2, ", module).removesuffix(", ")
+    found = re.fullmatch(r"(?:.*\.)?(?:layers|h|blocks|block)\.(\d+)\.(.+)", name)
+    if found:
+        return f"layer {found[1]}, {found[2]}"
+    return re.sub(r"^(?:gpt_neox|transformer|model|decoder)\.", "", name)
+
+
 def address_words(address: str) -> str:
     """An activation as tables write it, in words; other text stays as it is.
 

@@ -4,7 +4,8 @@ A 95% t interval of two or three seeds is wider than anything that was measured,
 what is possible. Figures of so few show each seed's own value instead; tables keep the interval.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -55,6 +56,32 @@ def mean_hover(
     """
     mean, half = f"%{{{axis}:.{decimals}f}}", f"%{{error_{axis}.array:.{decimals}f}}"
     return [f"{words}{mean}" + (f" ± {half}" if n >= FEWEST else "") for n in n_seeds]
+
+
+def interval_hover(words: str, n_seeds: Iterable[int]) -> list[str]:
+    """What hovering over each mark says: words, and its interval where one is shown.
+
+    Args:
+        words: Before the interval, whose ends are the first two of the mark's `customdata`.
+        n_seeds: Of each mark.
+
+    >>> interval_hover("%{y:.2f}", [3, 8])
+    ['%{y:.2f}', '%{y:.2f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]']
+    """
+    ends = " [%{customdata[0]:.3f}, %{customdata[1]:.3f}]"
+    return [words + (ends if n >= FEWEST else "") for n in n_seeds]
+
+
+def difference_words(cell: Mapping[str, Any]) -> str:
+    """A cell's difference for its hover, with its interval where one is shown.
+
+    >>> difference_words({"difference": 0.5, "ci_low": 0.25, "ci_high": 0.75, "n_seeds": 8})
+    '+0.500 [+0.250, +0.750]'
+    """
+    mean = f"{cell['difference']:+.3f}"
+    if cell["n_seeds"] < FEWEST:
+        return mean
+    return f"{mean} [{cell['ci_low']:+.3f}, {cell['ci_high']:+.3f}]"
 
 
 def add_seeds(

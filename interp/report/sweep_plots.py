@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, shown_halves
+from interp.report.seed_marks import FEWEST, add_seeds, mean_hover, shown_halves
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -180,8 +180,10 @@ def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, places: Sequence[fl
         marker={"color": style.color, "symbol": style.symbol, "size": 9},
         text=[setting_text(axis.name, setting) for setting in rows["setting"]],
         customdata=rows[["n_seeds", "n_questions"]].to_numpy().tolist(),
-        hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}, %{customdata[0]} seeds of "
-        "%{customdata[1]} questions",
+        hovertemplate=[
+            f"{words}, %{{customdata[0]}} seeds of %{{customdata[1]}} questions"
+            for words in mean_hover("%{text}: ", rows["n_seeds"])
+        ],
     )
 
 
@@ -212,7 +214,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             y=[each["mean"] for each in estimates],
             error_y={"array": half, "thickness": 1.8, "width": 5, "color": INK},
             text=[setting_text(axis.name, each["setting"]) for each in estimates],
-            hovertemplate="%{text}: mean %{y:+.3f} ± %{error_y.array:.3f}",
+            hovertemplate=mean_hover("%{text}: mean ", [e["n_seeds"] for e in estimates]),
             name="mean, 95% interval" if any(half) else "mean",
             legendgroup="mean",
             mode="lines+markers" if axis.is_numeric else "markers",

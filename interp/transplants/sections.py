@@ -133,7 +133,7 @@ def weight_differences_section(run: Run) -> Html | None:
     order = {module: place for place, module in enumerate(rows["module"])}
     body = [
         [
-            cell["module"],
+            part_words(cell["module"]),
             *(_number(cell[name]) for name in ("relative_norm", "stable_rank", "entropy_rank")),
             *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
             unbroken(gap_text(_estimate(cell, "difference", "ci"))),
