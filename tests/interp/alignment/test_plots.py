@@ -175,6 +175,14 @@ def test_crossed_modules_are_modules():
     assert set(drawn.text) == {"mlp", "embed_in x lm_head"}
 
 
+def test_modules_are_named_by_layer():
+    named = "gpt_neox.layers.1.attention.dense"
+    table = pd.concat([alignment(component=part) for part in ("all", named)])
+    figure = plot_alignment_modules(summarize_alignment(table))
+    assert list(figure.layout.yaxis.ticktext) == ["layer 1, attention.dense"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert list(traces(figure, "D5_CONS")[0].text) == ["layer 1, attention.dense"]
+
+
 @pytest.mark.parametrize("plot", [plot_alignment_tokens, plot_alignment_modules])
 def test_parts_that_were_not_measured_are_refused(plot: Any):
     with pytest.raises(InputError, match="no"):

@@ -139,7 +139,7 @@ def test_the_interval_of_the_held_out_accuracy_is_on_hover(summary: pd.DataFrame
         ("stream after layer 0", "last question token")
     )
     rows = probes().set_index(["target", "site", "layer", "role"]).loc[FOUND]
-    assert tuple(held_out.customdata[place][1:3]) == pytest.approx(t_interval(rows["accuracy"]))
+    assert tuple(held_out.customdata[place][:2]) == pytest.approx(t_interval(rows["accuracy"]))
     assert "customdata[1]" in held_out.hovertemplate
     assert "customdata[1]" not in null.hovertemplate
 

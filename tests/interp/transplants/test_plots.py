@@ -78,6 +78,17 @@ def test_a_cell_has_both_subsets_with_their_intervals():
     assert list(traces(figure, "D6_CONS")[0].y) == pytest.approx([0.1] * 4)
 
 
+def test_the_legend_lies_below_the_axis_s_title(summary: pd.DataFrame):
+    layout = layout_of(plot_transplants(summary))
+    assert layout.xaxis2.title.text == "part of the donor"
+    assert (layout.legend.yref, layout.legend.y, layout.legend.yanchor) == (
+        "container",
+        0,
+        "bottom",
+    )
+    assert layout.margin.b >= 200  # names at a slant, the title, two lines of the legend
+
+
 def test_recipient_and_donor_are_lines(summary: pd.DataFrame):
     figure = plot_transplants(summary, metric="answer_log_prob")
     (without,), (with_all,) = (
@@ -155,7 +166,7 @@ def test_a_module_has_its_change_and_both_cosines():
     assert list(same.y) == pytest.approx([0.5, 0.5])
     half = t_interval([0.2, 0.3, 0.4, 0.5])[1] - 0.35
     assert list(other.error_y.array) == pytest.approx([half] * 2)
-    assert list(layout_of(figure).xaxis2.ticktext) == ["all", "0.mlp.up_proj"]
+    assert list(layout_of(figure).xaxis2.ticktext) == ["all", "layer 0, mlp.up_proj"]
 
 
 def test_differences_of_two_runs_are_an_error():
