@@ -35,7 +35,7 @@ CONTROLS = {
 }
 ARROW = "attended token → token that attends"
 CELL_HEIGHT, BELOW = 27, 140  # pixels
-MOST_COLUMNS = 24
+MOST_COLUMNS = 18
 """So many numbers have room side by side."""
 
 

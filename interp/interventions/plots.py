@@ -41,7 +41,7 @@ READ_MARKS = {
 }
 
 
-ABOVE, NAMES, ABOVE_AND_BELOW = 100, 165, 320  # pixels
+ABOVE, NAMES, ABOVE_AND_BELOW = 100, 190, 345  # pixels
 
 
 def component_names(table: pd.DataFrame) -> list[str]:

@@ -131,7 +131,11 @@ def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
         of_subset = cells.loc[chosen & (cells["kind"] == QUESTION)]
         of_subset = of_subset.sort_values("difference", key=abs, ascending=False, kind="stable")
         for cell in of_subset.head(N_LARGEST).to_dict("records"):
-            what = "knock-out" if cell["intervention"] == KNOCK_OUT else cell["intervention"]
+            what = (
+                "knock-out"
+                if cell["intervention"] == KNOCK_OUT
+                else f"{cell['intervention']} ablation"
+            )
             body.append(
                 (
                     subset,

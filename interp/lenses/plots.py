@@ -25,7 +25,7 @@ from interp.report.grid_tables import (
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
-from interp.report.places import at_words, site_words
+from interp.report.places import at_words, role_words, site_words
 from interp.report.plots import style_figure
 from interp.report.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from training.statistics import t_interval
@@ -76,9 +76,9 @@ def plot_lens(
                 _add_own(figure, of_panel, subsets, row=row, col=col)
             if guess is not None and quantity == "answer":
                 _add_guess(figure, guess, row=row, col=col)
-        text = f"<b>{at_words(role)}</b><br>log-probability (nats)"
+        text = f"<b>{role_words(role)}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
+    title = f"What the lenses read, {place}<br><sup>{_about(cells, guess)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
     figure.update_xaxes(**ordered_axis(states), tickangle=-45)
     middle = (len(quantities) + 1) // 2
@@ -131,7 +131,7 @@ def plot_lens_steps(
             _add_guess(figure, guess, row=1, col=col)
     stage = int(read["stage"].iloc[0])
     title = f"{PANELS[quantity].capitalize()} {at_words(role)} along Stage {stage}"
-    style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=460)
+    style_figure(figure, title=f"{title}<br><sup>{_about(cells, guess)}</sup>", height=460)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
     figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
     figure.update_yaxes(title="log-probability (nats)", col=1)
@@ -259,14 +259,14 @@ def _add_own(
 
 def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
     """What knowing the question alone gives."""
-    place: dict[str, Any] = {"row": row, "col": col, "annotation_position": "top left"}
-    text = {"text": f"question alone: {guess:.2f}", "font": {"color": FAINT, "size": 12}}
-    line = {"dash": "dot", "color": FAINT, "width": 1.2}
-    figure.add_hline(guess, line=line, annotation=text, **place)
+    place: dict[str, Any] = {"row": row, "col": col}
+    figure.add_hline(guess, line={"dash": "dot", "color": FAINT, "width": 1.4}, **place)
 
 
-def _about(cells: pd.DataFrame) -> str:
+def _about(cells: pd.DataFrame, guess: float | None) -> str:
     """What markers, bands and lines mean."""
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    seeds = seeds_words(n_seeds)
-    return f"{seeds}; filled markers, thick lines: logit lens; open, thin: tuned lens"
+    words = (
+        f"{seeds_words(n_seeds)}; filled markers, thick lines: logit lens; open, thin: tuned lens"
+    )
+    return words if guess is None else f"{words}; dotted: the question alone ({guess:.2f})"

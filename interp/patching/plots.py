@@ -35,7 +35,7 @@ from interp.report.plots import style_figure
 from interp.report.seed_marks import difference_words
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
-CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 84, 210  # pixels
+CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels
 SITE_MARKS = (
     "circle",
     "diamond",
@@ -94,7 +94,7 @@ def plot_patching(
     title = f"Activation patching: {_about(cells)}"
     style_figure(figure, title=title, height=height)
     figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)
-    figure.update_xaxes(title={"text": "patched token", "standoff": 6})
+    figure.update_xaxes(title={"text": "patched token", "standoff": 4})
     figure.update_annotations(font_size=13)
     figure.update_yaxes(**ordered_axis(states), showgrid=False)
     figure.update_yaxes(title="patched site", col=1)
@@ -135,7 +135,7 @@ def plot_patched_heads(
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
             _add_ranks(figure, ranked.loc[is_here], slots, shift=middle, row=row)
-        figure.update_yaxes(title=f"<b>{at_words(role)}</b><br>effect (share)", row=row)
+        figure.update_yaxes(title=f"<b>{role_words(role)}</b><br>effect (share)", row=row)
     about = (
         f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
         "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"

@@ -74,7 +74,7 @@ def test_there_is_a_row_of_panels_for_each_role_and_a_column_for_each_quantity(
     layout = layout_of(figure)
     assert len(curves(figure, "D6_CONS, tuned lens")) == 2 * 3
     assert [a.text for a in layout.annotations] == ["answer", "entity", "other entity (control)"]
-    assert layout.yaxis.title.text == "<b>at the last alias token</b><br>log-probability (nats)"
+    assert layout.yaxis.title.text == "<b>last alias token</b><br>log-probability (nats)"
     assert "last question token" in layout.yaxis4.title.text
 
 

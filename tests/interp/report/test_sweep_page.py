@@ -185,7 +185,7 @@ def test_the_page_says_where_the_gap_is_and_where_it_is_not_shown(
         "not shown to differ from 0 at 0.5 (+0.000 [-0.039, +0.039])."
     )
     text, answer = gap_sentences(orders)[1:]
-    assert text.startswith("With loss_policy=text, by word order it is above 0 at TAE (+0.250")
+    assert text.startswith("With loss policy text, by word order it is above 0 at TAE (+0.250")
     assert "above 0" not in answer
     page = sweep_html(orders)
     assert "<dt>loss policy text</dt><dd>the loss covers every token of a row" in page
