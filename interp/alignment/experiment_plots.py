@@ -134,7 +134,8 @@ def plot_predictions(
             hoverinfo="skip", row=1, col=col,
         )  # fmt: skip
     n_seeds = table["seed"].nunique()
-    title = f"What gradients predict<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
+    what = "one optimizer step" if by == "optimizer" else "leaving a definition out"
+    title = f"What gradients predict of {what}<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
     style_figure(figure, title=title, height=460)
     figure.update_xaxes(title=f"predicted change ({unit})", zeroline=True)
     figure.update_yaxes(title=f"measured change ({unit})", col=1)

@@ -48,9 +48,10 @@ def alignment_levels(
 
 
 def levels_words(cells: pd.DataFrame) -> str:
-    """What marks and bars of such levels stand for."""
+    """What marks and bars of such levels stand for, and whose gradients they are of."""
     with_own = bool(cells["by_seed"].map(bool).any())
-    return seeds_words(int(cells["n_seeds"].to_numpy().max()), with_own=with_own)
+    words = seeds_words(int(cells["n_seeds"].to_numpy().max()), with_own=with_own)
+    return f"{words}; loss policy {cells['loss_policy'].iloc[0]}"
 
 
 def own_values(

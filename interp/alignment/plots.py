@@ -162,6 +162,7 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
     n_seeds, is_own = int(cells["n_seeds"].max()), cells["by_seed"].map(bool).any()
     about = f"parts sum to the cosine of own pairs; mean over {n_seeds} seeds"
     about += ", each seed's on hover" if is_own else ""
+    about += f"; loss policy {cells['loss_policy'].iloc[0]}"
     title = f"Alignment by token, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=160 + 60 * len(defining))
     figure.update_xaxes(title="question's token", showgrid=False)

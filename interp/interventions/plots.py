@@ -137,12 +137,23 @@ def plot_erasure(
         figure.update_yaxes(title=title.replace("(", "<br>(", 1), range=y_range, row=row)
     chance = {"dash": "dot", "color": FAINT, "width": 1.2}
     figure.add_hline(0.5, line=chance, row=1, col=1)  # pyright: ignore[reportArgumentType]
-    title = f"Erasing {target} while questions are answered, {checkpoint_words(cells)}"
+    title = (
+        f"Erasing {target_words(target)} while questions are answered, {checkpoint_words(cells)}"
+    )
     height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
     figure.update_xaxes(type="category", tickangle=-45)
     _make_room(figure, height)
     return figure
+
+
+def target_words(target: str) -> str:
+    """What an eraser was fitted to, in words.
+
+    >>> target_words("tag"), target_words("tag_stage2")
+    ('tag', 'tag (Stage 2)')
+    """
+    return target.replace("_stage2", " (Stage 2)")
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:

@@ -8,7 +8,13 @@ import pandas as pd
 from data.vocabulary import QA7_UNSEEN
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
-from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
+from interp.interventions.plots import (
+    GAP_NAME,
+    component_names,
+    plot_ablation,
+    plot_erasure,
+    target_words,
+)
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
 from interp.report.places import address_words, in_words
@@ -71,9 +77,9 @@ def erasure_section(run: Run) -> Html | None:
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
         "of others, no entity of which the eraser saw. Target tag: fitted to Stage-1 aliases (D1, "
-        "D2) and applied to all; tag_stage2: fitted to those of D5 and D6. Probes read every place "
-        "that was erased; labels that mean nothing say what they read by chance. Where no probe "
-        "reads the tag before, an unchanged answer says nothing about its use. Erasing at test "
+        "D2) and applied to all; tag (Stage 2): fitted to those of D5 and D6. Probes read every "
+        "place that was erased; labels that mean nothing say what they read by chance. Where no "
+        "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at test "
         "time says what the answer reads, not what training on the definition left behind."
     )
     told = note_html(notes) + settings_note(summary)
@@ -93,8 +99,8 @@ def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
         (everywhere["subset"] == GAP_NAME) & (everywhere["metric"] == "answer_log_prob")
     ].to_dict("records")
     if read.empty:
-        return f"Target {target}: not erased everywhere."
-    words = f"Target {target}, erased at all sites and roles: {_probed_words(read)}"
+        return f"Target {target_words(target)}: not erased everywhere."
+    words = f"Target {target_words(target)}, erased at all sites and roles: {_probed_words(read)}"
     if not gaps:
         return f"{words}."
     gap = gaps[0]

@@ -17,7 +17,8 @@ from interp.addresses import SITE_HOOKS, TokenRole
 from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, summarize_patching
-from interp.patching.wording import ENDS, METRIC_WORDS, correlation_words, patch_caption, tag_colors
+from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
+from interp.patching.wording import ENDS, correlation_words, patch_caption
 from interp.report.grid_tables import (
     ALPHA,
     checkpoint_words,
@@ -135,7 +136,9 @@ def plot_patched_heads(
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
             _add_ranks(figure, ranked.loc[is_here], slots, shift=middle, row=row)
-        figure.update_yaxes(title=f"<b>{role_words(role)}</b><br>effect (share)", row=row)
+        figure.update_yaxes(
+            title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
+        )
     about = (
         f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
         "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"
@@ -144,7 +147,8 @@ def plot_patched_heads(
     style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
     figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
     figure.update_xaxes(ticktext=slots, title="layer, rank of the head", row=len(roles))
-    shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
+    least = [0.0] if is_of_tags(ranked) else [0.0, 0.5]
+    shown = np.append(ranked[["effect", "control"]].to_numpy(), least)
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     space = 0.06 * (high - low)
     figure.update_yaxes(range=[low - space, high + space], zeroline=True)
@@ -176,7 +180,8 @@ def plot_attribution_patching(
         cols=len(subsets), subplot_titles=titles, shared_yaxes="all",  # pyright: ignore[reportArgumentType]
         shared_xaxes="all", horizontal_spacing=0.04,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    values = np.append(cells[["effect", "attribution"]].to_numpy(), [0.0, 1.0])
+    least = [0.0] if is_of_tags(cells) else [0.0, 1.0]
+    values = np.append(cells[["effect", "attribution"]].to_numpy(), least)
     ends = [float(values.min()), float(values.max())]
     for col, subset in enumerate(subsets, start=1):
         figure.add_scatter(
@@ -190,8 +195,8 @@ def plot_attribution_patching(
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
     style_figure(figure, title=title, height=595)
-    figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
-    figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
+    figure.update_xaxes(title=f"exact effect ({unit_words(cells)})", zeroline=True, showgrid=True)
+    figure.update_yaxes(title=f"attribution ({unit_words(cells)})", zeroline=True, col=1)
     figure.update_annotations(font_size=13)
     figure.update_layout(margin={"t": 185 + CAPTION_LINE * len(subsets)})
     return figure
@@ -313,7 +318,7 @@ def _add_estimates(
     site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=kind_words(site), legendgroup=site, showlegend=is_first,
+        name=kind_words(site), legendgroup=kind_words(site), showlegend=is_first,
         marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
         text=[
             f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from data.pairs import PairKind
 from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, patch_contrast
+from interp.patching.units import is_of_tags, metric_words
 from interp.report.grid_tables import ALPHA
 from interp.report.places import at_words, in_words, kind_words, site_words
 from interp.report.seed_marks import FEWEST
@@ -23,11 +23,6 @@ from training.statistics import t_interval
 CAPTION_WIDTH = 132  # characters
 MOST_NAMED = 4
 """So many cells are named in a sentence; more are counted."""
-METRIC_WORDS = {
-    "logit_diff": "logit difference",
-    "answer_log_prob": "answer log-probability",
-    "probability": "answer probability",
-}
 ENDS = {
     "denoise": ("denoising", "clean into corrupted", "the clean prompt's answer is back"),
     "noise": ("noising", "corrupted into clean", "the clean prompt's answer is lost"),
@@ -75,7 +70,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     told = _told(cells).sort_values("difference", ascending=False, kind="stable")
     records = told.to_dict("records")
     name, way, end = ENDS[cells["direction"].iloc[0]]
-    end = f"in units of {_metric(cells)}" if is_of_tags(cells) else f"1: {end}"
+    end = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
     words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
     if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
@@ -100,7 +95,7 @@ def gap_sentence(rows: pd.DataFrame) -> str:
     change = gap_text({"mean": by_seed.mean(), "ci_low": low, "ci_high": high})
     return (
         f"{rows['subset'].iloc[0]}: its own tag instead of the other changes "
-        f"the {_metric(rows)} by {change} (n = {len(by_seed)} seeds)."
+        f"the {metric_words(rows)} by {change} (n = {len(by_seed)} seeds)."
     )
 
 
@@ -210,7 +205,7 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     counts = "; ".join(
         f"{subset}: {_pairs(cells.loc[cells['subset'] == subset])}" for subset in subsets
     )
-    scale = f"in units of {_metric(cells)}" if is_of_tags(cells) else f"1: {end}"
+    scale = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
     control = (
         "another alias with the prompt's own tag, held against the same with the other tag"
         if is_of_tags(cells)
@@ -228,19 +223,6 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     )
     texts = [means, marks, f"{counts}."]
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
-
-
-def is_of_tags(cells: pd.DataFrame) -> bool:
-    """Whether effects are of tag pairs: in units of the metric, with a control of their own."""
-    return set(cells["pair_kind"]) == {PairKind.TAG}
-
-
-def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:
-    """The colour axis of tag pairs, whose effects are no shares: as far as they go."""
-    if not is_of_tags(cells):
-        return {}
-    most = float(cells[["effect", "control"]].abs().max(axis=None))
-    return {"cmin": -most, "cmax": most, "colorbar": {"title": "effect", "thickness": 14}}
 
 
 def is_found(cell: Mapping[str, Any]) -> bool:
@@ -290,10 +272,6 @@ def _too_few(cells: pd.DataFrame) -> str:
 
 def _place(cell: Mapping[str, Any]) -> str:
     return f"{site_words(cell['site'], cell['layer'])} {at_words(cell['role'])}"
-
-
-def _metric(cells: pd.DataFrame) -> str:
-    return METRIC_WORDS[cells["metric"].iloc[0]]
 
 
 def _p(cell: Mapping[str, Any]) -> str:

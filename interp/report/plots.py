@@ -331,4 +331,6 @@ def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
         # Part of the figure, so that it holds wherever it is shown or exported.
         modebar={"remove": list(UPLOADS)},
     )
+    figure.update_xaxes(exponentformat="power")
+    figure.update_yaxes(exponentformat="power")
     figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

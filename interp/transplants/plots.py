@@ -36,7 +36,7 @@ LEGEND = {
 PART_WORDS = {
     "mlp": "MLP",
     "mlps": "MLPs",
-    "alias_rows": "aliases' embedding rows",
+    "alias_rows": "alias rows",
     "final_norm": "final norm",
 }
 """Parts whose words are not their names."""
@@ -195,7 +195,7 @@ def part_words(part: str) -> str:
     """What a part is called: of a layer, of the model, several, or an activation.
 
     >>> [part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "alias_rows")]
-    ['layer 1, head 3', 'layer 0, MLP', 'layer 2, block', "aliases' embedding rows"]
+    ['layer 1, head 3', 'layer 0, MLP', 'layer 2, block', 'alias rows']
     >>> part_words("mlps+norms"), part_words("z.0.1@alias_last")
     ('MLPs and norms', 'layer 0, head 1 at the last alias token')
     """

@@ -233,3 +233,21 @@ def test_predictions_have_own_pairs_apart_from_matched_ones_in_each_panel():
     figure = plot_predictions(table, by="optimizer")
     assert [list(trace.y) for trace in traces(figure, "own pairs")] == [[1.5], [1.5]]
     assert [list(trace.y) for trace in traces(figure, "matched pairs")] == [[0.5, 0.6]] * 2
+
+
+def test_figures_of_two_experiments_or_loss_policies_have_titles_of_their_own():
+    pairs = {"seed": 0, "row_a": "a", "row_b": "b", "pairing": "own", "predicted": 1.0}
+    table = pd.DataFrame([pairs | {"optimizer": "sgd", "measured": 1.0}])
+    predictions = [plot_predictions(table, by="optimizer"), plot_predictions(table)]
+    alignments = [
+        plot(summarize_alignment(rows.assign(loss_policy=policy)))
+        for plot, rows in (
+            (plot_alignment, alignment()),
+            (plot_alignment_steps, pd.concat([alignment(), alignment(step=10)])),
+            (plot_alignment_tokens, alignment(component="tag x alias")),
+            (plot_alignment_modules, alignment(component="mlp")),
+        )
+        for policy in ("answer", "text")
+    ]
+    titles = [figure.layout.title.text for figure in [*predictions, *alignments]]  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(set(titles)) == len(titles)

@@ -125,3 +125,12 @@ def test_what_is_not_there_is_refused():
     two_steps = pd.concat([summary, summary.assign(step=10)])
     with pytest.raises(InputError, match="a table of one checkpoint is needed"):
         plot_heads(two_steps, subset="D5_CONS")
+
+
+def test_panels_stand_below_each_other_before_their_numbers_touch():
+    few = attention_table().query("source == 'alias'")
+    many = pd.concat([few.assign(source=f"word{i}") for i in range(7)])
+    beside, below = (plot_attention_contrast(table, "D5_CONS", "D6_CONS") for table in (few, many))
+    assert [trace.xaxis for trace in maps(beside)] == ["x", "x2", "x3"]
+    assert layout_of(beside).xaxis.domain[1] < layout_of(beside).xaxis2.domain[0]
+    assert layout_of(below).xaxis.domain == layout_of(below).xaxis2.domain

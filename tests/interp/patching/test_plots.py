@@ -211,3 +211,34 @@ def test_a_table_without_whole_sites_or_without_heads_is_refused(
         plot_patching(summary.loc[summary["head"] >= 0])
     with pytest.raises(InputError, match="no heads at single tokens"):
         plot_patched_heads(table.loc[table["head"] < 0])
+
+
+def test_effects_of_tag_pairs_are_in_the_metric_s_unit(table: pd.DataFrame):
+    of_tags = table.assign(pair_kind="tag", gap=1.0, attribution=table["effect"])
+    heads = layout_of(plot_patched_heads(of_tags))
+    assert heads.yaxis.title.text.endswith("effect (logits)")
+    dots = layout_of(plot_attribution_patching(of_tags))
+    assert dots.xaxis.title.text == "exact effect (logits)"
+    bar = layout_of(plot_patching(summarize_patching(of_tags))).coloraxis.colorbar
+    assert bar.title.text == "effect<br>(logits)"
+    assert layout_of(plot_patched_heads(table)).yaxis.title.text.endswith("effect (share)")
+
+
+def test_room_below_a_grid_holds_its_slanted_names_their_title_and_the_caption(
+    summary: pd.DataFrame,
+):
+    layout = layout_of(plot_patching(summary))
+    (caption,) = (note for note in layout.annotations if note.yshift)
+    assert caption.yshift <= -125  # 100 pixels of "last question token", then the axis's title
+    assert layout.margin.b >= -caption.yshift + 17 * (caption.text.count("<br>") + 1)
+
+
+def test_no_figure_of_patching_says_the_names_of_tables(table: pd.DataFrame, summary: pd.DataFrame):
+    for figure in (
+        plot_patching(summary),
+        plot_patched_heads(table),
+        plot_attribution_patching(table.assign(attribution=table["effect"])),
+    ):
+        said = figure.to_json()
+        names = ("resid_pre", "attn_out", "_last", "logit_diff", "->")
+        assert not [name for name in names if name in said]
