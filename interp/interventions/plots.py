@@ -220,7 +220,8 @@ def _add_means(
 def _fitting(figure: go.Figure, row: int, shown: Sequence[float]) -> list[float]:
     """Limits of a panel's y axis around its marks; traces side by side would start it at 0."""
     ends = list(shown)
-    for trace in figure.select_traces(row=row, col=1):
+    traces: list[Any] = list(figure.select_traces(row=row, col=1))
+    for trace in traces:
         half = 0.0 if trace.error_y.array is None else trace.error_y.array
         for values in (np.asarray(trace.y) - half, np.asarray(trace.y) + half):
             ends += values[np.isfinite(values)].tolist()

@@ -79,8 +79,8 @@ def erasure_section(run: Run) -> Html | None:
         "of others, no entity of which the eraser saw. Target tag: fitted to Stage-1 aliases (D1, "
         "D2) and applied to all; tag (Stage 2): fitted to those of D5 and D6. Probes read every "
         "place that was erased; labels that mean nothing say what they read by chance. Where no "
-        "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at test "
-        "time says what the answer reads, not what training on the definition left behind."
+        "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at "
+        "test time says what the answer reads, not what training on the definition left behind."
     )
     told = note_html(notes) + settings_note(summary)
     return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + told)

@@ -211,7 +211,7 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
         if is_of_tags(cells)
         else "another pair's activation, which knows nothing of this pair's answer"
     )
-    intervals = ", intervals on hover" if cells["n_seeds"].max() >= FEWEST else ""
+    intervals = ", intervals on hover" if int(cells["n_seeds"].to_numpy().max()) >= FEWEST else ""
     means = (
         f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds{intervals}. "
         f"Control: {control}."
