@@ -179,7 +179,8 @@ def plot_grid(
     title = f"Patching: click a cell to ablate it<br><sup>{_cut(about)}</sup>"
     _style(figure, title, height=grid_height(grid))
     labels = [
-        f"{_label(token)}<br>{role_words(role)}" for token, role in zip(tokens, roles, strict=True)
+        f"{_label(token)}<br>{role_words(role).removesuffix(' token')}"
+        for token, role in zip(tokens, roles, strict=True)
     ]
     figure.update_xaxes(title="token and its role", tickvals=list(range(len(roles))))
     figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0)

@@ -239,6 +239,6 @@ def test_no_figure_of_patching_says_the_names_of_tables(table: pd.DataFrame, sum
         plot_patched_heads(table),
         plot_attribution_patching(table.assign(attribution=table["effect"])),
     ):
-        said = figure.to_json()
+        said = str(figure.to_json())
         names = ("resid_pre", "attn_out", "_last", "logit_diff", "->")
         assert not [name for name in names if name in said]
