@@ -105,10 +105,12 @@ def plot_lens(
     )  # fmt: skip
     notes = "at the prompt's last token" + ("; dashed, open: after the ablation" if ablated else "")
     _style(figure, f"What the logit lens reads<br><sup>{notes}</sup>", height=height)
-    figure.update_xaxes(title="state of the residual stream", **ordered_axis(states))
+    figure.update_xaxes(title={"text": "state of the residual stream", "standoff": 4})
+    figure.update_xaxes(**ordered_axis(states), tickangle=-40)
     figure.update_xaxes(range=[-0.2, len(states) - 0.8])
     figure.update_yaxes(title="log-probability (nats)")
-    figure.update_layout(legend={"y": -0.2}, margin={"b": 130})
+    at_bottom = {"yref": "container", "y": 0, "yanchor": "bottom"}
+    figure.update_layout(legend=at_bottom, margin={"b": 165})
     return figure
 
 
@@ -183,7 +185,7 @@ def plot_grid(
         for token, role in zip(tokens, roles, strict=True)
     ]
     figure.update_xaxes(title="token and its role", tickvals=list(range(len(roles))))
-    figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0)
+    figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0, tickfont={"size": 11})
     figure.update_yaxes(title="layer and site", tickvals=list(range(len(components))))
     figure.update_yaxes(ticktext=[component_label(c) for c in components], showgrid=False)
     figure.update_layout(shapes=shapes, margin={"b": 80, "l": 150})
