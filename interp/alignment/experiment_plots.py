@@ -15,7 +15,7 @@ from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
 from interp.report.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
 from interp.report.plots import style_figure
-from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
+from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from training.statistics import t_interval
 from training.tables import UNITS
 
@@ -86,7 +86,7 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
                 error_y={"array": shown_halves(means, high, values.size()), "thickness": 1.4,
                          "width": 3},
                 line={"color": color, "dash": dash}, marker={"size": 8},
-                hovertemplate="dose %{x}: %{y:.3f} ± %{error_y.array:.3f}", row=1, col=col,
+                hovertemplate=mean_hover("dose %{x}: ", values.size()), row=1, col=col,
             )  # fmt: skip
     about = seeds_words(len(set(table["seed"])))
     doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"
@@ -134,7 +134,8 @@ def plot_predictions(
             hoverinfo="skip", row=1, col=col,
         )  # fmt: skip
     n_seeds = table["seed"].nunique()
-    title = f"What gradients predict<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
+    what = "one optimizer step" if by == "optimizer" else "leaving a definition out"
+    title = f"What gradients predict of {what}<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
     style_figure(figure, title=title, height=460)
     figure.update_xaxes(title=f"predicted change ({unit})", zeroline=True)
     figure.update_yaxes(title=f"measured change ({unit})", col=1)

@@ -1,7 +1,8 @@
 """Frame in, figure out: gradient alignment by pairing, along training, and by its parts.
 
 Own pairs are filled, matched pairs hollow; colours are those of the definitions' subsets. Every
-interval is a 95% t interval over Stage-1 seeds.
+interval is a 95% t interval over Stage-1 seeds; of few seeds each one's own value is shown, if the
+table's rows are given beside the summary.
 """
 
 import numpy as np
@@ -11,13 +12,15 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from data.vocabulary import COMPARED, Role, Stage
+from interp.alignment.levels import alignment_levels, bars, levels_words, own_values, seed_words
 from interp.alignment.pairs import Pairing
-from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part, summarize_alignment
+from interp.alignment.summary import GAPS, is_token_part
 from interp.alignment.wording import PAIRING_WORDS
-from interp.report.grid_tables import checkpoint_words, summarized
+from interp.report.grid_tables import checkpoint_words
 from interp.report.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
+from interp.report.places import module_words
 from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, seeds_words, shown_halves
+from interp.report.seed_marks import FEWEST, add_seeds, mean_hover
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",
@@ -26,23 +29,28 @@ MEASURE_WORDS = {
 }
 SHIFT = 0.12
 """How far two subsets lie apart, of the width of a pairing."""
+APART = 0.2
+"""The same of modules, which are drawn closer together."""
 CONTROL = Pairing.SAME_TAG_OTHER_ENTITY
 """Drawn beside the own pairs along training."""
 TOKENS = [str(role) for role in (Role.TAG, Role.ALIAS, Role.QUESTION, Role.ENTITY, Role.ANSWER)]
 
 
-def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go.Figure:
+def plot_alignment(
+    summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, measure: str = "grad_cosine"
+) -> go.Figure:
     """Own pairs and every class of matched pairs, for the definitions of either stage.
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, or what
             `measure_alignment` returns.
+        rows: Of `alignment`, to show each seed's own value where seeds are few.
         measure: Which of the three.
 
     Raises:
         InputError: several checkpoints or loss policies, or no pair of subsets to compare.
     """
-    levels = _levels(summary, measure)
+    levels = alignment_levels(summary, rows, measure)
     place = checkpoint_words(levels)
     shown = [
         pair
@@ -59,7 +67,7 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
         for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, shift=shift, col=col)
-    about = f"{_seeds(levels)}; hollow: matched pairs"
+    about = f"{levels_words(levels)}; hollow: matched pairs"
     title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
     ticks = [
@@ -74,16 +82,19 @@ def plot_alignment(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go
     return figure
 
 
-def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine") -> go.Figure:
+def plot_alignment_steps(
+    summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, measure: str = "grad_cosine"
+) -> go.Figure:
     """Own pairs along both stages; another alias in grey.
 
     Subsets that were measured at fewer checkpoints than others are left out.
 
     Args:
         summary: Rows of an `alignment_summary` of one run.
+        rows: Of `alignment`, to show each seed's own value where seeds are few.
         measure: Which of the three.
     """
-    levels = _levels(summary, measure)
+    levels = alignment_levels(summary, rows, measure)
     n_checkpoints = levels.groupby("subset")["step"].transform("size")
     levels = levels.loc[n_checkpoints == n_checkpoints.max()]
     stages = sorted(set(levels["stage"]))
@@ -101,7 +112,7 @@ def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine")
         figure.update_xaxes(
             tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
         )
-    about = f"{_seeds(levels)}; steps on a log scale"
+    about = f"{levels_words(levels)}; steps on a log scale"
     title = f"Alignment of gradients along training<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=480)
     figure.update_yaxes(zeroline=True)
@@ -110,18 +121,19 @@ def plot_alignment_steps(summary: pd.DataFrame, *, measure: str = "grad_cosine")
     return figure
 
 
-def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
+def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = None) -> go.Figure:
     """Which token of the definition meets which token of the question: parts of the cosine.
 
     A position stands for what is computed there, from the tokens up to it.
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, with token components.
+        rows: Of `alignment`, to show each seed's own value where seeds are few.
 
     Raises:
         InputError: there are none.
     """
-    chosen = _levels(summary, "grad_cosine", whole=False)
+    chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
     cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
     if cells.empty:
@@ -129,26 +141,33 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
     place = checkpoint_words(cells)
     subsets = [s for s in (*COMPARED[Stage.TWO], GAPS[Stage.TWO]) if s in set(cells["subset"])]
     names = cells["component"].str.split(" x ", expand=True)
-    rows, cols = (_ordered(names[side]) for side in (0, 1))
+    defining, asked = (_ordered(names[side]) for side in (0, 1))
     titles = [subset.replace("-", " − ") for subset in subsets]
     figure = make_subplots(
         cols=len(subsets), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
     )
     for col, subset in enumerate(subsets, start=1):
-        values = cells.loc[cells["subset"] == subset].set_index("component")["value"]
-        grid = [[values.get(f"{a} x {b}", 0.0) for b in cols] for a in rows]
+        of_subset = cells.loc[cells["subset"] == subset].set_index("component")
+        values, own = of_subset["value"], of_subset["by_seed"].map(seed_words)
+        parts = [[f"{a} x {b}" for b in asked] for a in defining]
         figure.add_heatmap(
-            z=grid, x=cols, y=rows, coloraxis="coloraxis", texttemplate="%{z:.2f}",
-            hovertemplate="definition's %{y}, question's %{x}: %{z:.4f}<extra></extra>",
+            z=[[values.get(part, 0.0) for part in line] for line in parts], x=asked, y=defining,
+            customdata=[[own.get(part, "") for part in line] for line in parts],
+            coloraxis="coloraxis", texttemplate="%{z:.3f}",
+            hovertemplate="definition's %{y}, question's %{x}: %{z:.4f}%{customdata}"
+            "<extra></extra>",
             row=1, col=col,
         )  # fmt: skip
     limit = float(np.abs(cells["value"].to_numpy(dtype=float)).max()) or 1.0
-    about = f"parts sum to the cosine of own pairs; mean over {int(cells['n_seeds'].max())} seeds"
+    n_seeds, is_own = int(cells["n_seeds"].max()), cells["by_seed"].map(bool).any()
+    about = f"parts sum to the cosine of own pairs; mean over {n_seeds} seeds"
+    about += ", each seed's on hover" if is_own else ""
+    about += f"; loss policy {cells['loss_policy'].iloc[0]}"
     title = f"Alignment by token, {place}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=160 + 60 * len(rows))
-    figure.update_xaxes(title="token of the question", showgrid=False)
+    style_figure(figure, title=title, height=160 + 60 * len(defining))
+    figure.update_xaxes(title="question's token", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
-    figure.update_yaxes(title="token of the definition", col=1)
+    figure.update_yaxes(title="definition's token", col=1)
     figure.update_layout(
         coloraxis={
             "colorscale": "RdBu",
@@ -161,58 +180,49 @@ def plot_alignment_tokens(summary: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def plot_alignment_modules(summary: pd.DataFrame) -> go.Figure:
+def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = None) -> go.Figure:
     """What each module adds to the cosine of own pairs.
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, with module components.
+        rows: Of `alignment`, to show each seed's own value where seeds are few.
 
     Raises:
         InputError: there are none.
     """
-    chosen = _levels(summary, "grad_cosine", whole=False)
+    chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[~chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
     cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
     if cells.empty:
         raise InputError("the table has no module components of D5 and D6; measure them")
     place = checkpoint_words(cells)
     modules = list(dict.fromkeys(cells["component"]))
+    words = [module_words(name) for name in modules]
     figure = make_subplots()
-    for subset, shift in zip(COMPARED[Stage.TWO], (SHIFT, -SHIFT), strict=True):
+    for subset, shift in zip(COMPARED[Stage.TWO], (APART, -APART), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
         style = subset_style(subset)
         places = [modules.index(name) + shift for name in of_subset.index]
+        y, x, seeds = own_values(places, of_subset)
+        add_seeds(figure, x, y, seeds, color=style.color, group=subset, upright=True)
         figure.add_scatter(
             x=of_subset["value"],
             y=places,
-            error_x=_bars(of_subset),
+            error_x=bars(of_subset),
             mode="markers",
             name=subset,
-            text=list(of_subset.index),
+            legendgroup=subset,
+            text=[module_words(str(name)) for name in of_subset.index],
             marker={"color": style.color, "symbol": style.symbol, "size": 9},
-            hovertemplate="%{text}: %{x:.4f}",
+            hovertemplate=mean_hover("%{text}: ", of_subset["n_seeds"], decimals=4, axis="x"),
         )
-    about = f"parts sum to the cosine of own pairs; {_seeds(cells)}"
+    about = f"parts sum to the cosine of own pairs; {levels_words(cells)}"
     title = f"Alignment by module, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=170 + 26 * len(modules))
-    figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=modules, autorange="reversed")
+    figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=words, autorange="reversed")
     figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
     figure.update_layout(margin={"l": 260, "t": 90}, legend={"y": -60 / (26 * len(modules) + 40)})
     return figure
-
-
-def _levels(summary: pd.DataFrame, measure: str, *, whole: bool = True) -> pd.DataFrame:
-    """Means held against zero, of one loss policy and mode of pairs (own, where there are both)."""
-    summary = summarized(summary, summarize_alignment, pairs="own")
-    is_whole = summary["component"] == ALL
-    rows = summary.loc[(summary["measure"] == measure) & (is_whole if whole else ~is_whole)]
-    rows = rows.loc[rows["against"] == ZERO]
-    if rows.empty:
-        raise InputError(f"the table has no {measure} of that kind; measure it first")
-    if len(set(rows["loss_policy"])) > 1 or len(set(rows["run_id"])) > 1:
-        raise InputError("the table has several loss policies or runs; choose the rows of one")
-    modes = set(rows["pairs"])
-    return rows.loc[rows["pairs"] == ("own" if "own" in modes else modes.pop())]
 
 
 def _add_levels(
@@ -228,14 +238,17 @@ def _add_levels(
     known = [pairing for pairing in order if pairing in cells.index]
     ordered = cells.loc[[str(pairing) for pairing in known]]
     symbols = [style.symbol + ("" if p is Pairing.OWN else "-open") for p in known]
+    places = [order.index(pairing) + shift for pairing in known]
+    add_seeds(figure, *own_values(places, ordered), color=style.color, col=col, group=subset)
     figure.add_scatter(
-        x=[order.index(pairing) + shift for pairing in known],
+        x=places,
         y=ordered["value"],
-        error_y=_bars(ordered),
+        error_y=bars(ordered),
         mode="markers",
         name=subset,
+        legendgroup=subset,
         marker={"color": style.color, "symbol": symbols, "size": 10},
-        hovertemplate="%{y:.3f} ± %{error_y.array:.3f}",
+        hovertemplate=mean_hover("", ordered["n_seeds"]),
         row=1,
         col=col,
     )
@@ -255,21 +268,14 @@ def _add_line(
             fillcolor=transparent(style.color, 0.15), hoverinfo="skip", showlegend=False,
             legendgroup=name, row=1, col=col,
         )  # fmt: skip
+    if is_own:
+        add_seeds(figure, *own_values(list(x), cells), color=color, col=col, group=name)
     figure.add_scatter(
         x=x, y=cells["value"], name=name, legendgroup=name, showlegend=col == 1,
         mode="lines+markers", line={"color": color, "dash": style.dash if is_own else "dot"},
         marker={"symbol": style.symbol if is_own else f"{style.symbol}-open", "size": 7},
         hovertemplate="%{y:.3f}", row=1, col=col,
     )  # fmt: skip
-
-
-def _seeds(cells: pd.DataFrame) -> str:
-    return seeds_words(int(cells["n_seeds"].to_numpy().max()), with_own=False)
-
-
-def _bars(cells: pd.DataFrame) -> dict[str, object]:
-    half = shown_halves(cells["value"], cells["ci_high"], cells["n_seeds"])
-    return {"array": half, "thickness": 1.4, "width": 3}
 
 
 def _ordered(names: pd.Series) -> list[str]:

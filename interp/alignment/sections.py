@@ -63,11 +63,12 @@ def alignment_section(run: Run) -> Html | None:
     tests = [html for name in TESTS if (html := _test_html(run, name)) is not None]
     if summary is None and not tests:
         return None
-    parts = [] if summary is None else _measured(run, summary)
+    rows = table_of(run, "alignment")
+    parts = [] if summary is None else _measured(run, summary, rows)
     return Html("<h2>Gradient alignment</h2>\n" + "\n".join([*parts, *tests]) + note_html(NOTE))
 
 
-def _measured(run: Run, summary: pd.DataFrame) -> list[str]:
+def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> list[str]:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
@@ -77,26 +78,26 @@ def _measured(run: Run, summary: pd.DataFrame) -> list[str]:
             name = f"alignment-{stage}-{policy}"
             whole = of_policy.loc[of_policy["component"] == ALL]
             if any(set(pair) <= set(whole["subset"]) for pair in COMPARED.values()):
-                parts.append(figure_html(plot_alignment(whole), name))
+                parts.append(figure_html(plot_alignment(whole, rows), name))
             parts.append(_contrast_table(run, whole))
-            parts += _component_figures(of_policy, name)
+            parts += _component_figures(of_policy, rows, name)
     steps = summary.loc[summary["component"] == ALL]
     for policy, of_policy in steps.groupby("loss_policy", sort=True):
         if of_policy.groupby("stage")["step"].nunique().max() > 1:
-            figure = plot_alignment_steps(of_policy)
+            figure = plot_alignment_steps(of_policy, rows)
             parts.append(f"<h3>Along training</h3>\n{figure_html(figure, f'steps-{policy}')}")
     return [*parts, settings_note(summary)]
 
 
-def _component_figures(cells: pd.DataFrame, name: str) -> list[str]:
+def _component_figures(cells: pd.DataFrame, rows: pd.DataFrame | None, name: str) -> list[str]:
     own = cells.loc[(cells["pairing"] == Pairing.OWN) & (cells["component"] != ALL)]
     own = own.loc[own["subset"].isin(COMPARED[Stage.TWO])]
     is_token = own["component"].map(is_token_part).astype(bool)
     figures = []
     if is_token.any():
-        figures.append(figure_html(plot_alignment_tokens(cells), f"{name}-tokens"))
+        figures.append(figure_html(plot_alignment_tokens(cells, rows), f"{name}-tokens"))
     if (~is_token).any():
-        figures.append(figure_html(plot_alignment_modules(cells), f"{name}-modules"))
+        figures.append(figure_html(plot_alignment_modules(cells, rows), f"{name}-modules"))
     return figures
 
 

@@ -64,7 +64,7 @@ def summarize_alignment(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(summaries, ignore_index=True)
 
 
-def seed_contrasts(table: pd.DataFrame) -> pd.DataFrame:
+def seed_contrasts(table: pd.DataFrame, *, within: bool = True) -> pd.DataFrame:
     """One row for each seed and cell of the summary.
 
     Columns: run columns, `CELL`, `value, null, difference, p_within, n`; `p_within` is the
@@ -72,15 +72,34 @@ def seed_contrasts(table: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: Rows of an `alignment` table.
+        within: Whether to permute within seeds; without, `p_within` is NaN.
     """
     keys = [*CHECKPOINT, "seed", "component", "loss_policy", "measure", "pairs"]
     records = []
     for key, rows in table.groupby(keys, sort=True):
         assert isinstance(key, tuple)
         shared = dict(zip(keys, key, strict=True))
-        test = shared["component"] == ALL
+        test = within and shared["component"] == ALL
         records += [shared | record for record in _contrasts(alias_means(rows), test=test)]
     return pd.DataFrame(records)
+
+
+def with_seeds(levels: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a summary with a column `by_seed`: the `value` of each seed that has the cell.
+
+    Args:
+        levels: The rows.
+        table: Rows of the `alignment` table that was summarized.
+    """
+    shared = [*CHECKPOINT, "component", "loss_policy", "measure", "pairs"]
+    rows = table.merge(levels[shared].drop_duplicates(), on=shared)
+    cell = [*CHECKPOINT, *CELL]
+    found: dict[object, dict[int, float]] = {}
+    for record in [] if rows.empty else seed_contrasts(rows, within=False).to_dict("records"):
+        key = tuple(record[name] for name in cell)
+        found.setdefault(key, {})[record["seed"]] = record["value"]
+    keys = levels[cell].itertuples(index=False, name=None)
+    return levels.assign(by_seed=[found.get(key, {}) for key in keys])
 
 
 def alias_means(rows: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:

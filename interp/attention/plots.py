@@ -18,13 +18,16 @@ from data.errors import InputError
 from interp.attention.analysis import attention_contrast
 from interp.attention.cells import ALL_HEADS, head_name, is_comparable
 from interp.report.grid_tables import ALPHA, checkpoint_words, with_run_columns
+from interp.report.places import route_words
 from interp.report.plots import style_figure
+from interp.report.seed_marks import difference_words
 
 UNITS = {
     "pattern": "share of attention",
     "value_norm": "length of what is written",
     "direct_logit": "part of the answer's logit",
 }
+TEXTS = {"qa": "questions", "definition": "definitions"}
 CONTROLS = {
     "pattern": "control: even attention",
     "value_norm": "control: as many other tokens",
@@ -32,7 +35,7 @@ CONTROLS = {
 }
 ARROW = "attended token → token that attends"
 CELL_HEIGHT, BELOW = 27, 140  # pixels
-MOST_COLUMNS = 24
+MOST_COLUMNS = 18
 """So many numbers have room side by side."""
 
 
@@ -75,7 +78,7 @@ def plot_heads(
         _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
         _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
     ]
-    about = f"{text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
+    about = f"{TEXTS[text]}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
     title = f"{UNITS[kind].capitalize()}: {subset} beside its control<br><sup>{about}</sup>"
     figure = _heat_maps(chosen, panels, title=title)
     figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01))
@@ -111,7 +114,7 @@ def plot_attention_contrast(
         _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
         _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
     ]
-    about = f"{text}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
+    about = f"{TEXTS[text]}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
     title = f"{UNITS[kind].capitalize()}: {higher} minus {lower}<br><sup>{about}</sup>"
     figure = _heat_maps(chosen, panels, title=title)
     figure.update_layout(
@@ -141,7 +144,9 @@ def _chosen(
         cells = cells.loc[~is_comparable(cells)]
     heads = [head_name(*place) for place in zip(cells["layer"], cells["head"], strict=True)]
     pairs = zip(cells["destination"], cells["source"], strict=True)
-    return cells.assign(y=heads, x=[f"{source} → {destination}" for destination, source in pairs])
+    return cells.assign(
+        y=heads, x=[route_words(source, destination) for destination, source in pairs]
+    )
 
 
 def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> go.Figure:
@@ -173,10 +178,13 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
     hover = "%{y}, %{x}: %{z:.3f}"
     details = None
     if "p_corrected" in cells.columns:
-        details = cells[["difference", "ci_low", "ci_high", "p_value", "p_corrected"]].to_numpy()
+        details = [
+            (difference_words(record), record["p_value"], record["p_corrected"])
+            for record in records
+        ]
         hover += (
-            "<br>difference %{customdata[0]:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]"
-            "<br>p %{customdata[3]:.3g}, corrected %{customdata[4]:.3g}"
+            "<br>difference %{customdata[0]}"
+            "<br>p %{customdata[1]:.3g}, corrected %{customdata[2]:.3g}"
         )
     marks = [_mark(record) if panel.is_marked else "" for record in records]
     return go.Heatmap(

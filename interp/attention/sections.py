@@ -9,10 +9,10 @@ from interp.report.settings_note import settings_note
 from training.runs import Run
 
 NOTES = (
-    "Heads of different seeds cannot be matched. all: a layer's heads together (the mean, of "
+    "Heads of different seeds cannot be matched. All heads: a layer's heads together (the mean, of "
     "logits the sum). #1, #2 …: its heads from strongest to weakest, ranked in each cell and seed "
     "on half of the aliases and measured on the other half. A column is source → destination: the "
-    "destination attends to the source; prompt_last is the token before the answer. Part of the "
+    "destination attends to the source; the answer follows the last prompt token. Part of the "
     "answer's logit: what a head moves from the source, through the unembedding alone, above the "
     "mean logit of the vocabulary; every: from all tokens. ▲ and ▼: above or below the control "
     "after correction over all cells of the table. Random tokens fill the context at most, which "

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 
 from interp.addresses import TokenRole
 from interp.explorer.view import Ablation, Cell, grid_cells
-from interp.report.grid_tables import state_axis
+from interp.report.grid_tables import ordered_axis
 from interp.report.markup import token_label
 from interp.report.palette import FAINT, INK
+from interp.report.places import at_words, role_words, site_words
 from interp.report.plots import TOKEN_HEIGHT, plot_attention, style_figure
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
@@ -36,7 +37,6 @@ FRAME = {
     "layer": "above",
 }
 """How an ablated cell is marked."""
-SITE_LABELS = {"z": "head {head}", "attn_out": "all heads", "mlp_out": "MLP"}
 
 
 def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> go.Figure:
@@ -105,10 +105,12 @@ def plot_lens(
     )  # fmt: skip
     notes = "at the prompt's last token" + ("; dashed, open: after the ablation" if ablated else "")
     _style(figure, f"What the logit lens reads<br><sup>{notes}</sup>", height=height)
-    figure.update_xaxes(title="state of the residual stream", **state_axis(states))
+    figure.update_xaxes(title={"text": "state of the residual stream", "standoff": 4})
+    figure.update_xaxes(**ordered_axis(states), tickangle=-40)
     figure.update_xaxes(range=[-0.2, len(states) - 0.8])
     figure.update_yaxes(title="log-probability (nats)")
-    figure.update_layout(legend={"y": -0.2}, margin={"b": 130})
+    at_bottom = {"yref": "container", "y": 0, "yanchor": "bottom"}
+    figure.update_layout(legend=at_bottom, margin={"b": 165})
     return figure
 
 
@@ -178,9 +180,12 @@ def plot_grid(
     )  # fmt: skip
     title = f"Patching: click a cell to ablate it<br><sup>{_cut(about)}</sup>"
     _style(figure, title, height=grid_height(grid))
-    labels = [f"{_label(token)}<br>{role}" for token, role in zip(tokens, roles, strict=True)]
+    labels = [
+        f"{_label(token)}<br>{role_words(role).removesuffix(' token')}"
+        for token, role in zip(tokens, roles, strict=True)
+    ]
     figure.update_xaxes(title="token and its role", tickvals=list(range(len(roles))))
-    figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0)
+    figure.update_xaxes(ticktext=labels, showgrid=False, tickangle=0, tickfont={"size": 11})
     figure.update_yaxes(title="layer and site", tickvals=list(range(len(components))))
     figure.update_yaxes(ticktext=[component_label(c) for c in components], showgrid=False)
     figure.update_layout(shapes=shapes, margin={"b": 80, "l": 150})
@@ -212,12 +217,10 @@ def component_label(component: Component) -> str:
     """How a row of the grid is named.
 
     >>> component_label((1, "z", 2)), component_label((0, "resid_pre", None))
-    ('layer 1, head 2', 'into layer 0')
+    ('layer 1, head 2', 'stream before layer 0')
     """
     layer, site, head = component
-    if site == "resid_pre":
-        return f"into layer {layer}"
-    return f"layer {layer}, {SITE_LABELS[site].format(head=head)}"
+    return site_words(site, layer, -1 if head is None else head)
 
 
 def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
@@ -225,7 +228,8 @@ def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
     if not cells:
         return ""
     named = [
-        f"{component_label((c.site.layer, c.site.name, c.site.head))} at {c.role}" for c in cells
+        f"{component_label((c.site.layer, c.site.name, c.site.head))} {at_words(c.role)}"
+        for c in cells
     ]
     return f"{'; '.join(named)} (to {'zero' if ablation is Ablation.ZERO else 'its mean'})"
 

@@ -29,6 +29,7 @@ from interp.lenses.analysis import lens_log_probs
 from interp.live_hooks import HookFunction
 from interp.patching.analysis import Direction, patch_pairs
 from interp.patching.pair_batches import prompt_roles
+from interp.report.places import site_words
 from interp.sites import check_site, choose_sites
 
 TOP = 8
@@ -224,7 +225,7 @@ def lens_table(view: View, before: Reading, after: Reading | None = None) -> pd.
     `entity` that it follows, what a false definition states (`stated answer`, `stated entity`), and
     as controls the means over all other answers to the question and over all other entities.
     """
-    states = [f"{site.name}.{site.layer}" for site in choose_sites(view.model)]
+    states = [site_words(site.name, site.layer) for site in choose_sites(view.model)]
     tables = []
     for quantity, tokens in lens_quantities(view).items():
         read = [None if r is None else r.lens[:, tokens].mean(1).numpy() for r in (before, after)]

@@ -6,6 +6,7 @@ Filled markers are effects, open ones their controls; 95% t intervals over Stage
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -19,17 +20,16 @@ from interp.report.grid_tables import (
     checkpoint_words,
     one_checkpoint,
     run_names,
-    state_words,
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
+from interp.report.places import address_words, at_words, route_words, site_words
 from interp.report.plots import METRIC_LABELS, style_figure
-from interp.report.seed_marks import add_seeds, seeds_words, shown_halves
+from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
-SITE_NAMES = {"mlp_out": "MLP", "attn_out": "attention", "z": "all heads"}
 METRIC_WORDS = {"answer_log_prob": "answer log-probability", "exact_match": "exact match"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 GAP_NAME = "-".join(GAP)
@@ -41,7 +41,7 @@ READ_MARKS = {
 }
 
 
-ABOVE, NAMES, ABOVE_AND_BELOW = 100, 165, 320  # pixels
+ABOVE, NAMES, ABOVE_AND_BELOW = 100, 190, 345  # pixels
 
 
 def component_names(table: pd.DataFrame) -> list[str]:
@@ -50,12 +50,10 @@ def component_names(table: pd.DataFrame) -> list[str]:
 
 
 def _component_name(row: dict[str, Any]) -> str:
-    layer = "all layers" if row["layer"] == ALL else f"layer {row['layer']}"
     if row["route"]:
-        return f"{row['route'].replace('->', ' → ')}, {layer}"
-    if row["head"] != ALL:
-        return f"{layer}, head {row['head']}"
-    return f"{layer}, {SITE_NAMES.get(row['site'], row['site'])}"
+        layer = "all layers" if row["layer"] == ALL else f"layer {row['layer']}"
+        return f"{route_words(*row['route'].split('->'))}, {layer}"
+    return site_words(row["site"], row["layer"], row["head"])
 
 
 def plot_ablation(
@@ -123,9 +121,10 @@ def plot_erasure(
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
     subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
+    titles = [name.replace("-", " − ") for name in subsets]
     figure = make_subplots(
         rows=len(subsets) + 1, shared_xaxes=True, vertical_spacing=0.25 / (len(subsets) + 2),
-        subplot_titles=["probe fitted anew (chance .5)", *subsets],
+        subplot_titles=["probe fitted anew (dotted: chance)", *titles],
     )  # fmt: skip
     for row, subset in enumerate([EVERYWHERE, *subsets], start=1):
         part = cells.loc[cells["subset"] == subset]
@@ -134,14 +133,27 @@ def plot_erasure(
         for column, (label, symbol, color) in READ_MARKS.items():
             _add_means(figure, part, column, label, (symbol, color), row)
         title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
-        figure.update_yaxes(title=title.replace("(", "<br>(", 1), row=row)
-    figure.add_hline(0.5, line={"dash": "dot", "color": FAINT}, row=1, col=1)  # pyright: ignore[reportArgumentType]
-    title = f"Erasing {target} while questions are answered, {checkpoint_words(cells)}"
+        y_range = _fitting(figure, row, [0.5] if subset == EVERYWHERE else [])
+        figure.update_yaxes(title=title.replace("(", "<br>(", 1), range=y_range, row=row)
+    chance = {"dash": "dot", "color": FAINT, "width": 1.2}
+    figure.add_hline(0.5, line=chance, row=1, col=1)  # pyright: ignore[reportArgumentType]
+    title = (
+        f"Erasing {target_words(target)} while questions are answered, {checkpoint_words(cells)}"
+    )
     height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
     style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
-    figure.update_xaxes(type="category", tickangle=-30)
+    figure.update_xaxes(type="category", tickangle=-45)
     _make_room(figure, height)
     return figure
+
+
+def target_words(target: str) -> str:
+    """What an eraser was fitted to, in words.
+
+    >>> target_words("tag"), target_words("tag_stage2")
+    ('tag', 'tag (Stage 2)')
+    """
+    return target.replace("_stage2", " (Stage 2)")
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
@@ -200,9 +212,21 @@ def _add_means(
             "thickness": 1.2,
             "width": 3,
         },
-        hovertemplate="%{x}: %{y:.3f} ± %{error_y.array:.3f}",
+        hovertemplate=mean_hover("%{x}: ", means["n_seeds"]),
         **place,
     )
+
+
+def _fitting(figure: go.Figure, row: int, shown: Sequence[float]) -> list[float]:
+    """Limits of a panel's y axis around its marks; traces side by side would start it at 0."""
+    ends = list(shown)
+    traces: list[Any] = list(figure.select_traces(row=row, col=1))
+    for trace in traces:
+        half = 0.0 if trace.error_y.array is None else trace.error_y.array
+        for values in (np.asarray(trace.y) - half, np.asarray(trace.y) + half):
+            ends += values[np.isfinite(values)].tolist()
+    space = 0.08 * (max(ends) - min(ends)) or 0.5
+    return [min(ends) - space, max(ends) + space]
 
 
 def _make_room(figure: go.Figure, height: int) -> None:
@@ -217,11 +241,16 @@ def _make_room(figure: go.Figure, height: int) -> None:
 def _place_names(means: pd.DataFrame) -> list[str]:
     """Site, layer and role, or `everywhere`, of a probe with the place that it reads."""
     return [
-        f"everywhere{'' if role == EVERYWHERE else f',<br>{state_words(role)}'}"
+        f"everywhere{'' if role == EVERYWHERE else f',<br>{_in_lines(address_words(role))}'}"
         if site == EVERYWHERE
-        else f"{state_words(f'{site}.{layer}')}<br>{role}"
+        else _in_lines(f"{site_words(site, layer)} {at_words(role)}")
         for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
     ]
+
+
+def _in_lines(place: str) -> str:
+    """A site and its token below each other."""
+    return place.replace(" at the ", ",<br>")
 
 
 def _about(cells: pd.DataFrame) -> str:

@@ -8,9 +8,16 @@ import pandas as pd
 from data.vocabulary import QA7_UNSEEN
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
-from interp.interventions.plots import GAP_NAME, component_names, plot_ablation, plot_erasure
+from interp.interventions.plots import (
+    GAP_NAME,
+    component_names,
+    plot_ablation,
+    plot_erasure,
+    target_words,
+)
 from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.report.markup import Html, as_html, table_html
+from interp.report.places import address_words, in_words
 from interp.report.sections import figure_html, note_html
 from interp.report.settings_note import settings_note
 from training.runs import Run
@@ -70,10 +77,10 @@ def erasure_section(run: Run) -> Html | None:
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
         "of others, no entity of which the eraser saw. Target tag: fitted to Stage-1 aliases (D1, "
-        "D2) and applied to all; tag_stage2: fitted to those of D5 and D6. Probes read every place "
-        "that was erased; labels that mean nothing say what they read by chance. Where no probe "
-        "reads the tag before, an unchanged answer says nothing about its use. Erasing at test "
-        "time says what the answer reads, not what training on the definition left behind."
+        "D2) and applied to all; tag (Stage 2): fitted to those of D5 and D6. Probes read every "
+        "place that was erased; labels that mean nothing say what they read by chance. Where no "
+        "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at "
+        "test time says what the answer reads, not what training on the definition left behind."
     )
     told = note_html(notes) + settings_note(summary)
     return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + told)
@@ -92,8 +99,8 @@ def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
         (everywhere["subset"] == GAP_NAME) & (everywhere["metric"] == "answer_log_prob")
     ].to_dict("records")
     if read.empty:
-        return f"Target {target}: not erased everywhere."
-    words = f"Target {target}, erased at all sites and roles: {_probed_words(read)}"
+        return f"Target {target_words(target)}: not erased everywhere."
+    words = f"Target {target_words(target)}, erased at all sites and roles: {_probed_words(read)}"
     if not gaps:
         return f"{words}."
     gap = gaps[0]
@@ -111,7 +118,7 @@ def _probed_words(read: pd.DataFrame) -> str:
     """
     parts = []
     for cell in read.to_dict("records"):
-        place = f"at {cell['read_at']} " if cell.get("read_at") else ""
+        place = f"{in_words(address_words(cell['read_at']))} " if cell.get("read_at") else ""
         permuted = cell.get("permuted_before", float("nan"))
         before, after = (
             f"{cell[name]:.2f}"
@@ -130,7 +137,11 @@ def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
         of_subset = cells.loc[chosen & (cells["kind"] == QUESTION)]
         of_subset = of_subset.sort_values("difference", key=abs, ascending=False, kind="stable")
         for cell in of_subset.head(N_LARGEST).to_dict("records"):
-            what = "knock-out" if cell["intervention"] == KNOCK_OUT else cell["intervention"]
+            what = (
+                "knock-out"
+                if cell["intervention"] == KNOCK_OUT
+                else f"{cell['intervention']} ablation"
+            )
             body.append(
                 (
                     subset,

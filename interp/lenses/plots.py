@@ -13,19 +13,21 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
+from interp.addresses import SITE_HOOKS
 from interp.lenses.analysis import summarize_lens
 from interp.report.grid_tables import (
     checkpoint_words,
+    ordered_axis,
     ordered_states,
     run_names,
-    state_axis,
     state_names,
     summarized,
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
+from interp.report.places import at_words, role_words, site_words
 from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, seeds_words
+from interp.report.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
@@ -74,11 +76,11 @@ def plot_lens(
                 _add_own(figure, of_panel, subsets, row=row, col=col)
             if guess is not None and quantity == "answer":
                 _add_guess(figure, guess, row=row, col=col)
-        text = f"<b>at {role}</b><br>log-probability (nats)"
+        text = f"<b>{role_words(role)}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, {place}<br><sup>{_about(cells)}</sup>"
+    title = f"What the lenses read, {place}<br><sup>{_about(cells, guess)}</sup>"
     style_figure(figure, title=title, height=250 + 260 * len(roles))
-    figure.update_xaxes(**state_axis(states), tickangle=-45)
+    figure.update_xaxes(**ordered_axis(states), tickangle=-45)
     middle = (len(quantities) + 1) // 2
     words = "state of the residual stream"
     figure.update_xaxes(title=words, row=len(roles), col=middle)
@@ -115,7 +117,7 @@ def plot_lens_steps(
     cells = _over_seeds(read)
     states, steps = ordered_states(cells), [str(step) for step in sorted(set(cells["step"]))]
     figure = make_subplots(
-        cols=len(states), shared_yaxes=True, column_titles=state_axis(states)["ticktext"],
+        cols=len(states), shared_yaxes=True, column_titles=states,
         horizontal_spacing=0.02,
     )  # fmt: skip
     for col, state in enumerate(states, start=1):
@@ -127,8 +129,9 @@ def plot_lens_steps(
         _add_own(figure, of_panel, subsets, row=1, col=col)
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
-    title = f"{PANELS[quantity].capitalize()} at {role} along Stage {int(read['stage'].iloc[0])}"
-    style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=460)
+    stage = int(read["stage"].iloc[0])
+    title = f"{PANELS[quantity].capitalize()} {at_words(role)} along Stage {stage}"
+    style_figure(figure, title=f"{title}<br><sup>{_about(cells, guess)}</sup>", height=460)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
     figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
     figure.update_yaxes(title="log-probability (nats)", col=1)
@@ -161,7 +164,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         style = SUBSET_STYLES.get(str(subset))
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[c if layer < 0 or c == "embed" else f"{c}.{layer}" for c, layer in means.index],
+            x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),
@@ -237,7 +240,7 @@ def _add_curves(
                 line={"color": style.color, "dash": style.dash, "width": width},
                 marker={"symbol": style.symbol + ending, "size": 9},
                 customdata=curve[["ci_low", "ci_high"]].to_numpy(),
-                hovertemplate="%{x}: %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]",
+                hovertemplate=interval_hover("%{x}: %{y:.3f}", curve["n_seeds"]),
                 **place,
             )  # fmt: skip
 
@@ -256,14 +259,14 @@ def _add_own(
 
 def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
     """What knowing the question alone gives."""
-    place: dict[str, Any] = {"row": row, "col": col, "annotation_position": "top left"}
-    text = {"text": f"question alone: {guess:.2f}", "font": {"color": FAINT, "size": 12}}
-    line = {"dash": "dot", "color": FAINT, "width": 1.2}
-    figure.add_hline(guess, line=line, annotation=text, **place)
+    place: dict[str, Any] = {"row": row, "col": col}
+    figure.add_hline(guess, line={"dash": "dot", "color": FAINT, "width": 1.4}, **place)
 
 
-def _about(cells: pd.DataFrame) -> str:
+def _about(cells: pd.DataFrame, guess: float | None) -> str:
     """What markers, bands and lines mean."""
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    seeds = seeds_words(n_seeds)
-    return f"{seeds}; filled markers, thick lines: logit lens; open, thin: tuned lens"
+    words = (
+        f"{seeds_words(n_seeds)}; filled markers, thick lines: logit lens; open, thin: tuned lens"
+    )
+    return words if guess is None else f"{words}; dotted: the question alone ({guess:.2f})"

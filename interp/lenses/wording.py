@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from interp.report.grid_tables import ALPHA, lens_contrast, ordered_states, state_names
+from interp.report.places import in_words
 from interp.report.wording import gap_text
 
 
@@ -58,15 +59,16 @@ def appearance_sentence(cells: pd.DataFrame, subset: str, guess: float | None) -
     states = ordered_states(cells)
     first, last = (by_state[state] for state in (states[0], states[-1]))
     words = (
-        f"{subset}, {first['lens']} lens: the answer's log-probability is {_nats(first)} at "
-        f"{states[0]} and {_nats(last)} at {states[-1]}"
+        f"{subset}, {first['lens']} lens: the answer's log-probability is {_nats(first)} "
+        f"{in_words(states[0])} and {_nats(last)} {in_words(states[-1])}"
     )
     if guess is None:
         return f"{words}."
     above = [state for state in states if by_state[state]["ci_low"] > guess]
     if not above:
         return f"{words}; at no state is its interval above {guess:.2f}, the question alone."
-    return f"{words}; its interval is first above {guess:.2f}, the question alone, at {above[0]}."
+    where = in_words(above[0])
+    return f"{words}; its interval is first above {guess:.2f}, the question alone, {where}."
 
 
 def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
@@ -86,8 +88,9 @@ def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
     best = (found or cells)[0]
     subset = f", {best['subset']}" if "subset" in best else ""
     return (
-        f"{what[0].upper()}{what[1:]}: {verdict} at {best['state']} ({best['lens']} lens{subset}), "
-        f"{gap_text(_estimate(best))} nats, corrected p = {best['p_corrected']:.2g}; {smallest}."
+        f"{what[0].upper()}{what[1:]}: {verdict} {in_words(best['state'])} "
+        f"({best['lens']} lens{subset}), {gap_text(_estimate(best))} nats, "
+        f"corrected p = {best['p_corrected']:.2g}; {smallest}."
     )
 
 

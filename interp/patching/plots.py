@@ -17,23 +17,26 @@ from interp.addresses import SITE_HOOKS, TokenRole
 from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, summarize_patching
-from interp.patching.wording import ENDS, correlation_words, patch_caption, tag_colors
+from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
+from interp.patching.wording import ENDS, correlation_words, patch_caption
 from interp.report.grid_tables import (
     ALPHA,
     checkpoint_words,
     one_checkpoint,
+    ordered_axis,
     ordered_states,
     run_names,
-    state_axis,
     state_names,
     summarized,
     with_run_columns,
 )
 from interp.report.palette import FAINT, INK, NULL_COLOR, subset_style
+from interp.report.places import at_words, kind_words, role_words, site_words
 from interp.report.plots import style_figure
+from interp.report.seed_marks import difference_words
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
-CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 84, 210  # pixels
+CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels
 SITE_MARKS = (
     "circle",
     "diamond",
@@ -76,7 +79,8 @@ def plot_patching(
     cells = grid.loc[grid["head"] < 0]
     if cells.empty:
         raise InputError("the table has heads only; patch whole sites too, or plot the heads")
-    subsets, states, roles = _subsets(cells), ordered_states(cells), _ordered_roles(cells)
+    subsets, states = _subsets(cells), ordered_states(cells)
+    roles = [role_words(role) for role in _ordered_roles(cells)]
     titles = [f"<b>{name}</b><br>{words}" for name in subsets for words in READINGS.values()]
     figure = make_subplots(
         cols=len(titles), shared_yaxes=True, column_titles=titles, horizontal_spacing=0.012
@@ -90,11 +94,10 @@ def plot_patching(
     height = 120 + below + CELL_HEIGHT * len(states)
     title = f"Activation patching: {_about(cells)}"
     style_figure(figure, title=title, height=height)
-    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
-    figure.update_xaxes(**axis, categoryarray=roles, tickangle=-25)
-    figure.update_xaxes(title={"text": "patched token", "standoff": 6})
+    figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)
+    figure.update_xaxes(title={"text": "patched token", "standoff": 4})
     figure.update_annotations(font_size=13)
-    figure.update_yaxes(**state_axis(states), showgrid=False)
+    figure.update_yaxes(**ordered_axis(states), showgrid=False)
     figure.update_yaxes(title="patched site", col=1)
     margin = {"b": below, "l": 160, "t": 120}
     figure.update_layout(coloraxis=COLOR_AXIS | tag_colors(cells), margin=margin)
@@ -133,7 +136,9 @@ def plot_patched_heads(
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
             _add_ranks(figure, ranked.loc[is_here], slots, shift=middle, row=row)
-        figure.update_yaxes(title=f"<b>at {role}</b><br>effect (share)", row=row)
+        figure.update_yaxes(
+            title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
+        )
     about = (
         f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
         "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"
@@ -142,7 +147,8 @@ def plot_patched_heads(
     style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
     figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
     figure.update_xaxes(ticktext=slots, title="layer, rank of the head", row=len(roles))
-    shown = np.append(ranked[["effect", "control"]].to_numpy(), [0.0, 0.5])
+    least = [0.0] if is_of_tags(ranked) else [0.0, 0.5]
+    shown = np.append(ranked[["effect", "control"]].to_numpy(), least)
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     space = 0.06 * (high - low)
     figure.update_yaxes(range=[low - space, high + space], zeroline=True)
@@ -174,7 +180,8 @@ def plot_attribution_patching(
         cols=len(subsets), subplot_titles=titles, shared_yaxes="all",  # pyright: ignore[reportArgumentType]
         shared_xaxes="all", horizontal_spacing=0.04,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
-    values = np.append(cells[["effect", "attribution"]].to_numpy(), [0.0, 1.0])
+    least = [0.0] if is_of_tags(cells) else [0.0, 1.0]
+    values = np.append(cells[["effect", "attribution"]].to_numpy(), least)
     ends = [float(values.min()), float(values.max())]
     for col, subset in enumerate(subsets, start=1):
         figure.add_scatter(
@@ -188,8 +195,8 @@ def plot_attribution_patching(
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
     style_figure(figure, title=title, height=595)
-    figure.update_xaxes(title="exact effect (share)", zeroline=True, showgrid=True)
-    figure.update_yaxes(title="attribution (share)", zeroline=True, col=1)
+    figure.update_xaxes(title=f"exact effect ({unit_words(cells)})", zeroline=True, showgrid=True)
+    figure.update_yaxes(title=f"attribution ({unit_words(cells)})", zeroline=True, col=1)
     figure.update_annotations(font_size=13)
     figure.update_layout(margin={"t": 185 + CAPTION_LINE * len(subsets)})
     return figure
@@ -220,21 +227,24 @@ def _ordered_roles(cells: pd.DataFrame) -> list[str]:
 def _about(cells: pd.DataFrame) -> str:
     """What was done, to which pairs, where."""
     kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
-    return f"{ENDS[direction][0]}, {kind} pairs, {metric}, {checkpoint_words(cells)}"
+    pairs = f"{kind.replace('_', ' ')} pairs"
+    return f"{ENDS[direction][0]}, {pairs}, {METRIC_WORDS[metric]}, {checkpoint_words(cells)}"
 
 
 def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
     """One panel; only effects were tested, against their control."""
     values = cells[reading].to_numpy()
     marks = [_mark(cell) if reading == "effect" else "" for cell in cells.to_dict("records")]
-    known = ["difference", "ci_low", "ci_high", "p_value", "p_corrected", "attribution"]
+    details = [
+        (difference_words(cell), cell["p_value"], cell["p_corrected"], cell["attribution"])
+        for cell in cells.to_dict("records")
+    ]
     hover = (
-        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]:+.3f} "
-        "[%{customdata[1]:+.3f}, %{customdata[2]:+.3f}]<br>p %{customdata[3]:.3g}, corrected "
-        "%{customdata[4]:.3g}<br>attribution %{customdata[5]:.3f}"
+        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]}<br>p %{customdata[1]:.3g}, "
+        "corrected %{customdata[2]:.3g}<br>attribution %{customdata[3]:.3f}"
     )
     return go.Heatmap(
-        x=cells["role"],
+        x=cells["role"].map(role_words),
         y=state_names(cells),
         z=values,
         # Adding 0 makes -0.0 plain 0.
@@ -242,7 +252,7 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
             "–" if value != value else f"{value:.2f}{mark}"
             for value, mark in zip(values.round(2) + 0, marks, strict=True)
         ],
-        customdata=cells[known].to_numpy(),
+        customdata=details,
         texttemplate="%{text}",
         textfont={"size": 12},
         hovertemplate=f"{hover}<extra>{cells['subset'].iloc[0]}, {READINGS[reading]}</extra>",
@@ -264,7 +274,7 @@ def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
     within = ["subset", "site", "layer", "role", "seed"]
     ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
     slots = [
-        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site})")
+        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({kind_words(site)})")
         for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
     ]
     return heads.assign(rank=ranks, slot=slots)
@@ -308,11 +318,15 @@ def _add_estimates(
     site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=site, legendgroup=site, showlegend=is_first,
+        name=kind_words(site), legendgroup=kind_words(site), showlegend=is_first,
         marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
-        customdata=panel[["seed", "layer", "head", "role"]].to_numpy(),
-        hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}, "
-        "%{customdata[3]}: exact %{x:.3f}, attribution %{y:.3f}",
+        text=[
+            f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"
+            for seed, layer, head, role in zip(
+                *(panel[name] for name in ("seed", "layer", "head", "role")), strict=True
+            )
+        ],
+        hovertemplate="%{text}: exact %{x:.3f}, attribution %{y:.3f}<extra></extra>",
         row=1, col=col,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Patching in words: what carries the answer, whether two subsets differ, and how sure that is.
 
-Sentences are about single tokens: `all` patches the whole prompt, and `resid_pre.0` is the prompt's
-embedding, so that its effect is known beforehand.
+Sentences are about single tokens: `all` patches the whole prompt, and the stream before layer 0 is
+the prompt's embedding, so that its effect is known beforehand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from data.pairs import PairKind
 from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, patch_contrast
+from interp.patching.units import is_of_tags, metric_words
 from interp.report.grid_tables import ALPHA
+from interp.report.places import at_words, in_words, kind_words, site_words
+from interp.report.seed_marks import FEWEST
 from interp.report.wording import gap_text
 from training.statistics import t_interval
 
@@ -68,7 +70,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     told = _told(cells).sort_values("difference", ascending=False, kind="stable")
     records = told.to_dict("records")
     name, way, end = ENDS[cells["direction"].iloc[0]]
-    end = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
+    end = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
     words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
     if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
@@ -93,7 +95,7 @@ def gap_sentence(rows: pd.DataFrame) -> str:
     change = gap_text({"mean": by_seed.mean(), "ci_low": low, "ci_high": high})
     return (
         f"{rows['subset'].iloc[0]}: its own tag instead of the other changes "
-        f"{rows['metric'].iloc[0]} by {change} (n = {len(by_seed)} seeds)."
+        f"the {metric_words(rows)} by {change} (n = {len(by_seed)} seeds)."
     )
 
 
@@ -115,9 +117,9 @@ def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
         f"are not shown to differ in any of {len(cells)} cells; they do most"
     )  # fmt: skip
     return (
-        f"{what}, {name}: the effects {verdict} at {_place(best)}, {best['higher']:.2f} against "
-        f"{best['lower']:.2f}, {gap_text(_estimate(best))}, {_p(best)} "
-        f"(n = {best['n_seeds']} seeds)."
+        f"{what}, {name}: the effects {verdict} {in_words(_place(best))}, "
+        f"{best['higher']:.2f} against {best['lower']:.2f}, {gap_text(_estimate(best))}, "
+        f"{_p(best)} (n = {best['n_seeds']} seeds)."
     )
 
 
@@ -138,10 +140,11 @@ def head_sentence(heads: pd.DataFrame) -> str:
     best = tops.loc[(tops["site"] == site) & (tops["layer"] == layer) & (tops["role"] == role)]
     low, high = t_interval(best["effect"])
     control = best["control"].mean()
+    kind = "" if site == "z" else f" ({kind_words(site)})"
     interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
     return (
         f"{best['subset'].iloc[0]}, {ENDS[best['direction'].iloc[0]][0]} one head: the strongest "
-        f"head of a seed is in layer {layer} at {role} ({site}), with an effect of "
+        f"head of a seed is in layer {layer} {at_words(role)}{kind}, with an effect of "
         f"{best['effect'].mean():.2f}{interval} and a control of {_number(control)} (mean over "
         f"{len(best)} seed{'s' * (len(best) > 1)}; ranked by this effect itself, so too high)."
     )
@@ -202,36 +205,24 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     counts = "; ".join(
         f"{subset}: {_pairs(cells.loc[cells['subset'] == subset])}" for subset in subsets
     )
-    scale = f"in units of {cells['metric'].iloc[0]}" if is_of_tags(cells) else f"1: {end}"
+    scale = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
     control = (
         "another alias with the prompt's own tag, held against the same with the other tag"
         if is_of_tags(cells)
         else "another pair's activation, which knows nothing of this pair's answer"
     )
+    intervals = ", intervals on hover" if int(cells["n_seeds"].to_numpy().max()) >= FEWEST else ""
     means = (
-        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds, intervals "
-        f"on hover. Control: {control}."
+        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds{intervals}. "
+        f"Control: {control}."
     )
     marks = (
         "▲ above, ▼ below the control, p ≤ .05 after correction over the whole table (no p below "
-        f"{_smallest_p(cells):.2g} is possible). all: every token at once. resid_pre.0 is the "
-        "embedding: what it does is known beforehand."
+        f"{_smallest_p(cells):.2g} is possible). All tokens: at once. The stream before layer "
+        "0 is the embedding: what it does is known beforehand."
     )
     texts = [means, marks, f"{counts}."]
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
-
-
-def is_of_tags(cells: pd.DataFrame) -> bool:
-    """Whether effects are of tag pairs: in units of the metric, with a control of their own."""
-    return set(cells["pair_kind"]) == {PairKind.TAG}
-
-
-def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:
-    """The colour axis of tag pairs, whose effects are no shares: as far as they go."""
-    if not is_of_tags(cells):
-        return {}
-    most = float(cells[["effect", "control"]].abs().max(axis=None))
-    return {"cmin": -most, "cmax": most, "colorbar": {"title": "effect", "thickness": 14}}
 
 
 def is_found(cell: Mapping[str, Any]) -> bool:
@@ -280,7 +271,7 @@ def _too_few(cells: pd.DataFrame) -> str:
 
 
 def _place(cell: Mapping[str, Any]) -> str:
-    return f"{cell['site']}.{cell['layer']} at {cell['role']}"
+    return f"{site_words(cell['site'], cell['layer'])} {at_words(cell['role'])}"
 
 
 def _p(cell: Mapping[str, Any]) -> str:

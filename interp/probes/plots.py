@@ -14,18 +14,20 @@ from data.errors import InputError
 from interp.addresses import TokenRole
 from interp.probes.summary import summarize_probes
 from interp.probes.targets import Target
-from interp.probes.wording import probe_caption, refuse_outdated
+from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
 from interp.report.grid_tables import (
     ALPHA,
     checkpoint_words,
+    ordered_axis,
     ordered_states,
     run_names,
-    state_axis,
     state_names,
     summarized,
 )
 from interp.report.palette import FAINT
+from interp.report.places import role_words
 from interp.report.plots import style_figure
+from interp.report.seed_marks import interval_hover
 
 READINGS = {
     "accuracy": "unseen aliases",
@@ -34,9 +36,7 @@ READINGS = {
     "control_accuracy": "control: random labels",
 }
 """Columns of the figure; each real accuracy has its control to the right."""
-CAPTION_LINE, CELL_HEIGHT, BAR_HEIGHT = 18, 34, 280  # pixels
-WITHOUT_ANGLE = 2
-"""So many roles have room for their names side by side."""
+CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, BAR_HEIGHT = 18, 34, 132, 280  # pixels
 
 
 def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
@@ -73,17 +73,15 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
             figure.add_trace(_reading_map(panel, reading), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": name}, row=row, col=1)
-    title = f"Accuracy of {probe} probes, {checkpoint_words(cells)}"
-    roles = [role for role in TokenRole if role in set(cells["role"])]
-    angle, axis_height = (0, 58) if len(roles) <= WITHOUT_ANGLE else (-35, 108)
-    below = axis_height + 16 + CAPTION_LINE * len(caption)
+    title = f"Accuracy of {PROBE_WORDS[probe]} probes, {checkpoint_words(cells)}"
+    roles = [role_words(role) for role in TokenRole if role in set(cells["role"])]
+    below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
     style_figure(figure, title=title, height=height + 90 + below)
-    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
-    figure.update_xaxes(**axis, categoryarray=roles, tickangle=angle)
-    figure.update_xaxes(title="role of the token", row=len(panels))
-    figure.update_yaxes(**state_axis(states), showgrid=False)
+    figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)
+    figure.update_xaxes(title={"text": "token that is read", "standoff": 4}, row=len(panels))
+    figure.update_yaxes(**ordered_axis(states), showgrid=False)
     figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 175})
-    _add_caption(figure, caption, axis_height)
+    _add_caption(figure, caption)
     return figure
 
 
@@ -93,15 +91,16 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
     chance = cells["chance"].to_numpy()
     accuracy = cells[reading].to_numpy()
     marks = [_mark(cell) if is_tested else "{}" for cell in cells.to_dict("records")]
-    hover = "%{y}, %{x}: %{customdata[0]:.3f}"
+    hover = "%{y}, %{x}: %{customdata[2]:.3f}"
     if is_tested:
-        hover += (
-            " [%{customdata[1]:.3f}, %{customdata[2]:.3f}]<br>p %{customdata[3]:.3g}, "
-            "corrected %{customdata[4]:.3g}<br>min. detectable %{customdata[5]:.2f}"
+        # The intervals of a panel are all shown or none: its cells have the same seeds.
+        hover = interval_hover(hover, cells["n_seeds"])[0] + (
+            "<br>p %{customdata[3]:.3g}, corrected %{customdata[4]:.3g}"
+            "<br>min. detectable %{customdata[5]:.2f}"
         )
-    measured = [reading, "ci_low", "ci_high", "p_value", "p_corrected", "min_detectable"]
+    measured = ["ci_low", "ci_high", reading, "p_value", "p_corrected", "min_detectable"]
     return go.Heatmap(
-        x=cells["role"],
+        x=cells["role"].map(role_words),
         y=state_names(cells),
         z=(accuracy - chance) / (1 - chance),
         text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],
@@ -139,7 +138,7 @@ def _color_axis(cells: pd.DataFrame, height: int) -> dict[str, Any]:
     return {"cmin": -1, "cmax": 1, "colorscale": "RdBu", "colorbar": bar}
 
 
-def _add_caption(figure: go.Figure, lines: list[str], axis_height: int) -> None:
+def _add_caption(figure: go.Figure, lines: list[str]) -> None:
     """Lines of text below the last axis."""
     figure.add_annotation(
         text="<br>".join(lines),
@@ -149,7 +148,7 @@ def _add_caption(figure: go.Figure, lines: list[str], axis_height: int) -> None:
         yref="paper",
         xanchor="left",
         yanchor="top",
-        yshift=-axis_height,
+        yshift=-AXIS_HEIGHT,
         xshift=-150,
         align="left",
         showarrow=False,

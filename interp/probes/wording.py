@@ -10,6 +10,8 @@ from data.errors import InputError
 from interp.probes.summary import DESIGN
 from interp.probes.targets import PLANTED_ACCURACY, Target
 from interp.report.grid_tables import ALPHA, one_checkpoint
+from interp.report.places import at_words, in_words, site_words
+from interp.report.seed_marks import FEWEST
 
 CAPTION_WIDTH = 128  # characters
 MEANINGS = {
@@ -22,6 +24,7 @@ MEANINGS = {
     Target.PHANTOM_TAG: "a random label, the true null",
 }
 """What each target is, in the order of pages; the planted control is told apart from these."""
+PROBE_WORDS = {"logistic": "logistic", "mass_mean": "mass-mean"}
 MOST_NAMED = 3
 """So many cells are named in a sentence; more are counted."""
 
@@ -56,8 +59,10 @@ def probe_caption(summary: pd.DataFrame) -> list[str]:
     is_planted = summary["target"] == Target.PLANTED_TAG
     cells = summary.loc[~is_planted]
     chances = {f"{chance:.2g}" for chance in cells["chance"]}
+    is_shown = int(cells["n_seeds"].min()) >= FEWEST
+    intervals = "; the first column's 95% t intervals on hover" if is_shown else ""
     means = (
-        f"Means over {_seeds(cells)}; the first column's 95% t intervals on hover. Chance is "
+        f"Means over {_seeds(cells)}{intervals}. Chance is "
         f"{' or '.join(sorted(chances))}. Seen aliases: folds split by question, so that a probe "
         "can tell aliases apart; then random labels are read above chance too."
     )
@@ -127,11 +132,12 @@ def planted_words(planted: pd.DataFrame) -> str:
     low, *_, high = sorted([cell["accuracy"] for cell in cells] * 2)
     accuracy, verdict = f"{low:.2f} to {high:.2f}", f"found in {sum(found)} of {len(found)} runs"
     if len(cells) == 1:
-        accuracy, verdict = accuracy_text(cells[0]), "found" if found[0] else "not found"
+        accuracy = accuracy_text(cells[0]) if cells[0]["n_seeds"] >= FEWEST else f"{low:.2f}"
+        verdict = "found" if found[0] else "not found"
         verdict += f" (corrected p = {cells[0]['p_corrected']:.2g})"
     return (
-        f"Positive control: a label planted with Bayes accuracy {PLANTED_ACCURACY:g} in "
-        f"{cells[0]['site']}.{cells[0]['layer']} at {cells[0]['role']} is read at {accuracy} and "
+        f"Positive control: a label planted with Bayes accuracy {PLANTED_ACCURACY:g} "
+        f"{in_words(_place(cells[0]))} is read at {accuracy} and "
         f"{verdict}."
     )
 
@@ -167,10 +173,14 @@ def _target_sentence(summary: pd.DataFrame) -> str:
 def reading_words(cell: Mapping[str, Any]) -> str:
     """Where a cell is, and its accuracy beside the null."""
     return (
-        f"{cell['site']}.{cell['layer']} at {cell['role']} ({cell['probe']}), reads "
+        f"{_place(cell)} ({PROBE_WORDS[cell['probe']]}), reads "
         f"{accuracy_text(cell)} of unseen aliases, with permuted labels "
         f"{cell['null_accuracy']:.2f} (corrected p = {cell['p_corrected']:.2g})"
     )
+
+
+def _place(cell: Mapping[str, Any]) -> str:
+    return f"{site_words(cell['site'], cell['layer'])} {at_words(cell['role'])}"
 
 
 def _seen_words(cell: Mapping[str, Any]) -> str:

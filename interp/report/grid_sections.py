@@ -11,6 +11,7 @@ from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentenc
 from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.guessing import question_only
 from interp.report.markup import Html, as_html, table_html
+from interp.report.places import at_words
 from interp.report.sections import figure_html, note_html
 from interp.report.settings_note import settings_note
 from training.runs import Run
@@ -66,9 +67,8 @@ def lens_section(run: Run) -> Html | None:
         role = next((r for r in PREDICTING if r in set(cells["role"])), cells["role"].iloc[-1])
         words = lens_sentences(rows, cells, compared=compared, role=role, guess=guess)
         result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
-        parts.append(
-            f'<h3>Stage {stage}, step {step}: at {role}</h3>\n<div class="result">{result}</div>'
-        )
+        heading = f"<h3>Stage {stage}, step {step}: {at_words(role)}</h3>"
+        parts.append(f'{heading}\n<div class="result">{result}</div>')
         figure = plot_lens(rows, (*compared, CONTROL), guess=guess)
         parts.append(figure_html(figure, f"lens-{stage}"))
     notes = (

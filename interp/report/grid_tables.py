@@ -1,10 +1,9 @@
 """The tables of `iml probe` and `iml lens`, as figures and sentences need them.
 
-A state of the model is named by site and layer, `resid_post.1`, and comes in the order in which
-the model computes it.
+A state of the model is named in words, `stream after layer 1`, and comes in the order in which the
+model computes it.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from data.errors import InputError
 from interp.addresses import SITE_HOOKS
+from interp.report.places import site_words
 from training.publication import exists
 from training.runs import Run, read_table
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
@@ -80,7 +80,7 @@ def checkpoint_words(table: pd.DataFrame) -> str:
 
 def state_names(table: pd.DataFrame) -> list[str]:
     """The name of each row's state."""
-    return [f"{site}.{layer}" for site, layer in zip(table["site"], table["layer"], strict=True)]
+    return list(map(site_words, table["site"], table["layer"]))
 
 
 def ordered_states(table: pd.DataFrame) -> list[str]:
@@ -88,27 +88,14 @@ def ordered_states(table: pd.DataFrame) -> list[str]:
     sites = list(SITE_HOOKS)
     found = set(zip(table["layer"], table["site"], strict=True))
     ordered = sorted(found, key=lambda state: (state[0], sites.index(state[1])))
-    return [f"{site}.{layer}" for layer, site in ordered]
+    return [site_words(site, layer) for layer, site in ordered]
 
 
-def state_words(state: str) -> str:
-    """How an axis names a state.
-
-    >>> state_words("resid_post.1"), state_words("resid_post.1 at alias_last")
-    ('resid_post, layer 1', 'resid_post, layer 1 at alias_last')
-    """
-    return re.sub(r"^(\w+)\.(\d+)", r"\1, layer \2", state)
-
-
-def state_axis(states: Sequence[str]) -> dict[str, Any]:
-    """An axis of states in order, which says in words what their names say.
-
-    >>> state_axis(["resid_post.1"])["ticktext"]
-    ['resid_post, layer 1']
-    """
-    words = [state_words(state) for state in states]
-    order = {"type": "category", "categoryorder": "array", "categoryarray": list(states)}
-    return {**order, "tickvals": list(states), "ticktext": words}
+def ordered_axis(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names, all of them shown, in this order."""
+    names = list(names)
+    order = {"type": "category", "categoryorder": "array", "categoryarray": names}
+    return {**order, "tickvals": names}
 
 
 def one_checkpoint(table: pd.DataFrame) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from data.vocabulary import HELD_OUT, SUBSETS
 from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
-from interp.report.seed_marks import FEWEST, seeds_words
+from interp.report.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
 from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS, HEADLINES
@@ -91,20 +91,23 @@ def plot_curves(
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": FAINT, "width": 1})
         figure.add_annotation(
-            text=f"guessing: {chance:.2f}",
+            text=f"guessing<br>{chance:.2f}",
             x=1,
             xref="paper",
-            xanchor="right",
+            xanchor="left",
             y=chance,
-            yanchor="top",
+            align="left",
             showarrow=False,
             font={"color": FAINT, "size": 12},
         )
+    beside = 20 if chance is None else 66
     n_seeds = int(curves["n_seeds"].to_numpy().max())
     about = seeds_words(n_seeds)
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
-    figure.update_yaxes(title=METRIC_LABELS.get(metric, metric), range=y_range)
+    label = METRIC_LABELS.get(metric, metric).replace(" (", "<br>(")
+    figure.update_yaxes(title=label, range=y_range)
+    figure.update_layout(margin={"r": beside})
     return figure
 
 
@@ -223,9 +226,10 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
         mode="lines+markers",
         line={"color": style.color, "dash": style.dash, "width": 2},
         marker={"symbol": style.symbol, "size": 8, "line": {"color": "white", "width": 0.5}},
-        customdata=curve[["stage", "step", "ci_low", "ci_high"]].to_numpy(),
-        hovertemplate="Stage %{customdata[0]}, step %{customdata[1]}: %{y:.3f} "
-        "[%{customdata[2]:.3f}, %{customdata[3]:.3f}]",
+        customdata=curve[["ci_low", "ci_high", "stage", "step"]].to_numpy(),
+        hovertemplate=interval_hover(
+            "Stage %{customdata[2]}, step %{customdata[3]}: %{y:.3f}", curve["n_seeds"]
+        ),
     )
 
 
@@ -273,7 +277,7 @@ def _gap_traces(
         x=[place + shift + 0.15 for place in range(len(estimates))],
         y=means,
         error_y={"array": high, "thickness": 1.8, "width": 5, "color": color},
-        hovertemplate="mean %{y:+.3f} ± %{error_y.array:.3f}",
+        hovertemplate=mean_hover("mean ", [e["n_seeds"] for e in estimates]),
         name=f"{name}: mean" + (", 95% interval" if any(high) else ""),
         mode="markers",
         marker={"color": color, "symbol": "diamond", "size": 10},
@@ -327,4 +331,6 @@ def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
         # Part of the figure, so that it holds wherever it is shown or exported.
         modebar={"remove": list(UPLOADS)},
     )
+    figure.update_xaxes(exponentformat="power")
+    figure.update_yaxes(exponentformat="power")
     figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

@@ -4,7 +4,8 @@ A 95% t interval of two or three seeds is wider than anything that was measured,
 what is possible. Figures of so few show each seed's own value instead; tables keep the interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -39,6 +40,50 @@ def shown_halves(mean: ArrayLike, high: ArrayLike, n_seeds: ArrayLike) -> np.nda
     return np.nan_to_num(np.where(np.asarray(n_seeds) >= FEWEST, halves, 0.0))
 
 
+def mean_hover(
+    words: str, n_seeds: Iterable[int], *, decimals: int = 3, axis: str = "y"
+) -> list[str]:
+    """What hovering over each mean says: words, the mean, and its interval where one is shown.
+
+    Args:
+        words: Before the number.
+        n_seeds: Of each mean.
+        decimals: Of the numbers.
+        axis: Along which the means are.
+
+    >>> mean_hover("D5: ", [3, 8])
+    ['D5: %{y:.3f}', 'D5: %{y:.3f} ± %{error_y.array:.3f}']
+    """
+    mean, half = f"%{{{axis}:.{decimals}f}}", f"%{{error_{axis}.array:.{decimals}f}}"
+    return [f"{words}{mean}" + (f" ± {half}" if n >= FEWEST else "") for n in n_seeds]
+
+
+def interval_hover(words: str, n_seeds: Iterable[int]) -> list[str]:
+    """What hovering over each mark says: words, and its interval where one is shown.
+
+    Args:
+        words: Before the interval, whose ends are the first two of the mark's `customdata`.
+        n_seeds: Of each mark.
+
+    >>> interval_hover("%{y:.2f}", [3, 8])
+    ['%{y:.2f}', '%{y:.2f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]']
+    """
+    ends = " [%{customdata[0]:.3f}, %{customdata[1]:.3f}]"
+    return [words + (ends if n >= FEWEST else "") for n in n_seeds]
+
+
+def difference_words(cell: Mapping[str, Any]) -> str:
+    """A cell's difference for its hover, with its interval where one is shown.
+
+    >>> difference_words({"difference": 0.5, "ci_low": 0.25, "ci_high": 0.75, "n_seeds": 8})
+    '+0.500 [+0.250, +0.750]'
+    """
+    mean = f"{cell['difference']:+.3f}"
+    if cell["n_seeds"] < FEWEST:
+        return mean
+    return f"{mean} [{cell['ci_low']:+.3f}, {cell['ci_high']:+.3f}]"
+
+
 def add_seeds(
     figure: go.Figure,
     x: Sequence[object],
@@ -49,6 +94,7 @@ def add_seeds(
     row: int = 1,
     col: int = 1,
     group: str | None = None,
+    upright: bool = False,
 ) -> None:
     """Each seed's own value as a small mark, if the seeds are few but more than one.
 
@@ -61,13 +107,16 @@ def add_seeds(
         row: Of the panel.
         col: Of the panel.
         group: The entry of the legend that they follow.
+        upright: Whether `x` are the values and `y` where they stand.
     """
     if not 1 < len(set(seeds)) < FEWEST:
         return
+    value, symbol = ("x", "line-ns-open") if upright else ("y", "line-ew-open")
     figure.add_scatter(
         x=list(x), y=list(y), mode="markers", text=[f"seed {seed}" for seed in seeds],
-        marker={"color": color, "symbol": "line-ew-open", "size": 9, "opacity": 0.75},
-        hovertemplate="%{text}: %{y:.3f}<extra></extra>", showlegend=False, legendgroup=group,
+        marker={"color": color, "symbol": symbol, "size": 9, "opacity": 0.75},
+        hovertemplate=f"%{{text}}: %{{{value}:.3f}}<extra></extra>",
+        showlegend=False, legendgroup=group,
         offsetgroup=group,
         row=row, col=col,
     )  # fmt: skip

@@ -7,14 +7,27 @@ import pandas as pd
 
 from data.vocabulary import SUBSETS
 from interp.probes.targets import Target
-from interp.probes.wording import OUTDATED, accuracy_text, is_found, is_outdated
+from interp.probes.wording import (
+    OUTDATED,
+    accuracy_text,
+    detectable_words,
+    is_found,
+    is_outdated,
+)
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
 from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
+from interp.report.places import at_words, site_words
 from interp.report.sections import figure_html, note_html
 from interp.report.settings_note import settings_note
-from interp.report.sweep_plots import AXIS_TITLES, plot_levels, plot_sweep_gaps, setting_text
+from interp.report.sweep_plots import (
+    AXIS_TITLES,
+    panel_words,
+    plot_levels,
+    plot_sweep_gaps,
+    setting_text,
+)
 from interp.report.wording import (
     POLICIES,
     consecutive,
@@ -103,7 +116,7 @@ def gap_sentences(sweep: FinishedSweep) -> list[str]:
             text = f"{setting_text(sweep.varies, each['setting'])} ({gap_text(each)})"
             found[_side(each)].append(text)
         parts = [f"{side} at {', '.join(texts)}" for side, texts in found.items() if texts]
-        where = f"With {panel}, by" if panel else "By"
+        where = f"With {panel_words(panel)}, by" if panel else "By"
         sentences.append(f"{where} {sweep.varies.replace('_', ' ')} it is {'; '.join(parts)}.")
     return sentences
 
@@ -202,7 +215,7 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
         return Html(f"<h2>What is readable</h2>\n{note_html(OUTDATED)}")
     probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != Target.PLANTED_TAG)]
     roles = list(dict.fromkeys(probes["role"]))
-    head = [*_names(sweep), "target", *(f"at {role}: best place" for role in roles)]
+    head = [*_names(sweep), "target", *(f"{at_words(role)}: best place" for role in roles)]
     body = []
     for run in sweep.runs:
         of_run = probes.loc[probes["run_id"] == run.config.run_id]
@@ -211,15 +224,13 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
             at_roles = (cells.loc[cells["role"] == role] for role in roles)
             texts = [_best_place(cells) if len(cells) else "–" for cells in at_roles]
             body.append([*_settings(sweep, run), target, *texts])
-    least = probes["min_detectable"].to_numpy()
     notes = (
         f"Logistic probes at the end of Stage {probes['stage'].iloc[0]}: share right of aliases "
         "that the probe never saw (chance .5 of two classes), mean and 95% interval over seeds, at "
         "the state where it is highest; the best of several is high by selection, so bold is what "
-        "survives correction over all cells of the sweep (p <= .05). A design like this finds a "
-        f"Bayes accuracy of {least.min():.2f} to {least.max():.2f} along a typical direction nine "
-        "times in ten. A tag goes along with the truth of its definitions; a null twin, which a "
-        "sweep has not, would tell the two apart."
+        "survives correction over all cells of the sweep (p <= .05). "
+        f"{detectable_words(probes)} A tag goes along with the truth of its definitions; a null "
+        "twin, which a sweep has not, would tell the two apart."
     )
     told = note_html(notes) + settings_note(probes)
     return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{told}")
@@ -228,7 +239,7 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
 def _best_place(cells: pd.DataFrame) -> Html:
     """The cell of highest accuracy, bold if it survives correction."""
     best = cells.loc[cells["accuracy"].idxmax()].to_dict()
-    text = as_html(f"{accuracy_text(best)} {best['site']}.{best['layer']}")
+    text = as_html(f"{accuracy_text(best)}, {site_words(best['site'], best['layer'])}")
     return Html(f"<b>{text}</b>") if is_found(best) else text
 
 

@@ -4,6 +4,7 @@ A row of panels for each group of cells that differ in more than the parameter l
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ from plotly.subplots import make_subplots
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
 from interp.report.palette import FAINT, INK, SUBSET_STYLES
 from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, shown_halves
+from interp.report.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -88,7 +89,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
     titles = [
-        f"{f'{panel}<br>' if panel else ''}subsets of X{part}, end of Stage {stage}"
+        f"{f'{panel_words(panel)}<br>' if panel else ''}subsets of X{part}, end of Stage {stage}"
         for panel in panels
         for part, stage in zip(parts, stages, strict=True)
     ]
@@ -110,7 +111,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
     title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
-    about = f"mean{_interval_text(levels)}, {_seeds_text(levels)}"
+    about = _levels_text(levels)
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     figure.update_yaxes(title="exact match", range=[-0.03, 1.03])
@@ -127,7 +128,9 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
     panels = list(dict.fromkeys(gaps["panel"]))
     axis = _Axis(varies, list(dict.fromkeys(gaps["setting"])))
     titles = [
-        f"{f'{panel}<br>' if panel else ''}{name}" for panel in panels for name in METRIC_NAMES
+        f"{f'{panel_words(panel)}<br>' if panel else ''}{name}"
+        for panel in panels
+        for name in METRIC_NAMES
     ]
     figure = _panels(titles, len(panels), len(HEADLINE_METRICS))
     for (panel, metric), rows in gaps.groupby(["panel", "metric"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
@@ -180,8 +183,10 @@ def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, places: Sequence[fl
         marker={"color": style.color, "symbol": style.symbol, "size": 9},
         text=[setting_text(axis.name, setting) for setting in rows["setting"]],
         customdata=rows[["n_seeds", "n_questions"]].to_numpy().tolist(),
-        hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}, %{customdata[0]} seeds of "
-        "%{customdata[1]} questions",
+        hovertemplate=[
+            f"{words}, %{{customdata[0]}} seeds of %{{customdata[1]}} questions"
+            for words in mean_hover("%{text}: ", rows["n_seeds"])
+        ],
     )
 
 
@@ -212,7 +217,7 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             y=[each["mean"] for each in estimates],
             error_y={"array": half, "thickness": 1.8, "width": 5, "color": INK},
             text=[setting_text(axis.name, each["setting"]) for each in estimates],
-            hovertemplate="%{text}: mean %{y:+.3f} ± %{error_y.array:.3f}",
+            hovertemplate=mean_hover("%{text}: mean ", [e["n_seeds"] for e in estimates]),
             name="mean, 95% interval" if any(half) else "mean",
             legendgroup="mean",
             mode="lines+markers" if axis.is_numeric else "markers",
@@ -220,6 +225,24 @@ def _gap_traces(estimates: Iterable[Mapping[str, Any]], axis: _Axis) -> list[go.
             marker={"color": INK, "symbol": "diamond", "size": 10},
         ),
     ]
+
+
+def panel_words(panel: str) -> str:
+    """What the cells of a panel share, in words.
+
+    >>> panel_words("loss_policy=text, tied_embeddings=False")
+    'loss policy text, tied embeddings false'
+    """
+    words = re.sub(r"(\w+)=", lambda name: f"{name[1].replace('_', ' ')} ", panel)
+    return re.sub(r"\b(True|False)\b", lambda value: value[1].lower(), words)
+
+
+def _levels_text(table: pd.DataFrame) -> str:
+    """What marks stand for, seeds being as many in each cell or not."""
+    numbers = set(table["n_seeds"].tolist())
+    if len(numbers) == 1:
+        return seeds_words(numbers.pop())
+    return f"mean{_interval_text(table)}, {_seeds_text(table)}"
 
 
 def _interval_text(table: pd.DataFrame) -> str:

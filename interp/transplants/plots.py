@@ -4,7 +4,6 @@ Colours are those of the subsets, controls are grey. Every interval is over Stag
 """
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,9 @@ from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
 from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
 from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.report.places import address_words, module_words
 from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, seeds_words, shown_halves
+from interp.report.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
 from training.tables import UNITS
@@ -33,6 +33,15 @@ LEGEND = {
        for dash, words in LEVELS.values()},
 }  # fmt: skip
 """What is the same of every subset has one entry in the legend."""
+PART_WORDS = {
+    "mlp": "MLP",
+    "mlps": "MLPs",
+    "alias_rows": "alias rows",
+    "final_norm": "final norm",
+}
+"""Parts whose words are not their names."""
+AT_BOTTOM = {"yref": "container", "y": 0.0, "yanchor": "bottom"}
+BELOW = 250  # pixels for slanted names, their title and the legend
 ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
 
@@ -88,11 +97,11 @@ def plot_transplants(
     about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
     about += "grey: a random change of the part, as large"
     title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=300 + 230 * len(panels))
+    style_figure(figure, title=title, height=100 + BELOW + 195 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
     figure.update_xaxes(
-        ticktext=[_part_words(part) for part in parts],
+        ticktext=[part_words(part) for part in parts],
         tickangle=-45,
         title="part of the donor",
         row=last,
@@ -101,7 +110,7 @@ def plot_transplants(
     figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
     if recited:
         figure.update_yaxes(title=f"recited,<br>{UNITS[metric]}", row=3)
-    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
+    figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
     return figure
 
 
@@ -144,22 +153,24 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
                 "thickness": 1.4,
                 "width": 3,
             },
-            text=modules,
+            text=list(map(part_words, modules)),
             name=name,
             mode="markers",
             marker={"color": color, "symbol": symbol, "size": 9},
-            hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
+            hovertemplate=mean_hover("%{text}: ", map(len, of_modules)),
             row=row,
             col=1,
         )
     about = seeds_words(len(set(table["seed"])))
     title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=760)
+    style_figure(figure, title=title, height=100 + BELOW + 2 * 205)
     figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
-    figure.update_xaxes(ticktext=_short(modules), tickangle=-45, title="module", row=2)
+    figure.update_xaxes(
+        ticktext=list(map(part_words, modules)), tickangle=-45, title="module", row=2
+    )
     figure.update_yaxes(title="relative norm<br>of the change", rangemode="tozero", row=1)
     figure.update_yaxes(title="cosine of<br>two changes", zeroline=True, row=2)
-    figure.update_layout(legend={"y": -0.5}, margin={"t": 100})
+    figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
     return figure
 
 
@@ -180,17 +191,21 @@ def ordered_parts(parts: pd.Series) -> list[str]:
     return sorted(set(parts), key=place)
 
 
-def _part_words(part: str) -> str:
-    """How the axis names a part of one layer; others have their own name.
+def part_words(part: str) -> str:
+    """What a part is called: of a layer, of the model, several, or an activation.
 
-    >>> [_part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "mlps")]
-    ['layer 1, head 3', 'layer 0, mlp', 'layer 2, block', 'mlps']
+    >>> [part_words(part) for part in ("head.1.3", "mlp.0", "block.2", "alias_rows")]
+    ['layer 1, head 3', 'layer 0, MLP', 'layer 2, block', 'alias rows']
+    >>> part_words("mlps+norms"), part_words("z.0.1@alias_last")
+    ('MLPs and norms', 'layer 0, head 1 at the last alias token')
     """
-    found = re.fullmatch(r"(\w+)\.(\d+)(?:\.(\d+))?", part)
+    if "+" in part:
+        return " and ".join(map(part_words, part.split("+")))
+    found = re.fullmatch(r"(block|attention|mlp|head)\.(\d+)(?:\.(\d+))?", part)
     if not found:
-        return part
+        return PART_WORDS.get(part) or module_words(address_words(part))
     kind, layer, head = found.groups()
-    return f"layer {layer}, {kind}" + ("" if head is None else f" {head}")
+    return f"layer {layer}, {PART_WORDS.get(kind, kind)}" + ("" if head is None else f" {head}")
 
 
 def direction_words(cells: pd.DataFrame) -> str:
@@ -229,12 +244,12 @@ def _add_dots(
                 "thickness": 1.4,
                 "width": 3,
             },
-            text=list(cells.index),
+            text=[part_words(str(part)) for part in cells.index],
             name=name,
             showlegend=level == "value",
             mode="markers",
             marker={"color": ink, "symbol": mark, "size": 9},
-            hovertemplate="%{text}: %{y:.3f} ± %{error_y.array:.3f}",
+            hovertemplate=mean_hover("%{text}: ", cells["n_seeds"]),
             row=row,
             col=1,
         )
@@ -265,11 +280,3 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
             row=row,
             col=1,
         )
-
-
-def _short(modules: Sequence[str]) -> list[str]:
-    """Parameters without what all their names begin with."""
-    return [
-        name.partition(".layers.")[2] or name.partition(".h.")[2] or _part_words(name)
-        for name in modules
-    ]

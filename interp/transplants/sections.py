@@ -14,6 +14,7 @@ from interp.report.wording import gap_text, unbroken
 from interp.transplants.plots import (
     direction_words,
     ordered_parts,
+    part_words,
     plot_transplants,
     plot_weight_differences,
 )
@@ -49,8 +50,8 @@ def transplants_section(run: Run) -> Html | None:
     notes = (
         "none: the recipient as it is; all: the donor. A part suffices as far as it brings along, "
         "alone, what the donor has, and is needed as far as all but it do not; most parts do "
-        "neither, as what they bring counts only together. alias_rows: embedding rows of the "
-        "aliases of D5 and D6. Tied embeddings are the unembedding, too. A "
+        "neither, as what they bring counts only together. Alias rows: embedding rows of "
+        "the aliases of D5 and D6. Tied embeddings are the unembedding, too. A "
         "head is its rows of query, key and value and its columns of the output projection; where "
         "heads share keys and values, query and output only. Random change: in each weight matrix "
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
@@ -133,7 +134,7 @@ def weight_differences_section(run: Run) -> Html | None:
     order = {module: place for place, module in enumerate(rows["module"])}
     body = [
         [
-            cell["module"],
+            part_words(cell["module"]),
             *(_number(cell[name]) for name in ("relative_norm", "stable_rank", "entropy_rank")),
             *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
             unbroken(gap_text(_estimate(cell, "difference", "ci"))),
@@ -175,7 +176,7 @@ def _gap_table(cells: pd.DataFrame) -> Html:
     unknown = dict.fromkeys(("difference", "ci_low", "ci_high", "p_corrected"), float("nan"))
     body = [
         [
-            part,
+            part_words(part),
             UNITS[metric],
             unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
             *(
@@ -207,7 +208,11 @@ def _parts_table(cells: pd.DataFrame) -> Html:
     first = cells.loc[cells["contrast"] == "recipient"]
     known = {(c["part"], c["subset"], c["metric"]): c for c in first.to_dict("records")}
     body = [
-        [part, which, *(_level(known.get((part, *column)), level) for column in columns)]
+        [
+            part_words(part),
+            which,
+            *(_level(known.get((part, *column)), level) for column in columns),
+        ]
         for part in ordered_parts(first["part"])
         if "." not in part and "@" not in part
         for which, level in (("alone", "value"), ("all but it", "without"))

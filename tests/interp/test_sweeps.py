@@ -14,6 +14,7 @@ from interp.cli import main
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.targets import Target
+from interp.report.places import site_words
 from interp.report.sweep_page import readable_section
 from interp.sweep_folders import FinishedSweep, require_place_for, sweep_damage
 from interp.sweep_plans import SWEEPS, Cell, Sweep, find_sweep
@@ -126,8 +127,10 @@ def test_its_page_shows_where_each_target_is_best_read(swept: tuple[Path, pd.Dat
         ]
         best = cells.loc[cells["accuracy"].idxmax()]
         assert f"{best['accuracy']:.2f} [" in section
-        assert f"] {best['site']}.{best['layer']}<" in section
+        assert f"], {site_words(best['site'], int(best['layer']))}<" in section
     assert "planted" not in section
+    assert "nan" not in section  # what two seeds could have found is nothing, which is said
+    assert "With so few seeds nothing, however strong, could be found." in section
     assert "<b>" not in section  # p of two seeds is .5 at least
 
 

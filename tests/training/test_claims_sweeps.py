@@ -61,6 +61,13 @@ def test_seeds_that_differ_between_runs_are_no_pairs():
     assert (found.word, found.reason) == (Word.NOT_MEASURED, "the runs have no seed in common")
 
 
+def test_a_question_that_was_not_asked_is_named_as_tables_name_it():
+    rows = rows_of({"D5_CONS": [0.8], "D6_CONS": [0.5]}, stage=2)
+    runs = [make_run(rows, word_order=str(order)) for order in WordOrder]
+    reasons = [each.reason for each in claims_of_sweep(runs, ["O1"]) if each.id == "O1.aet"]
+    assert reasons == ["no question 'attribution' about D5_CONS"]
+
+
 def test_objectives_of_one_sweep_are_judged_apart():
     rows = rows_of({"D5_CONS": [0.8, 0.9], "D6_CONS": [0.5, 0.6]}, stage=2)
     policies = ("text", "answer")

@@ -176,4 +176,4 @@ def _question_words(question: str) -> str:
         HELD_OUT: "held-out questions",
         DEFINITION: "definitions",
         TRAINED: "trained questions (set trained_questions)",
-    }.get(question, f"question {question!r}")
+    }.get(question, f"question {str(question)!r}")

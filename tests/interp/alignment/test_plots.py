@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from interp.alignment.plots import (
     plot_alignment_steps,
     plot_alignment_tokens,
 )
-from interp.alignment.summary import summarize_alignment
+from interp.alignment.summary import summarize_alignment, with_seeds
 from interp.report.palette import NULL_COLOR, SUBSET_STYLES
 from training.statistics import t_interval
 
@@ -83,6 +84,78 @@ def test_along_training_every_checkpoint_of_a_stage_is_a_point_and_controls_are_
     assert axes == [["0", "3"], ["5"]] or axes == [[0, 3], [5]]
 
 
+FEW = ("D5_CONS", "D6_CONS")
+
+
+def own_marks(figure: go.Figure) -> list[tuple[str, float, float]]:
+    """Whose, where and how large each seed's own mark is."""
+    drawn: list[Any] = list(figure.data)
+    return [
+        (text, round(x, 3), round(y, 3))
+        for trace in drawn
+        if str(trace.marker.symbol).startswith("line-")
+        for text, x, y in zip(trace.text, trace.x, trace.y, strict=True)
+    ]
+
+
+def test_three_seeds_are_shown_one_by_one_where_four_have_an_interval():
+    table = alignment()
+    figure = plot_alignment(summarize_alignment(table), table)
+    marks = [mark for mark in own_marks(figure) if mark[1] == -0.12]  # D5, own questions
+    assert marks == [(f"seed {seed}", -0.12, round(0.5 + seed / 100, 3)) for seed in SEEDS]
+    assert len(own_marks(figure)) == len(SEEDS) * 2 * len(FEW)
+    assert "mean and each of n = 3 seeds" in str(figure.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
+    (drawn,) = traces(figure, "D5_CONS")
+    assert not any(drawn.error_y.array)
+    assert not any("±" in each for each in drawn.hovertemplate)
+    many = alignment(seeds=(0, 1, 2, 3))
+    figure = plot_alignment(summarize_alignment(many), many)
+    assert own_marks(figure) == []
+    (drawn,) = traces(figure, "D5_CONS")
+    assert all(drawn.error_y.array)
+    assert all("±" in each for each in drawn.hovertemplate)
+
+
+def test_along_training_few_seeds_are_shown_at_every_checkpoint():
+    tables = [alignment(1, step) for step in (0, 3)] + [alignment(2, 5)]
+    table = pd.concat(tables).replace("other_tag", "same_tag_other_entity")
+    marks = own_marks(plot_alignment_steps(summarize_alignment(table), table))
+    assert len(marks) == 3 * len(SEEDS) * len(FEW)
+    assert ("seed 2", round(math.log(4), 3), 0.12) in marks  # D6 at step 3
+
+
+def test_modules_of_few_seeds_have_each_along_the_value_axis():
+    table = pd.concat([alignment(component=part) for part in ("all", "mlp", "lm_head")])
+    marks = own_marks(plot_alignment_modules(summarize_alignment(table), table))
+    assert len(marks) == 2 * len(SEEDS) * len(FEW)
+    of_d6 = {(text, x) for text, x, _ in marks if x < 0.3}
+    assert of_d6 == {(f"seed {seed}", round(0.1 + seed / 100, 3)) for seed in SEEDS}
+
+
+def test_a_map_of_tokens_says_on_hover_what_each_of_few_seeds_has():
+    table = pd.concat([alignment(component=part) for part in ("all", "alias x alias")])
+    drawn: list[Any] = list(plot_alignment_tokens(summarize_alignment(table), table).data)
+    d5, d6, gap = (panel.customdata[0][0] for panel in drawn)
+    assert d5 == "<br>seed 0: 0.5000<br>seed 1: 0.5100<br>seed 2: 0.5200"
+    assert d6.endswith("<br>seed 2: 0.1200")
+    assert gap == "".join(f"<br>seed {seed}: 0.4000" for seed in SEEDS)
+    many = pd.concat([alignment(component=p, seeds=(0, 1, 2, 3)) for p in ("all", "tag x alias")])
+    drawn = list(plot_alignment_tokens(summarize_alignment(many), many).data)
+    assert drawn[0].customdata[0][0] == ""
+
+
+def test_seeds_shown_are_those_that_the_summary_averages():
+    table = alignment().sample(frac=1, random_state=0)
+    others = pd.concat([table, alignment(step=10).assign(value=9.0)])
+    others = pd.concat([others, alignment().assign(loss_policy="text", value=9.0)])
+    summary = summarize_alignment(table)
+    found = with_seeds(summary.loc[summary["against"] == "zero"], others)
+    assert len(found)
+    assert all(len(by_seed) == len(SEEDS) for by_seed in found["by_seed"])
+    means = [sum(by_seed.values()) / len(by_seed) for by_seed in found["by_seed"]]
+    assert means == pytest.approx(found["value"].tolist())
+
+
 def test_tokens_are_a_map_of_the_definition_s_by_the_question_s():
     parts = ["all", "alias x alias", "tag x alias", "embed_in x lm_head"]
     table = pd.concat([alignment(component=part) for part in parts])
@@ -100,6 +173,14 @@ def test_crossed_modules_are_modules():
     figure = plot_alignment_modules(summarize_alignment(table))
     (drawn,) = traces(figure, "D5_CONS")
     assert set(drawn.text) == {"mlp", "embed_in x lm_head"}
+
+
+def test_modules_are_named_by_layer():
+    named = "gpt_neox.layers.1.attention.dense"
+    table = pd.concat([alignment(component=part) for part in ("all", named)])
+    figure = plot_alignment_modules(summarize_alignment(table))
+    assert list(figure.layout.yaxis.ticktext) == ["layer 1, attention.dense"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert list(traces(figure, "D5_CONS")[0].text) == ["layer 1, attention.dense"]
 
 
 @pytest.mark.parametrize("plot", [plot_alignment_tokens, plot_alignment_modules])
@@ -152,3 +233,21 @@ def test_predictions_have_own_pairs_apart_from_matched_ones_in_each_panel():
     figure = plot_predictions(table, by="optimizer")
     assert [list(trace.y) for trace in traces(figure, "own pairs")] == [[1.5], [1.5]]
     assert [list(trace.y) for trace in traces(figure, "matched pairs")] == [[0.5, 0.6]] * 2
+
+
+def test_figures_of_two_experiments_or_loss_policies_have_titles_of_their_own():
+    pairs = {"seed": 0, "row_a": "a", "row_b": "b", "pairing": "own", "predicted": 1.0}
+    table = pd.DataFrame([pairs | {"optimizer": "sgd", "measured": 1.0}])
+    predictions = [plot_predictions(table, by="optimizer"), plot_predictions(table)]
+    alignments = [
+        plot(summarize_alignment(rows.assign(loss_policy=policy)))
+        for plot, rows in (
+            (plot_alignment, alignment()),
+            (plot_alignment_steps, pd.concat([alignment(), alignment(step=10)])),
+            (plot_alignment_tokens, alignment(component="tag x alias")),
+            (plot_alignment_modules, alignment(component="mlp")),
+        )
+        for policy in ("answer", "text")
+    ]
+    titles = [figure.layout.title.text for figure in [*predictions, *alignments]]  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(set(titles)) == len(titles)

@@ -51,7 +51,7 @@ def test_values_stand_beside_their_control_on_one_scale():
     figure = plot_heads(summarize_attention(attention_table()), subset="D5_CONS")
     value, control = maps(figure)
 
-    assert cells(value)["layer 1, #1", "alias → prompt_last"] == pytest.approx(0.80875)
+    assert cells(value)["layer 1, #1", "alias → last prompt token"] == pytest.approx(0.80875)
     assert set(control.z) == {0.5}
     assert value.coloraxis == control.coloraxis == "coloraxis"
     titles = [annotation.text for annotation in layout_of(figure).annotations]
@@ -61,8 +61,8 @@ def test_values_stand_beside_their_control_on_one_scale():
 def test_marks_say_which_cells_survive_correction_and_whither():
     value, control = maps(plot_heads(summarize_attention(attention_table()), subset="D5_CONS"))
 
-    assert texts(value)["layer 0, all heads", "alias → prompt_last"] == "0.81▲"
-    assert texts(value)["layer 0, all heads", "other → prompt_last"] == "0.21▼"
+    assert texts(value)["layer 0, all heads", "alias → last prompt token"] == "0.81▲"
+    assert texts(value)["layer 0, all heads", "other → last prompt token"] == "0.21▼"
     assert set(control.text) == {"0.50"}
     few = maps(plot_heads(summarize_attention(attention_table(seeds=3)), subset="D5_CONS"))[0]
     assert not any(mark in "".join(few.text) for mark in "▲▼")
@@ -92,7 +92,7 @@ def test_of_one_seed_its_own_heads_are_shown():
 def test_a_contrast_shows_both_subsets_and_their_difference():
     figure = plot_attention_contrast(attention_table(), "D5_CONS", "D6_CONS", kind="direct_logit")
     higher, lower, difference = maps(figure)
-    place = ("layer 1, all heads", "alias → prompt_last")
+    place = ("layer 1, all heads", "alias → last prompt token")
 
     assert cells(higher)[place] == pytest.approx(2.99875)
     assert cells(lower)[place] == pytest.approx(-0.00125)
@@ -125,3 +125,12 @@ def test_what_is_not_there_is_refused():
     two_steps = pd.concat([summary, summary.assign(step=10)])
     with pytest.raises(InputError, match="a table of one checkpoint is needed"):
         plot_heads(two_steps, subset="D5_CONS")
+
+
+def test_panels_stand_below_each_other_before_their_numbers_touch():
+    few = attention_table().query("source == 'alias'")
+    many = pd.concat([few.assign(source=f"word{i}") for i in range(7)])
+    beside, below = (plot_attention_contrast(table, "D5_CONS", "D6_CONS") for table in (few, many))
+    assert [trace.xaxis for trace in maps(beside)] == ["x", "x2", "x3"]
+    assert layout_of(beside).xaxis.domain[1] < layout_of(beside).xaxis2.domain[0]
+    assert layout_of(below).xaxis.domain == layout_of(below).xaxis2.domain

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from interp.alignment.sections import alignment_section
+from interp.alignment.summary import summarize_alignment
 from interp.cli import main
 from training.integrity import run_damage
 from training.runs import Run
@@ -110,6 +111,20 @@ def test_the_section_has_the_pairings_the_tokens_and_the_null_twin(aligned: Path
     assert figures(html) == ["alignment-1-answer", "alignment-1-answer-tokens"]
     assert "difference in the null twin" in html
     assert "other alias, same entity and tag" in html
+
+
+def test_every_figure_of_the_section_shows_two_seeds_one_by_one(
+    aligned: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = Run.load(aligned)
+    one = pd.read_parquet(aligned / "alignment.parquet")
+    rows = pd.concat([one, one.assign(seed=1001, value=one["value"] + 0.01)], ignore_index=True)
+    tables = {"alignment": rows, "alignment_summary": summarize_alignment(rows)}
+    monkeypatch.setattr("interp.alignment.sections.table_of", lambda _, name: tables.get(name))
+    html = alignment_section(run) or ""
+    assert html.count("mean and each of n = 2 seeds, too few for an interval") == 1
+    assert html.count("mean over 2 seeds, each seed's on hover") == 1
+    assert "line-ew-open" in html
 
 
 def test_a_rebuilt_section_is_the_same(aligned: Path):

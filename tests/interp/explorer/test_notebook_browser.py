@@ -268,7 +268,9 @@ def test_a_click_on_a_cell_ablates_it_and_a_second_click_takes_it_back(browser: 
     browser.click(*_grid_cell(browser, 0, 0))
     browser.wait(ablated, what="bars after an ablation")
     browser.wait(f"({GRID}).querySelectorAll('.shapelayer path').length == 1", what="a frame")
-    assert "into layer 0 at alias_last" in browser.evaluate(f"({answers}).textContent")
+    assert "stream before layer 0 at the last alias token" in browser.evaluate(
+        f"({answers}).textContent"
+    )
     browser.click(*_grid_cell(browser, 0, 0))
     browser.wait(f"!{ablated}", what="bars as before")
     browser.click(*_grid_cell(browser, 1, 3))

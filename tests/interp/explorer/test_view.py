@@ -293,9 +293,11 @@ def test_the_lens_table_has_means_over_everything_else_as_controls(
     others = [i for name, i in ids.items() if name.startswith("entity") and name != entity]
     assert len(others) == 9
     expected = np.mean([float(reading.lens[1, i]) for i in others])
-    assert table.loc[("resid_post.0", "other entities (mean)"), "before"] == pytest.approx(expected)
+    assert table.loc[("stream after layer 0", "other entities (mean)"), "before"] == pytest.approx(
+        expected
+    )
     answer = float(reading.lens[2, ids[row.rendered.answer]])
-    assert table.loc[("resid_post.1", "answer"), "after"] == pytest.approx(answer)
+    assert table.loc[("stream after layer 1", "answer"), "after"] == pytest.approx(answer)
 
 
 def test_chance_is_one_of_the_values_of_the_attribute(

@@ -16,6 +16,7 @@ from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.plots import component_names, over_seeds, plot_ablation, plot_erasure
 from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
+from interp.report.places import address_words, in_words
 from interp.selection import GridSelection
 from training.runs import Run, read_table
 
@@ -73,7 +74,7 @@ def test_the_erasure_section_says_what_its_table_says(analysed: Run):
     assert len(probes) > 1
     for probe in probes.to_dict("records"):
         assert (
-            f"at {probe['read_at']} {probe['after']:.2f} (labels permuted "
+            f"{in_words(address_words(probe['read_at']))} {probe['after']:.2f} (labels permuted "
             f"{probe['permuted_after']:.2f}) instead of {probe['before']:.2f} (labels permuted "
             f"{probe['permuted_before']:.2f}), random erasures {probe['control']:.2f}"
         ) in sentence
@@ -112,10 +113,40 @@ def test_an_erasure_figure_has_before_after_and_both_controls_for_every_subset(a
     figure = plot_erasure(table_of(analysed, "erasure"))
 
     titles = [note.text for note in figure.layout.annotations]
-    assert titles[0] == "probe fitted anew (chance .5)"
-    assert {"D5_CONS", "D6_CONS", "D5_CONS-D6_CONS"} <= set(titles)
+    assert titles[0] == "probe fitted anew (dotted: chance)"
+    assert {"D5_CONS", "D6_CONS", "D5_CONS − D6_CONS"} <= set(titles)
     assert len([trace for trace in traces(figure) if trace.name]) == 4 * len(titles)
     assert sum(bool(trace.showlegend) for trace in traces(figure)) == 4
+
+
+def test_chance_is_drawn_and_each_panel_of_an_erasure_fits_its_marks(analysed: Run):
+    figure = plot_erasure(table_of(analysed, "erasure"))
+
+    (chance,) = figure.layout.shapes
+    assert (chance.y0, chance.line.dash) == (0.5, "dot")
+    assert chance.line.width > 0  # the template's own is 0, which draws nothing
+    low, high = figure.layout.yaxis2.range
+    marks = [y for trace in traces(figure) if trace.yaxis == "y2" for y in trace.y]
+    assert low < min(marks) <= max(marks) < high < 0  # log-probabilities, not stretched up to 0
+    assert high - low < 1.2 * (max(marks) - min(marks))
+
+
+def test_places_of_an_erasure_stand_in_lines_in_words(analysed: Run):
+    drawn = traces(plot_erasure(table_of(analysed, "erasure")))
+    places = {x for trace in drawn for x in trace.x}
+    assert "stream after layer 1,<br>last alias token" in places
+    assert "everywhere,<br>stream after layer 1,<br>last alias token" in places
+    assert not [place for place in places if "_" in place]
+
+
+def test_two_seeds_claim_no_interval_on_hover(analysed: Run):
+    for figure in (
+        plot_erasure(table_of(analysed, "erasure")),
+        plot_ablation(table_of(analysed, "ablation"), ["D5_CONS"]),
+    ):
+        said = [text for trace in traces(figure) for text in np.atleast_1d(trace.hovertemplate)]
+        assert len(said) > 1
+        assert not [text for text in said if "±" in text]
 
 
 def test_components_are_named_by_layer_head_and_route():
@@ -131,8 +162,8 @@ def test_components_are_named_by_layer_head_and_route():
     assert component_names(table) == [
         "layer 0, head 2",
         "layer 1, MLP",
-        "alias → prompt_last, layer 1",
-        "alias → prompt_last, all layers",
+        "alias → last prompt token, layer 1",
+        "alias → last prompt token, all layers",
     ]
 
 

@@ -58,7 +58,11 @@ def layout_of(figure: go.Figure) -> Any:
 def test_a_curve_follows_the_states_from_first_to_last(summary: pd.DataFrame):
     curve = curves(plot_lens(summary), "D5_CONS, logit lens")[0]
 
-    assert list(curve.x) == ["resid_pre.0", "resid_post.0", "resid_post.1"]
+    assert list(curve.x) == [
+        "stream before layer 0",
+        "stream after layer 0",
+        "stream after layer 1",
+    ]
     assert list(curve.y) == pytest.approx([-3.85, -2.85, -1.85])
 
 
@@ -70,8 +74,8 @@ def test_there_is_a_row_of_panels_for_each_role_and_a_column_for_each_quantity(
     layout = layout_of(figure)
     assert len(curves(figure, "D6_CONS, tuned lens")) == 2 * 3
     assert [a.text for a in layout.annotations] == ["answer", "entity", "other entity (control)"]
-    assert layout.yaxis.title.text == "<b>at alias_last</b><br>log-probability (nats)"
-    assert "question_last" in layout.yaxis4.title.text
+    assert layout.yaxis.title.text == "<b>last alias token</b><br>log-probability (nats)"
+    assert "last question token" in layout.yaxis4.title.text
 
 
 def test_subsets_have_their_colours_and_lenses_their_markers(summary: pd.DataFrame):
@@ -144,7 +148,7 @@ def test_checkpoints_stand_in_the_order_of_training_a_panel_for_each_state():
     assert [list(curve.x) for curve in of_d5] == [["2", "10"]] * 3
     assert list(of_d5[0].y) == pytest.approx([-3.85, -3.35])
     assert [a.text for a in layout_of(figure).annotations] == [
-        "resid_pre, layer 0", "resid_post, layer 0", "resid_post, layer 1",
+        "stream before layer 0", "stream after layer 0", "stream after layer 1",
     ]  # fmt: skip
 
 
@@ -169,7 +173,7 @@ def attribution() -> pd.DataFrame:
 def test_bars_are_means_over_rows_and_end_with_their_sum(attribution: pd.DataFrame):
     bars: Any = plot_attribution(attribution).data[0]
 
-    assert list(bars.x) == ["embed", "attn_out.0", "mlp_out.0", "bias", "sum"]
+    assert list(bars.x) == ["embed", "layer 0, attention", "layer 0, MLP", "bias", "sum"]
     assert list(bars.y) == [0, 0, 2, 0.5, 2.5]
     assert bars.error_y.array[2] == pytest.approx(t_interval([1, 3])[1] - 2)
     assert not bars.showlegend

@@ -37,14 +37,14 @@ def test_the_answer_appears_where_its_interval_is_above_guessing():
     d5, d6, *_ = sentences(8)
 
     assert d5.startswith("D5_CONS, logit lens: the answer's log-probability is -4.00")
-    assert d5.endswith("is first above -2.00, the question alone, at resid_post.1.")
+    assert d5.endswith("is first above -2.00, the question alone, in the stream after layer 1.")
     assert d6.endswith("at no state is its interval above -2.00, the question alone.")
 
 
 def test_without_a_guess_nothing_is_said_to_appear():
     d5, *_ = sentences(8, guess=None)
 
-    assert d5.endswith("at resid_post.1.")
+    assert d5.endswith("in the stream after layer 1.")
     assert "above" not in d5
 
 
@@ -52,22 +52,27 @@ def test_a_difference_that_survives_correction_is_named():
     _, _, difference, entity = sentences(8)
 
     assert "The answer, D5_CONS minus D6_CONS: differs from 0 in" in difference
-    assert "most at resid_post.1 (logit lens), +3.009 [" in difference
+    assert "most in the stream after layer 1 (logit lens), +3.009 [" in difference
     assert "8 seeds can give no p below 0.0078" in difference
-    assert "most at resid_post.1 (logit lens, D5_CONS), +3." in entity
+    assert "most in the stream after layer 1 (logit lens, D5_CONS), +3." in entity
 
 
 def test_few_seeds_show_no_difference():
     _, _, difference, _ = sentences(3)
 
-    assert "differs from 0 in none of 2 cells; it is largest at resid_post.1" in difference
+    assert (
+        "differs from 0 in none of 2 cells; it is largest in the stream after layer 1" in difference
+    )
     assert "3 seeds can give no p below 0.25" in difference
 
 
 def test_one_seed_has_no_interval_and_shows_nothing():
     d5, *_ = sentences(1)
 
-    assert "is -4.00 at resid_post.0 and -1.00 at resid_post.1; at no state" in d5
+    assert (
+        "is -4.00 in the stream after layer 0 and -1.00 in the stream after layer 1; at no state"
+        in d5
+    )
 
 
 @pytest.mark.parametrize("role", ["alias_last"])
@@ -90,11 +95,17 @@ def test_the_states_of_a_sentence_are_ordered_by_layer():
 
 def test_a_contrast_is_put_into_words_with_its_sign():
     contrast = pd.DataFrame(
-        {"state": ["z.0"], "lens": ["tuned"], "mean": [-1.0], "ci_low": [-2.0], "ci_high": [-0.5]}
+        {
+            "state": ["layer 0, MLP"],
+            "lens": ["tuned"],
+            "mean": [-1.0],
+            "ci_low": [-2.0],
+            "ci_high": [-0.5],
+        }
         | {"p_corrected": [0.01], "p_smallest": [0.0078], "n_seeds": [8]}
     )
 
     assert contrast_sentence(contrast, "a minus b") == (
-        "A minus b: differs from 0 in 1 of 1 cells, most at z.0 (tuned lens), -1.000 "
+        "A minus b: differs from 0 in 1 of 1 cells, most in layer 0, MLP (tuned lens), -1.000 "
         "[-2.000, -0.500] nats, corrected p = 0.01; 8 seeds can give no p below 0.0078."
     )

@@ -72,7 +72,7 @@ def test_each_subset_has_its_effect_beside_its_control(summary: pd.DataFrame):
     titles = [a.text for a in layout_of(figure).annotations][:4]
     readings = ("effect", "control: another pair")
     assert titles == [f"<b>{name}</b><br>{words}" for name in (D5, D6) for words in readings]
-    shown = [texts(panel)["attn_out.1", "question_last"] for panel in traces(figure)]
+    shown = [texts(panel)["layer 1, attention", "last question token"] for panel in traces(figure)]
     assert shown == ["0.90 ▲", "0.40", "0.00", "0.00"]
 
 
@@ -85,16 +85,20 @@ def test_marks_say_whither_a_cell_differs_from_its_control(summary: pd.DataFrame
     }
 
     assert marked == {
-        (0, ("attn_out.1", "question_last"), "▲"),
-        (0, ("resid_pre.1", "question_last"), "▼"),
+        (0, ("layer 1, attention", "last question token"), "▲"),
+        (0, ("stream before layer 1", "last question token"), "▼"),
     }
 
 
 def test_states_and_roles_stand_in_the_order_of_the_model_and_the_prompt(summary: pd.DataFrame):
     layout = layout_of(plot_patching(summary))
 
-    assert layout.yaxis.categoryarray == ("resid_pre.0", "resid_pre.1", "attn_out.1")
-    assert layout.xaxis.categoryarray == ("alias_last", "question_last", "all")
+    assert layout.yaxis.categoryarray == (
+        "stream before layer 0",
+        "stream before layer 1",
+        "layer 1, attention",
+    )
+    assert layout.xaxis.categoryarray == ("last alias token", "last question token", "all tokens")
 
 
 def test_one_colour_scale_has_white_at_no_effect(summary: pd.DataFrame):
@@ -114,7 +118,7 @@ def test_the_caption_says_seeds_pairs_and_what_was_dropped(summary: pd.DataFrame
 def test_an_unknown_control_is_drawn_as_unknown(table: pd.DataFrame):
     panels = traces(plot_patching(summarize_patching(table.assign(control=float("nan")))))
 
-    assert texts(panels[1])["attn_out.1", "question_last"] == "–"
+    assert texts(panels[1])["layer 1, attention", "last question token"] == "–"
 
 
 def test_heads_are_ranked_within_each_seed(table: pd.DataFrame):
@@ -158,7 +162,7 @@ def test_the_figure_of_heads_says_that_ranking_biases_it(table: pd.DataFrame):
 def test_attribution_has_a_dot_for_each_cell_and_seed_and_its_correlation(table: pd.DataFrame):
     figure = plot_attribution_patching(table.assign(attribution=table["effect"] * 0.5))
 
-    dots = [t for t in traces(figure) if t.name == "attn_out"]
+    dots = [t for t in traces(figure) if t.name == "attention"]
     assert len(dots[0].x) == 3 * N_SEEDS
     assert list(dots[0].y) == pytest.approx([x / 2 for x in dots[0].x])
     assert (
@@ -172,7 +176,7 @@ def test_the_legend_of_attribution_has_each_site_once(table: pd.DataFrame):
     figure = plot_attribution_patching(table.assign(attribution=table["effect"]))
 
     shown = [t.name for t in traces(figure) if t.showlegend is not False]
-    assert sorted(shown) == sorted(set(table["site"]))
+    assert sorted(shown) == ["attention", "heads", "stream before a layer"]
     assert len(set(table["subset"])) == 2
 
 
@@ -207,3 +211,34 @@ def test_a_table_without_whole_sites_or_without_heads_is_refused(
         plot_patching(summary.loc[summary["head"] >= 0])
     with pytest.raises(InputError, match="no heads at single tokens"):
         plot_patched_heads(table.loc[table["head"] < 0])
+
+
+def test_effects_of_tag_pairs_are_in_the_metric_s_unit(table: pd.DataFrame):
+    of_tags = table.assign(pair_kind="tag", gap=1.0, attribution=table["effect"])
+    heads = layout_of(plot_patched_heads(of_tags))
+    assert heads.yaxis.title.text.endswith("effect (logits)")
+    dots = layout_of(plot_attribution_patching(of_tags))
+    assert dots.xaxis.title.text == "exact effect (logits)"
+    bar = layout_of(plot_patching(summarize_patching(of_tags))).coloraxis.colorbar
+    assert bar.title.text == "effect<br>(logits)"
+    assert layout_of(plot_patched_heads(table)).yaxis.title.text.endswith("effect (share)")
+
+
+def test_room_below_a_grid_holds_its_slanted_names_their_title_and_the_caption(
+    summary: pd.DataFrame,
+):
+    layout = layout_of(plot_patching(summary))
+    (caption,) = (note for note in layout.annotations if note.yshift)
+    assert caption.yshift <= -125  # 100 pixels of "last question token", then the axis's title
+    assert layout.margin.b >= -caption.yshift + 17 * (caption.text.count("<br>") + 1)
+
+
+def test_no_figure_of_patching_says_the_names_of_tables(table: pd.DataFrame, summary: pd.DataFrame):
+    for figure in (
+        plot_patching(summary),
+        plot_patched_heads(table),
+        plot_attribution_patching(table.assign(attribution=table["effect"])),
+    ):
+        said = str(figure.to_json())
+        names = ("resid_pre", "attn_out", "_last", "logit_diff", "->")
+        assert not [name for name in names if name in said]

@@ -71,7 +71,10 @@ def test_a_planted_carrier_is_named_with_its_control_interval_and_n(
 
     cells = of(table, D5).query("site == 'attn_out' and role == 'question_last'")
     low, high = t_interval(cells["effect"] - cells["control"])
-    assert "above the control in 1 of 4 cells: attn_out.1 at question_last 0.90" in sentence
+    assert (
+        "above the control in 1 of 4 cells: layer 1, attention at the last question token 0.90"
+        in sentence
+    )
     difference = cells["effect"].mean() - cells["control"].mean()
     assert f"control 0.40, difference {difference:+.3f} " in sentence
     assert f"[{low:+.3f}, {high:+.3f}], corrected p = 0.0078" in sentence
@@ -94,7 +97,7 @@ def test_what_is_known_beforehand_is_not_told(table: pd.DataFrame):
     sentence = carrying_sentence(of(summarize_patching(loud), D5))
 
     assert "in 1 of 4 cells" in sentence
-    assert "resid_pre.0" not in sentence
+    assert "stream before layer 0" not in sentence
 
 
 def test_an_effect_below_its_control_is_not_found():
@@ -135,8 +138,9 @@ def test_the_contrast_is_told_with_both_effects(table: pd.DataFrame):
 
     sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
 
-    assert "D5 minus D6, noising: the effects differ in 1 of 4 cells, most at attn_out.1 at" in (
-        sentence
+    assert (
+        "D5 minus D6, noising: the effects differ in 1 of 4 cells, most in layer 1, attention at"
+        in (sentence)
     )
     assert "0.90 against 0.60" in sentence
     assert "(n = 8 seeds)" in sentence
@@ -148,7 +152,7 @@ def test_a_contrast_without_a_difference_claims_none_and_no_equality(table: pd.D
     contrast = patch_contrast(same, D5, D6)
     sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
 
-    assert "are not shown to differ in any of 4 cells; they do most at" in sentence
+    assert "are not shown to differ in any of 4 cells; they do most in" in sentence
 
 
 def test_the_strongest_head_is_sought_within_each_seed(table: pd.DataFrame):
@@ -159,7 +163,7 @@ def test_the_strongest_head_is_sought_within_each_seed(table: pd.DataFrame):
     at_question = heads.query("role == 'question_last'")
     tops = np.array([rows["effect"].max() for _, rows in at_question.groupby("seed")])
     low, high = t_interval(tops)
-    assert f"layer 1 at question_last (z), with an effect of {tops.mean():.2f}" in sentence
+    assert f"layer 1 at the last question token, with an effect of {tops.mean():.2f}" in sentence
     assert f"[{low:.2f}, {high:.2f}] and a control of 0.05 (mean over 8 seeds" in sentence
 
 

@@ -77,7 +77,7 @@ def test_each_target_has_its_real_accuracies_beside_their_controls(summary: pd.D
     assert titles == list(READINGS.values())
     assert len(panels(figure)) == 2 * len(READINGS)
     of_tag = panels(figure)[: len(READINGS)]
-    shown = [texts(panel)["resid_post.1", "alias_last"] for panel in of_tag]
+    shown = [texts(panel)["stream after layer 1", "last alias token"] for panel in of_tag]
     assert shown[1:] == ["0.50", "0.75", "0.62"]
 
 
@@ -97,8 +97,8 @@ def test_only_cells_that_survive_correction_are_marked_and_whither(summary: pd.D
     }
 
     assert marked == {
-        (("resid_post.0", "question_last"), "▲"),
-        (("resid_pre.0", "alias_last"), "▼"),
+        (("stream after layer 0", "last question token"), "▲"),
+        (("stream before layer 0", "last alias token"), "▼"),
     }
 
 
@@ -123,17 +123,23 @@ def test_the_colour_bar_names_accuracies_where_all_cells_have_one_chance(summary
 def test_layers_go_upwards_and_roles_are_named(summary: pd.DataFrame):
     layout = layout_of(plot_probes(summary))
 
-    assert layout.yaxis.categoryarray == ("resid_pre.0", "resid_post.0", "resid_post.1")
+    assert layout.yaxis.categoryarray == (
+        "stream before layer 0",
+        "stream after layer 0",
+        "stream after layer 1",
+    )
     assert layout.yaxis.autorange is None
-    assert set(layout.xaxis.categoryarray) == {"alias_last", "question_last"}
+    assert set(layout.xaxis.categoryarray) == {"last alias token", "last question token"}
 
 
 def test_the_interval_of_the_held_out_accuracy_is_on_hover(summary: pd.DataFrame):
     held_out, null, *_ = panels(plot_probes(summary))
 
-    place = list(zip(held_out.y, held_out.x, strict=True)).index(("resid_post.0", "question_last"))
+    place = list(zip(held_out.y, held_out.x, strict=True)).index(
+        ("stream after layer 0", "last question token")
+    )
     rows = probes().set_index(["target", "site", "layer", "role"]).loc[FOUND]
-    assert tuple(held_out.customdata[place][1:3]) == pytest.approx(t_interval(rows["accuracy"]))
+    assert tuple(held_out.customdata[place][:2]) == pytest.approx(t_interval(rows["accuracy"]))
     assert "customdata[1]" in held_out.hovertemplate
     assert "customdata[1]" not in null.hovertemplate
 

@@ -42,8 +42,9 @@ def test_a_null_result_says_what_would_have_been_found_and_shows_the_best_with_i
     assert sentence == (
         "tag (which tag the alias was defined with): nothing found in 2 cells. A Bayes accuracy of "
         "0.62 along a typical direction would have been found nine times in ten. The best, "
-        "resid_post.1 at question_last (logistic), reads 0.52 [0.49, 0.55] of unseen aliases, with "
-        "permuted labels 0.50 (corrected p = 0.6). The null twin, whose tags say nothing, reads "
+        "stream after layer 1 at the last question token (logistic), reads 0.52 [0.49, "
+        "0.55] of unseen aliases, with permuted labels 0.50 (corrected p = 0.6). The null twin, "
+        "whose tags say nothing, reads "
         "the same labels at 0.51: run minus null twin +0.01 [-0.02, +0.04] (corrected p = 0.9). "
         "There a probe that has seen the aliases reads 0.70, and random labels 0.60 (selectivity "
         "+0.10). Tag: 730 aliases in 4 divisions into 2 folds, of which 190 train and 190 test at "
@@ -56,8 +57,9 @@ def test_cells_that_survive_correction_are_named_best_first():
         table(cell(), cell(**FOUND), cell(**FOUND | {"accuracy": 0.8}, layer=0))
     )
 
-    assert "found in 2 of 3 cells: resid_post.0 at question_last (logistic), reads 0.80" in sentence
-    assert sentence.index("resid_post.0") < sentence.index("resid_post.1")
+    found = "stream after layer 0 at the last question token (logistic), reads 0.80"
+    assert f"found in 2 of 3 cells: {found}" in sentence
+    assert sentence.index("stream after layer 0") < sentence.index("stream after layer 1")
     assert "nothing found" not in sentence
 
 
@@ -134,8 +136,9 @@ def test_the_positive_control_is_said_to_be_found_or_not(p_corrected: float, ver
     planted = table(cell(target="planted_tag", accuracy=0.88, p_corrected=p_corrected))
 
     assert verdict in planted_words(planted)
-    assert "Bayes accuracy 0.9 in resid_post.1 at question_last is read at 0.88" in planted_words(
-        planted
+    assert (
+        "Bayes accuracy 0.9 in the stream after layer 1 at the last question token is read at 0.88"
+        in planted_words(planted)
     )
 
 

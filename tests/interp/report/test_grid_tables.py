@@ -41,7 +41,7 @@ def test_a_contrast_is_paired_by_seed():
 
     contrast = lens_contrast(lens_table().sample(frac=1, random_state=0), "subset", *SUBSETS)
 
-    post = contrast.set_index("state").loc["resid_post.0"]
+    post = contrast.set_index("state").loc["stream after layer 0"]
     assert post["mean"] == pytest.approx(1.5)
     assert (post["ci_low"], post["ci_high"]) == pytest.approx(t_interval(gaps))
     assert post["p_value"] == post["p_smallest"] == 0.25
@@ -57,7 +57,7 @@ def test_a_contrast_is_corrected_over_all_of_its_rows():
     contrast = lens_contrast(table, "subset", *SUBSETS)
 
     values = [[0.0, 0.0, 0.0], [1.0, 0.5, 3.0]]
-    assert contrast["state"].tolist() == ["resid_pre.0", "resid_post.0"]
+    assert contrast["state"].tolist() == ["stream before layer 0", "stream after layer 0"]
     assert (
         contrast["p_corrected"].tolist()
         == max_sign_flip_p(pd.DataFrame(values).to_numpy()).tolist()
@@ -74,11 +74,11 @@ def test_states_come_in_the_order_of_computation():
     table = pd.DataFrame(sites, columns=["site", "layer"])
 
     assert ordered_states(table) == [
-        "resid_pre.0",
-        "z.0",
-        "resid_pre.2",
-        "mlp_out.2",
-        "resid_post.10",
+        "stream before layer 0",
+        "layer 0, all heads",
+        "stream before layer 2",
+        "layer 2, MLP",
+        "stream after layer 10",
     ]
 
 

@@ -258,3 +258,22 @@ def test_attention_is_labelled_with_tokens_and_read_downwards(pattern: pd.DataFr
 def test_attention_of_another_row_is_refused(pattern: pd.DataFrame):
     with pytest.raises(ValueError, match="does not fit 2 tokens"):
         plot_attention(pattern, ["tag", "alias"])
+
+
+def test_the_level_of_guessing_is_named_beside_the_curves_not_on_them(run: pd.DataFrame):
+    figure = plot_curves(run, chance=0.25)
+    (note,) = [note for note in figure.layout.annotations if "guessing" in note.text]  # pyright: ignore[reportAttributeAccessIssue]
+    assert (note.x, note.xanchor, note.y) == (1, "left", 0.25)
+    assert figure.layout.margin.r > 60  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_intervals_are_on_hover_from_four_seeds_on(run: pd.DataFrame):
+    three = [trace for trace in drawn(plot_curves(run)) if trace.name == "D5_CONS"]
+    assert not [text for trace in three for text in trace.hovertemplate if "customdata[0]" in text]
+    fourth = run.loc[run["seed"] == 1].assign(seed=4)
+    (four,) = (t for t in drawn(plot_curves(pd.concat([run, fourth]))) if t.name == "D5_CONS")
+    assert all(
+        "[%{customdata[0]:.3f}, %{customdata[1]:.3f}]" in text for text in four.hovertemplate
+    )
+    low, high = t_interval([0.2 + gap for gap in (*GAPS.values(), GAPS[1])])
+    assert list(four.customdata[-1][:2]) == pytest.approx([low, high])

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from interp.cli import main
 from interp.report.sweep_page import build_sweep_report, gap_sentences, sweep_html
-from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
+from interp.report.sweep_plots import panel_words, plot_levels, plot_sweep_gaps
 from interp.sweep_folders import SWEEP_FILE, FinishedSweep, sweep_info
 from interp.sweep_plans import CELLS, Cell, Sweep
 from training.config import Value
@@ -125,7 +125,10 @@ def test_the_figure_of_levels_shows_the_numbers_of_the_table(sweep: FinishedSwee
         assert trace.mode == "lines+markers"
     assert traces(figure, "QA3") == []
     layout: Any = figure.layout
-    assert "n = 3 seeds; dotted: guessing (0.10)" in layout.title.text
+    assert (
+        "mean and each of n = 3 seeds, too few for an interval; dotted: guessing (0.10)"
+        in layout.title.text
+    )
 
 
 def test_the_figure_of_gaps_shows_every_seed_and_the_mean_of_the_summary(sweep: FinishedSweep):
@@ -185,7 +188,7 @@ def test_the_page_says_where_the_gap_is_and_where_it_is_not_shown(
         "not shown to differ from 0 at 0.5 (+0.000 [-0.039, +0.039])."
     )
     text, answer = gap_sentences(orders)[1:]
-    assert text.startswith("With loss_policy=text, by word order it is above 0 at TAE (+0.250")
+    assert text.startswith("With loss policy text, by word order it is above 0 at TAE (+0.250")
     assert "above 0" not in answer
     page = sweep_html(orders)
     assert "<dt>loss policy text</dt><dd>the loss covers every token of a row" in page
@@ -290,3 +293,9 @@ def test_levels_of_few_seeds_show_each_and_of_four_an_interval(n_seeds: int):
     assert mean.error_y.array[0] == pytest.approx(0.2 if n_seeds == 4 else 0.0)
     shown = [value for trace in own for value in trace.y]
     assert shown == ([*per_seed.values()] if n_seeds == 3 else [])
+
+
+def test_what_the_cells_of_a_panel_share_is_said_in_words():
+    assert panel_words("loss_policy=all, tied_embeddings=True, alpha=0.5") == (
+        "loss policy all, tied embeddings true, alpha 0.5"
+    )

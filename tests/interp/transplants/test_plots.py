@@ -66,15 +66,27 @@ def test_a_cell_has_both_subsets_with_their_intervals():
     figure = plot_transplants(summarize_transplants(transplants(seeds=FOUR)))
     (dots,) = traces(figure, "D5_CONS")
     order = ["none", "all", "embeddings", "mlps"]
+    words = ["none", "all", "embeddings", "MLPs"]
     values = {p: [0.2 + i / 10 + seed / 100 for seed in FOUR] for i, p in enumerate(PARTS)}
 
-    assert list(layout_of(figure).xaxis2.ticktext) == order
-    assert list(dots.text) == order
+    assert list(layout_of(figure).xaxis2.ticktext) == words
+    assert list(dots.text) == words
     assert list(dots.y) == pytest.approx([np.mean(values[part]) for part in order])
     half = [t_interval(values[part])[1] - np.mean(values[part]) for part in order]
     assert list(dots.error_y.array) == pytest.approx(half)
     assert dots.marker.color == SUBSET_STYLES["D5_CONS"].color
     assert list(traces(figure, "D6_CONS")[0].y) == pytest.approx([0.1] * 4)
+
+
+def test_the_legend_lies_below_the_axis_s_title(summary: pd.DataFrame):
+    layout = layout_of(plot_transplants(summary))
+    assert layout.xaxis2.title.text == "part of the donor"
+    assert (layout.legend.yref, layout.legend.y, layout.legend.yanchor) == (
+        "container",
+        0,
+        "bottom",
+    )
+    assert layout.margin.b >= 200  # names at a slant, the title, two lines of the legend
 
 
 def test_recipient_and_donor_are_lines(summary: pd.DataFrame):
@@ -154,7 +166,7 @@ def test_a_module_has_its_change_and_both_cosines():
     assert list(same.y) == pytest.approx([0.5, 0.5])
     half = t_interval([0.2, 0.3, 0.4, 0.5])[1] - 0.35
     assert list(other.error_y.array) == pytest.approx([half] * 2)
-    assert list(layout_of(figure).xaxis2.ticktext) == ["all", "0.mlp.up_proj"]
+    assert list(layout_of(figure).xaxis2.ticktext) == ["all", "layer 0, mlp.up_proj"]
 
 
 def test_differences_of_two_runs_are_an_error():

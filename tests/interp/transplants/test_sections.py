@@ -10,6 +10,7 @@ from interp.grids import run_grid
 from interp.selection import GridSelection
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
+from interp.transplants.plots import part_words
 from interp.transplants.sections import (
     transplant_sentences,
     transplants_section,
@@ -134,7 +135,7 @@ def test_the_table_lists_every_part_once_for_each_metric(analysed: Run):
     names = re.findall(r"<tr><td>([\w.]+)</td><td>(exact match|log-prob \(nats\))</td>", html)
 
     assert [part for part, metric in names[:10] if metric == "exact match"] == [
-        *("none", "all", "embeddings", "blocks", "mlps"),
+        *("none", "all", "embeddings", "blocks", "MLPs"),
     ]
     assert len(names) == 3 * 5 * 2
 
@@ -162,8 +163,9 @@ def test_weight_differences_are_listed_by_module(analysed: Run):
     table = pd.read_parquet(analysed.folder / "weight_differences.parquet")
 
     assert figures(html) == ["weight-differences"]
-    names = re.findall(r"<tr><td>([\w.]+)</td>", html)
-    assert names == list(dict.fromkeys(table["module"]))
+    names = re.findall(r"<tr><td>([^<]+)</td>", html)
+    assert names == [part_words(module) for module in dict.fromkeys(table["module"])]
+    assert {"all", "layer 0, MLP", "layer 0, attention.dense"} <= set(names)
     norm = table.loc[table["module"] == "blocks", "relative_norm"].mean()
     assert f"<td>blocks</td><td>{norm:.3f}</td><td>–</td><td>–</td>" in html
 

@@ -1,0 +1,38 @@
+"""What effects of patching are measured in: shares, or the units of what is read."""
+
+from typing import Any
+
+import pandas as pd
+
+from data.pairs import PairKind
+
+METRIC_WORDS = {
+    "logit_diff": "logit difference",
+    "answer_log_prob": "answer log-probability",
+    "probability": "answer probability",
+}
+UNITS = {"logit_diff": "logits", "answer_log_prob": "nats", "probability": "probability"}
+
+
+def metric_words(cells: pd.DataFrame) -> str:
+    """What was read, of rows that have one metric."""
+    return METRIC_WORDS[cells["metric"].iloc[0]]
+
+
+def is_of_tags(cells: pd.DataFrame) -> bool:
+    """Whether effects are of tag pairs: in units of the metric, with a control of their own."""
+    return set(cells["pair_kind"]) == {PairKind.TAG}
+
+
+def unit_words(cells: pd.DataFrame) -> str:
+    """The unit of effects: shares of the difference between two prompts, or the metric's own."""
+    return UNITS[cells["metric"].iloc[0]] if is_of_tags(cells) else "share"
+
+
+def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:
+    """The colour axis of tag pairs, whose effects are no shares: as far as they go."""
+    if not is_of_tags(cells):
+        return {}
+    most = float(cells[["effect", "control"]].abs().max(axis=None))
+    bar = {"title": f"effect<br>({unit_words(cells)})", "thickness": 14}
+    return {"cmin": -most, "cmax": most, "colorbar": bar}
