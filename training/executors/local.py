@@ -242,7 +242,7 @@ def _carry_out(order: bytes, pipe: Connection) -> bytes:
             raise _StoppedError from None
 
     try:
-        work, task = ForkingPickler.loads(order)
+        work, task = _unpacked(order)
         with _stopped_by_sigterm():
             result = work(task, report)
         return bytes(ForkingPickler.dumps(_Done(result)))
@@ -267,11 +267,16 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _unpacked(message: bytes) -> Any:
+    """What the other end of a pipe packed."""
+    return ForkingPickler.loads(message)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _portable(error: BaseException) -> BaseException:
     """An error that can be sent, with its traceback as a note; one of its text if it cannot."""
     note = "".join(["In a worker:\n", *traceback.format_exception(error)])
     try:
-        ForkingPickler.loads(ForkingPickler.dumps(error))
+        _unpacked(bytes(ForkingPickler.dumps(error)))
     except Exception:
         error = RuntimeError(f"{type(error).__name__}: {reason_of(error)}")
     error.add_note(note)
