@@ -27,6 +27,10 @@ class DiskFullError(OSError):
     """There is no room for a file (exit code 1); what was there before is as it was."""
 
 
+class WorkerDiedError(RuntimeError):
+    """The process that a cell ran in was killed (exit code 1); the other cells are finished."""
+
+
 def printable(value: object) -> str:
     r"""A text in one line that controls no terminal: what is not printable is an escape.
 

@@ -10,7 +10,14 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from data.errors import DamagedError, DiskFullError, InputError, printable, reason_of
+from data.errors import (
+    DamagedError,
+    DiskFullError,
+    InputError,
+    WorkerDiedError,
+    printable,
+    reason_of,
+)
 from interp.commands.alignment import add_align_command
 from interp.commands.analyses import add_analysis_commands
 from interp.commands.interventions import add_intervention_commands
@@ -85,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, which is its right
         return 0
-    except DiskFullError as error:
+    except (DiskFullError, WorkerDiedError) as error:
         return _fail(error, EXIT_FAILED, debug)
     except OSError as error:
         if error.errno not in NO_SUCH_PLACE:

@@ -1,4 +1,4 @@
-"""One analysis over many checkpoints: runs x seeds at a stage and step, one process a core.
+"""One analysis over many checkpoints: runs x seeds at a stage and step, side by side.
 
 Each checkpoint is opened and measured by itself; the summary over seeds is made of the whole grid
 at once, several runs included, so that a correction covers everything that was looked at. Tables
@@ -9,15 +9,14 @@ checkpoints and cells; the rest stays. A run's tables change together, and what 
 wrote while the grid was measured is kept, too (see `training.publication`).
 """
 
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from data.tokens import TokenizedRow
 from interp.addresses import Site
@@ -25,10 +24,11 @@ from interp.hooked import HookedModel, load_hooked
 from interp.selection import GridSelection
 from interp.settings import Entry, carrying, gathered, labelled, settings_of
 from interp.sites import choose_sites
+from training.executors.executor import Cell, Executor, Progress, Report, tell_nobody
+from training.executors.local import EXECUTOR as LOCAL
 from training.files import table_bytes
-from training.pipeline import THREADS
+from training.pipeline import THREADS, one_thread
 from training.publication import Files, is_published, read
-from training.runner import available_cores
 from training.runs import Run, publish_runs, read_table
 
 RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
@@ -94,30 +94,30 @@ def run_grid(
     selection: GridSelection,
     *,
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    executor: Executor = LOCAL,
+    progress: Progress = tell_nobody,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fills a grid, writes its tables into the runs' folders and returns rows and summary.
 
     Args:
         analysis: What to do at each checkpoint.
         selection: Where.
-        workers: Processes; as many as cores unless given. The numbers do not depend on it.
+        workers: Most checkpoints at once, on which no number depends; else the executor chooses.
+        executor: What measures them.
         progress: Told of checkpoints done, and of all there are.
 
     Raises:
         InputError: the grid cannot be filled; no table is touched then.
+        WorkerDiedError: what measured a checkpoint was killed; no table is touched then either.
     """
     cells = _checkpoints(analysis, selection)
-    measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
+    measured = _measure_all(cells, workers, executor, progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
     settings = settings_of(analysis, selection)
     withdrawn = [each for m in measured for each in m.withdrawn]
-    vectors = {
-        run.folder: [
-            m.vectors for m, c in zip(measured, cells, strict=True) if c.folder == run.folder
-        ]
-        for run in selection.runs
-    }
+    vectors: dict[Path, list[dict[str, np.ndarray]]] = {run.folder: [] for run in selection.runs}
+    for cell, each in zip(cells, measured, strict=True):
+        vectors[cell.folder].append(each.vectors)
     looked_at = summary = new
 
     def make() -> dict[Path, Files]:
@@ -146,7 +146,7 @@ def measure_grid(
     selection: GridSelection,
     *,
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = tell_nobody,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fills a grid as `run_grid` does and returns rows and summary, but touches no file.
 
@@ -154,7 +154,7 @@ def measure_grid(
         InputError: the grid cannot be filled.
     """
     cells = _checkpoints(analysis, selection)
-    measured = _measure_all(cells, min(workers or available_cores(), len(cells)), progress)
+    measured = _measure_all(cells, workers, LOCAL, progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)
     return table, analysis.summarize(table)
 
@@ -179,41 +179,16 @@ def _checkpoints(analysis: Analysis, selection: GridSelection) -> list[_Checkpoi
 
 
 def _measure_all(
-    cells: list[_Checkpoint], workers: int, progress: Callable[[int, int], None]
+    cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress
 ) -> list[Measured]:
-    if workers == 1:
-        return [
-            _report(_measure(cell), i + 1, len(cells), progress) for i, cell in enumerate(cells)
-        ]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
-        try:
-            futures = [pool.submit(_measure, cell) for cell in cells]
-            for i, future in enumerate(as_completed(futures)):
-                _report(future.result(), i + 1, len(cells), progress)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+    named = [Cell(name=f"{c.analysis.name} of {c.folder}, seed {c.seed}", task=c) for c in cells]
+    return executor.run(_measure, named, workers=workers, progress=progress)
 
 
-def _report(
-    measured: Measured, done: int, total: int, progress: Callable[[int, int], None]
-) -> Measured:
-    progress(done, total)
-    return measured
-
-
-def _measure(cell: _Checkpoint) -> Measured:
+def _measure(cell: _Checkpoint, report: Report) -> Measured:
     """Opens a checkpoint, measures it on one thread, and adds the run columns."""
-    from threadpoolctl import threadpool_limits
-
-    from training.pipeline import one_thread
-
     run, selection = Run.load(cell.folder), cell.selection
-    step = selection.step
-    if step is None:
-        step = run.steps(cell.seed, selection.stage)[-1]
+    step = run.steps(cell.seed, selection.stage)[-1] if selection.step is None else selection.step
     with threadpool_limits(THREADS), one_thread():
         model = load_hooked(run, cell.seed, selection.stage, step)
         sites = choose_sites(model, selection.sites, selection.layers)
@@ -241,6 +216,7 @@ def _measure(cell: _Checkpoint) -> Measured:
     prefix = f"seed-{cell.seed}/stage-{selection.stage}/step-{step}"
     vectors = {f"{prefix}/{name}": vector for name, vector in measured.vectors.items()}
     withdrawn = tuple({**columns, **each} for each in measured.withdrawn)
+    report(1)
     return Measured(table=table, vectors=vectors, withdrawn=withdrawn)
 
 

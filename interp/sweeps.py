@@ -15,6 +15,8 @@ from interp.selection import GridSelection
 from interp.settings import joined
 from interp.sweep_folders import SWEEP_FILE, require_place_for, sweep_info
 from interp.sweep_plans import CELLS, Sweep
+from training.executors.executor import Executor
+from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes, table_bytes
 from training.progress import Show, show_nothing
 from training.publication import Files, listed, publish
@@ -29,6 +31,7 @@ def run_sweep(
     *,
     smoke: bool = False,
     workers: int | None = None,
+    executor: Executor = LOCAL,
     show: Show = show_nothing,
 ) -> pd.DataFrame:
     """Trains what is missing, runs every analysis, joins the tables; returns `cells.parquet`.
@@ -38,7 +41,8 @@ def run_sweep(
         folder: Where.
         seeds: Stage-1 seeds of every cell.
         smoke: Tiny cells, whose numbers mean nothing.
-        workers: Processes; as many as cores unless given.
+        workers: Most seeds or checkpoints at once; the executor chooses unless given.
+        executor: What carries them out.
         show: Tells of training steps, then of the checkpoints of each analysis.
 
     Raises:
@@ -49,11 +53,11 @@ def run_sweep(
     for request in requests:
         request.require_inputs_of(list((folder / CELLS).glob("*")))
     with show(sweep.name) as progress:
-        runs = run_seeds(requests, workers=workers, progress=progress)
+        runs = run_seeds(requests, workers=workers, executor=executor, progress=progress)
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
     for analysis in sweep.analyses():
         with show(analysis.name, unit="checkpoint") as progress:
-            run_grid(analysis, selection, workers=workers, progress=progress)
+            run_grid(analysis, selection, workers=workers, executor=executor, progress=progress)
     cells = pd.DataFrame()
 
     def make() -> dict[Path, Files]:

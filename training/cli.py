@@ -8,11 +8,12 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from data.errors import DamagedError, InputError, printable, unknown_name
 from data.vocabulary import SUBSETS, Kind
 from training.config import LARGEST_SEED, MOST_SEEDS
+from training.executors.executor import executor_names, find_executor
 
 FIRST_SEED = 1000
 """Seeds below were used to choose hyper-parameters; reported figures use seeds from here on."""
@@ -39,6 +40,7 @@ def add_commands(commands: Subparsers) -> None:
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     run.add_argument("--with-null", action="store_true", help="also the null twin, in DIR/null")
     run.add_argument("--smoke", action="store_true", help="tiny and quick; numbers mean nothing")
+    add_executor(run)
     run.set_defaults(run=run_recipe)
 
     summary = commands.add_parser("summary", help="the headline numbers")
@@ -60,6 +62,32 @@ def add_commands(commands: Subparsers) -> None:
     )
     verify.add_argument("folder", type=Path, metavar="DIR")
     verify.set_defaults(run=verify_run)
+
+
+class _Workers(argparse.Action):
+    """Reads `--workers`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if values < 1:
+            raise InputError(f"--workers {values} does nothing; use 1 or more")
+        setattr(namespace, self.dest, values)
+
+
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """What carries out a command's seeds or checkpoints; the same for all that have many."""
+    parser.add_argument(
+        "--executor", choices=executor_names(), default="local",
+        help="what does the work: local (default), processes of this machine",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", action=_Workers, type=int, metavar="N", help="most at once; default one a core"
+    )
 
 
 def show_recipes(arguments: argparse.Namespace) -> int:
@@ -108,7 +136,12 @@ def run_recipe(arguments: argparse.Namespace) -> int:
         from training.runner import run_seeds
 
         with show_progress(recipe.name) as progress:
-            run_seeds(requests, progress=progress)
+            run_seeds(
+                requests,
+                workers=arguments.workers,
+                executor=find_executor(arguments.executor),
+                progress=progress,
+            )
     if is_spokesman():
         for each in requests:
             each.note_places()

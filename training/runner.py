@@ -1,26 +1,19 @@
-"""Trains the seeds of a run side by side on the cores there are, and writes the run's tables.
+"""Trains the seeds of a run side by side, on what the executor has, and writes the run's tables.
 
 Asking for more seeds extends a run; asking again finishes what is missing and repeats nothing.
 """
 
 import fcntl
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from data.errors import InputError
 from training.distributed import Team
+from training.executors.executor import Cell, Executor, Progress, tell_nobody
+from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes, table_bytes
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
 from training.publication import Files, publish
@@ -29,25 +22,27 @@ from training.run_info import RUN_FILE
 from training.runs import METRICS_FILE, SUMMARY_FILE, Run, publish_runs, read_table
 from training.summary import summarize
 
-Progress = Callable[[int, int], None]
-"""Called with the steps done and the steps in all."""
-
 
 def run_seeds(
     requests: Iterable[RunRequest],
     *,
     workers: int | None = None,
-    progress: Progress = lambda done, total: None,
+    executor: Executor = LOCAL,
+    progress: Progress = tell_nobody,
 ) -> list[Run]:
-    """Trains every missing seed of the requests in one pool and writes each run's tables.
+    """Trains every missing seed of the requests at once and writes each run's tables.
 
     Args:
         requests: Runs, for instance one and its null twin.
-        workers: Processes; as many as cores unless given. The bytes do not depend on it.
+        workers: Most seeds at once; the executor chooses unless given. The bytes do not depend on
+            it.
+        executor: What trains them.
         progress: Told of steps done.
 
     Raises:
         InputError: a request cannot be run; nothing is written then.
+        WorkerDiedError: what trained a seed was killed. Every other seed is trained to its end; the
+            tables are written when a second call has trained the one that is missing.
     """
     requests = list(requests)
     check_together(requests)
@@ -67,7 +62,7 @@ def run_seeds(
             for request in unfinished:
                 request.config.model.prepare()
         team.wait()
-        results = _train_all(tasks, workers or available_cores(), progress)
+        results = _train_all(tasks, workers, executor, progress)
         for request in unfinished:
             done = {
                 task.seed: result
@@ -78,11 +73,6 @@ def run_seeds(
                 _write_tables(request, done)
         team.wait()
     return [Run.load(request.folder) for request in requests]
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
@@ -109,103 +99,24 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
     publish_runs([request.folder], make)
 
 
-def _train_all(tasks: list[SeedTask], workers: int, progress: Progress) -> list[SeedResult]:
-    """Trains tasks in processes of their own, or here if there is but one worker or task.
-
-    A team trains one seed after the other.
-    """
+def _train_all(
+    tasks: list[SeedTask], workers: int | None, executor: Executor, progress: Progress
+) -> list[SeedResult]:
+    """Trains tasks side by side; a team trains one after the other, in all its processes."""
     team = Team.of_launch()
-    counter = _Counter(tasks, progress if team.is_main else lambda done, total: None)
-    if team.size > 1 or min(workers, len(tasks)) <= 1:
-        return [train_seed(task, counter.add) for task in tasks]
-    context = multiprocessing.get_context("spawn")
-    reports, stop = context.SimpleQueue(), context.Event()
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)),
-        context,
-        initializer=_start_worker,
-        initargs=(reports, stop, os.getpid()),
+    # Every seed of a config has equally many rows, so one seed of each run stands for all.
+    by_run = {task.folder: task for task in tasks}
+    steps = {folder: total_steps(task.config, task.seed) for folder, task in by_run.items()}
+    cells = [
+        Cell(name=f"{task.folder}, seed {task.seed}", task=task, units=steps[task.folder])
+        for task in tasks
+    ]
+    return executor.run(
+        train_seed,
+        cells,
+        workers=1 if team.size > 1 else workers,
+        progress=progress if team.is_main else tell_nobody,
     )
-    listener = threading.Thread(target=_pass_on, args=(reports, counter.add), daemon=True)
-    listener.start()
-    try:
-        with _sigint_blocked():
-            futures = [pool.submit(_train_in_worker, task) for task in tasks]
-        for future in as_completed(futures):
-            future.result()
-        return [future.result() for future in futures]
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        reports.put(None)
-        listener.join()
-
-
-class _Counter:
-    """Adds up the steps of all processes."""
-
-    def __init__(self, tasks: list[SeedTask], progress: Progress) -> None:
-        self.done = 0
-        # Every seed of a config has equally many rows, so one seed of each run stands for all.
-        by_run = {task.folder: task for task in tasks}
-        steps = {folder: total_steps(t.config, t.seed) for folder, t in by_run.items()}
-        self.total = sum(steps[task.folder] for task in tasks)
-        self.progress = progress
-
-    def add(self, steps: int) -> None:
-        self.done += steps
-        self.progress(self.done, self.total)
-
-
-def _pass_on(reports: "SimpleQueue[int | None]", add: Callable[[int], None]) -> None:
-    while (steps := reports.get()) is not None:
-        add(steps)
-
-
-@contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Processes started in the block never see SIGINT, not even while they import torch.
-
-    Ctrl-C reaches the whole process group; only the parent answers it, through `stop`.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@dataclass(frozen=True)
-class _Worker:
-    """What a worker process was started with."""
-
-    reports: Any
-    stop: Event
-    parent: int
-
-
-_worker: _Worker | None = None
-
-
-class _StoppedError(Exception):
-    """The parent is gone or wants the worker to end; what is on disk can be resumed."""
-
-
-def _start_worker(reports: "SimpleQueue[int | None]", stop: Event, parent: int) -> None:
-    global _worker
-    _worker = _Worker(reports, stop, parent)
-
-
-def _train_in_worker(task: SeedTask) -> SeedResult:
-    worker = _worker
-    assert worker is not None
-
-    def report(steps: int) -> None:
-        if worker.stop.is_set() or os.getppid() != worker.parent:
-            raise _StoppedError
-        worker.reports.put(steps)
-
-    return train_seed(task, report)
 
 
 @contextmanager

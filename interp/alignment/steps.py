@@ -1,6 +1,5 @@
 """Gradient alignment along training: every checkpoint of both stages."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -9,6 +8,8 @@ from data.errors import InputError
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.grids import run_grid
 from interp.selection import GridSelection
+from training.executors.executor import Executor, Progress, tell_nobody
+from training.executors.local import EXECUTOR as LOCAL
 from training.runs import Run
 
 
@@ -19,7 +20,8 @@ def alignment_over_steps(
     seeds: tuple[int, ...] | None = None,
     stages: tuple[int, ...] | None = None,
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    executor: Executor = LOCAL,
+    progress: Progress = tell_nobody,
 ) -> pd.DataFrame:
     """The analysis at every checkpoint that all seeds have; the summary of all of them.
 
@@ -29,6 +31,7 @@ def alignment_over_steps(
         seeds: All unless given.
         stages: All of the run unless given.
         workers: As in `run_grid`.
+        executor: As there.
         progress: Told of checkpoints done, and of all there are.
 
     Raises:
@@ -46,7 +49,7 @@ def alignment_over_steps(
     for done, (stage, step) in enumerate(cells, start=1):
         selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=seeds)
         each = replace(analysis, folder=run.folder, stage=stage, step=step)
-        summaries.append(run_grid(each, selection, workers=workers)[1])
+        summaries.append(run_grid(each, selection, workers=workers, executor=executor)[1])
         progress(done, len(cells))
     return pd.concat(summaries, ignore_index=True)
 

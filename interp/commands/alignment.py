@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from data.errors import InputError, unknown_name
 from data.vocabulary import SUBSETS, LossPolicy, Stage
 from interp.commands.analyses import STAGES
-from training.cli import Subparsers
+from training.cli import Subparsers, add_executor
+from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,7 @@ def add_align_command(commands: Subparsers) -> None:
         "--test", choices=TESTS,
         help="train again instead: what does alignment predict, and what does it cause?",
     )  # fmt: skip
+    add_executor(align)
     align.set_defaults(run=run_align)
 
 
@@ -99,7 +101,12 @@ def run_align(arguments: argparse.Namespace) -> int:
 
         with show_progress(analysis.name, unit="step") as progress:
             summary = alignment_over_steps(
-                run, analysis, seeds=_seeds(arguments), progress=progress
+                run,
+                analysis,
+                seeds=_seeds(arguments),
+                workers=arguments.workers,
+                executor=find_executor(arguments.executor),
+                progress=progress,
             )
     else:
         summary = _fill(run, analysis, arguments, stage=analysis.stage, step=analysis.step)
@@ -173,7 +180,7 @@ def _fill(
     from interp.selection import GridSelection
 
     selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=_seeds(arguments))
-    return fill(analysis, selection)[1]
+    return fill(analysis, selection, arguments)[1]
 
 
 def _seeds(arguments: argparse.Namespace) -> tuple[int, ...] | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import unknown_name
 from data.vocabulary import Stage
-from training.cli import Subparsers
+from training.cli import Subparsers, add_executor
+from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def add_analysis_commands(commands: Subparsers) -> None:
 
 
 def add_selectors(parser: argparse.ArgumentParser) -> None:
-    """Which checkpoints, and where in model and text; the same for every analysis."""
+    """Which checkpoints, where in model and text, and who looks; the same for every analysis."""
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="together one grid")
     parser.add_argument(
         "--site", action="append", metavar="S", help="default the residual stream's states"
@@ -54,6 +55,7 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
     parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="default 1")
     parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+    add_executor(parser)
 
 
 def run_probes(arguments: argparse.Namespace) -> int:
@@ -77,7 +79,7 @@ def run_probes(arguments: argparse.Namespace) -> int:
         analysis = replace(analysis, targets=unique(map(Target, arguments.target)))
     if roles:
         analysis = replace(analysis, roles=roles)
-    summary = fill(analysis, selection)[1]
+    summary = fill(analysis, selection, arguments)[1]
     logistic = summary.loc[summary["probe"] == "logistic"]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
     columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "twin_accuracy"]
@@ -107,7 +109,7 @@ def run_lens(arguments: argparse.Namespace) -> int:
     from interp.lenses.analysis import LensAnalysis
 
     analysis = replace(LensAnalysis(), roles=roles) if roles else LensAnalysis()
-    summary = fill(analysis, selection)[1]
+    summary = fill(analysis, selection, arguments)[1]
     columns = ["subset", "lens", "site", "layer", "role", "quantity", "rank", "log_prob"]
     columns += ["ci_low", "ci_high", "n_seeds"]
     print_summary(summary, columns, selection, interval_of="log_prob")
@@ -152,13 +154,21 @@ def unique(values: Iterable[Value]) -> tuple[Value, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def fill(analysis: "Analysis", selection: "GridSelection") -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """Runs the grid behind a progress bar; its rows and its summary."""
+def fill(
+    analysis: "Analysis", selection: "GridSelection", arguments: argparse.Namespace
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Runs the grid, on what `arguments` say, behind a progress bar; its rows and its summary."""
     from interp.grids import run_grid
     from training.progress import show_progress
 
     with show_progress(analysis.name, unit="checkpoint") as progress:
-        return run_grid(analysis, selection, progress=progress)
+        return run_grid(
+            analysis,
+            selection,
+            workers=arguments.workers,
+            executor=find_executor(arguments.executor),
+            progress=progress,
+        )
 
 
 def print_summary(

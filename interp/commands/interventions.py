@@ -111,7 +111,7 @@ def run_patching(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         confidence=arguments.confidence,
     )
-    table, summary = fill(analysis, selection)
+    table, summary = fill(analysis, selection, arguments)
     metric = str(analysis.metrics[0])
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
     columns += ["other_tag"] if PairKind.TAG in analysis.kinds else []
@@ -156,7 +156,7 @@ def run_attention(arguments: argparse.Namespace) -> int:
     from interp.attention.analysis import AttentionAnalysis
 
     analysis = AttentionAnalysis.of(compared_in(selection), roles or None)
-    summary = fill(analysis, selection)[1]
+    summary = fill(analysis, selection, arguments)[1]
     columns = ["subset", "text", "kind", "layer", "head", "destination", "source", "value"]
     shown = summary.loc[summary["destination"].isin(["prompt_last", ""])]
     columns += TESTED
@@ -172,7 +172,7 @@ def run_ablation(arguments: argparse.Namespace) -> int:
     from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 
     selection = selection_of(arguments, sites=ABLATED_SITES)
-    summary = fill(AblationAnalysis(), selection)[1]
+    summary = fill(AblationAnalysis(), selection, arguments)[1]
     columns = ["kind", "subset", "intervention", "site", "layer", "head", "route", "effect"]
     shown = summary.loc[summary["metric"] == "exact_match"]
     print_summary(shown, [*columns, *TESTED], selection)
@@ -189,7 +189,7 @@ def run_erasure(arguments: argparse.Namespace) -> int:
     from interp.interventions.erasure_analysis import ErasureAnalysis
 
     analysis = ErasureAnalysis(roles=roles) if roles else ErasureAnalysis()
-    summary = fill(analysis, selection)[1]
+    summary = fill(analysis, selection, arguments)[1]
     columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
     print_summary(summary, [*columns, *TESTED], selection)
     print("control: as many random directions erased; difference and p: after - control")
@@ -226,7 +226,7 @@ def run_transplants(arguments: argparse.Namespace) -> int:
         donor_folder=arguments.donor,
         roles=roles,
     )
-    summary = fill(analysis, selection)[1]
+    summary = fill(analysis, selection, arguments)[1]
     is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
     shown = summary.loc[
         is_here & (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
@@ -235,7 +235,7 @@ def run_transplants(arguments: argparse.Namespace) -> int:
     print_summary(shown, [*columns, *TESTED], selection)
     if arguments.differences:
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
-        differences = fill(changes, selection)[1]
+        differences = fill(changes, selection, arguments)[1]
         columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
         columns += ["cosine_other_tag", *TESTED[1:]]
         print_summary(differences, columns, selection)

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import InputError, printable
-from training.cli import Subparsers, read_seeds, show_summary, tell_damage, verify_run
+from data.errors import printable
+from training.cli import Subparsers, add_executor, read_seeds, show_summary, tell_damage, verify_run
+from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     from interp.sweep_folders import FinishedSweep
@@ -19,8 +20,7 @@ def add_sweep_commands(commands: Subparsers) -> None:
     sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
     sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
     sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
-    sweep.add_argument("--executor", choices=("local",), default="local")
-    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default one a core")
+    add_executor(sweep)
     sweep.set_defaults(run=run_named_sweep)
 
     report = commands.add_parser("report", help="one self-contained HTML page on a run or sweep")
@@ -34,8 +34,6 @@ def add_sweep_commands(commands: Subparsers) -> None:
 def run_named_sweep(arguments: argparse.Namespace) -> int:
     """Runs what is missing of a sweep; prints the gap of each cell and the claims."""
     seeds = read_seeds(arguments)
-    if arguments.workers is not None and arguments.workers < 1:
-        raise InputError(f"--workers {arguments.workers} does nothing; use 1 or more")
 
     from interp.sweep_folders import FinishedSweep, require_place_for
     from interp.sweep_plans import find_sweep
@@ -55,6 +53,7 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
         seeds,
         smoke=arguments.smoke,
         workers=arguments.workers,
+        executor=find_executor(arguments.executor),
         show=show_progress,
     )
     print(sweep_text(FinishedSweep.load(folder)))

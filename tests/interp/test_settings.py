@@ -31,7 +31,7 @@ SURE = ["--confidence", "0.0005", *PATCH[2:]]
 @pytest.fixture
 def folder(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run of seeds 1000 and 1001 with its null twin; checkpoints are measured in this process."""
-    monkeypatch.setattr("interp.grids.available_cores", lambda: 1)
+    monkeypatch.setattr("training.executors.local.available_cores", lambda: 1)
     return copied_run
 
 

@@ -9,7 +9,7 @@ import pytest
 from data.errors import InputError
 from training.config import RunConfig
 from training.requests import RunRequest
-from training.runner import available_cores, run_seeds
+from training.runner import run_seeds
 from training.runs import Run, write_null_verdict
 
 Results = Callable[[Path], dict[str, str]]
@@ -148,9 +148,3 @@ def test_failed_seed_leaves_an_unfinished_run(mini, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
         run_seeds([request_of(config, tmp_path, 0)], workers=1)
     assert not Run.load(tmp_path).is_finished
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    import os
-
-    assert available_cores() == len(os.sched_getaffinity(0))

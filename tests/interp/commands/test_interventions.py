@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of a run of two seeds; checkpoints are measured in this process."""
-    monkeypatch.setattr("interp.grids.available_cores", lambda: 1)
+    monkeypatch.setattr("training.executors.local.available_cores", lambda: 1)
     return shutil.copytree(trained, tmp_path / "run")
 
 

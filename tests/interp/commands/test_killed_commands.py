@@ -65,10 +65,10 @@ def test_killed_at_any_change_each_analysis_is_all_old_or_all_new(
     measured: dict[str, list[Measured]] = {}
     measure_all = interp.grids._measure_all
 
-    def measure_once(cells, workers, progress) -> list[Measured]:
+    def measure_once(cells, workers, *how) -> list[Measured]:
         key = f"{cells[0].analysis.name} {len(cells)}"
         if key not in measured:
-            measured[key] = measure_all(cells, 1, progress)
+            measured[key] = measure_all(cells, 1, *how)
         return measured[key]
 
     monkeypatch.setattr(interp.grids, "_measure_all", measure_once)

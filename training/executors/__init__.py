@@ -1,0 +1,1 @@
+"""Who carries out the cells of a run, a grid or a sweep: one executor a file."""
