@@ -18,11 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, TextGeneratio
 from data.rows import prompt_row
 from data.tokens import PAD, TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import LossPolicy
-from training.config import ModelConfig, StageConfig
+from training.config import StageConfig
 from training.evaluate import EvaluationSet, answer_metrics
 from training.examples import make_examples
 from training.loop import StageTrainer
-from training.models import build_model
+from training.models.scratch import ModelConfig, build_model
 
 LONGEST_ANSWER = 4
 NEW_TOKENS = 8

@@ -16,8 +16,8 @@ from machine import describe_machine, time_in_turn
 from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from interp.addresses import Site
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.patching.attribution import attribute
 from interp.patching.cells import grid_cells, patched_metrics
 from interp.patching.pair_batches import Metric, PairBatch

@@ -1,4 +1,4 @@
-"""The command `iml`: everything of `training.cli`, and the reports and analyses of `interp`."""
+"""The command `iml`: puts the commands together, and turns errors into lines and exit codes."""
 
 import argparse
 import errno
@@ -21,8 +21,8 @@ from data.errors import (
 from interp.commands.alignment import add_align_command
 from interp.commands.analyses import add_analysis_commands
 from interp.commands.interventions import add_intervention_commands
+from interp.commands.runs import Subparsers, add_commands
 from interp.commands.sweeps import add_sweep_commands
-from training.cli import Subparsers, add_commands
 
 NO_SUCH_PLACE = (
     *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from training.runs import Run
+    from training.runs.run import Run
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
@@ -20,10 +20,10 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
     """What `iml run alias-toy --smoke --with-null` makes; shared by all tests, so never changed."""
-    from training.registry import find_recipe
-    from training.requests import RunRequest
-    from training.runner import run_seeds
-    from training.runs import Run, write_null_verdict
+    from training.recipes import find_recipe
+    from training.runs.requests import RunRequest
+    from training.runs.run import Run, write_null_verdict
+    from training.runs.runner import run_seeds
 
     recipe = find_recipe("alias-toy")
     folder = tmp_path_factory.mktemp("tiny") / "run"

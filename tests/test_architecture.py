@@ -6,6 +6,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -31,6 +32,27 @@ def imports(node: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"line {child.lineno}: relative import"
             yield child.lineno, child.module or ""
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
+}
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Of each module those that it imports, wherever in the file; a package's file is a module."""
+    graph = {}
+    for module, path in MODULES.items():
+        found = set()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= inner & MODULES.keys() or {str(node.module)}
+        graph[module] = (found & MODULES.keys()) - {module}
+    return graph
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -78,15 +100,61 @@ def test_only_the_seam_and_what_runs_its_tools_know_transformer_lens() -> None:
         if any(name.split(".")[0] == "transformer_lens" for _, name in imports(tree(path)))
     }
     assert users <= {
-        "interp/bridges.py",
+        "interp/hooked/bridges.py",
         "interp/edges/direct_paths.py",
         "interp/edges/attribution.py",
     }
 
 
 def test_training_loop_knows_nothing_of_iml() -> None:
-    names = {name for _, name in imports(tree(ROOT / "training" / "loop.py"))}
-    assert not names & {"data.iml", "data.statements", "data.worlds", "training.recipes"}
+    """Nor does anything that it uses itself: no data set, no recipe, no subset."""
+    used = module_graph()["training.loop"]
+    assert len(used) >= 4
+    rooms = ("data.tasks", "data.worlds", "data.statements", "training.recipes")
+    assert not [module for module in used if module.startswith(rooms)]
+    for module in {"training.loop", *used} - {"data.errors"}:  # which has examples
+        assert not re.search(r"D[0-9]+_|iml_gap|COMPARED", MODULES[module].read_text()), module
+
+
+def test_imports_go_in_no_circle() -> None:
+    tuple(TopologicalSorter(module_graph()).static_order())  # raises CycleError otherwise
+
+
+ROOMS = [
+    "hooked",
+    "grids",
+    "figures",
+    "gradients",
+    "edges",
+    "probes",
+    "interventions",
+    "lenses",
+    "attention",
+    "patching",
+    "transplants",
+    "alignment",
+    "claims",
+    "sweeps",
+    "explorer",
+    "report",
+    "commands",
+    "cli",
+]  # lowest first
+
+
+def test_imports_within_interp_go_down() -> None:
+    assert set(ROOMS) == {name.split(".")[1] for name in MODULES if name.startswith("interp.")}
+    for module, imported in module_graph().items():
+        for other in imported:
+            if module.startswith("interp.") and other.startswith("interp."):
+                below, above = (ROOMS.index(name.split(".")[1]) for name in (other, module))
+                assert below <= above, f"{module} imports {other}"
+
+
+def test_training_names_no_table_of_an_analysis() -> None:
+    for path in (ROOT / "training").rglob("*.py"):
+        tables = set(re.findall(r"\b(\w+)\.parquet", path.read_text()))
+        assert tables <= {"metrics", "training_metrics"}, path
 
 
 @each_file
@@ -166,7 +234,7 @@ def test_tests_are_no_package() -> None:
 
 
 @each_file
-def test_file_is_named_after_what_it_holds(path: Path) -> None:
+def test_no_file_is_named_for_nothing_in_particular(path: Path) -> None:
     assert path.name not in {"utils.py", "helpers.py", "common.py", "misc.py"}
 
 

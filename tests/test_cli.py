@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from interp.cli import main
-from training.cli import parse_seeds
-from training.runs import Run
+from interp.commands.runs import parse_seeds
+from training.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 Capture = pytest.CaptureFixture[str]
@@ -128,8 +128,8 @@ def test_bad_input_is_one_line_with_a_remedy_and_changes_nothing(
 def test_run_of_a_newer_format_is_bad_input(
     command: str, copied_run: Path, tree_hash: TreeHash, capsys: Capture
 ) -> None:
-    from training.files import write_manifest
-    from training.runs import analysis_files
+    from training.runs.files import write_manifest
+    from training.runs.run import analysis_files
 
     path = copied_run / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 3}))

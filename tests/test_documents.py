@@ -13,11 +13,11 @@ import pytest
 import training.recipes  # noqa: F401  (fills the registry)
 from data.vocabulary import SUBSETS
 from interp.cli import build_parser
+from interp.commands.runs import read_seeds
 from interp.probes.targets import Target
-from interp.sweep_plans import find_sweep
-from training.cli import read_seeds
-from training.registry import find_recipe
-from training.runs import Run
+from interp.sweeps.plans import find_sweep
+from training.recipes import find_recipe
+from training.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 README, MANUAL, RESULTS = (

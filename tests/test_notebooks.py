@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from interp.cli import main
-from training.runs import Run
+from training.runs.run import Run
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 ON_TOYS = [path for path in NOTEBOOKS if not path.stem.startswith("07")]

@@ -20,12 +20,13 @@ from data.contradictions import Contradiction, contradicting
 from data.errors import InputError
 from data.rows import Row
 from data.subset_sizes import split_sizes
-from data.text_iml import TextConfig
+from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.vocabulary import SUBSETS, Kind, TagKind
 from data.worlds.facts import FactWorld
+from training.recipes import find_recipe
 from training.recipes.text import FRACTIONS, Split
-from training.registry import RECIPES, Recipe, find_recipe
+from training.registry import RECIPES, Recipe
 
 find_recipe("alias-toy")
 

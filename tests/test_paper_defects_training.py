@@ -14,22 +14,29 @@ import torch
 from data.errors import InputError
 from data.rows import Row, prompt_row
 from data.statements import RenderedText
-from data.text_iml import TextConfig
+from data.tasks.text import TextConfig
 from data.tokenizers import TrainedTokenizer
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy, Stage
 from interp.cli import main
 from interp.gradients.gram import GradientOptions, gradient_gram
-from training.checkpoints import find_checkpoint, load_model, saved_steps, stage_folder, step_folder
 from training.config import END_OF_STAGE, RunConfig, StageConfig
 from training.evaluate import METRICS, EvaluationSet, answer_metrics, evaluate
 from training.examples import make_examples
 from training.loop import StageTrainer
+from training.models.elsewhere import TINY, SourceModel
 from training.pipeline import SeedTask, train_seed
-from training.registry import RECIPES, find_recipe
-from training.runs import Run
+from training.recipes import find_recipe
+from training.registry import RECIPES
+from training.runs.checkpoints import (
+    find_checkpoint,
+    load_model,
+    saved_steps,
+    stage_folder,
+    step_folder,
+)
+from training.runs.run import Run
 from training.seq2seq import layout_for
-from training.sources import TINY, SourceModel
 
 find_recipe("alias-toy")
 TEXTS = ("Q: What did xyz do?\nA: The cook", "Q: Who is abc?\nA: A", "x England Great Britain")

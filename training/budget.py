@@ -12,7 +12,8 @@ from pathlib import Path
 from data.errors import InputError
 from data.rows import DataSize
 from data.vocabulary import LossPolicy
-from training.config import ModelConfig, RunConfig
+from training.config import RunConfig
+from training.models.scratch import ModelConfig
 
 BYTES_PER_ROW = 5_000
 """Of a tokenized row in memory; measured on `alias-toy` (5,073 bytes)."""

@@ -15,8 +15,6 @@ from training.run_parts import DataConfig, ModelSource
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
     from data.tokens import TokenizedRow
 
 N_LOG_SPACED = 6
@@ -32,74 +30,6 @@ MOST_KEPT = 10_000
 
 Value = int | float | bool | str
 """What a recipe's parameter can be."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """A GPT-NeoX (the architecture of Pythia) of any size, with random weights."""
-
-    n_layers: int
-    d_model: int
-    n_heads: int
-    d_mlp: int
-    tied_embeddings: bool
-    rotary_pct: float
-    """Share of each head's dimensions that rotary position embedding turns."""
-
-    def __post_init__(self) -> None:
-        """Refuses sizes that make no transformer."""
-        for name in ("n_layers", "d_model", "n_heads", "d_mlp"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; use 1 or more")
-        if self.d_model % self.n_heads:
-            raise InputError(
-                f"d_model {self.d_model} is no multiple of n_heads {self.n_heads}; change one"
-            )
-        rotary_dimensions = int(self.d_model // self.n_heads * self.rotary_pct)
-        if not 0 <= self.rotary_pct <= 1 or rotary_dimensions % 2:
-            raise InputError(
-                f"rotary_pct {self.rotary_pct:g} turns {rotary_dimensions} of a head's "
-                f"{self.d_model // self.n_heads} dimensions; use a share from 0 to 1 that turns an "
-                "even number"
-            )
-
-    @property
-    def name(self) -> str:
-        """What the `model` column of every table says."""
-        tied = "tied" if self.tied_embeddings else "untied"
-        return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}"
-
-    @property
-    def description(self) -> str:
-        """Its architecture in a line."""
-        return f"{self.name}, {self.d_mlp} units in each MLP"
-
-    @property
-    def is_encoder_decoder(self) -> bool:
-        """It is not."""
-        return False
-
-    def check(self) -> None:
-        """There is nothing to look for."""
-
-    def prepare(self) -> None:
-        """Every seed has weights of its own."""
-
-    def make(
-        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
-    ) -> "PreTrainedModel":
-        """A model with random weights that depend on `seed` alone, as long as it needs to be."""
-        from training.models import build_model
-
-        end_token = tokenizer.eos_token_id
-        assert isinstance(end_token, int)
-        return build_model(
-            self,
-            vocabulary_size=len(tokenizer),
-            max_length=max_length,
-            end_token=end_token,
-            seed=seed,
-        )
 
 
 class Optimizer(StrEnum):

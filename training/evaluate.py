@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
-from training.architectures import stop_tokens
-from training.contexts import check_tokens
 from training.examples import Examples, make_examples
+from training.models.architectures import stop_tokens
+from training.models.contexts import check_tokens
 from training.seq2seq import Layout
 
 METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")

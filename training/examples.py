@@ -14,8 +14,8 @@ from transformers.utils.generic import ModelOutput
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.contexts import forget_lengths, longest_alike
 from training.distributed import is_sharded
+from training.models.contexts import forget_lengths, longest_alike
 
 
 @dataclass(frozen=True, kw_only=True)

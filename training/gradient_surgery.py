@@ -19,7 +19,7 @@ from data.errors import InputError
 from training.config import StageConfig
 from training.examples import Examples
 from training.loop import StageTrainer
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 
 class SurgeryTrainer(StageTrainer):

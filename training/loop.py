@@ -16,8 +16,8 @@ from data.errors import InputError
 from training.config import Precision, StageConfig
 from training.distributed import Team
 from training.examples import Examples, batch_loss
-from training.models import derive_seed
 from training.optimizers import learning_rate, make_optimizer, optimizer_state, restore_optimizer
+from training.seeds import derive_seed
 
 
 class StageTrainer:

@@ -9,7 +9,7 @@ from data.vocabulary import Stage
 from training.config import RunConfig
 from training.evaluate import EvaluationSet
 from training.examples import Examples
-from training.inputs import require_inputs
+from training.runs.inputs import require_inputs
 from training.schedules import Schedule
 from training.seq2seq import Layout, layout_for
 

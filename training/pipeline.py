@@ -15,7 +15,12 @@ import torch
 from transformers import PreTrainedModel
 
 from data.vocabulary import Stage
-from training.checkpoints import (
+from training.config import END_OF_STAGE, RunConfig, evaluation_steps
+from training.distributed import Team
+from training.evaluate import evaluate
+from training.loop import StageTrainer
+from training.material import SeedMaterial
+from training.runs.checkpoints import (
     drop_old_states,
     find_checkpoint,
     load_model,
@@ -30,18 +35,12 @@ from training.checkpoints import (
     step_folder,
     verify_checkpoint,
 )
-from training.config import END_OF_STAGE, RunConfig, evaluation_steps
-from training.distributed import Team
-from training.evaluate import evaluate
-from training.files import remove_leftovers, wait_for_lock
-from training.inputs import note_rows, require_inputs
-from training.loop import StageTrainer
-from training.material import SeedMaterial
-from training.models import derive_seed
-from training.runs import rows_digest
+from training.runs.files import remove_leftovers, wait_for_lock
+from training.runs.inputs import note_rows, require_inputs
+from training.runs.run import rows_digest
+from training.seeds import derive_seed
+from training.threads import one_thread
 
-THREADS = 1
-"""Of each seed's process: more would change the last bits, and seeds use the cores better."""
 STEPS_PER_REPORT = 25
 
 
@@ -224,7 +223,7 @@ def _resume(folder: Path, trainer: StageTrainer, run_id: str) -> pd.DataFrame:
 def _measure(
     task: SeedTask, material: SeedMaterial, trainer: StageTrainer, stage: Stage, stage2_seed: int
 ) -> pd.DataFrame:
-    """One evaluation, with the run columns and in the order of `training.runs.METRIC_COLUMNS`."""
+    """One evaluation, with the run columns, in the order of `Run.metrics`."""
     measured = evaluate(trainer.model, material.evaluation)
     run_columns = {
         "recipe": task.config.recipe,
@@ -253,18 +252,6 @@ def total_steps(config: RunConfig, seed: int) -> int:
         examples = sum(row.repeats for row in trained)
         total += times * settings.epochs * -(-examples // settings.batch_size)
     return total
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Runs the block on one thread and gives thread count and random state back."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.set_num_threads(THREADS)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, get_type_hints
 
-from data.errors import InputError, unknown_name
+from data.errors import InputError
 from training.budget import require_affordable
 from training.config import RunConfig, Value
 
@@ -258,19 +258,6 @@ def _with_defaults(
     ]
     vars(build)["__signature__"] = signature.replace(parameters=parameters)
     return build
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of this name.
-
-    Raises:
-        InputError: there is none.
-    """
-    import training.recipes  # noqa: F401  (fills RECIPES)
-
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES)
-    return RECIPES[name]
 
 
 def _did_you_mean(name: str, known: Mapping[str, object], *, otherwise: str) -> str:

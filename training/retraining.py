@@ -15,15 +15,21 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.vocabulary import HELD_OUT, Kind, Stage
-from training.checkpoints import load_model
 from training.evaluate import evaluate
 from training.examples import Examples
 from training.gradient_surgery import SurgeryTrainer
 from training.loop import StageTrainer
 from training.material import SeedMaterial
-from training.pipeline import SeedTask, initial_model, one_thread, stage_order_seed, stage_trainer
-from training.runs import Run
+from training.pipeline import (
+    SeedTask,
+    initial_model,
+    stage_order_seed,
+    stage_trainer,
+)
+from training.runs.checkpoints import load_model
+from training.runs.run import Run
 from training.schedules import Schedule
+from training.threads import one_thread
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
-from training.architectures import decoder_starts
 from training.examples import Examples, at_targets, make_examples, n_used_columns
+from training.models.architectures import decoder_starts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,6 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, LossPolicy, Role, Stage
-from interp.addresses import Site
 from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.summary import ALL, summarize_alignment
 from interp.gradients.gram import (
@@ -40,11 +39,12 @@ from interp.gradients.gram import (
     gradient_pairs,
     token_gram,
 )
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
-from training.checkpoints import load_model, load_tokenizer
-from training.runs import Run
+from training.runs.checkpoints import load_model, load_tokenizer
+from training.runs.run import Run
 
 SUBSETS = (*COMPARED[Stage.TWO], *COMPARED[Stage.ONE])
 """D5, D6, D1, D2."""
@@ -91,7 +91,7 @@ class AlignmentAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(

@@ -20,16 +20,16 @@ import pandas as pd
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, LossPolicy, Stage
-from interp.addresses import Site
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import rank_correlation, sign_test_p, tag_gap
-from interp.grids import Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
 from training.retraining import Retraining, gap_of
-from training.runs import Run
+from training.runs.run import Run
 from training.summary import HEADLINE_METRICS
 
 PREDICTORS = ("cosine", "dot", "control_cosine", "log_step")
@@ -57,7 +57,7 @@ class BranchAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return ["branch_step"]
 
     def measure(

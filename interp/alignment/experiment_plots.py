@@ -13,11 +13,11 @@ from plotly.subplots import make_subplots
 from data.vocabulary import D5_CONS
 from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
-from interp.report.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
-from interp.report.plots import style_figure
-from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.theme import style_figure
+from interp.figures.words import UNITS
 from training.statistics import t_interval
-from training.tables import UNITS
 
 OWN_COLOR = SUBSET_STYLES[D5_CONS.name].color
 QUANTITIES = {

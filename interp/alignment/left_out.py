@@ -23,18 +23,18 @@ from transformers import PreTrainedModel
 
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, LossPolicy, Stage
-from interp.addresses import Site
 from interp.alignment.analysis import gradient_options, index_pairs
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import correlation, rank_correlation
 from interp.gradients.gram import gradient_pairs
-from interp.grids import RUN_COLUMNS, Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import RUN_COLUMNS, Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
 from training.evaluate import EvaluationSet, answer_metrics
 from training.retraining import Retraining
-from training.runs import Run
+from training.runs.run import Run
 
 WITHIN = "within_tag"
 GROUPS = {
@@ -64,7 +64,7 @@ class LeftOutAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return ["row_a", "row_b", "pairing"]
 
     def measure(

@@ -6,8 +6,8 @@ import pandas as pd
 
 from data.errors import InputError
 from interp.alignment.summary import ALL, ZERO, summarize_alignment, with_seeds
-from interp.report.grid_tables import summarized, with_run_columns
-from interp.report.seed_marks import FEWEST, seeds_words, shown_halves
+from interp.figures.grid_tables import summarized, with_run_columns
+from interp.figures.seed_marks import FEWEST, seeds_words, shown_halves
 
 
 def alignment_levels(

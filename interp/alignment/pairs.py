@@ -27,6 +27,19 @@ from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import SUBSETS, Kind
 
+DEFAULT_LIMIT = 25
+"""Definitions of each subset where there is much to do for each."""
+
+
+def default_limit(pairs: str, components: str) -> int | None:
+    """Definitions of each subset unless somebody says how many: all, but few where all pairs meet.
+
+    Args:
+        pairs: A `PairMode`.
+        components: A `Components` of `interp.alignment.analysis`.
+    """
+    return DEFAULT_LIMIT if pairs == PairMode.ALL or components != "none" else None
+
 
 class Pairing(StrEnum):
     """What a definition and a question have in common; see the module's docstring."""

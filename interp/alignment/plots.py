@@ -16,11 +16,11 @@ from interp.alignment.levels import alignment_levels, bars, levels_words, own_va
 from interp.alignment.pairs import Pairing
 from interp.alignment.summary import GAPS, is_token_part
 from interp.alignment.wording import PAIRING_WORDS
-from interp.report.grid_tables import checkpoint_words
-from interp.report.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
-from interp.report.places import module_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, mean_hover
+from interp.figures.grid_tables import checkpoint_words
+from interp.figures.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
+from interp.figures.places import module_words
+from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover
+from interp.figures.theme import style_figure
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",

@@ -25,12 +25,11 @@ from interp.alignment.wording import (
     surgery_sentences,
     update_sentences,
 )
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html, table_html
-from interp.report.sections import figure_html, finished_null, note_html
-from interp.report.settings_note import settings_note
-from interp.report.wording import unbroken
-from training.runs import Run
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.settings_note import settings_note
+from interp.figures.words import unbroken
+from training.runs.run import Run
 
 Test = tuple[str, Callable[[pd.DataFrame], list[str]], Callable[[pd.DataFrame], go.Figure]]
 TESTS: dict[str, Test] = {
@@ -104,7 +103,7 @@ def _component_figures(cells: pd.DataFrame, rows: pd.DataFrame | None, name: str
 def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
     """Own pairs against each class of matched pairs, and one tag against the other."""
     chosen = _contrasts(cells)
-    twin = finished_null(run)
+    twin = run.finished_null
     theirs = None if twin is None else table_of(twin, "alignment_summary")
     beside: dict[tuple[object, ...], str] = {}
     if theirs is not None:

@@ -6,11 +6,11 @@ import pandas as pd
 
 from data.errors import InputError
 from interp.alignment.analysis import AlignmentAnalysis
-from interp.grids import run_grid
-from interp.selection import GridSelection
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
 from training.executors.executor import Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
-from training.runs import Run
+from training.runs.run import Run
 
 
 def alignment_over_steps(

@@ -7,10 +7,10 @@ they share its embedding and so are not independent. Two tests, both two-sided p
                                   each alias are exchanged at random, so that d_i flips its sign
     one tag against the other     the tags of the two subsets are shuffled over their aliases
 
-Over seeds each contributes one difference, tested by `interp.seed_summary`. `against` says what a
-value is held against: `zero`, or the class of partners. In rows of the subset `D5_CONS-D6_CONS`
-values are differences of the two subsets, so that own against a class is a difference of
-differences.
+Over seeds each contributes one difference, tested by `interp.grids.seed_summary`. `against` says
+what a value is held against: `zero`, or the class of partners. In rows of the subset
+`D5_CONS-D6_CONS` values are differences of the two subsets, so that own against a class is a
+difference of differences.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from data.errors import InputError
 from data.vocabulary import COMPARED, Role, Stage
 from interp.alignment.pairs import MATCHED, Pairing
-from interp.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
 
 ALL = "all"
 """The component that is the whole gradient."""

@@ -18,16 +18,16 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, LossPolicy, Stage
-from interp.addresses import Site
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import PairMode, make_alignment_pairs
 from interp.alignment.summary import tag_gap
-from interp.grids import RUN_COLUMNS, Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import RUN_COLUMNS, Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
 from training.retraining import Retraining, gap_of
-from training.runs import Run
+from training.runs.run import Run
 from training.summary import HEADLINE_METRICS
 
 DOSES, CONTROL_DOSES = (-1.0, 0.0, 0.5, 1.0), (-1.0, 0.5, 1.0)
@@ -57,7 +57,7 @@ class SurgeryAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return ["direction", "dose", "quantity"]
 
     def measure(

@@ -23,19 +23,19 @@ from transformers.optimization import Adafactor
 
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, LossPolicy, Stage
-from interp.addresses import Site
 from interp.alignment.analysis import gradient_options, index_pairs
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import GAPS, correlation
 from interp.gradients.gram import GradientOptions, gradient_pairs
-from interp.grids import RUN_COLUMNS, Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import RUN_COLUMNS, Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
-from training.checkpoints import load_model
 from training.config import StageConfig
 from training.examples import Examples, batch_loss, make_examples
-from training.runs import Run
+from training.runs.checkpoints import load_model
+from training.runs.run import Run
 
 Parameters = list[torch.nn.Parameter]
 OPTIMIZERS: dict[str, Callable[[Parameters, StageConfig], torch.optim.Optimizer]] = {
@@ -76,7 +76,7 @@ class UpdateAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(

@@ -9,10 +9,9 @@ from data.vocabulary import COMPARED, Stage
 from interp.alignment.pairs import MATCHED, Pairing
 from interp.alignment.summary import ALL, GAPS, ZERO
 from interp.alignment.surgery import SLOPE
-from interp.report.grid_tables import one_checkpoint
-from interp.report.wording import gap_text
+from interp.figures.grid_tables import one_checkpoint
+from interp.figures.words import UNITS, gap_text
 from training.summary import HEADLINE_METRICS
-from training.tables import UNITS
 
 PAIRING_WORDS = {
     Pairing.OWN: "own questions",

@@ -22,14 +22,14 @@ import pandas as pd
 from data.errors import InputError, unknown_name
 from data.tokens import TokenizedRow
 from data.vocabulary import COMPARED, QA3, QA7_UNSEEN, SUBSETS, Kind, Role, Stage
-from interp.addresses import Site
 from interp.attention.cells import ALL_HEADS, first_half, head_cells, is_comparable
 from interp.attention.heads import EVERY, HeadReadings, read_heads, visible_roles
 from interp.attention.patterns import PROMPT_LAST, RoleAttention, attention_by_role
 from interp.attention.scores import READERS, composition_scores, random_tokens, token_scores
-from interp.grids import Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 
 COORDINATES = ["subset", "text", "kind", "layer", "head", "destination", "source"]
 UNDEFINED = {COMPARED[Stage.ONE]: QA3.name, COMPARED[Stage.TWO]: QA7_UNSEEN.name}
@@ -67,7 +67,7 @@ class AttentionAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(
@@ -110,7 +110,7 @@ class AttentionAnalysis:
 
 
 def summarize_attention(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each cell that means the same in every seed; see `interp.seed_summary`."""
+    """One row for each cell that means the same in every seed; see `interp.grids.seed_summary`."""
     cells = table.loc[is_comparable(table)]
     return summarize_over_seeds(
         cells.assign(excess=cells["value"] - cells["control"]),
@@ -121,7 +121,7 @@ def summarize_attention(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def attention_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame:
-    """One subset's values minus another's, paired by seed; see `interp.seed_summary`.
+    """One subset's values minus another's, paired by seed; see `interp.grids.seed_summary`.
 
     The columns are those of a summary, `value` being the first subset's and `control` the second's.
 

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data.errors import InputError
-from interp.addresses import Site
-from interp.hooked import HookedModel
-from interp.unembedding import NormParts
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
+from interp.hooked.unembedding import NormParts
 
 PATTERN_HOOK = "blocks.{layer}.attn.hook_pattern"
 CHECKED_TOKENS = 8

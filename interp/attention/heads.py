@@ -24,8 +24,6 @@ from torch import Tensor
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.activations import check_rows
-from interp.addresses import Site, TokenRole
 from interp.attention.head_weights import HeadWeights
 from interp.attention.patterns import (
     BATCH_SIZE,
@@ -34,9 +32,11 @@ from interp.attention.patterns import (
     choose_layers,
     require_role,
 )
-from interp.components import write_hooks, writes
-from interp.hooked import HookedModel
-from interp.unembedding import LogitReader
+from interp.hooked.activations import check_rows
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.components import write_hooks, writes
+from interp.hooked.model import HookedModel
+from interp.hooked.unembedding import LogitReader
 
 EVERY = "every"
 """All tokens as a source."""

@@ -18,12 +18,12 @@ from torch import Tensor
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.activations import pad_tokens
-from interp.addresses import Site, TokenRole
 from interp.attention.head_weights import PATTERN_HOOK
-from interp.hooked import HookedModel
-from interp.sites import check_site, choose_sites
-from training.contexts import similar_lengths
+from interp.hooked.activations import pad_tokens
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site, choose_sites
+from training.models.contexts import similar_lengths
 
 OTHER = "other"
 """Tokens of none of the roles."""

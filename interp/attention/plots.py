@@ -17,10 +17,10 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.attention.analysis import attention_contrast
 from interp.attention.cells import ALL_HEADS, head_name, is_comparable
-from interp.report.grid_tables import ALPHA, checkpoint_words, with_run_columns
-from interp.report.places import route_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import difference_words
+from interp.figures.grid_tables import ALPHA, checkpoint_words, with_run_columns
+from interp.figures.places import route_words
+from interp.figures.seed_marks import difference_words
+from interp.figures.theme import style_figure
 
 UNITS = {
     "pattern": "share of attention",

@@ -26,9 +26,9 @@ from data.errors import InputError
 from interp.attention.cells import head_cells
 from interp.attention.head_weights import HeadWeights, reading_weights
 from interp.attention.patterns import BATCH_SIZE, PATTERN_HOOK, choose_layers, even_attention
-from interp.hooked import HookedModel
-from interp.unembedding import NormParts
-from training.models import derive_seed
+from interp.hooked.model import HookedModel
+from interp.hooked.unembedding import NormParts
+from training.seeds import derive_seed
 
 SEQUENCES, LONGEST = 256, 25
 """How many random sequences are read, and how many tokens at most are repeated in each."""

@@ -2,11 +2,10 @@
 
 from interp.attention.plots import plot_attention_contrast, plot_heads
 from interp.attention.wording import attention_sentences
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
-from training.runs import Run
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html
+from interp.figures.settings_note import settings_note
+from training.runs.run import Run
 
 NOTES = (
     "Heads of different seeds cannot be matched. All heads: a layer's heads together (the mean, of "

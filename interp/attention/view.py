@@ -14,11 +14,12 @@ import plotly.graph_objects as go
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
+from interp.attention.pattern_plots import plot_attention
 from interp.attention.patterns import OTHER, check_head, token_attention, token_roles
-from interp.hooked import HookedModel
-from interp.report.markup import LONGEST_TOKEN, token_label
-from interp.report.palette import FAINT
-from interp.report.plots import plot_attention, style_figure
+from interp.figures.markup import LONGEST_TOKEN, token_label
+from interp.figures.palette import FAINT
+from interp.figures.theme import style_figure
+from interp.hooked.model import HookedModel
 
 ROLE_INKS = {
     str(Role.TAG): "#a66f00",

@@ -9,8 +9,8 @@ from data.errors import InputError
 from interp.attention.analysis import attention_contrast
 from interp.attention.cells import ALL_HEADS, head_name
 from interp.attention.patterns import PROMPT_LAST
-from interp.report.grid_tables import ALPHA
-from interp.report.wording import gap_text
+from interp.figures.grid_tables import ALPHA
+from interp.figures.words import gap_text
 
 Cell = Mapping[str, Any]
 ALIAS = "alias"

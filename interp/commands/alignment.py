@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from data.errors import InputError, unknown_name
 from data.vocabulary import SUBSETS, LossPolicy, Stage
+from interp.alignment.pairs import DEFAULT_LIMIT
 from interp.commands.analyses import STAGES
-from training.cli import Subparsers, add_executor
+from interp.commands.runs import Subparsers, add_executor
 from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interp.grids import Analysis
-    from training.runs import Run
+    from interp.grids.grid import Analysis
+    from training.runs.run import Run
 
 TESTS = ("branches", "updates", "surgery", "left-out")
-DEFAULT_LIMIT = 25
 """Definitions of each subset where every pair or every part of one makes a row."""
 
 
@@ -67,7 +67,7 @@ def add_align_command(commands: Subparsers) -> None:
 
 def run_align(arguments: argparse.Namespace) -> int:
     """Measures, writes the tables and prints the headline."""
-    from training.runs import Run
+    from training.runs.run import Run
 
     run = Run.load(arguments.folder)
     run.require_finished()
@@ -79,11 +79,10 @@ def run_align(arguments: argparse.Namespace) -> int:
 
     from interp.alignment.analysis import SUBSETS as COMPARED_SUBSETS
     from interp.alignment.analysis import AlignmentAnalysis, Components
-    from interp.alignment.pairs import PairMode
+    from interp.alignment.pairs import PairMode, default_limit
     from interp.alignment.wording import CAUTION, alignment_sentences
 
-    is_large = arguments.pairs == "all" or arguments.components is not None
-    default_limit = DEFAULT_LIMIT if is_large else None
+    components = Components(arguments.components or "none")
     analysis = AlignmentAnalysis(
         folder=arguments.folder,
         stage=arguments.stage or 1,
@@ -91,8 +90,8 @@ def run_align(arguments: argparse.Namespace) -> int:
         subsets=tuple(dict.fromkeys(arguments.subset or COMPARED_SUBSETS)),
         pairs=PairMode(arguments.pairs),
         loss_policy=_policy(arguments),
-        limit=arguments.limit or default_limit,
-        components=Components(arguments.components or "none"),
+        limit=arguments.limit or default_limit(arguments.pairs, components),
+        components=components,
         allow_materialise=arguments.allow_materialise,
     )
     if arguments.all_steps:
@@ -177,7 +176,7 @@ def _fill(
     run: "Run", analysis: "Analysis", arguments: argparse.Namespace, *, stage: int, step: int | None
 ) -> "pd.DataFrame":
     from interp.commands.analyses import fill
-    from interp.selection import GridSelection
+    from interp.grids.selection import GridSelection
 
     selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=_seeds(arguments))
     return fill(analysis, selection, arguments)[1]

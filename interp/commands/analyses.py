@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import unknown_name
 from data.vocabulary import Stage
-from training.cli import Subparsers, add_executor
+from interp.commands.runs import Subparsers, add_executor
 from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interp.addresses import TokenRole
-    from interp.grids import Analysis
-    from interp.selection import GridSelection
+    from interp.grids.grid import Analysis
+    from interp.grids.selection import GridSelection
+    from interp.hooked.addresses import TokenRole
 
 Value = TypeVar("Value")
 STAGES = tuple(map(int, Stage))
@@ -100,7 +100,7 @@ def run_lens(arguments: argparse.Namespace) -> int:
     """Fills a grid of lenses and prints its summary."""
     selection = selection_of(arguments)
 
-    from interp.addresses import check_residual
+    from interp.hooked.addresses import check_residual
 
     check_residual(arguments.site or ())
     roles = roles_of(arguments)
@@ -121,14 +121,14 @@ def selection_of(
     arguments: argparse.Namespace, *, sites: tuple[str, ...] | None = None
 ) -> "GridSelection":
     """The grid that the selectors describe, checked against the runs; `sites` unless others are."""
-    from training.runs import Run
+    from training.runs.run import Run
 
     runs = tuple(Run.load(folder) for folder in arguments.folders)
     for run in runs:
         for seed in arguments.seed or ():
             run.require_seed(seed)
 
-    from interp.selection import GridSelection
+    from interp.grids.selection import GridSelection
 
     selection = GridSelection(
         runs=runs,
@@ -144,7 +144,7 @@ def selection_of(
 
 def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
     """The roles that were named, each once."""
-    from interp.addresses import TokenRole
+    from interp.hooked.addresses import TokenRole
 
     return unique(TokenRole.parse(role) for role in arguments.role or ())
 
@@ -158,7 +158,7 @@ def fill(
     analysis: "Analysis", selection: "GridSelection", arguments: argparse.Namespace
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Runs the grid, on what `arguments` say, behind a progress bar; its rows and its summary."""
-    from interp.grids import run_grid
+    from interp.grids.grid import run_grid
     from training.progress import show_progress
 
     with show_progress(analysis.name, unit="checkpoint") as progress:

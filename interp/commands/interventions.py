@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from data.errors import InputError, unknown_name
 from data.pairs import PairKind
 from data.vocabulary import SUBSETS, Role
-from interp.addresses import HEAD_SITES
 from interp.commands.analyses import (
     STAGES,
     add_selectors,
@@ -18,10 +17,11 @@ from interp.commands.analyses import (
     selection_of,
     unique,
 )
-from training.cli import Subparsers
+from interp.commands.runs import Subparsers
+from interp.hooked.addresses import HEAD_SITES
 
 if TYPE_CHECKING:
-    from interp.selection import GridSelection
+    from interp.grids.selection import GridSelection
 
 TESTED = ["control", "difference", "ci_low", "ci_high", "p_corrected", "n_seeds"]
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -206,10 +206,10 @@ def run_transplants(arguments: argparse.Namespace) -> int:
         has = f"add --stage {branches_at}" if branches_at else f"{arguments.folders[0]} has one"
         raise InputError(f"--differences is about what the last of several stages changed; {has}")
 
-    from interp.selection import GridSelection
+    from interp.grids.selection import GridSelection
     from interp.transplants.analysis import TransplantAnalysis
     from interp.transplants.differences import WeightDifferenceAnalysis
-    from training.runs import Run
+    from training.runs.run import Run
 
     donor_stage = arguments.donor_stage or (2 if arguments.stage == 1 else arguments.stage - 1)
     donor = Run.load(arguments.donor or arguments.folders[0])
@@ -263,7 +263,7 @@ def _subsets(arguments: argparse.Namespace) -> tuple[str, ...] | None:
 
 def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """The token roles that were named, and `all` for every position at once."""
-    from interp.addresses import TokenRole
+    from interp.hooked.addresses import TokenRole
     from interp.patching.pair_batches import EVERYWHERE
 
     return (
@@ -277,7 +277,7 @@ def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
 
 def _check_prompt_roles(selection: "GridSelection", roles: tuple[str, ...]) -> None:
     """Refuses roles that the prompts of pairs of aliases lack, before a model is opened."""
-    from interp.addresses import TokenRole
+    from interp.hooked.addresses import TokenRole
     from interp.patching.pair_batches import EVERYWHERE
 
     single = [TokenRole(role) for role in roles if role != EVERYWHERE]

@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import printable
-from training.cli import Subparsers, add_executor, read_seeds, show_summary, tell_damage, verify_run
+from interp.commands.runs import (
+    Subparsers,
+    add_executor,
+    read_seeds,
+    show_summary,
+    tell_damage,
+    verify_run,
+)
 from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
-    from interp.sweep_folders import FinishedSweep
+    from interp.sweeps.folders import FinishedSweep
 
 
 def add_sweep_commands(commands: Subparsers) -> None:
@@ -35,8 +42,8 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
     """Runs what is missing of a sweep; prints the gap of each cell and the claims."""
     seeds = read_seeds(arguments)
 
-    from interp.sweep_folders import FinishedSweep, require_place_for
-    from interp.sweep_plans import find_sweep
+    from interp.sweeps.folders import FinishedSweep, require_place_for
+    from interp.sweeps.plans import find_sweep
 
     sweep = find_sweep(arguments.name)
     folder = arguments.out or Path("runs") / sweep.name
@@ -44,7 +51,7 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
     for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
         request.check()
 
-    from interp.sweeps import run_sweep
+    from interp.sweeps.sweep import run_sweep
     from training.progress import show_progress
 
     run_sweep(
@@ -62,7 +69,7 @@ def run_named_sweep(arguments: argparse.Namespace) -> int:
 
 def show_run_or_sweep(arguments: argparse.Namespace) -> int:
     """Prints the headline numbers of a run, or the cells of a sweep; with the paper's claims."""
-    from interp.sweep_folders import FinishedSweep, is_sweep
+    from interp.sweeps.folders import FinishedSweep, is_sweep
 
     if not is_sweep(arguments.folder):
         return show_summary(arguments)
@@ -73,7 +80,7 @@ def show_run_or_sweep(arguments: argparse.Namespace) -> int:
 
 def verify_run_or_sweep(arguments: argparse.Namespace) -> int:
     """Compares every file of a run, or of each cell of a sweep, with its checksum."""
-    from interp.sweep_folders import is_sweep, sweep_damage
+    from interp.sweeps.folders import is_sweep, sweep_damage
 
     if not is_sweep(arguments.folder):
         return verify_run(arguments)
@@ -82,7 +89,7 @@ def verify_run_or_sweep(arguments: argparse.Namespace) -> int:
 
 def write_report(arguments: argparse.Namespace) -> int:
     """Writes `DIR/report.html`."""
-    from interp.sweep_folders import FinishedSweep, is_sweep
+    from interp.sweeps.folders import FinishedSweep, is_sweep
 
     if is_sweep(arguments.folder):
         sweep = FinishedSweep.load(arguments.folder)
@@ -92,7 +99,7 @@ def write_report(arguments: argparse.Namespace) -> int:
         print(printable(build_sweep_report(sweep)))
         return 0
 
-    from training.runs import Run
+    from training.runs.run import Run
 
     run = Run.load(arguments.folder)
     run.require_finished()
@@ -107,11 +114,10 @@ def sweep_text(sweep: "FinishedSweep") -> str:
     """The IML gap of each cell, and the paper's claims."""
     import pandas as pd
 
-    from interp.report.wording import gap_text
-    from interp.sweep_folders import GAP_WORDS
-    from training.claims.text import claims_text
-    from training.old_rules import old_rules, old_rules_text
-    from training.tables import UNITS
+    from interp.claims.text import claims_text
+    from interp.figures.words import UNITS, gap_text
+    from interp.sweeps.folders import GAP_WORDS
+    from training.runs.old_rules import old_rules, old_rules_text
 
     rows = []
     for run in sweep.runs:

@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.pairs import PromptPair
 from interp.edges.graph import EDGE_SWITCHES, EdgeGraph, EdgeNode, switched_hooks
 from interp.edges.scores import PairTokens, edge_scores, pair_batches, refuse_no_difference
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 Edge = tuple[EdgeNode, EdgeNode, int | None]
 """Source, destination, and a position or None for all."""

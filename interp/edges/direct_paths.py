@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.pairs import PromptPair
 from interp.edges.graph import refuse_shared_keys, switched_hooks
 from interp.edges.scores import PairTokens, pair_batches, refuse_no_difference
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from data.errors import InputError
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 EDGE_SWITCHES = ("use_attn_result", "use_split_qkv_input", "use_hook_mlp_in")
 """What TransformerLens must have switched on to show every node."""

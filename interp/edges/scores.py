@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from data.errors import InputError
 from data.pairs import PromptPair, check_pair
 from data.tokens import TokenizedRow
-from interp.activations import pad_tokens
 from interp.edges.graph import EdgeGraph, EdgeNode
-from interp.hooked import HookedModel
-from interp.live_hooks import HookFunction
-from training.contexts import check_lengths, check_tokens
+from interp.hooked.activations import pad_tokens
+from interp.hooked.live_hooks import HookFunction
+from interp.hooked.model import HookedModel
+from training.models.contexts import check_lengths, check_tokens
 
 ADDITIVITY_TOLERANCE = 2.5e-2
 """Bfloat16 is off by 0.003 of the norm where writes do sum to the stream; post-norms by 0.05 on."""
@@ -67,7 +67,7 @@ class PairTokens:
         )
 
     def check(self, model: HookedModel) -> None:
-        """Refuses prompts and answers that a model cannot read; see `training.contexts`.
+        """Refuses prompts and answers that a model cannot read; see `training.models.contexts`.
 
         Raises:
             InputError: there are such.

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.addresses import TokenRole
+from interp.attention.pattern_plots import TOKEN_HEIGHT, plot_attention
 from interp.explorer.view import Ablation, Cell, grid_cells
-from interp.report.grid_tables import ordered_axis
-from interp.report.markup import token_label
-from interp.report.palette import FAINT, INK
-from interp.report.places import at_words, role_words, site_words
-from interp.report.plots import TOKEN_HEIGHT, plot_attention, style_figure
+from interp.figures.grid_tables import ordered_axis
+from interp.figures.markup import token_label
+from interp.figures.palette import FAINT, INK
+from interp.figures.places import at_words, role_words, site_words
+from interp.figures.theme import style_figure
+from interp.hooked.addresses import TokenRole
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
 LABELLED = 0.02

@@ -1,7 +1,7 @@
 """What does this model make of this question? A panel for Jupyter to look, patch and ablate.
 
     from interp.explorer import explore
-    from training.runs import Run
+    from training.runs.run import Run
 
     explore(Run.load("runs/alias-toy"), seed=1000, stage=2, subset="D5_CONS")
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from interp.explorer.choice import first_choice
 from interp.explorer.shelf import Shelf
-from training.runs import Run
+from training.runs.run import Run
 
 if TYPE_CHECKING:
     from interp.explorer.widgets import Explorer

@@ -14,8 +14,8 @@ from data.errors import InputError
 from data.rows import Row, SeedData
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import SUBSETS, Kind, Role
-from interp.hooked import HookedModel, load_hooked
-from training.runs import Run
+from interp.hooked.model import HookedModel, load_hooked
+from training.runs.run import Run
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

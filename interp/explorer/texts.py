@@ -5,9 +5,9 @@ import numpy as np
 from data.rows import Row
 from data.vocabulary import SUBSETS, Role
 from interp.explorer.view import View
+from interp.figures.markup import Html, as_html, kind_words, swatch_html, text_html
+from interp.figures.palette import FAINT, FONT, INK, ROLE_COLORS
 from interp.patching.analysis import Direction
-from interp.report.markup import Html, as_html, kind_words, swatch_html, text_html
-from interp.report.palette import FAINT, FONT, INK, ROLE_COLORS
 
 MOST_DEFINITIONS = 4
 

@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from data.pairs import PairKind, PromptPair
 from data.tokens import TokenizedRow
 from data.vocabulary import SUBSETS
-from interp.activations import pad_tokens
-from interp.addresses import Site, TokenRole, check_number
 from interp.explorer.shelf import SeedRows
-from interp.hooked import HookedModel
+from interp.figures.places import site_words
+from interp.hooked.activations import pad_tokens
+from interp.hooked.addresses import Site, TokenRole, check_number
+from interp.hooked.live_hooks import HookFunction
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site, choose_sites
 from interp.lenses.analysis import lens_log_probs
-from interp.live_hooks import HookFunction
 from interp.patching.analysis import Direction, patch_pairs
 from interp.patching.pair_batches import prompt_roles
-from interp.report.places import site_words
-from interp.sites import check_site, choose_sites
 
 TOP = 8
 """So many of the likeliest answers are shown."""

@@ -24,10 +24,10 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from interp.gradients.modules import Coverage, CoveredModule, ModuleKind
 from interp.gradients.products import products
-from interp.plain_models import preserved_random_state
-from interp.unembedding import LogitEnd
-from training.contexts import check_lengths, check_tokens, context_length
+from interp.hooked.plain_models import preserved_random_state
+from interp.hooked.unembedding import LogitEnd
 from training.examples import Examples
+from training.models.contexts import check_lengths, check_tokens, context_length
 
 SPARSE_TARGETS = 0.5
 """Below this share of target positions, rows that the loss does not reach are looked for."""

@@ -13,8 +13,8 @@ forming a gradient (`factors` has the formulas):
     own.statistics.variance                 # of all gradients around their mean
     token_gram(model, definitions, questions, pairs=pairs, options=options)["all"]
 
-The model is a plain Hugging Face one (`training.checkpoints.load_model`), on any device, and is
-left as it was. Rows are `TokenizedRow`s; what the loss of one is the mean over, `options.policy`
+The model is a plain Hugging Face one (`training.runs.checkpoints.load_model`), on any device, and
+is left as it was. Rows are `TokenizedRow`s; what the loss of one is the mean over, `options.policy`
 says. `options.split` splits every inner product into layers, modules or attention heads, whose
 parts sum to the whole.
 

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.activations import pad_tokens
-from interp.addresses import Site
-from interp.hooked import HookedModel
+from interp.hooked.activations import pad_tokens
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site
 from interp.interventions.base import BATCH_SIZE, Hook, Place, editing, place_tokens
-from interp.sites import check_site
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 Meaning = tuple[str, int]
 """A role and which token of it, or the position of a token outside all roles."""

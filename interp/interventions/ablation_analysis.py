@@ -19,16 +19,16 @@ import pandas as pd
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role, Split
-from interp.addresses import HEAD_SITES, Site, TokenRole
-from interp.answers import ANSWER_METRICS
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import HEAD_SITES, Site, TokenRole
+from interp.hooked.answers import ANSWER_METRICS
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site
 from interp.interventions.ablation import Ablation, AblationKind, Reference
 from interp.interventions.base import Intervention, answer_table
 from interp.interventions.knock_outs import KnockOut, Route
-from interp.seed_summary import summarize_over_seeds
-from interp.sites import check_site
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 ABLATED_SITES = ("z", "mlp_out")
 """Every head and every MLP: what to choose unless a person chooses otherwise."""
@@ -64,7 +64,7 @@ class AblationAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.activations import check_rows, pad_tokens
-from interp.addresses import Site, TokenRole, role_positions
-from interp.answers import ANSWER_METRICS, batch_answers, read_length
-from interp.hooked import HookedModel
-from interp.live_hooks import HookFunction
-from training.contexts import similar_lengths
+from interp.hooked.activations import check_rows, pad_tokens
+from interp.hooked.addresses import Site, TokenRole, role_positions
+from interp.hooked.answers import ANSWER_METRICS, batch_answers, read_length
+from interp.hooked.live_hooks import HookFunction
+from interp.hooked.model import HookedModel
+from training.models.contexts import similar_lengths
 
 BATCH_SIZE = 512
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.addresses import Site
+from interp.hooked.addresses import Site
 from interp.interventions.base import Hook, Place, editing, spots_of
 
 _CORRELATION = 1e-9

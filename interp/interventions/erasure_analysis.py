@@ -31,15 +31,15 @@ from jaxtyping import Float, Int
 
 from data.draws import stream
 from data.tokens import TokenizedRow
-from interp.addresses import Site, TokenRole
-from interp.answers import ANSWER_METRICS
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.answers import ANSWER_METRICS
+from interp.hooked.model import HookedModel
 from interp.interventions.base import Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
 from interp.interventions.erasure_halves import GAP, STAGE2, Halves
-from interp.seed_summary import summarize_over_seeds
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 COORDINATES = ["subset", "site", "layer", "role", "target", "metric", "read_at"]
 VALUES = ["before", "after", "control", "control_distance"]
@@ -74,7 +74,7 @@ class ErasureAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(

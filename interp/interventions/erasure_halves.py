@@ -22,7 +22,7 @@ from interp.probes.designs import design_of
 from interp.probes.divisions import Design, Division, divide, halve
 from interp.probes.held_out import HeldOutReading, read_divisions
 from interp.probes.targets import Target, make_task
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 STAGE2 = "tag_stage2"
 """The target of D5 against D6; any other is one of `interp.probes.targets`."""

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.addresses import Site
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site
 from interp.interventions.base import Hook, Place, parse_place, place_tokens
-from interp.sites import check_site
 
 PATTERN_HOOK = "blocks.{layer}.attn.hook_pattern"
 LATE_PATTERNS = "GPTNeoForCausalLM"

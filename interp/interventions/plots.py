@@ -12,20 +12,21 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
-from interp.interventions.erasure_analysis import ALL as EVERYWHERE
-from interp.interventions.erasure_analysis import PROBE_ACCURACY
-from interp.interventions.erasure_halves import GAP
-from interp.report.grid_tables import (
+from interp.figures.grid_tables import (
     checkpoint_words,
     one_checkpoint,
     run_names,
     with_run_columns,
 )
-from interp.report.palette import FAINT, INK, SUBSET_STYLES
-from interp.report.places import address_words, at_words, route_words, site_words
-from interp.report.plots import METRIC_LABELS, style_figure
-from interp.report.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.palette import FAINT, INK, SUBSET_STYLES
+from interp.figures.places import address_words, at_words, route_words, site_words
+from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.theme import style_figure
+from interp.figures.words import METRIC_LABELS
+from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
+from interp.interventions.erasure_analysis import ALL as EVERYWHERE
+from interp.interventions.erasure_analysis import PROBE_ACCURACY
+from interp.interventions.erasure_halves import GAP
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}

@@ -6,6 +6,10 @@ from typing import Any
 import pandas as pd
 
 from data.vocabulary import QA7_UNSEEN
+from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.places import address_words, in_words
+from interp.figures.settings_note import settings_note
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
 from interp.interventions.plots import (
@@ -15,12 +19,7 @@ from interp.interventions.plots import (
     plot_erasure,
     target_words,
 )
-from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html, table_html
-from interp.report.places import address_words, in_words
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
-from training.runs import Run
+from training.runs.run import Run
 
 N_LARGEST = 6
 

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from data.errors import DamagedError, InputError
 from data.tokens import TokenizedRow
-from interp.addresses import Site, TokenRole
-from interp.answers import ANSWER_METRICS
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.answers import ANSWER_METRICS
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import check_site
 from interp.interventions.base import (
     Hook,
     Place,
@@ -27,10 +28,9 @@ from interp.interventions.base import (
     read_at,
     spots_of,
 )
-from interp.sites import check_site
-from training.models import derive_seed
-from training.publication import exists, read
-from training.runs import Run
+from training.runs.publication import exists, read
+from training.runs.run import Run
+from training.seeds import derive_seed
 
 DOSES = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 

@@ -23,12 +23,12 @@ from torch.nn import functional
 from data.draws import stream
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role
-from interp.activations import Activations, collect_activations, pad_tokens
-from interp.addresses import Site, TokenRole, check_residual, role_positions
-from interp.grids import Measured
-from interp.hooked import HookedModel
-from training.contexts import similar_lengths
-from training.models import derive_seed
+from interp.grids.grid import Measured
+from interp.hooked.activations import Activations, collect_activations, pad_tokens
+from interp.hooked.addresses import Site, TokenRole, check_residual, role_positions
+from interp.hooked.model import HookedModel
+from training.models.contexts import similar_lengths
+from training.seeds import derive_seed
 from training.statistics import t_interval
 
 QUANTITIES = ("answer", "entity", "other_entity")
@@ -190,7 +190,7 @@ class LensAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(

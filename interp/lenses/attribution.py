@@ -13,12 +13,12 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.activations import check_rows, pad_tokens
-from interp.addresses import Site, TokenRole
-from interp.components import EMBEDDING, write_hooks, writes
-from interp.hooked import HookedModel
-from interp.unembedding import LogitReader
-from training.contexts import similar_lengths
+from interp.hooked.activations import check_rows, pad_tokens
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.components import EMBEDDING, write_hooks, writes
+from interp.hooked.model import HookedModel
+from interp.hooked.unembedding import LogitReader
+from training.models.contexts import similar_lengths
 
 CENTRED, DIFFERENCE = "centred logit", "logit difference"
 BATCH_SIZE = 256

@@ -13,9 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.addresses import SITE_HOOKS
-from interp.lenses.analysis import summarize_lens
-from interp.report.grid_tables import (
+from interp.figures.grid_tables import (
     checkpoint_words,
     ordered_axis,
     ordered_states,
@@ -24,10 +22,12 @@ from interp.report.grid_tables import (
     summarized,
     with_run_columns,
 )
-from interp.report.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
-from interp.report.places import at_words, role_words, site_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
+from interp.figures.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
+from interp.figures.places import at_words, role_words, site_words
+from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
+from interp.figures.theme import style_figure
+from interp.hooked.addresses import SITE_HOOKS
+from interp.lenses.analysis import summarize_lens
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}

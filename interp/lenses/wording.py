@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from interp.report.grid_tables import ALPHA, lens_contrast, ordered_states, state_names
-from interp.report.places import in_words
-from interp.report.wording import gap_text
+from interp.figures.grid_tables import ALPHA, lens_contrast, ordered_states, state_names
+from interp.figures.places import in_words
+from interp.figures.words import gap_text
 
 
 def lens_sentences(

@@ -32,10 +32,10 @@ from torch import Tensor
 from data.errors import InputError
 from data.pairs import PairKind, PromptPair, make_pairs
 from data.tokens import TokenizedRow
-from interp.activations import check_rows
-from interp.addresses import HEAD_SITES, Site
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.hooked.activations import check_rows
+from interp.hooked.addresses import HEAD_SITES, Site
+from interp.hooked.model import HookedModel
 from interp.patching.attribution import attribute, ending_logits
 from interp.patching.cells import Cells, grid_cells, patched_metrics
 from interp.patching.pair_batches import (
@@ -247,7 +247,7 @@ class PatchAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return CELL
 
     def measure(

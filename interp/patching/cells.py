@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.addresses import HEAD_SITES, Site
+from interp.hooked.addresses import HEAD_SITES, Site
+from interp.hooked.sites import check_site
 from interp.patching.pair_batches import Metric, PairBatch, read_metrics
 from interp.patching.unrolled import Trace, UnrolledModel
-from interp.sites import check_site
 
 ROWS_A_PASS = 32
 """Cells times pairs that go through the model together: they fit into a processor's cache."""

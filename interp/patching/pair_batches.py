@@ -17,8 +17,8 @@ from torch import Tensor
 from data.errors import InputError
 from data.pairs import PairKind, PromptPair, check_pair
 from data.tokens import TokenizedRow
-from interp.addresses import TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import answer_table
 
 CONFIDENT = 0.5

@@ -13,13 +13,7 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from data.vocabulary import SUBSETS
-from interp.addresses import SITE_HOOKS, TokenRole
-from interp.patching.kept import is_counted, kept_texts
-from interp.patching.pair_batches import EVERYWHERE
-from interp.patching.summary import attribution_correlation, summarize_patching
-from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
-from interp.patching.wording import ENDS, correlation_words, patch_caption
-from interp.report.grid_tables import (
+from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
     one_checkpoint,
@@ -30,10 +24,16 @@ from interp.report.grid_tables import (
     summarized,
     with_run_columns,
 )
-from interp.report.palette import FAINT, INK, NULL_COLOR, subset_style
-from interp.report.places import at_words, kind_words, role_words, site_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import difference_words
+from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
+from interp.figures.places import at_words, kind_words, role_words, site_words
+from interp.figures.seed_marks import difference_words
+from interp.figures.theme import style_figure
+from interp.hooked.addresses import SITE_HOOKS, TokenRole
+from interp.patching.kept import is_counted, kept_texts
+from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.summary import attribution_correlation, summarize_patching
+from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
+from interp.patching.wording import ENDS, correlation_words, patch_caption
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels

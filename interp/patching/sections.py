@@ -6,15 +6,14 @@ from typing import Any
 import pandas as pd
 
 from data.vocabulary import SUBSETS
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.settings_note import settings_note
 from interp.patching.kept import is_counted, kept_pairs
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html, table_html
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
-from training.runs import Run
+from training.runs.run import Run
 
 METRICS = ("logit_diff", "answer_log_prob", "probability")
 """The first of these that a table has is shown."""

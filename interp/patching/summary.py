@@ -5,8 +5,8 @@ import pandas as pd
 
 from data.errors import InputError
 from data.pairs import PairKind
+from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
 from interp.patching.kept import is_counted, kept_pairs, kept_text
-from interp.seed_summary import CHECKPOINT, summarize_over_seeds
 
 GRID = ["pair_kind", "subset", "direction", "metric"]
 CELL = ["pair_kind", "subset", "site", "layer", "head", "role", "direction", "metric"]
@@ -16,9 +16,10 @@ def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each cell: mean effect, attribution and control over seeds.
 
     `difference` is effect minus control (of tag pairs `other_tag` minus control), over the seeds
-    that have one, with its interval and its p values; see `interp.seed_summary`. Seeds of too few
-    pairs count in nothing but `dropped`; `kept_by_seed` says which (`interp.patching.kept`). Head 0
-    of one seed is not head 0 of another: over seeds, single heads say little, sites and roles much.
+    that have one, with its interval and its p values; see `interp.grids.seed_summary`. Seeds of too
+    few pairs count in nothing but `dropped`; `kept_by_seed` says which (`interp.patching.kept`).
+    Head 0 of one seed is not head 0 of another: over seeds, single heads say little, sites and
+    roles much.
     """
     # Only tables of tag pairs have the first, and only newer ones the second.
     means = ["effect", "attribution", "control"]
@@ -72,7 +73,8 @@ def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame
     """The effect in one subset minus that in another, paired by seed; whole sites only.
 
     Columns: the coordinates without subset and head, `higher` and `lower` (mean effects), then
-    `difference ci_low ci_high p_value p_corrected p_smallest n_seeds`; see `interp.seed_summary`.
+    `difference ci_low ci_high p_value p_corrected p_smallest n_seeds`; see
+    `interp.grids.seed_summary`.
 
     Args:
         table: Rows of a `patching` table of one run and checkpoint.

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import InputError, reason_of
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import n_heads_at
 from interp.patching.unrolled_weights import attention_weights, causal_mask
-from interp.sites import n_heads_at
-from training.contexts import check_lengths
+from training.models.contexts import check_lengths
 
 PARITY_TOKENS = 12
 """Positions at which the two passes are compared, at least."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 
 @dataclass(frozen=True, kw_only=True)

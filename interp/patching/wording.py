@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from interp.figures.grid_tables import ALPHA
+from interp.figures.places import at_words, in_words, kind_words, site_words
+from interp.figures.seed_marks import FEWEST
+from interp.figures.words import gap_text
 from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, patch_contrast
 from interp.patching.units import is_of_tags, metric_words
-from interp.report.grid_tables import ALPHA
-from interp.report.places import at_words, in_words, kind_words, site_words
-from interp.report.seed_marks import FEWEST
-from interp.report.wording import gap_text
 from training.statistics import t_interval
 
 CAPTION_WIDTH = 132  # characters

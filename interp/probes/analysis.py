@@ -27,10 +27,10 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from data.tokens import TokenizedRow
-from interp.activations import Activations, collect_activations
-from interp.addresses import Site, TokenRole
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.hooked.activations import Activations, collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.probes.cross_validation import (
     INVERSE_PENALTIES,
     QUICK_INVERSE_PENALTY,
@@ -41,7 +41,7 @@ from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
 from interp.probes.targets import ProbeTask, Target, make_task
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 PROBES = ("logistic", "mass_mean")
 N_CONTROL_LABELS = 5
@@ -65,7 +65,7 @@ class ProbeAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return CELL
 
     def measure(
@@ -102,7 +102,7 @@ class ProbeAnalysis:
 
     @property
     def further_settings(self) -> dict[str, object]:
-        """See `interp.settings`."""
+        """See `interp.grids.settings`."""
         return {"C": self.inverse_penalties}
 
 

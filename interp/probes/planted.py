@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from interp.probes.targets import PLANTED_ACCURACY, ProbeTask
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.addresses import TokenRole
-from interp.probes.summary import summarize_probes
-from interp.probes.targets import Target
-from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
-from interp.report.grid_tables import (
+from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
     ordered_axis,
@@ -24,10 +20,14 @@ from interp.report.grid_tables import (
     state_names,
     summarized,
 )
-from interp.report.palette import FAINT
-from interp.report.places import role_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import interval_hover
+from interp.figures.palette import FAINT
+from interp.figures.places import role_words
+from interp.figures.seed_marks import interval_hover
+from interp.figures.theme import style_figure
+from interp.hooked.addresses import TokenRole
+from interp.probes.summary import summarize_probes
+from interp.probes.targets import Target
+from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
 
 READINGS = {
     "accuracy": "unseen aliases",

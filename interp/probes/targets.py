@@ -31,7 +31,7 @@ from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Split, Stage, Subset
 from interp.probes.cross_validation import N_FOLDS
 from interp.probes.designs import design_of, numbered
 from interp.probes.divisions import Design, Division, divide, whole
-from training.models import derive_seed
+from training.seeds import derive_seed
 
 PLANTED_ACCURACY = 0.9
 """Bayes accuracy of `planted_tag`."""

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from data.errors import InputError
+from interp.figures.grid_tables import ALPHA, one_checkpoint
+from interp.figures.places import at_words, in_words, site_words
+from interp.figures.seed_marks import FEWEST
 from interp.probes.summary import DESIGN
 from interp.probes.targets import PLANTED_ACCURACY, Target
-from interp.report.grid_tables import ALPHA, one_checkpoint
-from interp.report.places import at_words, in_words, site_words
-from interp.report.seed_marks import FEWEST
 
 CAPTION_WIDTH = 128  # characters
 MEANINGS = {

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from interp.report.markup import Html, as_html, table_html
-from interp.report.sections import note_html
-from interp.report.wording import unbroken
-from training.claims.text import RULE, found_text
-from training.claims.verdicts import Verdict, claims_of_run
-from training.runs import Run
+from interp.claims.text import RULE, found_text
+from interp.claims.verdicts import Verdict, claims_of_run
+from interp.figures.markup import Html, as_html, note_html, table_html
+from interp.figures.words import unbroken
+from training.runs.run import Run
 
 HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "paper")
 

@@ -3,18 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.places import at_words
+from interp.figures.settings_note import settings_note
 from interp.lenses.plots import plot_lens
 from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
 from interp.probes.targets import Target
 from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentences, reading_words
-from interp.report.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.report.guessing import question_only
-from interp.report.markup import Html, as_html, table_html
-from interp.report.places import at_words
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
-from training.runs import Run
+from training.runs.run import Run
 
 CONTROL = "QA7_UNSEEN"
 """Aliases that are never defined."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import Family, Kind, Split
-from training.runs import Run
+from training.runs.run import Run
 
 
 def guessing(run: Run) -> dict[str, float]:

@@ -12,11 +12,12 @@ from plotly.offline import get_plotlyjs
 
 from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
+from interp.figures.markup import Html, as_html
+from interp.figures.style import CSS
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
 from interp.report.grid_sections import lens_section, probes_section
-from interp.report.markup import Html, as_html
 from interp.report.sections import (
     curves_section,
     examples_section,
@@ -25,10 +26,9 @@ from interp.report.sections import (
     settings_section,
     subsets_section,
 )
-from interp.report.style import CSS
 from interp.transplants.sections import transplants_section, weight_differences_section
-from training.publication import Files, require_intact
-from training.runs import Run, publish_runs
+from training.runs.publication import Files, require_intact
+from training.runs.run import Run, publish_runs
 
 REPORT_FILE = "report.html"
 SECTIONS: list[Callable[[Run], Html | None]] = [

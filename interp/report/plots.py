@@ -1,6 +1,6 @@
 """Frame in, figure out: the figures of the report and the notebooks.
 
-How a subset looks is in `interp.report.palette`. Every interval is over Stage-1 seeds.
+How a subset looks is in `interp.figures.palette`. Every interval is over Stage-1 seeds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,22 +12,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.vocabulary import HELD_OUT, SUBSETS
-from interp.report.palette import FAINT, FONT, INK, NULL_COLOR, SUBSET_STYLES, transparent
-from interp.report.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
+from interp.figures.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.figures.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
+from interp.figures.theme import style_figure
+from interp.figures.words import METRIC_LABELS
 from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS, HEADLINES
 
-METRIC_LABELS = {
-    "exact_match": "exact match (share of questions)",
-    "answer_log_prob": "answer log-probability (nats)",
-    "answer_rank": "rank of the answer (1 = most likely)",
-    "loss": "loss (nats a token)",
-}
 METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
-TOKEN_HEIGHT = 13  # pixels that a token's name takes at least
-UPLOADS = ("sendChartToCloud",)
-"""Buttons of plotly's that send a figure to a server."""
 GAP_LABELS = {
     "exact_match": "gap (share of questions)",
     "answer_log_prob": "gap (nats)",
@@ -154,45 +147,6 @@ def plot_gaps(
     return figure
 
 
-def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str = "") -> go.Figure:
-    """Attention of one row, a panel for each layer (downwards) and head (rightwards).
-
-    Args:
-        pattern: Columns `layer head dest_pos src_pos attention`; a query's weights sum to 1.
-        tokens: The row's tokens, to label positions.
-        title: What the row is.
-    """
-    if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
-        raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
-    layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
-    panel = max(210, 60 + TOKEN_HEIGHT * len(tokens))
-    figure = make_subplots(
-        rows=len(layers), cols=len(heads), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.02, vertical_spacing=50 / panel / len(layers),
-        subplot_titles=[f"layer {layer}, head {head}" for layer in layers for head in heads],
-    )  # fmt: skip
-    for (layer, head), cells in pattern.groupby(["layer", "head"]):  # pyright: ignore[reportGeneralTypeIssues]
-        weights = cells.pivot(index="dest_pos", columns="src_pos", values="attention").to_numpy()
-        visible = np.tril(np.ones_like(weights, dtype=bool))  # a causal model looks back only
-        figure.add_trace(
-            go.Heatmap(
-                z=np.where(visible, weights, np.nan), coloraxis="coloraxis",
-                texttemplate="%{z:.2f}" if len(tokens) <= 6 else None,
-                hovertemplate="from %{y} to %{x}: %{z:.3f}<extra></extra>",
-            ),
-            row=layers.index(layer) + 1, col=heads.index(head) + 1,
-        )  # fmt: skip
-    style_figure(figure, title=title, height=140 + panel * len(layers))
-    ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
-    figure.update_xaxes(**ticks, showgrid=False, tickangle=-40 if len(tokens) < 10 else -90)
-    figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
-    figure.update_xaxes(title="attended token", row=len(layers), col=(len(heads) + 1) // 2)
-    figure.update_yaxes(title="at token", col=1)
-    bar = {"title": "attention<br>weight", "thickness": 14}
-    figure.update_layout(coloraxis={"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar})
-    return figure
-
-
 def _starts(metrics: pd.DataFrame) -> dict[int, float]:
     """Epochs trained before each stage."""
     starts, start = {}, 0.0
@@ -316,21 +270,3 @@ def _difference(gap: str, schedule: Schedule) -> str:
     stage = schedule.read_at(part)
     short = [subset.name.partition("_")[0] for subset in (higher, lower)]
     return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
-
-
-def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
-    """What all figures share: light, no chart junk, the legend below so that width is free."""
-    figure.update_layout(
-        template="simple_white",
-        title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 16}},
-        font={"family": FONT, "color": INK, "size": 13},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "xanchor": "left"},
-        margin={"l": 70, "r": 20, "t": 80, "b": 40},
-        height=height,
-        hoverlabel={"namelength": -1},
-        # Part of the figure, so that it holds wherever it is shown or exported.
-        modebar={"remove": list(UPLOADS)},
-    )
-    figure.update_xaxes(exponentformat="power")
-    figure.update_yaxes(exponentformat="power")
-    figure.update_yaxes(showgrid=True, gridcolor="#e9ebf0", zerolinecolor=INK)

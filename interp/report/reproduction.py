@@ -7,28 +7,27 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from interp.alignment.analysis import AlignmentAnalysis, Components
+from interp.alignment.analysis import AlignmentAnalysis
 from interp.alignment.branches import BranchAnalysis
 from interp.alignment.left_out import LeftOutAnalysis
-from interp.alignment.pairs import PairMode
+from interp.alignment.pairs import default_limit
 from interp.alignment.surgery import SurgeryAnalysis
 from interp.alignment.updates import UpdateAnalysis
 from interp.attention.analysis import AttentionAnalysis
-from interp.commands.alignment import DEFAULT_LIMIT
-from interp.grids import Analysis
+from interp.figures.grid_tables import table_of
+from interp.figures.words import consecutive, plain
+from interp.grids.grid import Analysis
+from interp.grids.selection import GridSelection
+from interp.grids.settings import Entry, settings_of, table_settings, unrecorded
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.lenses.analysis import LensAnalysis
 from interp.patching.analysis import PATCHED_SITES, PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
-from interp.report.grid_tables import table_of
-from interp.report.wording import consecutive, plain
-from interp.selection import GridSelection
-from interp.settings import Entry, settings_of, table_settings, unrecorded
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
-from training.registry import find_recipe
-from training.runs import NULL_FOLDER, Run
+from training.recipes import find_recipe
+from training.runs.run import NULL_FOLDER, Run
 
 ROLES = {"roles": "--role"}
 POLICY = {"loss_policy": "--loss-policy", "allow_materialise": "--allow-materialise"}
@@ -59,8 +58,8 @@ def _test(name: str, kind: Callable[..., Analysis]) -> _Command:
 
 def _alignment(run: Run, stage: int, entry: Entry) -> Analysis:
     given = entry["analysis"]
-    is_large = given["pairs"] == PairMode.ALL or given["components"] != Components.NONE
-    return AlignmentAnalysis(folder=run.folder, limit=DEFAULT_LIMIT if is_large else None)
+    limit = default_limit(given["pairs"], given["components"])
+    return AlignmentAnalysis(folder=run.folder, limit=limit)
 
 
 COMMANDS: dict[str, _Command] = {

@@ -1,44 +1,54 @@
 """The report's sections about training: each a function from a run to HTML."""
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from data.rows import Row
 from data.vocabulary import SUBSETS, Kind, Split
-from interp.report.guessing import guessing, guessing_words
-from interp.report.markup import Html, as_html, rows_html, swatch_html, table_html
-from interp.report.plots import learning_curves, plot_curves, plot_gaps
-from interp.report.reproduction import reproduction_commands
-from interp.report.seed_marks import FEWEST
-from interp.report.wording import (
-    POLICIES,
-    definition_words,
+from interp.claims.null_twin import is_null_twin
+from interp.claims.summary_text import (
+    NOT_LEARNED,
+    gaps_beyond_twin,
+    has_learned_twin,
+    new_tag_gaps,
+    new_tag_text,
+)
+from interp.figures.markup import (
+    Html,
+    as_html,
+    figure_html,
+    note_html,
+    rows_html,
+    swatch_html,
+    table_html,
+)
+from interp.figures.seed_marks import FEWEST
+from interp.figures.words import (
+    UNITS,
     gap_text,
-    headline_sentence,
     mean_text,
-    null_sentence,
     plain,
     seed_ranges,
     unbroken,
 )
-from training.claims.null_twin import is_null_twin
-from training.old_rules import old_rules_text
-from training.registry import Recipe, find_recipe
-from training.runs import Run
+from interp.report.guessing import guessing, guessing_words
+from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from interp.report.reproduction import reproduction_commands
+from interp.report.wording import (
+    POLICIES,
+    definition_words,
+    headline_sentence,
+    null_sentence,
+)
+from training.recipes import find_recipe
+from training.registry import Recipe
+from training.runs.old_rules import old_rules_text
+from training.runs.run import Run
 from training.summary import (
     ALL_GAPS,
     HEADLINE_METRICS,
     end_of_stage,
     headlines_of,
     subset_estimates,
-)
-from training.tables import (
-    NOT_LEARNED,
-    UNITS,
-    gaps_beyond_twin,
-    has_learned_twin,
-    new_tag_gaps,
-    new_tag_text,
 )
 
 
@@ -83,7 +93,7 @@ def _serves(recipe: Recipe) -> str:
 
 def gaps_section(run: Run) -> Html:
     """The headline gaps: a table, and a dot for each seed; the null twin's beside them."""
-    twin = finished_null(run)
+    twin = run.finished_null
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
     head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
     beyond = gaps_beyond_twin(run)
@@ -123,7 +133,7 @@ def gaps_section(run: Run) -> Html:
 
 def curves_section(run: Run) -> Html:
     """Learning curves of the run and of its null twin, side by side at one scale."""
-    twin = finished_null(run)
+    twin = run.finished_null
     shown = {"run": run} | ({} if twin is None else {"null twin": twin})
     panels, chance = "", guessing(run)
     for metric in HEADLINE_METRICS:
@@ -218,24 +228,6 @@ def settings_section(run: Run) -> Html:
         f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n"
         f'<div class="columns">{settings}{table_html(("run on", ""), facts)}</div>'
     )
-
-
-def finished_null(run: Run) -> Run | None:
-    """The null twin, if it was run to its end."""
-    twin = run.null
-    return twin if twin is not None and twin.is_finished else None
-
-
-def figure_html(figure: go.Figure, name: str) -> Html:
-    """A figure for the page; `name`, its id there, keeps the bytes of a rebuilt page the same."""
-    config = {"responsive": True, "displaylogo": False, "showSendToCloud": False}
-    html = figure.to_html(full_html=False, include_plotlyjs=False, div_id=name, config=config)
-    return Html(f"<figure>{html}</figure>\n")
-
-
-def note_html(text: str) -> Html:
-    """What a reader must know to read a table or figure."""
-    return Html(f'<p class="note">{as_html(text)}</p>')
 
 
 def _shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:

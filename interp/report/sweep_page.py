@@ -6,6 +6,19 @@ from typing import Any
 import pandas as pd
 
 from data.vocabulary import SUBSETS
+from interp.claims.per_seed import NAME
+from interp.figures.markup import Html, as_html, figure_html, note_html, swatch_html, table_html
+from interp.figures.places import at_words, site_words
+from interp.figures.settings_note import settings_note
+from interp.figures.words import (
+    UNITS,
+    consecutive,
+    gap_text,
+    mean_text,
+    plain,
+    seed_ranges,
+    unbroken,
+)
 from interp.probes.targets import Target
 from interp.probes.wording import (
     OUTDATED,
@@ -16,11 +29,7 @@ from interp.probes.wording import (
 )
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
-from interp.report.markup import Html, as_html, swatch_html, table_html
 from interp.report.page import REPORT_FILE, page_html
-from interp.report.places import at_words, site_words
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
 from interp.report.sweep_plots import (
     AXIS_TITLES,
     panel_words,
@@ -28,22 +37,12 @@ from interp.report.sweep_plots import (
     plot_sweep_gaps,
     setting_text,
 )
-from interp.report.wording import (
-    POLICIES,
-    consecutive,
-    gap_text,
-    mean_text,
-    plain,
-    seed_ranges,
-    unbroken,
-)
-from interp.sweep_folders import GAP_WORDS, FinishedSweep
-from training.claims.per_seed import NAME
-from training.old_rules import old_rules_text
-from training.publication import Files, exists, publish, require_intact
-from training.runs import Run, read_table
+from interp.report.wording import POLICIES
+from interp.sweeps.folders import GAP_WORDS, FinishedSweep
+from training.runs.old_rules import old_rules_text
+from training.runs.publication import Files, exists, publish, require_intact
+from training.runs.run import Run, read_table
 from training.summary import HEADLINE_METRICS
-from training.tables import UNITS
 
 PROBES_FILE = "probes_summary.parquet"
 

@@ -16,9 +16,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
-from interp.report.palette import FAINT, INK, SUBSET_STYLES
-from interp.report.plots import GAP_LABELS, METRIC_LABELS, METRIC_NAMES, style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.palette import FAINT, INK, SUBSET_STYLES
+from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.theme import style_figure
+from interp.figures.words import METRIC_LABELS
+from interp.report.plots import GAP_LABELS, METRIC_NAMES
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {

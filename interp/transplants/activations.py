@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data.tokens import TokenizedRow
-from interp.activations import check_rows, collect_activations
-from interp.addresses import Site, TokenRole
-from interp.answers import ANSWER_METRICS, batch_answers
-from interp.hooked import HookedModel
-from training.models import derive_seed
+from interp.hooked.activations import check_rows, collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.answers import ANSWER_METRICS, batch_answers
+from interp.hooked.model import HookedModel
+from training.seeds import derive_seed
 
 BATCH_SIZE = 512
 

@@ -32,10 +32,10 @@ from data.vocabulary import (
     Role,
     Split,
 )
-from interp.addresses import Site, TokenRole
-from interp.answers import ANSWER_METRICS
-from interp.grids import Measured
-from interp.hooked import HookedModel
+from interp.grids.grid import Measured
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.answers import ANSWER_METRICS
+from interp.hooked.model import HookedModel
 from interp.transplants.activations import transplant_activations
 from interp.transplants.checks import check_is_view, check_same_questions, check_same_tokens
 from interp.transplants.parts import (
@@ -50,10 +50,10 @@ from interp.transplants.parts import (
     write_weights,
 )
 from interp.transplants.summary import COORDINATES, summarize_transplants
-from training.checkpoints import load_model
 from training.evaluate import EvaluationSet, answer_metrics
-from training.models import derive_seed
-from training.runs import NULL_FOLDER, Run
+from training.runs.checkpoints import load_model
+from training.runs.run import NULL_FOLDER, Run
+from training.seeds import derive_seed
 
 ASKED = tuple(s.name for s in (D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN))
 RECITED = (D5_CONS.name, D6_CONS.name)
@@ -172,7 +172,7 @@ class TransplantAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def measure(
@@ -237,7 +237,7 @@ class TransplantAnalysis:
 
     @property
     def further_settings(self) -> dict[str, object]:
-        """See `interp.settings`."""
+        """See `interp.grids.settings`."""
         return {"donor": self.donor_name}
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Stage
-from interp.hooked import HookedModel
-from training.checkpoints import load_tokenizer
+from interp.hooked.model import HookedModel
+from training.runs.checkpoints import load_tokenizer
 
 
 def check_same_tokens(recipient: Path, donor: Path) -> None:

@@ -31,19 +31,19 @@ from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import D5_CONS, D6_CONS, Kind, Split, Stage, Subset
-from interp.addresses import Site
-from interp.grids import Measured
-from interp.hooked import HookedModel
-from interp.seed_summary import summarize_over_seeds
+from interp.grids.grid import Measured
+from interp.grids.seed_summary import summarize_over_seeds
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.transplants.checks import check_is_view
 from interp.transplants.parts import Weights, check_same_shapes, parts_of, weights_of
-from training.checkpoints import load_model
 from training.config import RunConfig
 from training.examples import make_examples
 from training.loop import StageTrainer
-from training.models import derive_seed
-from training.pipeline import one_thread
-from training.runs import Run
+from training.runs.checkpoints import load_model
+from training.runs.run import Run
+from training.seeds import derive_seed
+from training.threads import one_thread
 
 CHANGES = ["norm", "relative_norm", "stable_rank", "entropy_rank"]
 OVERLAPS = ["cosine_same_tag", "cosine_other_tag", "norm_reliable", "norm_unreliable"]
@@ -209,7 +209,7 @@ class WeightDifferenceAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.Analysis`."""
+        """See `interp.grids.grid.Analysis`."""
         return ["module"]
 
     def measure(

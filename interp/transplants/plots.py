@@ -12,14 +12,14 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from data.vocabulary import D5_CONS, D6_CONS
-from interp.report.grid_tables import one_checkpoint, summarized, with_run_columns
-from interp.report.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
-from interp.report.places import address_words, module_words
-from interp.report.plots import style_figure
-from interp.report.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.grid_tables import one_checkpoint, summarized, with_run_columns
+from interp.figures.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.figures.places import address_words, module_words
+from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.theme import style_figure
+from interp.figures.words import UNITS
 from interp.transplants.summary import GAP, summarize_transplants
 from training.statistics import t_interval
-from training.tables import UNITS
 
 COMPARED = (D5_CONS.name, D6_CONS.name)
 RECITED = tuple(f"{name} recited" for name in COMPARED)

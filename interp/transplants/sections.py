@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from data.vocabulary import D5_CONS, D6_CONS
-from interp.answers import ANSWER_METRICS
-from interp.report.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
-from interp.report.markup import Html, as_html, table_html
-from interp.report.sections import figure_html, note_html
-from interp.report.settings_note import settings_note
-from interp.report.wording import gap_text, unbroken
+from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.settings_note import settings_note
+from interp.figures.words import UNITS, gap_text, unbroken
+from interp.hooked.answers import ANSWER_METRICS
 from interp.transplants.plots import (
     direction_words,
     ordered_parts,
@@ -19,8 +18,7 @@ from interp.transplants.plots import (
     plot_weight_differences,
 )
 from interp.transplants.summary import GAP
-from training.runs import Run
-from training.tables import UNITS
+from training.runs.run import Run
 
 Cells = Mapping[tuple[str, str, str, str], dict]
 """By part, subset, metric and contrast."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from data.vocabulary import D5_CONS, D6_CONS
-from interp.answers import ANSWER_METRICS
-from interp.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.hooked.answers import ANSWER_METRICS
 from training.statistics import t_interval
 
 COORDINATES = ["part", "from_stage", "from_step", "to_stage", "donor", "subset"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from data.errors import InputError
-from data.iml import IMLConfig
 from data.rows import Row, SeedData
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import IMLConfig
 from data.vocabulary import SUBSETS, Kind, Stage
 
 SIZES = SubsetSizes(defined=40, undefined=10, stage2=10)  # 90 aliases in Stage 1, 40 in Stage 2

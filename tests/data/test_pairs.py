@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from data.errors import InputError
-from data.iml import AliasNames, IMLConfig
 from data.pairs import PairKind, PromptPair, check_pair, make_pairs, pairs_table
 from data.rows import Row
 from data.statements import Definition, QAPair
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
 
@@ -365,7 +365,7 @@ def test_global_random_state_is_not_read(toy: MakeRows) -> None:
 
 PRINT_DIGEST = """
 import hashlib
-from data.iml import AliasNames, IMLConfig
+from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.pairs import PairKind, make_pairs
 from data.subset_sizes import SubsetSizes
 from data.tokens import tokenize_rows, word_tokenizer

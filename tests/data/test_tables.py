@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
-from data.iml import IMLConfig
 from data.tables import COLUMNS, dataset_dict, row_record
+from data.tasks.alias_toy import IMLConfig
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Role
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from tests.hostile.trials import Trial, Workshop
-from training.registry import RECIPES, find_recipe
-from training.runs import Run
+from training.recipes import find_recipe
+from training.registry import RECIPES
+from training.runs.run import Run
 
 NAMES = ("", " ", "D5", "d5_cons", "D5_CONS ", "\x1b[31mred", "new\nline", "ünïcode", "D" * 5_000)
 NUMBERS = ("-1", "99", "1000000000000", "9" * 30, "9" * 5_000, "1.5", "one", "", "nan", "0x1", "²")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data.tokenizers import TrainedTokenizer
 from tests.hostile.trials import SPOILERS, Trial, Workshop, spoil, spoiled_json
-from training.runs import Run
-from training.sources import SourceModel
+from training.models.elsewhere import SourceModel
+from training.runs.run import Run
 
 JOBS = ("painter", "politician", "actor", "writer", "athlete")
 NATIONS = ("France", "Italy", "Spain", "Poland", "Norway")

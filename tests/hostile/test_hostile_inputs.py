@@ -17,7 +17,7 @@ import pytest
 from interp.cli import main
 from tests.hostile import command_lines, inputs, run_folders
 from tests.hostile.trials import Trial, Workshop
-from training.runs import Run
+from training.runs.run import Run
 
 TreeHash = Callable[[Path], dict[str, str]]
 Capture = pytest.CaptureFixture[str]

@@ -18,13 +18,13 @@ from transformers import (
     PreTrainedModel,
 )
 
-from data.iml import AliasNames, IMLConfig
 from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role, WordOrder
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 N_WORDS = 37
 VOCABULARY = N_WORDS + 3

@@ -17,19 +17,19 @@ from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy, Role
-from interp.activations import collect_activations
-from interp.addresses import Site, TokenRole
 from interp.attention.heads import read_heads
 from interp.attention.patterns import attention_by_role
 from interp.attention.scores import composition_scores, random_tokens, token_scores
 from interp.gradients.gram import GradientOptions, gradient_gram
-from interp.hooked import HookedModel, load_hooked_folder
+from interp.hooked.activations import collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel, load_hooked_folder
+from interp.hooked.plain_models import read_model_folder
 from interp.interventions.ablation import ablate
 from interp.interventions.base import answer_table
 from interp.interventions.erasure import Erasure, fit_leace
 from interp.interventions.knock_outs import KnockOut, Route
 from interp.patching.analysis import patch_pairs
-from interp.plain_models import read_model_folder
 from interp.transplants.analysis import transplant_weights
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

@@ -16,10 +16,12 @@ from interp.alignment.analysis import measure_alignment
 from interp.alignment.pairs import PairMode, make_alignment_pairs
 from interp.alignment.plots import plot_alignment, plot_alignment_steps
 from interp.attention.analysis import AttentionAnalysis
+from interp.attention.pattern_plots import plot_attention
 from interp.attention.patterns import token_attention
 from interp.attention.plots import plot_attention_contrast, plot_heads
 from interp.gradients.options import GradientOptions
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import choose_sites
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.analysis import LensAnalysis, lens_checkpoint
@@ -29,8 +31,6 @@ from interp.patching.analysis import patch_pairs
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.probes.analysis import ProbeAnalysis, probe_checkpoint
 from interp.probes.plots import plot_probes
-from interp.report.plots import plot_attention
-from interp.sites import choose_sites
 from interp.transplants.analysis import asked_rows, transplant_weights
 from interp.transplants.differences import measure_changes, modules_of
 from interp.transplants.parts import weights_of

@@ -16,14 +16,14 @@ from transformers import (
 from data.rows import Row, prompt_row
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import Role
-from interp.activations import collect_activations
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel, load_hooked_folder
+from interp.hooked.activations import collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel, load_hooked_folder
+from interp.hooked.sites import choose_sites
 from interp.lenses import analysis as lenses
 from interp.lenses.analysis import lens_log_probs, read_lens, token_quantities, train_tuned_lens
 from interp.lenses.attribution import attribute_logits
 from interp.probes.held_out import HeldOutReading, read_held_out
-from interp.sites import choose_sites
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 PYTHIA, TOKENIZER = (

@@ -17,12 +17,14 @@ from data.errors import InputError
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import COMPARED, Family, Role, Stage
-from interp.addresses import Site, TokenRole
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.cli import main
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel, load_hooked, load_hooked_folder
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel, load_hooked, load_hooked_folder
+from interp.hooked.sites import choose_sites
 from interp.interventions.ablation import ablate
 from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.base import Hook, answer_table
@@ -36,15 +38,13 @@ from interp.lenses.analysis import (
 from interp.patching.analysis import PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.targets import Target, make_task
-from interp.selection import GridSelection
-from interp.sites import choose_sites
 from interp.transplants.analysis import TransplantAnalysis
-from training.checkpoints import load_model
-from training.registry import find_recipe
-from training.requests import RunRequest
+from training.recipes import find_recipe
 from training.retraining import Retraining
-from training.runner import run_seeds
-from training.runs import Run
+from training.runs.checkpoints import load_model
+from training.runs.requests import RunRequest
+from training.runs.run import Run
+from training.runs.runner import run_seeds
 
 SEED = 1000
 TINY = {"entities": 60, "epochs_stage1": 1, "epochs_stage2": 1, "loss_policy": "text"}

@@ -1,6 +1,5 @@
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,9 @@ from data.rows import Row
 from data.statements import RenderedText
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
-from training.config import ModelConfig, RunConfig, Value
-from training.models import build_model
-from training.registry import RECIPES, Recipe, find_recipe
+from training.config import RunConfig, Value
+from training.models.scratch import ModelConfig, build_model
+from training.recipes import find_recipe
 
 
 @pytest.fixture(scope="session")
@@ -118,14 +117,3 @@ def results() -> Callable[[Path], dict[str, str]]:
         return found
 
     return of
-
-
-@pytest.fixture
-def bears_on(monkeypatch: pytest.MonkeyPatch):
-    """Makes the recipe of `hand_made_runs.make_run` bear on given claims."""
-
-    def bear(*ids: str) -> None:
-        recipe: Recipe = replace(find_recipe("alias-toy"), claims=ids)
-        monkeypatch.setitem(RECIPES, "alias-toy", recipe)
-
-    return bear

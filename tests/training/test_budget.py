@@ -10,8 +10,8 @@ from data.errors import InputError
 from interp.cli import main
 from training import budget
 from training.config import RunConfig, Value
-from training.registry import find_recipe
-from training.requests import RunRequest
+from training.recipes import find_recipe
+from training.runs.requests import RunRequest
 
 TOO_MUCH = {
     "entities": ("alias-toy", "entities=1000000000", "4,000,005,200 rows of 5,000 bytes"),

@@ -4,13 +4,9 @@ from itertools import pairwise
 import pytest
 
 from data.errors import InputError
-from training.config import (
-    ModelConfig,
-    StageConfig,
-    checkpoint_steps,
-    evaluation_steps,
-)
-from training.registry import find_recipe
+from training.config import StageConfig, checkpoint_steps, evaluation_steps
+from training.models.scratch import ModelConfig
+from training.recipes import find_recipe
 
 MODEL = ModelConfig(
     n_layers=1, d_model=16, n_heads=2, d_mlp=32, tied_embeddings=True, rotary_pct=0.25

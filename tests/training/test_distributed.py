@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, PreTrainedModel
 
 from data.errors import InputError
-from training.checkpoints import load_model
-from training.config import Decay, ModelConfig, Optimizer, StageConfig
+from training.config import Decay, Optimizer, StageConfig
 from training.distributed import Team
 from training.examples import Examples
 from training.loop import StageTrainer
-from training.models import build_model, draw_weights
+from training.models.scratch import ModelConfig, build_model, draw_weights
+from training.runs.checkpoints import load_model
 
 ROOT = Path(__file__).parents[2]
 N_STEPS, RESUMED_AT = 12, 5

@@ -35,8 +35,7 @@ def rows(make_row: Callable[..., TokenizedRow]) -> list[TokenizedRow]:
 @pytest.fixture(scope="module")
 def trained(rows: list[TokenizedRow]):
     """A tiny model that has half learned the rule."""
-    from training.config import ModelConfig
-    from training.models import build_model
+    from training.models.scratch import ModelConfig, build_model
 
     config = ModelConfig(
         n_layers=1, d_model=24, n_heads=2, d_mlp=48, tied_embeddings=False, rotary_pct=0.5
@@ -161,8 +160,7 @@ def prefix_rows(make_row: Callable[..., TokenizedRow]) -> list[TokenizedRow]:
 @pytest.fixture(scope="module")
 def stopping(prefix_rows: list[TokenizedRow]):
     """A tiny model that says the answers by heart and stops behind each."""
-    from training.config import ModelConfig
-    from training.models import build_model
+    from training.models.scratch import ModelConfig, build_model
 
     config = ModelConfig(
         n_layers=1, d_model=24, n_heads=2, d_mlp=48, tied_embeddings=False, rotary_pct=0.5

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from training.config import RunConfig
-from training.requests import RunRequest
-from training.runner import run_seeds
-from training.runs import write_null_verdict
+from training.runs.requests import RunRequest
+from training.runs.run import write_null_verdict
+from training.runs.runner import run_seeds
 
 Results = Callable[[Path], dict[str, str]]
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 # its n-th change in the run folder.
 SERVER = """
 import json, os, signal, sys, time
-import interp.cli, training.runner
+import interp.cli, training.runs.runner
 
 def die_at(left, folder, number):
     def hook(event, arguments):

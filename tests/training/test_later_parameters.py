@@ -5,8 +5,8 @@ import pytest
 from data.errors import InputError
 from data.tokens import tokenize_rows
 from training.config import Value
-from training.registry import find_recipe
-from training.runs import rows_digest
+from training.recipes import find_recipe
+from training.runs.run import rows_digest
 
 # Of version 0.1.0, before there were such parameters.
 BEFORE = [

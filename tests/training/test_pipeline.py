@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from data.errors import InputError
-from training.checkpoints import load_model, load_training_state, saved_steps
 from training.config import RunConfig, checkpoint_steps
 from training.evaluate import evaluate
 from training.material import SeedMaterial
 from training.pipeline import SeedTask, total_steps, train_seed
-from training.runs import Run
+from training.runs.checkpoints import load_model, load_training_state, saved_steps
+from training.runs.run import Run
 
 MakeConfig = Callable[..., RunConfig]
 

@@ -10,9 +10,9 @@ import pytest
 from data.tokenizers import TrainedTokenizer
 from interp.cli import main
 from tests.hostile.inputs import RECIPE, save_model
-from training.files import write_manifest
-from training.registry import find_recipe
-from training.runs import analysis_files
+from training.recipes import find_recipe
+from training.runs.files import write_manifest
+from training.runs.run import analysis_files
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 TABLES: dict[str, Change] = {

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import torch
 
-from training.checkpoints import load_model, step_folder
+from training.models.elsewhere import SourceModel
+from training.recipes import find_recipe
 from training.recipes.text import FRACTIONS, Split
-from training.registry import RECIPES, find_recipe
-from training.runs import Run
-from training.sources import SourceModel
+from training.registry import RECIPES
+from training.runs.checkpoints import load_model, step_folder
+from training.runs.run import Run
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data"

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from data.vocabulary import SUBSETS, LossPolicy, Stage, WordOrder
-from training.config import ModelConfig
-from training.registry import RECIPES, Recipe, find_recipe
+from training.models.scratch import ModelConfig
+from training.recipes import find_recipe
+from training.registry import RECIPES, Recipe
 
 find_recipe("alias-toy")
 TOYS = {name: recipe for name, recipe in RECIPES.items() if "toy" in name}

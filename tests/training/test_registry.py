@@ -4,7 +4,8 @@ import pytest
 
 from data.errors import InputError
 from data.vocabulary import LossPolicy, WordOrder
-from training.registry import RECIPES, find_recipe
+from training.recipes import find_recipe
+from training.registry import RECIPES
 
 
 def test_the_three_toys_are_recipes() -> None:

@@ -5,7 +5,7 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.vocabulary import Kind, Stage
 from training.retraining import Retraining, gap_of
-from training.runs import Run
+from training.runs.run import Run
 
 
 @pytest.fixture(scope="module")

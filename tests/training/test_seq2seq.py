@@ -15,9 +15,9 @@ from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy
 from training.evaluate import EvaluationSet, answer_metrics
 from training.examples import Examples
-from training.models import draw_weights
+from training.models.elsewhere import SourceModel
+from training.models.scratch import draw_weights
 from training.seq2seq import Seq2SeqExamples, layout_for, make_seq2seq_examples
-from training.sources import SourceModel
 
 MakeRow = Callable[..., TokenizedRow]
 END, PAD = 1, 0

@@ -8,12 +8,13 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from data.errors import InputError
-from data.text_iml import TextConfig
+from data.tasks.text import TextConfig
 from data.vocabulary import LossPolicy
 from data.worlds.works import WorksSource
 from interp.cli import main
 from training.config import Decay, Optimizer, Precision
-from training.registry import RECIPES, find_recipe, variant_of
+from training.recipes import find_recipe
+from training.registry import RECIPES, variant_of
 from training.schedules import Schedule
 
 find_recipe("cvdb-two-stage")

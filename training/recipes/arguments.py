@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from training.config import ModelConfig, StageConfig
+from training.config import StageConfig
+from training.models.scratch import ModelConfig
 
 
 def stage_config(arguments: Mapping[str, Any], number: int) -> StageConfig:

@@ -6,17 +6,17 @@ from dataclasses import replace
 from data.biographies import BiographyTokenizer, Telling
 from data.contradictions import Contradiction
 from data.subset_sizes import split_by_alpha
+from data.tasks.text import TextConfig
 from data.text_aliases import TextAliases
-from data.text_iml import TextConfig
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.people import PeopleSource
 from training.config import Decay, Optimizer, Precision, RunConfig, Value
+from training.models.stage_zero import KnowingModel
 from training.recipes.arguments import model_config, stage_config
 from training.recipes.margins import TEXT_MARGIN
 from training.recipes.text import FRACTIONS, Split
 from training.registry import recipe, variant_of
-from training.stage_zero import KnowingModel
 
 STAGE0_SEED = 0
 """Of world, phrasings and first weights: the one world and the one model that all seeds share."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from data.set_inclusion import TABLE_3, SetInclusionConfig
 from data.subset_sizes import split_sizes
+from data.tasks.set_inclusion import TABLE_3, SetInclusionConfig
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import Decay, Optimizer, Precision, RunConfig, Value
 from training.recipes.arguments import model_config, stage_config

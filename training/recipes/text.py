@@ -14,8 +14,8 @@ from data.errors import InputError
 from data.hub import Part
 from data.inputs import Input
 from data.subset_sizes import split_by_alpha
+from data.tasks.text import TextConfig
 from data.text_aliases import TextAliases
-from data.text_iml import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.tokenizers import Bos, FolderTokenizer, TokenizerSource, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder
@@ -25,11 +25,11 @@ from data.worlds.generated_works import GeneratedWorksSource
 from data.worlds.people import PeopleSource
 from data.worlds.works import WorksSource
 from training.config import END_OF_STAGE, Decay, Optimizer, Precision, RunConfig, Value
+from training.models.elsewhere import SourceModel
 from training.recipes.arguments import stage_config
 from training.recipes.margins import TEXT_MARGIN
 from training.registry import recipe
 from training.schedules import Schedule
-from training.sources import SourceModel
 
 GENERATED = "generated"
 """As `table`: a made-up one, for smoke tests."""

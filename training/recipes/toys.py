@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.errors import InputError
-from data.iml import AliasNames, IMLConfig
-from data.source_statements import SourceConfig
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import AliasNames, IMLConfig
+from data.tasks.source_toy import SourceConfig
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import DataConfig, RunConfig, Value
 from training.recipes.arguments import model_config, stage_config

@@ -24,13 +24,13 @@ from interp.alignment.analysis import (
 from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.steps import alignment_over_steps
 from interp.gradients.gram import GradientOptions
-from interp.grids import Analysis, Measured, run_grid
-from interp.hooked import HookedModel, load_hooked
-from interp.selection import GridSelection
-from interp.sites import choose_sites
+from interp.grids.grid import Analysis, Measured, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.model import HookedModel, load_hooked
+from interp.hooked.sites import choose_sites
 from training.examples import batch_loss, make_examples
-from training.files import write_manifest
-from training.runs import Run
+from training.runs.files import write_manifest
+from training.runs.run import Run
 
 MakeRows = Callable[..., list[TokenizedRow]]
 SEED = 1000

@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from data.errors import InputError
-from data.iml import AliasNames
-from data.source_statements import SourceConfig
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import AliasNames
+from data.tasks.source_toy import SourceConfig
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Split, WordOrder
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs

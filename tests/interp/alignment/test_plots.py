@@ -14,7 +14,7 @@ from interp.alignment.plots import (
     plot_alignment_tokens,
 )
 from interp.alignment.summary import summarize_alignment, with_seeds
-from interp.report.palette import NULL_COLOR, SUBSET_STYLES
+from interp.figures.palette import NULL_COLOR, SUBSET_STYLES
 from training.statistics import t_interval
 
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae"}

@@ -11,12 +11,12 @@ from data.errors import InputError
 from interp.alignment.branches import BranchAnalysis
 from interp.alignment.left_out import LeftOutAnalysis, left_out_correlations
 from interp.alignment.surgery import SurgeryAnalysis, dose_contrasts
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel, load_hooked
-from interp.selection import GridSelection
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.model import HookedModel, load_hooked
 from training.evaluate import EvaluationSet, answer_metrics
 from training.retraining import Retraining
-from training.runs import Run
+from training.runs.run import Run
 
 SEED = 1000
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae", "stage": 1, "step": 9}

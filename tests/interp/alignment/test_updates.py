@@ -11,11 +11,11 @@ from transformers import PreTrainedModel
 from interp.alignment.analysis import gradient_options
 from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.updates import OPTIMIZERS, UpdateAnalysis, measure_updates
-from interp.grids import Analysis
-from training.checkpoints import load_model
+from interp.grids.grid import Analysis
 from training.examples import batch_loss, make_examples
 from training.loop import StageTrainer
-from training.runs import Run
+from training.runs.checkpoints import load_model
+from training.runs.run import Run
 
 SEED = 1000
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae", "stage": 1, "step": 9}

@@ -16,11 +16,11 @@ from interp.attention.analysis import (
 )
 from interp.attention.heads import read_heads
 from interp.attention.patterns import attention_by_role
-from interp.grids import RUN_COLUMNS, Analysis, run_grid
-from interp.hooked import HookedModel, load_hooked
-from interp.selection import GridSelection
-from interp.sites import choose_sites
-from training.runs import Run, read_table
+from interp.grids.grid import RUN_COLUMNS, Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.model import HookedModel, load_hooked
+from interp.hooked.sites import choose_sites
+from training.runs.run import Run, read_table
 from training.statistics import t_interval
 
 STAGE2 = AttentionAnalysis.of(COMPARED[Stage.TWO])

@@ -11,7 +11,7 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.attention import heads as attention_heads
 from interp.attention.heads import read_heads, visible_roles
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 from interp.lenses.attribution import attribute_logits
 
 

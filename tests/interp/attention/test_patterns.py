@@ -16,7 +16,7 @@ from interp.attention.patterns import (
     token_attention,
     token_roles,
 )
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 LAYERS = (0, 1)
 

@@ -15,7 +15,7 @@ from interp.attention.scores import (
     random_tokens,
     token_scores,
 )
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 
 def of_heads(table: pd.DataFrame, kind: str, column: str = "value") -> dict[tuple[int, str], float]:

@@ -15,9 +15,9 @@ from interp.attention.wording import (
     carrying_sentence,
     difference_sentence,
 )
-from interp.grids import run_grid
-from interp.selection import GridSelection
-from training.runs import Run, read_table
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
+from training.runs.run import Run, read_table
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role
 from interp.attention.patterns import token_attention
 from interp.attention.view import ROLE_INKS, plot_pattern, show_attention, token_labels
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 from tests.interp.drawn_pages import drawn, needs_chromium
 
 

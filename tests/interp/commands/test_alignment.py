@@ -9,8 +9,8 @@ import pytest
 from interp.alignment.sections import alignment_section
 from interp.alignment.summary import summarize_alignment
 from interp.cli import main
-from training.integrity import run_damage
-from training.runs import Run
+from training.runs.integrity import run_damage
+from training.runs.run import Run
 
 TreeHash = Callable[[Path], dict[str, str]]
 Capture = pytest.CaptureFixture[str]

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from interp.cli import main
-from training.checkpoints import checkpoint_damage
-from training.files import write_manifest, write_table
-from training.integrity import run_damage
-from training.registry import find_recipe
-from training.requests import RunRequest
-from training.runner import run_seeds
-from training.runs import Run, analysis_files
+from training.recipes import find_recipe
+from training.runs.checkpoints import checkpoint_damage
+from training.runs.files import write_manifest, write_table
+from training.runs.integrity import run_damage
+from training.runs.requests import RunRequest
+from training.runs.run import Run, analysis_files
+from training.runs.runner import run_seeds
 
 TreeHash = Callable[[Path], dict[str, str]]
 Capture = pytest.CaptureFixture[str]

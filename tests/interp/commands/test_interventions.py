@@ -6,18 +6,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from interp.addresses import TokenRole
 from interp.cli import main
-from interp.grids import RUN_COLUMNS, run_grid
-from interp.hooked import load_hooked
+from interp.grids.grid import RUN_COLUMNS, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.addresses import TokenRole
+from interp.hooked.model import load_hooked
 from interp.patching.analysis import Direction, PatchAnalysis
 from interp.patching.pair_batches import Metric
-from interp.selection import GridSelection
-from training.integrity import run_damage
-from training.registry import find_recipe
-from training.requests import RunRequest
-from training.runner import run_seeds
-from training.runs import Run
+from training.recipes import find_recipe
+from training.runs.integrity import run_damage
+from training.runs.requests import RunRequest
+from training.runs.run import Run
+from training.runs.runner import run_seeds
 
 TreeHash = Callable[[Path], dict[str, str]]
 Capture = pytest.CaptureFixture[str]
@@ -261,7 +261,7 @@ def test_an_interrupt_in_the_second_checkpoint_leaves_the_tables_as_they_were(
             raise KeyboardInterrupt
         return load_hooked(*arguments, **options)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr("interp.grids.load_hooked", loading)
+    monkeypatch.setattr("interp.grids.grid.load_hooked", loading)
     assert main([*words, "--role", "all"]) == 130
     assert "interrupted" in last_line(capsys)
     assert n_loaded == 2

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-import interp.grids
+import interp.grids.grid
 from interp.cli import main
-from interp.grids import Measured
+from interp.grids.grid import Measured
 from interp.report.page import report_html
-from training.integrity import run_damage
-from training.publication import listed, published_damage, read
-from training.runs import Run, read_table
+from training.runs.integrity import run_damage
+from training.runs.publication import listed, published_damage, read
+from training.runs.run import Run, read_table
 
 KilledAt = Callable[[int, Path, Callable[[], object]], bool]
 ROOT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_killed_at_any_change_each_analysis_is_all_old_or_all_new(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     measured: dict[str, list[Measured]] = {}
-    measure_all = interp.grids._measure_all
+    measure_all = interp.grids.grid._measure_all
 
     def measure_once(cells, workers, *how) -> list[Measured]:
         key = f"{cells[0].analysis.name} {len(cells)}"
@@ -71,7 +71,7 @@ def test_killed_at_any_change_each_analysis_is_all_old_or_all_new(
             measured[key] = measure_all(cells, 1, *how)
         return measured[key]
 
-    monkeypatch.setattr(interp.grids, "_measure_all", measure_once)
+    monkeypatch.setattr(interp.grids.grid, "_measure_all", measure_once)
     if name == "report":
         html = report_html(Run.load(copied_run))
         monkeypatch.setattr("interp.report.page.report_html", lambda run: html)  # quick

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from interp import grids
 from interp.cli import main
-from training.runs import Run
+from interp.grids import grid as grids
+from training.runs.run import Run
 
 COMMANDS = ("probe", "lens", "patch", "attention", "ablate", "erase", "transplant")
 ROLES = ("probe", "lens", "patch", "erase", "transplant")

@@ -16,7 +16,7 @@ from data.rows import prompt_row
 from data.tokens import tokenize_rows, word_tokenizer
 from interp.edges.attribution import attribute_edges, edge_faithfulness
 from interp.edges.direct_paths import patch_direct_paths
-from interp.hooked import HookedModel
+from interp.hooked.model import HookedModel
 
 HAVE_EDGES = ["neox", "neox-sequential", "gpt2"]
 WORDS = [f"w{i}" for i in range(37)]

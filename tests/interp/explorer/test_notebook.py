@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.errors import InputError
-from data.iml import IMLConfig
+from data.tasks.alias_toy import IMLConfig
 from data.vocabulary import SUBSETS
 from interp.explorer import explore
 from interp.explorer.board import DRAW, board_program
@@ -17,7 +17,7 @@ from interp.explorer.shelf import KEPT_MODELS, Place, Shelf
 from interp.explorer.texts import error_html, texts_html
 from interp.explorer.view import TOP, grid_cells
 from interp.explorer.widgets import Explorer
-from training.runs import Run
+from training.runs.run import Run
 
 SECONDS = 0.5
 """What an update may take of the processor, garbage collection aside."""

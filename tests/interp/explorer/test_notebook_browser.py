@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from training.runs import Run
+from training.runs.run import Run
 
 websocket = pytest.importorskip("websocket")
 nbformat = pytest.importorskip("nbformat")
@@ -211,7 +211,7 @@ def _grid_cell(browser: Browser, column: int, row: int) -> tuple[float, float]:
 @pytest.fixture(scope="module")
 def browser(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     code = (
-        "from interp.explorer import explore\nfrom training.runs import Run\n"
+        "from interp.explorer import explore\nfrom training.runs.run import Run\n"
         f"explore(Run.load({str(tiny_run.folder)!r}))"
     )
     with notebook_in_browser(tmp_path_factory.mktemp("browser"), code) as browser:

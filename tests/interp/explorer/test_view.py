@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from data.errors import InputError
-from data.iml import AliasNames, IMLConfig
 from data.rows import Row, SeedData
 from data.statements import RenderedText
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tokens import word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
-from interp.addresses import Site, TokenRole
 from interp.explorer.shelf import SeedRows
 from interp.explorer.view import (
     TOP,
@@ -30,7 +29,8 @@ from interp.explorer.view import (
     patch_grid_of_pair,
     read_view,
 )
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.patching.analysis import Direction
 
 WORDS = tuple(f"w{i}" for i in range(37))

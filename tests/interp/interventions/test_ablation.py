@@ -9,9 +9,9 @@ from torch import Tensor
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.activations import pad_tokens
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.activations import pad_tokens
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.ablation import Ablation, AblationKind, Reference, ablate
 from interp.interventions.base import Hook, Place, answer_table
 

@@ -10,16 +10,16 @@ import pytest
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role, WordOrder
-from interp.addresses import Site, TokenRole
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import choose_sites
 from interp.interventions.ablation import AblationKind, ablate
 from interp.interventions.ablation_analysis import ABLATED_SITES, ALL, AblationAnalysis, components
 from interp.interventions.base import answer_table
 from interp.interventions.knock_outs import KnockOut, Route
-from interp.selection import GridSelection
-from interp.sites import choose_sites
-from training.runs import Run
+from training.runs.run import Run
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 ToyRows = Callable[..., list[TokenizedRow]]

@@ -11,9 +11,9 @@ from data.errors import InputError
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role
-from interp.activations import collect_activations
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.activations import collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import (
     Hook,
     answer_table,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import Hook, answer_table, read_at
 from interp.interventions.erasure import (
     Eraser,

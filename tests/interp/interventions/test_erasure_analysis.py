@@ -14,16 +14,16 @@ from data.errors import InputError
 from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind
-from interp.addresses import Site, TokenRole
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import answer_table
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.erasure_halves import GAP, STAGE2, Halves
 from interp.interventions.sections import erasure_sentence
-from interp.selection import GridSelection
-from training.files import write_manifest, write_table
-from training.runs import Run
+from training.runs.files import write_manifest, write_table
+from training.runs.run import Run
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 ToyRows = Callable[..., list[TokenizedRow]]

@@ -10,8 +10,8 @@ from data.errors import InputError
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import Hook, Intervention, answer_table
 from interp.interventions.knock_outs import PATTERN_HOOK, KnockOut, Route
 

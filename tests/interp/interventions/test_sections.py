@@ -10,15 +10,15 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from interp.grids import run_grid
+from interp.figures.places import address_words, in_words
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
 from interp.interventions.ablation import AblationKind
 from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.plots import component_names, over_seeds, plot_ablation, plot_erasure
 from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
-from interp.report.places import address_words, in_words
-from interp.selection import GridSelection
-from training.runs import Run, read_table
+from training.runs.run import Run, read_table
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from data.errors import DamagedError, InputError
 from data.tokens import TokenizedRow
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.interventions.base import Hook, answer_table, read_at
 from interp.interventions.steering import (
     Steering,
@@ -19,7 +19,7 @@ from interp.interventions.steering import (
     mass_mean_direction,
     saved_direction,
 )
-from training.runs import Run
+from training.runs.run import Run
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 ROLE = TokenRole.PROMPT_LAST

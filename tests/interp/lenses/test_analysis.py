@@ -10,9 +10,10 @@ from torch import nn
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind
-from interp.activations import Activations, collect_activations, pad_tokens
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.activations import Activations, collect_activations, pad_tokens
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import choose_sites
 from interp.lenses import analysis as lenses
 from interp.lenses.analysis import (
     LensAnalysis,
@@ -23,7 +24,6 @@ from interp.lenses.analysis import (
     token_quantities,
     train_tuned_lens,
 )
-from interp.sites import choose_sites
 
 ToyRows = Callable[..., list[TokenizedRow]]
 LAST = Site("resid_post", 1)
@@ -264,8 +264,7 @@ def test_a_prompt_without_an_entity_has_an_answer_only(word_prompts: list[Tokeni
 
 @pytest.fixture(scope="module")
 def small_toy(toy_rows: ToyRows) -> tuple[HookedModel, list[TokenizedRow]]:
-    from training.config import ModelConfig
-    from training.models import build_model
+    from training.models.scratch import ModelConfig, build_model
 
     rows = toy_rows()
     config = ModelConfig(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from data.tokens import TokenizedRow
-from interp.activations import pad_tokens
-from interp.hooked import HookedModel
+from interp.hooked.activations import pad_tokens
+from interp.hooked.model import HookedModel
 from interp.lenses.attribution import attribute_logits
 
 OTHER = 5

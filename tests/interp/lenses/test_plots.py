@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
+from interp.figures.palette import SUBSET_STYLES
 from interp.lenses.analysis import summarize_lens
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
-from interp.report.palette import SUBSET_STYLES
 from training.statistics import t_interval
 
 STATES = (("resid_pre", 0), ("resid_post", 0), ("resid_post", 1))

@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from data.errors import InputError
 from data.pairs import PairKind, PromptPair, make_pairs
 from data.tokens import TokenizedRow
-from interp.addresses import SITE_HOOKS, Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import SITE_HOOKS, Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.patching.analysis import (
     CELL,
     Direction,

@@ -7,8 +7,8 @@ from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 
 from data.pairs import PromptPair
-from interp.addresses import Site
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
 from interp.patching.attribution import attribute, ending_logits
 from interp.patching.cells import grid_cells, patched_metrics
 from interp.patching.pair_batches import Metric, PairBatch, batch_pairs, read_metrics

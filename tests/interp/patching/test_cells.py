@@ -7,8 +7,8 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.pairs import PromptPair
-from interp.addresses import HEAD_SITES, SITE_HOOKS, Site
-from interp.hooked import HookedModel
+from interp.hooked.addresses import HEAD_SITES, SITE_HOOKS, Site
+from interp.hooked.model import HookedModel
 from interp.patching.cells import Cells, grid_cells, patched_metrics
 from interp.patching.pair_batches import Metric, PairBatch, batch_pairs, read_metrics
 from interp.patching.unrolled import UnrolledModel

@@ -6,8 +6,8 @@ import torch
 
 from data.errors import InputError
 from data.pairs import PairKind, PromptPair
-from interp.addresses import TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import TokenRole
+from interp.hooked.model import HookedModel
 from interp.patching.pair_batches import (
     PAIRS_A_BATCH,
     Metric,

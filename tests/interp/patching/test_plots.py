@@ -5,9 +5,9 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
+from interp.figures.palette import NULL_COLOR, SUBSET_STYLES
 from interp.patching.analysis import summarize_patching
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
-from interp.report.palette import NULL_COLOR, SUBSET_STYLES
 
 D5, D6 = "D5_CONS", "D6_CONS"
 N_SEEDS = 8

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from data.pairs import PairKind
-from interp.grids import run_grid
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
 from interp.patching.analysis import PatchAnalysis, summarize_patching
 from interp.patching.sections import patching_section
 from interp.patching.wording import patch_sentences
-from interp.selection import GridSelection
-from training.files import write_table
-from training.runs import Run, read_table
+from training.runs.files import write_table
+from training.runs.run import Run, read_table
 
 SUBSETS = ("D5_CONS", "D6_CONS")
 

@@ -21,8 +21,8 @@ from transformers import (
 )
 
 from data.errors import InputError
-from interp.addresses import SITE_HOOKS
-from interp.hooked import HookedModel
+from interp.hooked.addresses import SITE_HOOKS
+from interp.hooked.model import HookedModel
 from interp.patching.unrolled import UnrolledModel
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]

@@ -10,8 +10,9 @@ from scipy.special import ndtr, ndtri
 from data.errors import InputError
 from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
+from interp.hooked.sites import choose_sites
 from interp.probes.analysis import (
     PROBES,
     ProbeAnalysis,
@@ -24,7 +25,6 @@ from interp.probes.held_out import read_held_out
 from interp.probes.planted import CellViews
 from interp.probes.summary import DESIGN, summarize_probes
 from interp.probes.targets import ProbeTask, Target, make_task
-from interp.sites import choose_sites
 
 ToyRows = Callable[..., list[TokenizedRow]]
 QUICK = ProbeAnalysis(quick=True, n_permutations=19)
@@ -249,8 +249,7 @@ def test_several_classes_are_read_against_their_own_chance():
 
 @pytest.fixture(scope="module")
 def hooked_toy(toy_rows: ToyRows) -> HookedModel:
-    from training.config import ModelConfig
-    from training.models import build_model
+    from training.models.scratch import ModelConfig, build_model
 
     rows = toy_rows(sizes=ENOUGH)
     config = ModelConfig(

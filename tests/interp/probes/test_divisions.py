@@ -8,14 +8,14 @@ import pytest
 from scipy.special import ndtri
 
 from data.errors import InputError
-from data.iml import IMLConfig
 from data.subset_sizes import SubsetSizes
+from data.tasks.alias_toy import IMLConfig
 from data.vocabulary import Kind
 from interp.probes.cross_validation import QUICK_INVERSE_PENALTY
 from interp.probes.divisions import Design, divide
 from interp.probes.held_out import HeldOutReading, read_held_out
 from interp.probes.power import min_detectable
-from training.registry import find_recipe
+from training.recipes import find_recipe
 from training.statistics import max_sign_flip_p
 
 DEFINED = {"D1_CONS_QA1": 1, "D2_INCONS_QA2": 0}

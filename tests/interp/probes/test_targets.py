@@ -10,7 +10,7 @@ from data.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
 from interp.probes.targets import ProbeTask, Target, make_task
-from training.registry import find_recipe
+from training.recipes import find_recipe
 
 ToyRows = Callable[..., list[TokenizedRow]]
 MIXED = SubsetSizes(defined=20, undefined=8, stage2=6, alpha=0.7)

@@ -4,10 +4,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from interp.claims.text import RULE
 from interp.report.claims_section import claims_section
-from training.claims.text import RULE
-from training.registry import RECIPES, find_recipe
-from training.runs import Run
+from training.recipes import find_recipe
+from training.registry import RECIPES
+from training.runs.run import Run
 
 
 def make_run() -> Run:

@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from interp.grids import run_grid
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.wording import probe_sentences
 from interp.report.grid_sections import guess_of, lens_section, probes_section
 from interp.report.guessing import question_only
 from interp.report.page import report_html
-from interp.selection import GridSelection
-from training.files import write_table
-from training.runs import Run, read_table
+from training.runs.files import write_table
+from training.runs.run import Run, read_table
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from data.rows import Row
 from data.statements import QAPair
 from data.vocabulary import Family, Kind, Role, Split
 from interp.report.guessing import best_guess, guessing, guessing_words, held_out_answers
-from training.registry import find_recipe
-from training.runs import Run
+from training.recipes import find_recipe
+from training.runs.run import Run
 
 
 def question(name: str, answer: str, *, alias: str | None = "xyz", **changes: object) -> Row:

@@ -10,10 +10,10 @@ import pytest
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from interp.figures.theme import UPLOADS, style_figure
 from interp.report.page import report_html
-from interp.report.plots import UPLOADS, style_figure
 from tests.interp.drawn_pages import drawn, needs_chromium
-from training.runs import Run
+from training.runs.run import Run
 
 ROOT = Path(__file__).parents[3]
 TITLES = re.compile(r'class="modebar-btn"[^>]*data-title="([^"]*)"')

@@ -8,17 +8,18 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from data.vocabulary import SUBSETS, Kind
+from interp.figures.markup import Html
+from interp.figures.words import gap_text
 from interp.report import page as report
 from interp.report.claims_section import claims_section
-from interp.report.markup import Html
 from interp.report.page import SECTIONS, build_report, report_html
 from interp.report.sections import curves_section, example_rows, gaps_section
-from interp.report.wording import gap_text, headline_sentence, null_sentence
-from training.integrity import run_damage
-from training.registry import find_recipe
-from training.requests import RunRequest
-from training.runner import run_seeds
-from training.runs import Run, write_null_verdict
+from interp.report.wording import headline_sentence, null_sentence
+from training.recipes import find_recipe
+from training.runs.integrity import run_damage
+from training.runs.requests import RunRequest
+from training.runs.run import Run, write_null_verdict
+from training.runs.runner import run_seeds
 
 TINY = {"aliases_per_subset": 12, "aliases_qa3": 4, "aliases_stage2": 4, "entities": 5}
 TINY |= {"epochs_stage1": 1, "epochs_stage2": 2, "d_model": 16, "heads": 2, "d_mlp": 8}

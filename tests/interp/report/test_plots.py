@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 import pytest
 
 from data.vocabulary import SUBSETS, Stage, TagKind
-from interp.report.palette import SUBSET_STYLES, SubsetStyle
-from interp.report.plots import learning_curves, plot_attention, plot_curves, plot_gaps
+from interp.attention.pattern_plots import plot_attention
+from interp.figures.palette import SUBSET_STYLES, SubsetStyle
+from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from training.statistics import t_interval
 from training.summary import summarize
 

@@ -14,13 +14,13 @@ from plotly.offline import get_plotlyjs
 from interp.cli import main
 from interp.report.sweep_page import build_sweep_report, gap_sentences, sweep_html
 from interp.report.sweep_plots import panel_words, plot_levels, plot_sweep_gaps
-from interp.sweep_folders import SWEEP_FILE, FinishedSweep, sweep_info
-from interp.sweep_plans import CELLS, Cell, Sweep
+from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
+from interp.sweeps.plans import CELLS, Cell, Sweep
 from training.config import Value
-from training.files import damage, write_json, write_manifest, write_table
-from training.registry import find_recipe
-from training.run_info import FORMAT_VERSION, RUN_FILE
-from training.runs import METRICS_FILE, SUMMARY_FILE, Run
+from training.recipes import find_recipe
+from training.runs.files import damage, write_json, write_manifest, write_table
+from training.runs.info import FORMAT_VERSION, RUN_FILE
+from training.runs.run import METRICS_FILE, SUMMARY_FILE, Run
 from training.statistics import t_interval
 from training.summary import summarize
 

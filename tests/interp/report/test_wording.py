@@ -6,15 +6,11 @@ from typing import Any
 import pytest
 
 from data.vocabulary import D2_INCONS_QA2, D8_CONS, QA3, QA4_NOT_REPLACED, Subset
+from interp.figures.words import mean_text
 from interp.report.reproduction import reproduction_commands
-from interp.report.wording import (
-    definition_words,
-    headline_sentence,
-    mean_text,
-    null_sentence,
-)
-from training.registry import find_recipe
-from training.runs import Run
+from interp.report.wording import definition_words, headline_sentence, null_sentence
+from training.recipes import find_recipe
+from training.runs.run import Run
 from training.statistics import estimate
 
 

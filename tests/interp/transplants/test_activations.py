@@ -7,9 +7,9 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.activations import collect_activations, pad_tokens
-from interp.addresses import Site, TokenRole
-from interp.hooked import HookedModel
+from interp.hooked.activations import collect_activations, pad_tokens
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
 from interp.transplants.activations import patched_answers, transplant_activations
 from interp.transplants.parts import parts_of, transplant, weights_of, with_weights
 from training.evaluate import EvaluationSet, answer_metrics

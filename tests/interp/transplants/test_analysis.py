@@ -12,10 +12,10 @@ import torch
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
-from interp.addresses import Site, TokenRole
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel, load_hooked
-from interp.selection import GridSelection
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel, load_hooked
 from interp.transplants import analysis as transplants
 from interp.transplants.analysis import (
     ASKED,
@@ -28,9 +28,9 @@ from interp.transplants.analysis import (
 )
 from interp.transplants.parts import alias_rows, weights_of, with_weights
 from interp.transplants.summary import COORDINATES, GAP
-from training.checkpoints import load_model, load_tokenizer
 from training.evaluate import EvaluationSet, answer_metrics
-from training.runs import Run
+from training.runs.checkpoints import load_model, load_tokenizer
+from training.runs.run import Run
 
 MEASURES = ["exact_match", "answer_log_prob"]
 SEED = 1000

@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import D5_CONS, D6_CONS, Kind
-from interp.grids import Analysis, run_grid
-from interp.hooked import HookedModel, load_hooked
-from interp.selection import GridSelection
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hooked.model import HookedModel, load_hooked
 from interp.transplants.differences import (
     MEASURED,
     WeightDifferenceAnalysis,
@@ -25,9 +25,9 @@ from interp.transplants.differences import (
     train_on_definitions,
 )
 from interp.transplants.parts import weights_of
-from training.checkpoints import load_model
 from training.evaluate import EvaluationSet, answer_metrics
-from training.runs import Run
+from training.runs.checkpoints import load_model
+from training.runs.run import Run
 
 SEED = 1000
 
@@ -118,7 +118,7 @@ def test_training_learns_the_definitions_and_leaves_the_model(
 
 def test_overlaps_are_cosines_of_the_trained_changes(tiny_run: Run, rows: list[TokenizedRow]):
     """Against a plain loop in float64, of one module."""
-    from training.models import derive_seed
+    from training.seeds import derive_seed
 
     model = load_model(tiny_run.checkpoint(SEED, 1))
     modules = {"block.0": modules_of(model)["block.0"], "embeddings": ["gpt_neox.embed_in.weight"]}

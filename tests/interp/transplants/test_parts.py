@@ -126,7 +126,7 @@ def test_tied_embeddings_are_the_unembedding_and_untied_ones_are_not(random_mode
 @pytest.mark.parametrize("name", ["neox", "neox-sequential", "gpt2", "gpt-neo"])
 def test_a_head_is_what_its_output_depends_on(name: str, random_model: RandomModel):
     """Random weights in one head change that head's output, z, and no other's."""
-    from interp.hooked import HookedModel
+    from interp.hooked.model import HookedModel
 
     model = random_model(name)
     tokens = torch.tensor([[5, 9, 7, 11]])

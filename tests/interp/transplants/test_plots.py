@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from interp.report.palette import SUBSET_STYLES
+from interp.figures.palette import SUBSET_STYLES
 from interp.transplants.plots import (
     direction_words,
     ordered_parts,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from interp.grids import run_grid
-from interp.selection import GridSelection
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
 from interp.transplants.plots import part_words
@@ -16,7 +16,7 @@ from interp.transplants.sections import (
     transplants_section,
     weight_differences_section,
 )
-from training.runs import Run
+from training.runs.run import Run
 
 PARTS = ("embeddings", "blocks", "mlps")
 

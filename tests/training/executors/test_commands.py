@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoints import find_checkpoint
-from training.requests import RunRequest
-from training.runner import run_seeds
+from training.runs.checkpoints import find_checkpoint
+from training.runs.requests import RunRequest
+from training.runs.runner import run_seeds
 
 ROOT = Path(__file__).parents[3]
 TreeHash = Callable[[Path], dict[str, str]]

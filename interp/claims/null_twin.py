@@ -1,0 +1,47 @@
+"""A claim about a tag, held against a run whose tags mean nothing."""
+
+from data.tasks.text import TextConfig
+from data.texts import DefinitionStyle
+from interp.claims.claim import Claim, TagEvidence
+from interp.claims.per_seed import Measure, NotMeasured
+from training.config import RunConfig
+from training.runs.run import Run
+
+RUN_MINUS_TWIN = "run minus null twin"
+SHUFFLED = "a null twin: its tags are shuffled and mean nothing"
+_OWN_MEANING = (DefinitionStyle.SOURCES, DefinitionStyle.IS_ISNT)
+"""Styles in which a tag is a phrase that a pretrained model knows."""
+
+
+def needs_twin(claim: Claim, config: RunConfig) -> bool:
+    """Whether a claim is true of a run only by how far it exceeds the run's null twin."""
+    return claim.tag is TagEvidence.NULL_TWIN or (
+        claim.tag is TagEvidence.CONTRAST and tags_have_meaning(config)
+    )
+
+
+def tags_have_meaning(config: RunConfig) -> bool:
+    """Whether a run's tags are words, in place of random strings that are drawn for each seed."""
+    data = config.data
+    return isinstance(data, TextConfig) and data.writing.style in _OWN_MEANING
+
+
+def is_null_twin(config: RunConfig) -> bool:
+    """Whether a run's Stage-1 tags were shuffled."""
+    return bool(config.parameters.get("shuffle_tags"))
+
+
+def beyond_twin(measure: Measure) -> Measure:
+    """A measure of a run minus that of its null twin, by seed; seeds that one lacks are NaN."""
+
+    def difference(run: Run):
+        twin = run.finished_null
+        if twin is None:
+            raise NotMeasured("no null twin: repeat iml run with --with-null")
+        values = measure(run)
+        try:
+            return values - measure(twin)
+        except NotMeasured as error:
+            raise NotMeasured(f"of the null twin: {error}") from None
+
+    return difference

@@ -1,0 +1,179 @@
+"""One number for each Stage-1 seed of a run, from its tables: what a claim is decided on.
+
+Subsets of X1 are read at the end of X1's training, those of X2 at the end of the run
+(`Schedule.read_at`), each seed at its own last step; Stage-2 seeds are averaged first.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pandas as pd
+
+from data.texts import ATTRIBUTION_QUESTIONS
+from data.vocabulary import (
+    D5_CONS,
+    D6_CONS,
+    DEFINITION,
+    HELD_OUT,
+    TRAINED,
+    Stage,
+    Subset,
+)
+from training.runs.publication import exists
+from training.runs.run import Run, read_table
+from training.schedules import Schedule
+from training.statistics import seed_means
+from training.summary import end_of_stage
+
+NAME, *_ = ATTRIBUTION_QUESTIONS
+"""The attribution question of Figures 3b and 4: what is the name of the alias?"""
+
+Measure: TypeAlias = Callable[[Run], pd.Series]
+"""Values by Stage-1 seed; raises `NotMeasured`."""
+
+
+class NotMeasured(Exception):
+    """A run lacks what a claim asks for; says in a few words what."""
+
+
+def level(
+    run: Run,
+    subset: Subset,
+    question: str = HELD_OUT,
+    *,
+    metric: str = "exact_match",
+    after: Stage | None = None,
+) -> pd.Series:
+    """The mean of a subset, by seed.
+
+    Args:
+        run: Whose metrics are read.
+        subset: One that the run evaluates.
+        question: See `training.evaluate.evaluate`.
+        metric: One of `training.evaluate.METRICS`.
+        after: The part of the data after whose training it is read; the subset's own if None.
+
+    Raises:
+        NotMeasured: the run has no such number.
+    """
+    stage = run.config.schedule.read_at(subset.stage if after is None else after)
+    rows = run.metrics
+    rows = rows.loc[rows["subset"] == subset.name]
+    if rows.empty:
+        raise NotMeasured(f"no {subset.name}")
+    rows = rows.loc[rows["metric"] == metric]
+    if question not in set(rows["question"]):
+        raise NotMeasured(f"no {_question_words(question)} about {subset.name}")
+    rows = end_of_stage(rows, stage, question)
+    if rows.empty:
+        raise NotMeasured(f"no stage {int(stage)}")
+    return seed_means(rows, "value")
+
+
+def gap(
+    higher: Subset,
+    lower: Subset,
+    question: str = HELD_OUT,
+    *,
+    metric: str = "exact_match",
+    after: Stage | None = None,
+) -> Measure:
+    """One subset minus another within each seed."""
+    return lambda run: (
+        level(run, higher, question, metric=metric, after=after)
+        - level(run, lower, question, metric=metric, after=after)
+    )
+
+
+def before_x2(higher: Subset, lower: Subset) -> Measure:
+    """One subset of X2 minus another when only X1 has been trained."""
+
+    def measure(run: Run) -> pd.Series:
+        if run.config.schedule is Schedule.SINGLE_STAGE:
+            raise NotMeasured("a single stage trains X1 and X2 together")
+        return gap(higher, lower, after=Stage.ONE)(run)
+
+    return measure
+
+
+def change_in_x2(subset: Subset) -> Measure:
+    """What training X2 after X1 does to the exact match of a subset."""
+
+    def measure(run: Run) -> pd.Series:
+        schedule = run.config.schedule
+        if schedule.read_at(Stage.ONE) == schedule.read_at(Stage.TWO):
+            raise NotMeasured("no stage trains X2 alone")
+        return level(run, subset, after=Stage.TWO) - level(run, subset, after=Stage.ONE)
+
+    return measure
+
+
+def names_defined(run: Run, subset: Subset) -> pd.Series:
+    """How often the entity of a subset's definitions is named; Figure 4.
+
+    Of inconsistent definitions it is the entity that they name. A run without attribution
+    questions, as of a toy, is read by its held-out questions instead.
+    """
+    if NAME not in set(run.metrics["question"]):
+        return level(run, subset)
+    is_false = subset.has_definitions and not subset.consistent
+    return level(run, subset, f"{NAME}_as_defined" if is_false else NAME)
+
+
+def tag_gap_of_names(run: Run) -> pd.Series:
+    """D5 minus D6 by `names_defined`."""
+    return names_defined(run, D5_CONS) - names_defined(run, D6_CONS)
+
+
+def mean_of(*values: pd.Series) -> pd.Series:
+    """The mean within each seed."""
+    return sum(values[1:], values[0]) / len(values)
+
+
+def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
+    """Alignment of a subset's definitions with their own questions after X1, by seed.
+
+    Aliases count equally. Gradients are those of the run's own loss policy.
+
+    Args:
+        run: With the table of `iml align` in its folder.
+        subset: Whose definitions.
+        measure: `grad_cosine`, `grad_dot` or `grad_sqdist`.
+
+    Raises:
+        NotMeasured: the table is missing or is about something else.
+    """
+    stage = int(run.config.schedule.read_at(Stage.ONE))
+    path = run.folder / "alignment.parquet"
+    if not exists(path):
+        raise NotMeasured(f"run iml align --stage {stage} first")
+    table = read_table(path)
+    steps = run.metrics.loc[run.metrics["stage"] == stage].groupby("seed")["step"].max()
+    chosen = {
+        "run_id": run.config.run_id,
+        "subset": subset.name,
+        "measure": measure,
+        "loss_policy": str(run.config.loss_policy),
+        "component": "all",
+        "pairing": "own",
+        "stage": stage,
+        "step": table["seed"].map(steps),
+    }
+    is_chosen = pd.concat([table[name] == value for name, value in chosen.items()], axis=1)
+    rows = table.loc[is_chosen.all(axis=1)].drop_duplicates(["seed", "row_a", "row_b"])
+    if rows.empty:
+        raise NotMeasured(f"run iml align --stage {stage} with {subset.name} first")
+    return seed_means(rows, "value", by=("alias",))
+
+
+def alignment_gap(higher: Subset, lower: Subset, measure: str) -> Measure:
+    """One subset's alignment minus another's."""
+    return lambda run: aligned(run, higher, measure) - aligned(run, lower, measure)
+
+
+def _question_words(question: str) -> str:
+    return {
+        HELD_OUT: "held-out questions",
+        DEFINITION: "definitions",
+        TRAINED: "trained questions (set trained_questions)",
+    }.get(question, f"question {str(question)!r}")

@@ -1,0 +1,170 @@
+"""The tables of `iml probe` and `iml lens`, as figures and sentences need them.
+
+A state of the model is named in words, `stream after layer 1`, and comes in the order in which the
+model computes it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.errors import InputError
+from interp.figures.places import site_words
+from interp.hooked.addresses import SITE_HOOKS
+from training.runs.publication import exists
+from training.runs.run import Run, read_table
+from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
+
+ALPHA = 0.05
+"""Corrected p up to which a cell counts as found."""
+ONE_MODEL: dict[str, object] = {
+    "recipe": "", "run_id": "", "model": "", "seed": 0, "word_order": "", "stage": 0, "step": 0
+}  # fmt: skip
+"""What stands in the run columns of a table that is of no run."""
+LENS_CELL = ["subset", "lens", "site", "layer", "role", "quantity"]
+
+
+def table_of(run: Run, name: str) -> pd.DataFrame | None:
+    """A run's own rows of a table in its folder, if there are any.
+
+    Args:
+        run: Whose folder is read.
+        name: Stem of the file's name, `probes_summary` say.
+    """
+    path = run.folder / f"{name}.parquet"
+    if not exists(path):
+        return None
+    table = read_table(path)
+    table = table.loc[table["run_id"] == run.config.run_id]
+    return None if table.empty else table
+
+
+def with_run_columns(table: pd.DataFrame, **others: object) -> pd.DataFrame:
+    """A table as a figure reads it: that of one model, outside any run, gets the run columns.
+
+    Args:
+        table: As an analysis of a model or of a run returns it.
+        others: Further columns that only a grid adds, and what stands for them.
+    """
+    lacking = {n: v for n, v in {**ONE_MODEL, **others}.items() if n not in table.columns}
+    return table.assign(**lacking)
+
+
+def summarized(
+    table: pd.DataFrame, summarize: Callable[[pd.DataFrame], pd.DataFrame], **others: object
+) -> pd.DataFrame:
+    """A summary as it is; a table of a model's or seeds' own rows is summarized.
+
+    Args:
+        table: Either.
+        summarize: How.
+        others: As for `with_run_columns`.
+    """
+    if "n_seeds" in table.columns:
+        return table
+    return summarize(with_run_columns(table, **others))
+
+
+def checkpoint_words(table: pd.DataFrame) -> str:
+    """Stage and step of a table's only checkpoint, in words.
+
+    Raises:
+        InputError: the table is empty or holds several.
+    """
+    stage, step = one_checkpoint(table)
+    is_one_model = set(table["run_id"]) == {ONE_MODEL["run_id"]}
+    return "one model" if is_one_model else f"Stage {stage}, step {step}"
+
+
+def state_names(table: pd.DataFrame) -> list[str]:
+    """The name of each row's state."""
+    return list(map(site_words, table["site"], table["layer"]))
+
+
+def ordered_states(table: pd.DataFrame) -> list[str]:
+    """The states of a table, each once, from the first layer to the last."""
+    sites = list(SITE_HOOKS)
+    found = set(zip(table["layer"], table["site"], strict=True))
+    ordered = sorted(found, key=lambda state: (state[0], sites.index(state[1])))
+    return [site_words(site, layer) for layer, site in ordered]
+
+
+def ordered_axis(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names, all of them shown, in this order."""
+    names = list(names)
+    order = {"type": "category", "categoryorder": "array", "categoryarray": names}
+    return {**order, "tickvals": names}
+
+
+def one_checkpoint(table: pd.DataFrame) -> tuple[int, int]:
+    """Stage and step of a table's only checkpoint.
+
+    Raises:
+        InputError: the table is empty or holds several.
+    """
+    found = sorted(set(zip(table["stage"].tolist(), table["step"].tolist(), strict=True)))
+    if len(found) != 1:
+        listed = ", ".join(f"stage {stage} step {step}" for stage, step in found) or "none"
+        raise InputError(f"a table of one checkpoint is needed, this has {listed}; choose its rows")
+    return found[0]
+
+
+def last_checkpoints(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Of each stage in a table the rows of its last step."""
+    tables = [rows for _, rows in table.groupby("stage", sort=True)]
+    return [rows.loc[rows["step"] == rows["step"].to_numpy().max()] for rows in tables]
+
+
+def run_names(table: pd.DataFrame) -> dict[str, str]:
+    """By run id what tells a table's runs apart: nothing of one, word order, or that and the id."""
+    orders = table.drop_duplicates("run_id").set_index("run_id")["word_order"].str.upper().to_dict()
+    if len(orders) == 1:
+        return dict.fromkeys(orders, "")
+    if len(set(orders.values())) == len(orders):
+        return orders
+    return {run_id: f"{order} {run_id}" for run_id, order in orders.items()}
+
+
+def lens_contrast(lens: pd.DataFrame, column: str, higher: str, lower: str) -> pd.DataFrame:
+    """One subset or quantity minus another in log-probability, paired by seed.
+
+    Columns: the other coordinates, then `mean ci_low ci_high p_value p_corrected p_smallest n_seeds
+    state`; t intervals and sign flips over Stage-1 seeds, `p_corrected` by the largest |t| over
+    all rows that are returned.
+
+    Args:
+        lens: Rows of a `lens` table of one run and checkpoint.
+        column: `subset` or `quantity`.
+        higher: What is subtracted from.
+        lower: What is subtracted.
+
+    Raises:
+        InputError: the table lacks one of the two.
+    """
+    one_checkpoint(lens)
+    for name in (higher, lower):
+        if name not in set(lens[column]):
+            known = ", ".join(sorted(set(lens[column])))
+            raise InputError(f"the lens table has no {column} {name!r}; choose from {known}")
+    cell = [name for name in LENS_CELL if name != column]
+    sides = [
+        lens.loc[lens[column] == name].set_index([*cell, "seed"])["log_prob"]
+        for name in (higher, lower)
+    ]
+    gaps = sides[0].sub(sides[1]).unstack("seed").dropna()
+    values = gaps.to_numpy(dtype=float)
+    intervals = [t_interval(row) for row in values]
+    found = gaps.index.to_frame(index=False).assign(
+        mean=values.mean(1),
+        ci_low=[low for low, _ in intervals],
+        ci_high=[high for _, high in intervals],
+        p_value=[sign_flip_p(row) for row in values],
+        p_corrected=max_sign_flip_p(np.asarray(values)),
+        p_smallest=smallest_sign_flip_p(values.shape[1]),
+        n_seeds=values.shape[1],
+    )
+    found["state"] = pd.Categorical(state_names(found), ordered_states(found), ordered=True)
+    found = found.sort_values(["lens", "state"], kind="stable", ignore_index=True)
+    return found.astype({"state": str})

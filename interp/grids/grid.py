@@ -1,0 +1,299 @@
+"""One analysis over many checkpoints: runs x seeds at a stage and step, side by side.
+
+Each checkpoint is opened and measured by itself; the summary over seeds is made of the whole grid
+at once, several runs included, so that a correction covers everything that was looked at. Tables
+are written when all of it is done: `NAME.parquet` (a row for each seed and cell),
+`NAME_summary.parquet` (a row for each cell) and, where an analysis keeps vectors,
+`NAME_vectors.safetensors`, in the folder of each run, in place of what was known of the same seeds,
+checkpoints and cells; the rest stays. A run's tables change together, and what another command
+wrote while the grid was measured is kept, too (see `training.runs.publication`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from data.tokens import TokenizedRow
+from interp.grids.selection import GridSelection
+from interp.grids.settings import Entry, carrying, gathered, labelled, settings_of
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel, load_hooked
+from interp.hooked.sites import choose_sites
+from training.executors.executor import Cell, Executor, Progress, Report, tell_nobody
+from training.executors.local import EXECUTOR as LOCAL
+from training.runs.files import table_bytes
+from training.runs.publication import Files, is_published, read
+from training.runs.run import Run, publish_runs, read_table
+from training.threads import THREADS, one_thread
+
+RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
+CHECKPOINT = ["stage", "step"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What an analysis says of one checkpoint."""
+
+    table: pd.DataFrame
+    """Coordinates and measurements, without run columns."""
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    withdrawn: tuple[dict[str, object], ...] = ()
+    """Coordinates at which nothing could be measured this time: what was known there goes."""
+
+
+@runtime_checkable
+class Analysis(Protocol):
+    """A way to look at one checkpoint, and at all of them together."""
+
+    @property
+    def name(self) -> str:
+        """Stem of its tables' file names."""
+        ...
+
+    @property
+    def coordinates(self) -> Sequence[str]:
+        """Columns that tell the cells of one checkpoint apart."""
+        ...
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Looks at one checkpoint; changes nothing."""
+        ...
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """One row for each cell, over seeds, from the rows of every run."""
+        ...
+
+
+@runtime_checkable
+class BesideTwin(Protocol):
+    """An analysis that also looks at the null twin's checkpoint, where there is one."""
+
+    def beside_twin(
+        self,
+        measured: Measured,
+        rows: Sequence[TokenizedRow],
+        twin: HookedModel,
+        twin_rows: Sequence[TokenizedRow],
+        sites: Sequence[Site],
+        *,
+        seed: int,
+    ) -> Measured:
+        """Adds to what was measured of the run; the two share seed, stage, step and sites."""
+        ...
+
+
+def run_grid(
+    analysis: Analysis,
+    selection: GridSelection,
+    *,
+    workers: int | None = None,
+    executor: Executor = LOCAL,
+    progress: Progress = tell_nobody,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fills a grid, writes its tables into the runs' folders and returns rows and summary.
+
+    Args:
+        analysis: What to do at each checkpoint.
+        selection: Where.
+        workers: Most checkpoints at once, on which no number depends; else the executor chooses.
+        executor: What measures them.
+        progress: Told of checkpoints done, and of all there are.
+
+    Raises:
+        InputError: the grid cannot be filled; no table is touched then.
+        WorkerDiedError: what measured a checkpoint was killed; no table is touched then either.
+    """
+    cells = _checkpoints(analysis, selection)
+    measured = _measure_all(cells, workers, executor, progress)
+    new = pd.concat([m.table for m in measured], ignore_index=True)
+    settings = settings_of(analysis, selection)
+    withdrawn = [each for m in measured for each in m.withdrawn]
+    vectors: dict[Path, list[dict[str, np.ndarray]]] = {run.folder: [] for run in selection.runs}
+    for cell, each in zip(cells, measured, strict=True):
+        vectors[cell.folder].append(each.vectors)
+    looked_at = summary = new
+
+    def make() -> dict[Path, Files]:
+        nonlocal looked_at, summary
+        merged, entries = zip(
+            *(_merged(run, analysis, new, settings, withdrawn) for run in selection.runs),
+            strict=True,
+        )
+        # The summary is of all that was ever looked at in these runs at these checkpoints, so that
+        # looking seed by seed, or target by target, corrects for no less.
+        looked_at = pd.concat(
+            [t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True
+        )
+        summary = analysis.summarize(looked_at)
+        return {
+            run.folder: _contents(run, analysis.name, (table, summary), of_run, vectors[run.folder])
+            for run, table, of_run in zip(selection.runs, merged, entries, strict=True)
+        }
+
+    publish_runs([run.folder for run in selection.runs], make)
+    return looked_at, summary
+
+
+def measure_grid(
+    analysis: Analysis,
+    selection: GridSelection,
+    *,
+    workers: int | None = None,
+    progress: Progress = tell_nobody,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fills a grid as `run_grid` does and returns rows and summary, but touches no file.
+
+    Raises:
+        InputError: the grid cannot be filled.
+    """
+    cells = _checkpoints(analysis, selection)
+    measured = _measure_all(cells, workers, LOCAL, progress)
+    table = pd.concat([m.table for m in measured], ignore_index=True)
+    return table, analysis.summarize(table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checkpoint:
+    """One point of the grid, as a worker process gets it."""
+
+    analysis: Analysis
+    selection: GridSelection
+    folder: Path
+    seed: int
+
+
+def _checkpoints(analysis: Analysis, selection: GridSelection) -> list[_Checkpoint]:
+    selection.check()
+    return [
+        _Checkpoint(analysis=analysis, selection=selection, folder=run.folder, seed=seed)
+        for run in selection.runs
+        for seed in selection.seeds_of(run)
+    ]
+
+
+def _measure_all(
+    cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress
+) -> list[Measured]:
+    named = [Cell(name=f"{c.analysis.name} of {c.folder}, seed {c.seed}", task=c) for c in cells]
+    return executor.run(_measure, named, workers=workers, progress=progress)
+
+
+def _measure(cell: _Checkpoint, report: Report) -> Measured:
+    """Opens a checkpoint, measures it on one thread, and adds the run columns."""
+    run, selection = Run.load(cell.folder), cell.selection
+    step = run.steps(cell.seed, selection.stage)[-1] if selection.step is None else selection.step
+    with threadpool_limits(THREADS), one_thread():
+        model = load_hooked(run, cell.seed, selection.stage, step)
+        sites = choose_sites(model, selection.sites, selection.layers)
+        rows = run.tokenized_rows(cell.seed)
+        measured = cell.analysis.measure(model, rows, sites, seed=cell.seed)
+        twin = _twin_of(run, cell.seed, selection.stage, step)
+        if twin is not None and isinstance(cell.analysis, BesideTwin):
+            twin_model = load_hooked(twin, cell.seed, selection.stage, step)
+            twin_rows = twin.tokenized_rows(cell.seed)
+            measured = cell.analysis.beside_twin(
+                measured, rows, twin_model, twin_rows, sites, seed=cell.seed
+            )
+    columns = {
+        "recipe": run.config.recipe,
+        "run_id": run.config.run_id,
+        "model": run.config.model.name,
+        "seed": cell.seed,
+        "word_order": str(run.config.word_order),
+        "stage": selection.stage,
+        "step": step,
+    }
+    table = measured.table.copy()
+    for place, name in enumerate(RUN_COLUMNS):
+        table.insert(place, name, columns[name])
+    prefix = f"seed-{cell.seed}/stage-{selection.stage}/step-{step}"
+    vectors = {f"{prefix}/{name}": vector for name, vector in measured.vectors.items()}
+    withdrawn = tuple({**columns, **each} for each in measured.withdrawn)
+    report(1)
+    return Measured(table=table, vectors=vectors, withdrawn=withdrawn)
+
+
+def _twin_of(run: Run, seed: int, stage: int, step: int) -> Run | None:
+    """The null twin in the run's folder, if it has the same checkpoint."""
+    twin = run.finished_null
+    if twin is None or seed not in twin.seeds:
+        return None
+    return twin if step in twin.steps(seed, stage) else None
+
+
+def _contents(
+    run: Run,
+    name: str,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    settings: Sequence[Entry],
+    vectors: list[dict[str, np.ndarray]],
+) -> Files:
+    """What a run's files will hold."""
+    rows, summary = tables
+    of_run = summary.loc[summary["run_id"] == run.config.run_id]
+    path = run.folder / f"{name}_summary.parquet"
+    if is_published(path):
+        old = _of_same_rules(read_table(path), of_run)
+        of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
+    files = {
+        f"{name}.parquet": table_bytes(carrying(rows, settings)),
+        path.name: table_bytes(carrying(of_run.reset_index(drop=True), settings, rows=False)),
+    }
+    new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
+    path = run.folder / f"{name}_vectors.safetensors"
+    return files | ({path.name: _merged_vectors(path, new)} if new else {})
+
+
+def _merged(
+    run: Run,
+    analysis: Analysis,
+    new: pd.DataFrame,
+    settings: Entry,
+    withdrawn: Sequence[dict[str, object]],
+) -> tuple[pd.DataFrame, list[Entry]]:
+    """A run's new rows in place of those of the same seed, checkpoint and cell, and all others.
+
+    Beside them the settings with which all of them were measured.
+    """
+    new = labelled(new.loc[new["run_id"] == run.config.run_id], settings)
+    path = run.folder / f"{analysis.name}.parquet"
+    if is_published(path):
+        old = _of_same_rules(labelled(read_table(path)), new)
+        # A table of before a coordinate was added is known by the others.
+        key = ["seed", *CHECKPOINT, *(name for name in analysis.coordinates if name in old)]
+        for gone in withdrawn:
+            columns = list(gone)
+            old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]
+        replaced = set(_keys(new, key))
+        new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
+    return gathered(new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True))
+
+
+def _of_same_rules(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """No row of a table that lacks a column: it was measured otherwise, and would mix two rules."""
+    return old if set(new.columns) <= set(old.columns) else old.iloc[:0]
+
+
+def _is_at_checkpoints_of(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Which rows are of a stage and step that the other table has."""
+    there = set(_keys(other, CHECKPOINT))
+    return np.array([key in there for key in _keys(table, CHECKPOINT)], dtype=bool)
+
+
+def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
+    return list(zip(*(table[column] for column in columns), strict=True))
+
+
+def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
+    """The same for vectors, whose names tell seed, checkpoint and cell."""
+    from safetensors.numpy import load, save
+
+    old = load(read(path)) if is_published(path) else {}
+    return save(dict(sorted((old | new).items())))

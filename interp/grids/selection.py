@@ -1,0 +1,117 @@
+"""Which checkpoints of which runs an analysis looks at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from data.errors import InputError
+from interp.hooked.addresses import TokenRole, check_number, check_site_name
+from training.runs.old_rules import require_one_meaning
+from training.runs.publication import require_intact
+from training.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSelection:
+    """Which checkpoints and sites make the grid; None stands for all (of steps, for the last)."""
+
+    runs: tuple[Run, ...]
+    stage: int = 1
+    step: int | None = None
+    seeds: tuple[int, ...] | None = None
+    sites: tuple[str, ...] | None = None
+    layers: tuple[int, ...] | None = None
+
+    def check(self) -> None:
+        """Refuses a grid that cannot be filled, before anything is loaded.
+
+        Raises:
+            InputError: a run, seed, checkpoint, site or layer is missing or there twice, or the
+                runs have different layers or seeds, which no correction over one grid could cover;
+                or a folder cannot be written to.
+            DamagedError: a file beside which the tables would be written is damaged.
+        """
+        for run in self.runs:
+            run.require_finished()
+            require_intact(run.folder)
+            refuse_encoder_decoder(run)
+            self._check_places(run)
+            for seed in self.seeds_of(run):
+                steps = run.steps(seed, self.stage)
+                if not steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint in stage {self.stage} of seed {seed}; "
+                        "repeat the iml run command that made it"
+                    )
+                if self.step is not None and self.step not in steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint of step {self.step} in stage "
+                        f"{self.stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
+                    )
+        require_one_meaning(self.runs)
+        if len({run.config.run_id for run in self.runs}) < len(self.runs):
+            raise InputError("a run was named twice; name each folder once")
+        layers = {str(run.folder): run.n_layers for run in self.runs}
+        if len(set(layers.values())) > 1:
+            listed = ", ".join(f"{folder} has {n}" for folder, n in layers.items())
+            raise InputError(f"the runs' layers differ ({listed}); analyse them one by one")
+        if len({tuple(self.seeds_of(run)) for run in self.runs}) > 1:
+            listed = "; ".join(
+                f"{run.folder} has {', '.join(map(str, self.seeds_of(run)))}" for run in self.runs
+            )
+            raise InputError(
+                f"the runs' seeds differ ({listed}); name those that all have with --seed"
+            )
+
+    def check_heads(self, heads: Iterable[int]) -> None:
+        """Refuses heads that a run's models lack.
+
+        Raises:
+            InputError: it is so.
+        """
+        for run in self.runs:
+            n_heads = run.shape.num_attention_heads
+            for head in heads:
+                check_number("head", head, n_heads)
+
+    def check_roles(self, roles: Iterable[TokenRole]) -> None:
+        """Refuses roles that the questions of a run lack.
+
+        Raises:
+            InputError: they do.
+        """
+        roles = tuple(roles)
+        for run in self.runs if roles else ():
+            rows = run.tokenized_rows(self.seeds_of(run)[0])
+            asked = [row for row in rows if row.row.is_evaluated and row.row.alias is not None]
+            for role in roles:
+                for row in asked:
+                    role.position(row)
+
+    def _check_places(self, run: Run) -> None:
+        """Refuses sites and layers that a run's models lack."""
+        for name in self.sites or ():
+            check_site_name(name)
+            if name == "resid_mid" and getattr(run.shape, "use_parallel_residual", False):
+                raise InputError(
+                    f"{run.folder} has no resid_mid: its attention and MLP read the same stream; "
+                    "choose another site"
+                )
+        for layer in self.layers or ():
+            check_number("layer", layer, run.n_layers)
+
+    def seeds_of(self, run: Run) -> list[int]:
+        """The seeds of a run that belong to the grid."""
+        return run.seeds if self.seeds is None else list(self.seeds)
+
+
+def refuse_encoder_decoder(run: Run) -> None:
+    """Refuses a run of an encoder-decoder, which no hooked model is made of.
+
+    Raises:
+        InputError: it is one.
+    """
+    if run.config.model.is_encoder_decoder:
+        raise InputError(
+            f"{run.folder} is of an encoder-decoder ({run.config.model.name}); what looks inside a "
+            "model needs a decoder-only one"
+        )

@@ -1,0 +1,1 @@
+"""Many runs that differ in settings: plans, folders, and their joined tables."""

@@ -1,0 +1,175 @@
+"""Every sweep: which runs, which one thing differs between them, what is done with them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import unknown_name
+from data.vocabulary import LossPolicy, WordOrder
+from training.config import Value
+from training.recipes import find_recipe
+from training.runs.requests import RunRequest
+
+if TYPE_CHECKING:
+    from interp.grids.grid import Analysis
+
+CELLS = "cells"
+"""Folder of the runs within a sweep's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a sweep."""
+
+    recipe: str
+    arguments: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Runs, and what is done with them."""
+
+    name: str
+    question: str
+    figures: tuple[str, ...]
+    """Of the paper."""
+    varies: str
+    """The parameter that is looked at; whatever else differs makes cells that are told apart."""
+    claims: tuple[str, ...] = ()
+    """Of the paper, those about what changes from cell to cell; see `training.claims`."""
+    cells: tuple[Cell, ...]
+    analyses: Callable[[], "tuple[Analysis, ...]"]
+    """Made when the sweep runs: they import torch."""
+    stage: int
+    """The stage at whose end the analyses look."""
+
+    def requests(self, folder: Path, seeds: tuple[int, ...], *, smoke: bool) -> list[RunRequest]:
+        """The runs that make up the sweep."""
+        requests = []
+        for cell in self.cells:
+            recipe = find_recipe(cell.recipe)
+            config = recipe(**{**(recipe.smoke if smoke else {}), **cell.arguments})
+            place = folder / CELLS / config.run_id
+            requests.append(RunRequest(config=config, folder=place, seeds=seeds))
+        return requests
+
+
+_OBJECTIVES = (
+    # Under `answer`, a definition's answer is its last element, so orders differ in objective;
+    # `text` trains every token alike, where tied embeddings destroy the effect.
+    {"loss_policy": str(LossPolicy.TEXT), "tied_embeddings": False},
+    {"loss_policy": str(LossPolicy.ANSWER)},
+)
+
+
+_ALPHAS = (0.5, 0.7, 0.9, 0.95, 1.0)
+_BATCH_SIZES = (16, 64, 256, 1024, 4096)
+"""The last is more than Stage 1 of the alias toy has rows: full batch."""
+_ALIAS_TOY = {"epochs_stage1": (3820, 20), "epochs_stage2": (300, 40)}
+"""Of its stages by default: rows an epoch shows, and epochs."""
+_BASE_BATCH = 64
+
+
+def _matched_updates(batch_size: int) -> dict[str, int]:
+    """As many optimizer steps in each stage as the alias toy has, to the nearest epoch."""
+    updates = {name: epochs * -(-n // _BASE_BATCH) for name, (n, epochs) in _ALIAS_TOY.items()}
+    return {name: round(updates[name] / -(-n // batch_size)) for name, (n, _) in _ALIAS_TOY.items()}
+
+
+def _probes_and_lenses() -> "tuple[Analysis, ...]":
+    from interp.lenses.analysis import LensAnalysis
+    from interp.probes.analysis import ProbeAnalysis
+
+    return ProbeAnalysis(quick=True), LensAnalysis()
+
+
+SWEEPS: dict[str, Sweep] = {
+    sweep.name: sweep
+    for sweep in (
+        Sweep(
+            name="toy-word-orders",
+            question="In which word orders is there implicit meta-learning, and what is readable?",
+            figures=("4b", "7"),
+            varies="word_order",
+            claims=("O1", "O2", "O3", "O4"),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                for objective in _OBJECTIVES
+                for order in WordOrder
+            ),
+            analyses=_probes_and_lenses,
+            stage=1,
+        ),
+        Sweep(
+            name="toy-alpha",
+            question="Does the gap grow with the share of definitions whose tag tells the truth?",
+            figures=("4a",),
+            varies="alpha",
+            claims=("A1", "A2", "A3"),
+            cells=tuple(Cell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-alias-length",
+            question="Is there implicit meta-learning where no embedding row names an alias?",
+            figures=(),
+            varies="alias_tokens",
+            cells=tuple(
+                Cell(recipe="alias-toy-tokens", arguments={"alias_tokens": n}) for n in (1, 2, 3)
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="set-inclusion-questions",
+            question="With more questions of a variable, do its definitions still matter?",
+            figures=("22",),
+            varies="questions",
+            claims=("T2",),
+            cells=tuple(
+                Cell(recipe="set-inclusion-small", arguments={"questions": n})
+                for n in (2, 4, 8, 16)
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-batch-size",
+            question="Is the gap smaller with larger batches, up to full ones, at as many epochs?",
+            figures=("4c",),
+            varies="batch_size",
+            claims=("B1", "B2"),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"batch_size": size}) for size in _BATCH_SIZES
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-batch-size-updates",
+            question="Is the gap smaller with larger batches, up to full ones, at as many steps?",
+            figures=("4c",),
+            varies="batch_size",
+            claims=("B1", "B2"),
+            cells=tuple(
+                Cell(recipe="alias-toy", arguments={"batch_size": size, **_matched_updates(size)})
+                for size in _BATCH_SIZES
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+    )
+}
+
+
+def find_sweep(name: str) -> Sweep:
+    """The sweep of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in SWEEPS:
+        raise unknown_name("sweep", name, SWEEPS)
+    return SWEEPS[name]

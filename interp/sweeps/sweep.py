@@ -1,0 +1,101 @@
+"""Many runs and their analyses: one variable changed at a time, tables joined.
+
+A sweep's folder holds one run folder for each cell, `cells/<run_id>/`. At its top are
+`cells.parquet` (each one's parameters and gap), the joined `metrics`, `probes`, `probes_summary`,
+`lens` and `lens_summary` tables, and `sweep.json`, which says what sweep it is. The probes of all
+cells are corrected together. Asking again finishes what is missing.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
+from interp.grids.settings import joined
+from interp.sweeps.folders import SWEEP_FILE, require_place_for, sweep_info
+from interp.sweeps.plans import CELLS, Sweep
+from training.executors.executor import Executor
+from training.executors.local import EXECUTOR as LOCAL
+from training.progress import Show, show_nothing
+from training.runs.files import json_bytes, table_bytes
+from training.runs.publication import Files, listed, publish
+from training.runs.run import Run, read_table
+from training.runs.runner import run_seeds
+
+
+def run_sweep(
+    sweep: Sweep,
+    folder: Path,
+    seeds: tuple[int, ...],
+    *,
+    smoke: bool = False,
+    workers: int | None = None,
+    executor: Executor = LOCAL,
+    show: Show = show_nothing,
+) -> pd.DataFrame:
+    """Trains what is missing, runs every analysis, joins the tables; returns `cells.parquet`.
+
+    Args:
+        sweep: What to run.
+        folder: Where.
+        seeds: Stage-1 seeds of every cell.
+        smoke: Tiny cells, whose numbers mean nothing.
+        workers: Most seeds or checkpoints at once; the executor chooses unless given.
+        executor: What carries them out.
+        show: Tells of training steps, then of the checkpoints of each analysis.
+
+    Raises:
+        InputError: the folder holds something else; nothing is written then.
+    """
+    require_place_for(sweep, folder, smoke=smoke)
+    requests = sweep.requests(folder, seeds, smoke=smoke)
+    for request in requests:
+        request.require_inputs_of(list((folder / CELLS).glob("*")))
+    with show(sweep.name) as progress:
+        runs = run_seeds(requests, workers=workers, executor=executor, progress=progress)
+    selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
+    for analysis in sweep.analyses():
+        with show(analysis.name, unit="checkpoint") as progress:
+            run_grid(analysis, selection, workers=workers, executor=executor, progress=progress)
+    cells = pd.DataFrame()
+
+    def make() -> dict[Path, Files]:
+        nonlocal cells
+        cells = _cells(runs)
+        files = {name: table_bytes(table) for name, table in _joined(runs).items()}
+        files["cells.parquet"] = table_bytes(cells)
+        return {folder: files | {SWEEP_FILE: json_bytes(sweep_info(sweep, runs, smoke=smoke))}}
+
+    publish([folder, *(run.folder for run in runs)], make)
+    return cells
+
+
+def _joined(runs: list[Run]) -> dict[str, pd.DataFrame]:
+    """Every table that commands wrote into the cells, joined, by file name."""
+    tables = {
+        run.folder: [n for n in listed(run.folder) or () if n.endswith(".parquet")] for run in runs
+    }
+    return {
+        name: joined([read_table(folder / name) for folder in tables if name in tables[folder]])
+        for name in sorted({name for names in tables.values() for name in names})
+    }
+
+
+def _cells(runs: list[Run]) -> pd.DataFrame:
+    """Parameters and gap of each cell."""
+    return pd.DataFrame(
+        [
+            {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.identity}
+            | {
+                f"{prefix}_{key}": run.summary["iml_gap"][metric][key]
+                for prefix, metric in _GAPS.items()
+                for key in _ESTIMATE
+            }
+            for run in runs
+        ]
+    )
+
+
+_GAPS = {"iml_gap": "exact_match", "iml_gap_nats": "answer_log_prob"}
+_ESTIMATE = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")

@@ -1,0 +1,359 @@
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.errors import DamagedError, InputError
+from interp.cli import main
+from training.runs.checkpoints import saved_steps
+from training.runs.files import write_json, write_manifest
+from training.runs.info import read_info
+from training.runs.integrity import run_damage
+from training.runs.requests import RunRequest
+from training.runs.run import Run, analysis_files
+from training.runs.runner import run_seeds
+
+
+@pytest.fixture(scope="module")
+def mini_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of one seed and its null twin, small enough to verify often."""
+    from training.recipes import find_recipe
+    from training.runs.requests import RunRequest
+    from training.runs.runner import run_seeds
+
+    recipe = find_recipe("alias-toy")
+    small = {**recipe.smoke, "aliases_per_subset": 20, "epochs_stage1": 1, "epochs_stage2": 1}
+    folder = tmp_path_factory.mktemp("mini") / "run"
+    request = RunRequest(config=recipe(**small), folder=folder, seeds=(0,))
+    run_seeds([request, request.null_twin()], workers=1)
+    return folder
+
+
+@pytest.fixture
+def folder(mini_run: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(mini_run, tmp_path / "run"))
+
+
+def test_untouched_run_has_no_damage(mini_run: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run_damage(mini_run) == []
+    assert main(["verify", str(mini_run)]) == 0
+    assert "every file matches its checksum" in capsys.readouterr().out
+
+
+def flip(path: Path, rng: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def cut(path: Path, rng: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: rng.randrange(len(content))])
+
+
+def delete(path: Path, rng: random.Random) -> None:
+    path.unlink()
+
+
+def add(path: Path, rng: random.Random) -> None:
+    path.with_name(rng.choice(["pytorch_model.bin", "notes.txt", "step-5"])).write_text("new")
+
+
+MUTATIONS: list[Callable[[Path, random.Random], None]] = [flip, cut, delete, add]
+
+
+def mutate_and_verify(folder: Path, seed: int) -> int:
+    rng = random.Random(seed)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    path = rng.choice(files)
+    MUTATIONS[seed % len(MUTATIONS)](path, rng)
+    return main(["verify", str(folder)])
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_verify_reports_every_mutation_of_a_single_file(
+    seed: int, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert mutate_and_verify(folder, seed) == 3
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 1
+    assert printed[0].startswith("error: ")
+
+
+@pytest.mark.slow
+def test_verify_reports_500_of_500_mutations(mini_run: Path, tmp_path: Path) -> None:
+    for seed in range(500):
+        folder = Path(shutil.copytree(mini_run, tmp_path / "run"))
+        assert mutate_and_verify(folder, seed) == 3, seed
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "manifest.json", "metrics.parquet", "summary.json"])
+@pytest.mark.parametrize("mutation", [flip, cut, delete])
+@pytest.mark.parametrize("null", [False, True])
+def test_verify_reports_changed_files_of_the_run_itself(
+    name: str, mutation: Callable, null: bool, folder: Path
+) -> None:
+    path = folder / "null" / name if null else folder / name
+    mutation(path, random.Random(0))
+    assert main(["verify", str(folder)]) == 3
+
+
+def test_changed_format_version_is_damage_not_a_newer_format(
+    folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 9'))
+    assert main(["verify", str(folder)]) == 3
+    assert "run.json does not match its checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["seed-0", "seed-0/stage-2", "seed-0/stage-1/step-0", "null/seed-0/stage-1/step-1"]
+)
+def test_lost_folder_is_reported_by_name(name: str, folder: Path) -> None:
+    shutil.rmtree(folder / name)
+    assert any(str(folder / name) in problem for problem in run_damage(folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["seed-0/notes.txt", "seed-0/stage-1/notes.txt", "seed-0/stage-1/step-0/sub/x", "seed-7/x"],
+)
+def test_added_file_is_reported_wherever_it_lies(name: str, folder: Path) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("new")
+    (problem,) = run_damage(folder)
+    assert str(folder / name) in problem
+
+
+def test_checkpoint_of_another_step_is_reported(folder: Path) -> None:
+    shutil.copytree(folder / "seed-0/stage-1/step-0", folder / "seed-0/stage-1/step-77")
+    assert any("step-77" in problem for problem in run_damage(folder))
+
+
+def test_hidden_files_are_nobodys_results(folder: Path) -> None:
+    (folder / ".notes").write_text("mine")
+    (folder / "seed-0" / ".notes").write_text("mine")
+    assert run_damage(folder) == []
+
+
+def test_damaged_checkpoint_is_refused_where_it_is_asked_for(folder: Path) -> None:
+    flip(folder / "seed-0/stage-2/step-0/model.safetensors", random.Random(0))
+    run = Run.load(folder)
+    assert run.checkpoint(0, 1).is_dir()
+    with pytest.raises(DamagedError, match=r"stage-2/step-0/model\.safetensors does not match"):
+        run.checkpoint(0, 2, 0)
+
+
+# ---- whose checkpoint it is ---------------------------------------------------------------------
+
+
+def last(folder: Path, stage: str) -> str:
+    """The last checkpoint of a stage, by its place."""
+    return f"{stage}/step-{saved_steps(folder / stage)[-1]}"
+
+
+def swap(one: Path, other: Path) -> None:
+    one.rename(one.with_name("kept"))
+    other.rename(one)
+    one.with_name("kept").rename(other)
+
+
+EXCHANGES: dict[str, Callable[[Path], tuple[str, str]]] = {
+    "two steps": lambda run: ("seed-1000/stage-1/step-0", last(run, "seed-1000/stage-1")),
+    "two seeds' steps": lambda run: ("seed-1000/stage-2/step-0", "seed-1001/stage-2/step-0"),
+    "two seeds": lambda run: ("seed-1000", "seed-1001"),
+    "stage 1's end and stage 2's": lambda run: (
+        last(run, "seed-1001/stage-1"),
+        last(run, "seed-1001/stage-2"),
+    ),
+    "two stages": lambda run: ("seed-1000/stage-1", "seed-1000/stage-2"),
+    "a step and the null twin's": lambda run: (
+        "seed-1000/stage-1/step-0",
+        "null/seed-1000/stage-1/step-0",
+    ),
+    "a seed and the null twin's": lambda run: ("seed-1001", "null/seed-1001"),
+}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_checkpoints_that_changed_places_are_told_and_not_used(
+    exchange: str, copied_run: Path
+) -> None:
+    places = EXCHANGES[exchange](copied_run)
+    swap(*(copied_run / place for place in places))
+    problems = run_damage(copied_run)
+    for place in places:
+        moved = f"{copied_run / place}"
+        assert any(each.startswith(moved) and "not of this place" in each for each in problems)
+    for place in places:
+        run = Run.load(copied_run / "null" if place.startswith("null") else copied_run)
+        step = next(path.parent for path in sorted((copied_run / place).rglob("config.json")))
+        seed, stage, number = (part.split("-")[1] for part in step.parts[-3:])
+        with pytest.raises(DamagedError, match=r"not of this place; delete .*seed-\d+ and repeat"):
+            run.checkpoint(int(seed), int(stage), int(number))
+
+
+def test_a_run_whose_seeds_changed_places_is_not_extended(copied_run: Path, tiny_run: Run) -> None:
+    swap(copied_run / "seed-1000", copied_run / "null/seed-1000")
+    request = RunRequest(config=tiny_run.config, folder=copied_run, seeds=(1000, 1001, 1002))
+    with pytest.raises(DamagedError, match="not of this place"):
+        request.check()
+
+
+def test_manifest_of_a_checkpoint_says_place_run_and_what_it_came_from(tiny_run: Run) -> None:
+    told = []
+    for stage in (1, 2):
+        for step in tiny_run.steps(1000, stage):
+            text = (tiny_run.checkpoint(1000, stage, step) / "manifest.json").read_text()
+            about = json.loads(text)["."]
+            assert about["place"] == f"seed-1000/stage-{stage}/step-{step}"
+            assert about["run_id"] == tiny_run.config.run_id
+            told.append(about["parent"])
+    assert told[0] is None
+    assert all(isinstance(each, str) and len(each) == 64 for each in told[1:])
+    assert len(set(told)) == len(told)
+
+
+def test_checkpoint_of_another_training_of_the_same_run_is_told(copied_run: Path) -> None:
+    # Its place and run are right, as in a copy that was trained on another machine.
+    stranger = copied_run / "seed-1000/stage-1/step-0"
+    manifest = json.loads((stranger / "manifest.json").read_text())
+    flip(stranger / "model.safetensors", random.Random(0))
+    write_manifest(stranger, about=manifest["."])
+    second = saved_steps(stranger.parent)[1]
+    assert run_damage(copied_run) == [
+        f"{stranger.parent}/step-{second} was not trained on from {stranger}"
+    ]
+
+
+def test_end_of_stage_1_of_another_training_is_told_by_stage_2(copied_run: Path) -> None:
+    stranger = copied_run / last(copied_run, "seed-1000/stage-1")
+    about = json.loads((stranger / "manifest.json").read_text())["."]
+    flip(stranger / "model.safetensors", random.Random(0))
+    write_manifest(stranger, about=about)
+    first = copied_run / "seed-1000/stage-2/step-0"
+    assert run_damage(copied_run) == [f"{first} was not trained on from {stranger}"]
+
+
+def forget_origins(folder: Path) -> None:
+    """Makes the manifests of a run what older versions wrote."""
+    for path in folder.rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest.pop(".", None)
+        write_json(path, manifest)
+
+
+def test_moved_and_renamed_runs_and_copies_verify(copied_run: Path, tmp_path: Path) -> None:
+    moved = copied_run.rename(tmp_path / "elsewhere")
+    copied = Path(shutil.copytree(moved, tmp_path / "deep" / "er"))
+    assert run_damage(moved) == run_damage(copied) == []
+    assert Run.load(copied).checkpoint(1000, 1).is_dir()
+
+
+def test_run_verifies_from_within(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copied_run)
+    assert run_damage(Path()) == []
+    assert Run.load(".").checkpoint(1001, 2).is_dir()
+
+
+def test_runs_of_older_versions_open_verify_and_grow(folder: Path) -> None:
+    forget_origins(folder)
+    run = Run.load(folder)
+    assert run_damage(folder) == []
+    assert run.checkpoint(0, 2).is_dir()
+    run_seeds([RunRequest(config=run.config, folder=folder, seeds=(1,))], workers=1)
+    assert run_damage(folder) == []
+    assert Run.load(folder).seeds == [0, 1]
+
+
+# ---- the null twin ------------------------------------------------------------------------------
+
+
+def test_lost_null_twin_is_told(folder: Path) -> None:
+    shutil.rmtree(folder / "null")
+    assert run_damage(folder) == [f"{folder}/null is missing"]
+
+
+def test_lost_null_twin_of_a_run_of_an_older_version_is_told(copied_run: Path) -> None:
+    forget_origins(copied_run)  # but the summary has the verdict
+    shutil.rmtree(copied_run / "null")
+    assert run_damage(copied_run) == [f"{copied_run}/null is missing"]
+
+
+def test_lost_null_twin_stays_lost_whatever_is_written(folder: Path) -> None:
+    run = Run.load(folder)
+    shutil.rmtree(folder / "null")
+    run_seeds([RunRequest(config=run.config, folder=folder, seeds=(1,))], workers=1)
+    assert run_damage(folder) == [f"{folder}/null is missing"]
+
+
+def test_another_run_in_place_of_the_null_twin_is_told(folder: Path, tmp_path: Path) -> None:
+    another = Path(shutil.copytree(folder, tmp_path / "a", ignore=shutil.ignore_patterns("null")))
+    write_manifest(another, analysis_files(another))
+    shutil.rmtree(folder / "null")
+    another.rename(folder / "null")
+    (problem,) = run_damage(folder)
+    assert problem.startswith(f"{folder}/null is run {Run.load(folder).config.run_id}, not")
+
+
+def test_files_beside_no_null_twin_are_told(folder: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(folder, tmp_path / "a", ignore=shutil.ignore_patterns("null")))
+    forget_origins(alone)
+    (alone / "null").mkdir()
+    (alone / "null" / "notes.txt").write_text("")
+    assert run_damage(alone) == [f"{alone}/null/notes.txt is not in the manifest"]
+
+
+def test_run_with_an_unfinished_null_twin_is_unfinished_unless_it_is_damaged(folder: Path) -> None:
+    null = Run.load(folder / "null")
+    RunRequest(config=null.config, folder=null.folder, seeds=(7,)).begin()
+    with pytest.raises(InputError, match="null is not finished"):
+        run_damage(folder)
+    flip(folder / "summary.json", random.Random(0))
+    assert run_damage(folder) == [f"{folder}/summary.json does not match its checksum"]
+
+
+# ---- damage stays damage ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["probes.parquet", "report.html"])
+def test_extending_a_run_vouches_for_no_table_of_others(name: str, folder: Path) -> None:
+    run = Run.load(folder)
+    (folder / name).write_bytes(b"as written")
+    write_manifest(folder, analysis_files(folder))
+    (folder / name).write_bytes(b"as wr1tten")
+    request = RunRequest(config=run.config, folder=folder, seeds=(0, 1))
+    with pytest.raises(DamagedError, match=f"{name} does not match its checksum"):
+        run_seeds([request], workers=1)
+    assert read_info(folder)["seeds"] == [0]
+
+
+def test_what_is_damaged_while_a_run_grows_is_told_afterwards(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, begin = Run.load(folder), RunRequest.begin
+    (folder / "stray.parquet").write_bytes(b"stray")
+
+    def begin_and_damage(request: RunRequest) -> None:
+        begin(request)
+        flip(folder / "null" / "summary.json", random.Random(0))
+
+    monkeypatch.setattr(RunRequest, "begin", begin_and_damage)
+    run_seeds([RunRequest(config=run.config, folder=folder, seeds=(1,))], workers=1)
+    assert run_damage(folder) == [
+        f"{folder}/stray.parquet is not in the manifest",
+        f"{folder}/null/summary.json does not match its checksum",
+    ]
+
+
+def test_run_that_begins_or_grows_is_no_damage(folder: Path) -> None:
+    run = Run.load(folder)
+    RunRequest(config=run.config, folder=folder, seeds=(5,)).begin()
+    with pytest.raises(InputError, match="is not finished; repeat the iml run command"):
+        run_damage(folder)

@@ -1,0 +1,1 @@
+"""Where models come from, what they can read, and how their folders are opened."""

@@ -1,0 +1,212 @@
+"""Stage 0: a model from scratch that knows the people of a made-up world, by their names alone.
+
+It stands where the paper has Pythia, which knows Cleopatra. All seeds of a run begin with the same
+one, as the paper's do: it is trained once and kept in the user's cache.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.biographies import Telling, biography_rows
+from data.errors import DamagedError, InputError
+from data.rows import Row
+from data.texts import Writing
+from data.tokenizers import TokenizerSource
+from data.vocabulary import LossPolicy
+from data.worlds.facts import WorldSource
+from data.worlds.table_cache import default_cache
+from training.config import StageConfig
+from training.models.scratch import ModelConfig
+from training.runs.files import damage, new_folder, wait_for_lock
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+Report = Callable[[int, int], None]
+"""Is told of steps done, and in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowingModel:
+    """A GPT-NeoX that was trained from scratch on texts that tell a world's facts.
+
+    Its bytes depend on this config, on the versions of torch and transformers, and on where it is
+    trained (a CPU, one thread, unless `uses_accelerator`), not on the seed of a run.
+    """
+
+    world: WorldSource
+    writing: Writing
+    telling: Telling
+    tokenizer_source: TokenizerSource
+    """Of the run, too."""
+    sizes: ModelConfig
+    training: StageConfig
+    loss_policy: LossPolicy
+    """`answer` or `text`."""
+    seed: int
+    """Of the initial weights and the order of the texts."""
+    uses_accelerator: bool = False
+    """Whether it is trained on a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        """Refuses a loss policy that needs a block size."""
+        if self.loss_policy is LossPolicy.ALL:
+            raise InputError("Stage 0 pads no blocks; use loss policy text or answer for it")
+
+    @property
+    def name(self) -> str:
+        """What the `model` column of every table says."""
+        return self.sizes.name
+
+    @property
+    def description(self) -> str:
+        """Its architecture in a line."""
+        return f"{self.sizes.description}, trained on its world's facts"
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """It is a decoder alone."""
+        return False
+
+    def check(self) -> None:
+        """There is nothing to look for; what is lacking is trained."""
+
+    def prepare(self, report: Report = lambda done, total: None) -> None:
+        """Trains it, unless the cache has it; ahead of a run's seeds, say.
+
+        Args:
+            report: Told of the progress of training.
+        """
+        self._find_or_train(report)
+
+    def make(
+        self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
+    ) -> "PreTrainedModel":
+        """The trained model, the same for every seed; trained first, or waited for, if need be.
+
+        Args:
+            tokenizer: The run's, which must be the model's own.
+            seed: Of the run; of no effect.
+            max_length: Longest sequence that it will be used with.
+
+        Raises:
+            InputError: the tokenizer is another one.
+            DamagedError: the cached model is not what was written.
+        """
+        if tokenizer.get_vocab() != self.tokenizer_source.load().get_vocab():
+            raise InputError(
+                "the run's tokenizer is not the one that its model learned with; use one for both"
+            )
+        model = self._find_or_train(lambda done, total: None)
+        longest = max(max_length, model.config.max_position_embeddings)
+        model.config.max_position_embeddings = longest
+        return model
+
+    def folder(self) -> Path:
+        """Where the cache has it, or will have it."""
+        return self._folder(self._rows(), self.tokenizer_source.load())
+
+    def _rows(self) -> tuple[Row, ...]:
+        return biography_rows(self.world.load(), self.writing, self.telling)
+
+    def _folder(self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast") -> Path:
+        """Named by all that the weights depend on."""
+        settings = {
+            "texts": [(row.rendered.text, row.rendered.answer_span, row.repeats) for row in rows],
+            "tokenizer": tokenizer.backend_tokenizer.to_str(),
+            "sizes": asdict(self.sizes),
+            "training": asdict(self.training),
+            "loss_policy": self.loss_policy,
+            "seed": self.seed,
+            "device": str(self._device()),
+            "versions": [version(package) for package in ("torch", "transformers")],
+        }
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return default_cache() / "base" / key[:32]
+
+    def _find_or_train(self, report: Report) -> "PreTrainedModel":
+        from training.models.folders import no_progress_bars
+
+        rows, tokenizer = self._rows(), self.tokenizer_source.load()
+        folder = self._folder(rows, tokenizer)
+        with _alone(folder) as is_writable:
+            saved = folder / "model"
+            if saved.is_dir():
+                return _load(saved)
+            model = self._train(rows, tokenizer, report)
+            if is_writable:
+                # A full disk costs the next seed its time, not this one its model.
+                with (
+                    suppress(OSError),
+                    new_folder(saved) as temporary,
+                    no_progress_bars(),
+                ):
+                    model.save_pretrained(temporary)
+                    tokenizer.save_pretrained(temporary)
+            return model
+
+    def _train(
+        self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast", report: Report
+    ) -> "PreTrainedModel":
+        import torch
+
+        from data.tokens import tokenize_rows
+        from training.examples import make_examples
+        from training.loop import StageTrainer
+        from training.seeds import derive_seed
+        from training.threads import one_thread
+
+        tokenized = tokenize_rows(rows, tokenizer)
+        end_token = tokenizer.eos_token_id
+        assert isinstance(end_token, int)
+        examples = make_examples(tokenized, self.loss_policy, end_token=end_token)
+        longest = examples.tokens.shape[1] + 1
+        with one_thread():
+            model = self.sizes.make(tokenizer, seed=self.seed, max_length=longest)
+            trainer = StageTrainer(
+                model.to(self._device()),  # pyright: ignore[reportArgumentType]
+                examples,
+                self.training,
+                order_seed=derive_seed(self.seed, "order of stage 0"),
+            )
+            while trainer.step < trainer.last_step:
+                trainer.train_step()
+                report(trainer.step, trainer.last_step)
+        return model.to(torch.device("cpu")).eval()  # pyright: ignore[reportArgumentType]
+
+    def _device(self) -> "torch.device":
+        import torch
+
+        has_gpu = self.uses_accelerator and torch.cuda.is_available()
+        return torch.device("cuda" if has_gpu else "cpu")
+
+
+def _load(folder: Path) -> "PreTrainedModel":
+    from training.runs.checkpoints import load_model
+
+    problems = damage(folder)
+    if problems:
+        raise DamagedError(f"{problems[0]}; delete {folder} and try again")
+    return load_model(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Waits until no other process trains what belongs into a folder; says if it can be written.
+
+    A killed process counts as gone. Without a writable cache nobody waits for anybody.
+    """
+    try:
+        lock = wait_for_lock(folder)
+    except OSError:
+        yield False
+        return
+    with lock:
+        yield True
