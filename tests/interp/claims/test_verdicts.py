@@ -221,19 +221,20 @@ def test_the_margin_is_the_recipes_where_the_claim_has_none_of_its_own(bears_on)
     assert all(each["margin_reason"] for each in found.values())
 
 
-def test_each_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
-    margins = {
-        policy: find_recipe("alias-toy")(loss_policy=policy) for policy in ("answer", "text", "all")
-    }
+def test_each_design_and_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
+    policies = ("answer", "text", "all")
+    recipes = ("alias-toy", "alias-toy-tokens", "source-toy")
+    configs = {name: [find_recipe(name)(loss_policy=p) for p in policies] for name in recipes}
 
-    # Sixths of the pilots' gaps, .48 and .24.
-    assert {policy: config.null_margin for policy, config in margins.items()} == {
-        "answer": 0.08,
-        "text": 0.04,
-        "all": 0.04,
+    # Sixths of the pilots' gaps: .48, .24, .18; .36, .29, .26; .24, .08, .17.
+    assert {name: [config.null_margin for config in of] for name, of in configs.items()} == {
+        "alias-toy": [0.08, 0.04, 0.03],
+        "alias-toy-tokens": [0.06, 0.05, 0.04],
+        "source-toy": [0.04, 0.01, 0.03],
     }
-    assert "seeds 0 to 7, untied, 2026-11-27" in margins["text"].null_margin_reason
-    assert find_recipe("source-toy")().null_margin == 0.04  # of .23
+    reasons = [config.null_margin_reason for of in configs.values() for config in of]
+    assert len(set(reasons)) == 9
+    assert "seeds 0 to 7, untied, 2026-11-27" in reasons[1]
 
 
 def test_a_gap_of_the_size_of_half_an_effect_is_not_called_none(bears_on):
