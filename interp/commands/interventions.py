@@ -129,7 +129,7 @@ def run_patching(arguments: argparse.Namespace) -> int:
                 listed = ", ".join(map(str, missing))
                 print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
         of_run = table.loc[table["run_id"] == run.config.run_id]
-        for _, kept in kept_pairs(of_run).groupby(["pair_kind", "subset"]):
+        for _, kept in kept_pairs(of_run, selection.seeds_of(run)).groupby(["pair_kind", "subset"]):
             kind, subset = kept[["pair_kind", "subset"]].iloc[0]
             print(
                 f"{kind} pairs of {subset}: {kept_text(kept)}; {kept['dropped'].mean():.0%} dropped"

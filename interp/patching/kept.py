@@ -6,6 +6,8 @@ fewer than half of the pairs made, where these are less than twice as many) stay
 is left out of summaries, sentences and figures over seeds. Fixed before any run was looked at so.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
@@ -29,17 +31,28 @@ def is_counted(table: pd.DataFrame) -> Bool[np.ndarray, " row"]:
     return (table["n"] >= least).to_numpy(dtype=bool)
 
 
-def kept_pairs(table: pd.DataFrame) -> pd.DataFrame:
+def kept_pairs(table: pd.DataFrame, seeds: Iterable[int] = ()) -> pd.DataFrame:
     """Columns `pair_kind subset seed kept made dropped is_counted`, one row a seed.
 
     Args:
         table: Rows of a `patching` table of one run and checkpoint; a seed that answers no pair
-            has none.
+            has none there, and keeps 0 here.
+        seeds: Those that were looked at, beside the table's.
     """
     rows = table.assign(made=pairs_made(table), is_counted=is_counted(table))
     rows = rows.rename(columns={"n": "kept"})
     columns = ["pair_kind", "subset", "seed", "kept", "made", "dropped", "is_counted"]
-    return rows.loc[:, columns].drop_duplicates(ignore_index=True)
+    kept = rows.loc[:, columns].drop_duplicates(ignore_index=True)
+    looked_at = sorted({*table["seed"], *seeds})
+    none = [
+        {**of_subset.iloc[0], "seed": seed, "kept": 0, "dropped": 1.0, "is_counted": False}
+        for _, of_subset in kept.groupby(["pair_kind", "subset"])
+        for seed in looked_at
+        if seed not in set(of_subset["seed"])
+    ]
+    return (
+        pd.concat([kept, pd.DataFrame(none, columns=columns)], ignore_index=True) if none else kept
+    )
 
 
 def kept_text(kept: pd.DataFrame) -> str:

@@ -194,11 +194,11 @@ def plot_attribution_patching(
             _add_estimates(figure, panel, symbol, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
-    style_figure(figure, title=title, height=595)
+    style_figure(figure, title=title, height=605)
     figure.update_xaxes(title=f"exact effect ({unit_words(cells)})", zeroline=True, showgrid=True)
     figure.update_yaxes(title=f"attribution ({unit_words(cells)})", zeroline=True, col=1)
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin={"t": 185 + CAPTION_LINE * len(subsets)})
+    figure.update_layout(margin={"t": 195 + CAPTION_LINE * (1 + kept_texts(shown).count("<br>"))})
     return figure
 
 

@@ -90,16 +90,13 @@ def _pairs_table(rows: pd.DataFrame, subsets: Sequence[str]) -> Html:
     seeds = sorted(set(kept["seed"]))
     body = []
     for subset in subsets:
-        of_subset = kept.loc[kept["subset"] == subset].set_index("seed").to_dict("index")
-        told = [_kept_words(of_subset.get(seed)) for seed in seeds]
-        dropped = sum(each["dropped"] for each in of_subset.values()) + len(seeds) - len(of_subset)
-        body.append([subset, *told, f"{dropped / len(seeds):.0%}"])
+        of_subset = kept.loc[kept["subset"] == subset].sort_values("seed")
+        told = [_kept_words(seed) for seed in of_subset.to_dict("records")]
+        body.append([subset, *told, f"{of_subset['dropped'].mean():.0%}"])
     return table_html(["pairs kept of those made", *map(str, seeds), "dropped, mean"], body)
 
 
-def _kept_words(kept: dict[Hashable, Any] | None) -> str:
-    """Of one seed and subset; a seed that answers no pair has no rows."""
-    if kept is None:
-        return "0"
+def _kept_words(kept: dict[Hashable, Any]) -> str:
+    """Of one seed and subset."""
     left_out = "" if kept["is_counted"] else ", left out"
     return f"{kept['kept']} of {kept['made']}{left_out}"

@@ -17,7 +17,8 @@ def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
 
     `difference` is effect minus control (of tag pairs `other_tag` minus control), over the seeds
     that have one, with its interval and its p values; see `interp.grids.seed_summary`. Seeds of too
-    few pairs count in nothing but `dropped`; `kept_by_seed` says which (`interp.patching.kept`).
+    few pairs count in nothing but `dropped`, where a seed that answers no pair, and has no rows, is
+    1; `kept_by_seed` says which (`interp.patching.kept`).
     Head 0 of one seed is not head 0 of another: over seeds, single heads say little, sites and
     roles much.
     """
@@ -32,15 +33,18 @@ def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
     tested.loc[is_few, [*means, "specific"]] = np.nan
     tested.loc[is_few, "n"] = 0
     summary = summarize_over_seeds(tested, cell=CELL, means=[*means, "dropped"], tested="specific")
-    subset = [*CHECKPOINT, "pair_kind", "subset"]
+    place = [*CHECKPOINT, "pair_kind"]
     texts = pd.DataFrame(
         [
-            {name: grid[name].iloc[0] for name in subset}
-            | {"kept_by_seed": kept_text(kept_pairs(grid))}
-            for _, grid in table.groupby(subset, sort=True)
+            {name: grid[name].iloc[0] for name in place}
+            | {"subset": subset, "all_dropped": of_subset["dropped"].mean()}
+            | {"kept_by_seed": kept_text(of_subset)}
+            for _, grid in table.groupby(place, sort=True)
+            for subset, of_subset in kept_pairs(grid).groupby("subset")
         ]
     )
-    return summary.merge(texts, on=subset, how="left", validate="many_to_one")
+    summary = summary.merge(texts, on=[*place, "subset"], how="left", validate="many_to_one")
+    return summary.assign(dropped=summary["all_dropped"]).drop(columns="all_dropped")
 
 
 def attribution_correlation(table: pd.DataFrame) -> pd.DataFrame:

@@ -695,3 +695,17 @@ def test_tables_of_before_are_summarized_without_the_newer_columns():
     rows = seed_rows([0.8, 0.9], [0.1, 0.1])
     assert {"other_tag", "gap"}.isdisjoint(rows.columns)
     assert summarize_patching(rows)["difference"].item() == pytest.approx(0.75)
+
+
+def test_a_seed_that_answers_no_pair_has_dropped_all_of_them():
+    """It has no rows of the subset: two of four seeds keep 60 and 2 of 100 pairs of it."""
+    d5 = seed_rows([0.8] * 4, [0.1] * 4, subset="D5_CONS").assign(n=50, dropped=0.5)
+    d6 = seed_rows([0.8] * 2, [0.1] * 2, subset="D6_CONS")
+    d6 = d6.assign(n=[60, 2], dropped=[0.4, 0.98])
+
+    summary = summarize_patching(pd.concat([d5, d6]))
+
+    found = dict(zip(summary["subset"], summary["dropped"], strict=True))
+    assert found == pytest.approx({"D5_CONS": 0.5, "D6_CONS": (0.4 + 0.98 + 1 + 1) / 4})
+    words = dict(zip(summary["subset"], summary["kept_by_seed"], strict=True))
+    assert "0 (seed 2), 0 (seed 3)" in words["D6_CONS"]
