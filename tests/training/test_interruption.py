@@ -183,6 +183,7 @@ def test_run_killed_at_every_41st_change_on_disk_ends_with_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_run_killed_at_each_single_change_on_disk_ends_with_the_same_bytes(
     commands: Commands, command: list[str], expected: dict, tmp_path: Path, results: Results
 ) -> None:
