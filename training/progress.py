@@ -48,7 +48,7 @@ class Show(Protocol):
 
 @contextmanager
 def show_nothing(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
-    """Tells nobody."""
+    """A `Show` for work that nobody watches: what is yielded drops what it is told."""
     yield lambda done, total: None
 
 

@@ -10,7 +10,7 @@ from data.vocabulary import SUBSETS
 from interp.claims.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
 from interp.claims.text import WIDTH, claims_text
 from interp.claims.verdicts import claims_of_run
-from interp.figures.words import UNITS
+from interp.figures.words import UNITS, consecutive
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.statistics import Estimate, equivalence
@@ -170,10 +170,5 @@ def _signed(value: float | None) -> str:
 
 def _ranges(seeds: list[int]) -> str:
     """Consecutive seeds as `first-last`."""
-    parts: list[list[int]] = []
-    for seed in seeds:
-        if parts and seed == parts[-1][-1] + 1:
-            parts[-1].append(seed)
-        else:
-            parts.append([seed])
-    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+    ranges = consecutive(seeds)
+    return ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in ranges)

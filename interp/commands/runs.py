@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from data.errors import DamagedError, InputError, printable, unknown_name
 from data.vocabulary import SUBSETS, Kind
+from interp.figures.words import plain
 from training.config import LARGEST_SEED, MOST_SEEDS
 from training.executors.executor import executor_names, find_executor
 
@@ -107,7 +108,7 @@ def show_recipes(arguments: argparse.Namespace) -> int:
         if arguments.name:
             print("    parameters (change them with iml run --set NAME=VALUE):")
             for parameter in recipe.parameters.values():
-                setting = f"{parameter.name}={_text(parameter.default)}"
+                setting = f"{parameter.name}={plain(parameter.default)}"
                 print(f"        {setting:<32}{parameter.kind_name}")
     return 0
 
@@ -259,7 +260,3 @@ def tell_damage(folder: Path, problems: list[str]) -> int:
         )
     print(f"{printable(folder)}: every file matches its checksum")
     return 0
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -39,10 +39,10 @@ def site_words(site: str, layer: int, head: int = -1) -> str:
     return f"{place}, head {head}" if site == "z" else f"{words} of head {head}"
 
 
-def kind_words(site: str) -> str:
+def site_kind_words(site: str) -> str:
     """What figures call a site wherever it is.
 
-    >>> kind_words("attn_out"), kind_words("z"), kind_words("resid_pre")
+    >>> site_kind_words("attn_out"), site_kind_words("z"), site_kind_words("resid_pre")
     ('attention', 'heads', 'stream before a layer')
     """
     if site == "z":

@@ -54,6 +54,7 @@ def seed_ranges(seeds: Sequence[int]) -> str:
 
 def consecutive(seeds: Sequence[int]) -> list[tuple[int, int]]:
     """First and last of each stretch without a gap."""
-    starts = [seed for seed in seeds if seed - 1 not in seeds]
-    ends = [seed for seed in seeds if seed + 1 not in seeds]
+    known = set(seeds)
+    starts = [seed for seed in seeds if seed - 1 not in known]
+    ends = [seed for seed in seeds if seed + 1 not in known]
     return list(zip(starts, ends, strict=True))

@@ -1,12 +1,13 @@
 """An analysis's tables as a run folder has them, or measured anew: notebooks only look."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 from pandas.errors import UndefinedVariableError
 
 from interp.grids.grid import Analysis, measure_grid
 from interp.grids.selection import GridSelection
+from training.executors.executor import Progress, tell_nobody
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 
@@ -19,7 +20,7 @@ def known_or_measured(
     *,
     needs: Sequence[str],
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = tell_nobody,
 ) -> Tables:
     """Rows and summary of one run's checkpoints; the run folder stays as it is.
 

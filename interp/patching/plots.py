@@ -25,7 +25,7 @@ from interp.figures.grid_tables import (
     with_run_columns,
 )
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
-from interp.figures.places import at_words, kind_words, role_words, site_words
+from interp.figures.places import at_words, role_words, site_kind_words, site_words
 from interp.figures.seed_marks import difference_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS, TokenRole
@@ -193,12 +193,13 @@ def plot_attribution_patching(
             is_first = subset == cells.loc[cells["site"] == site, "subset"].iloc[0]
             _add_estimates(figure, panel, symbol, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
-    title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept_texts(shown)}</sup>"
+    kept = kept_texts(shown)
+    title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept}</sup>"
     style_figure(figure, title=title, height=605)
     figure.update_xaxes(title=f"exact effect ({unit_words(cells)})", zeroline=True, showgrid=True)
     figure.update_yaxes(title=f"attribution ({unit_words(cells)})", zeroline=True, col=1)
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin={"t": 195 + CAPTION_LINE * (1 + kept_texts(shown).count("<br>"))})
+    figure.update_layout(margin={"t": 195 + CAPTION_LINE * (1 + kept.count("<br>"))})
     return figure
 
 
@@ -274,7 +275,7 @@ def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
     within = ["subset", "site", "layer", "role", "seed"]
     ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
     slots = [
-        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({kind_words(site)})")
+        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site_kind_words(site)})")
         for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
     ]
     return heads.assign(rank=ranks, slot=slots)
@@ -318,7 +319,7 @@ def _add_estimates(
     site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=kind_words(site), legendgroup=kind_words(site), showlegend=is_first,
+        name=site_kind_words(site), legendgroup=site_kind_words(site), showlegend=is_first,
         marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
         text=[
             f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"

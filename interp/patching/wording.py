@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from interp.figures.grid_tables import ALPHA
-from interp.figures.places import at_words, in_words, kind_words, site_words
+from interp.figures.places import at_words, in_words, site_kind_words, site_words
 from interp.figures.seed_marks import FEWEST
 from interp.figures.words import gap_text
 from interp.patching.kept import is_counted
@@ -140,7 +140,7 @@ def head_sentence(heads: pd.DataFrame) -> str:
     best = tops.loc[(tops["site"] == site) & (tops["layer"] == layer) & (tops["role"] == role)]
     low, high = t_interval(best["effect"])
     control = best["control"].mean()
-    kind = "" if site == "z" else f" ({kind_words(site)})"
+    kind = "" if site == "z" else f" ({site_kind_words(site)})"
     interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
     return (
         f"{best['subset'].iloc[0]}, {ENDS[best['direction'].iloc[0]][0]} one head: the strongest "

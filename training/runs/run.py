@@ -301,8 +301,8 @@ def write_null_verdict(run: Run) -> None:
     """Writes into `summary.json` whether the gap of the null twin beside the run is none."""
 
     def make() -> dict[Path, Files]:
-        null = run.null
-        if null is None or not null.is_finished:
+        null = run.finished_null
+        if null is None:
             return {}
         schedule = run.config.schedule
         verdict = null_equivalence(null.metrics, run.config.null_margin, schedule).to_json()
