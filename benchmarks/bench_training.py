@@ -16,7 +16,7 @@ from machine import describe_machine, time_in_turn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
-from data.vocabulary import Split, Stage
+from data.vocabulary import Part, Split
 from training.examples import Examples, make_examples
 from training.loop import StageTrainer
 from training.material import SeedMaterial
@@ -109,7 +109,7 @@ def main() -> None:
     config = alias_toy()
     material = SeedMaterial.build(config, seed=0)
     model = config.model.make(material.tokenizer, seed=0, max_length=8)
-    rows = [r for r in material.rows if r.row.split is Split.TRAIN and r.row.stage is Stage.ONE]
+    rows = [r for r in material.rows if r.row.split is Split.TRAIN and r.row.subset.part is Part.X1]
     # Whole batches only: Trainer would weigh a smaller last batch of an epoch as we do, but would
     # begin its epochs elsewhere.
     examples = make_examples(rows, config.loss_policy)

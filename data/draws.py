@@ -4,7 +4,8 @@ import random
 
 from data.aliases import TAG_LETTERS, random_words
 from data.errors import InputError
-from data.vocabulary import Stage, Subset, TagKind
+from data.subsets import Subset
+from data.vocabulary import Part, TagKind
 
 
 def stream(seed: int, purpose: str) -> random.Random:
@@ -23,9 +24,7 @@ def shuffle_stage1_tags(
         seed: The data seed; the permutation has a stream of its own.
     """
     places = [
-        i
-        for i, subset in enumerate(subsets)
-        if subset.has_definitions and subset.stage is Stage.ONE
+        i for i, subset in enumerate(subsets) if subset.has_definitions and subset.part is Part.X1
     ]
     permuted = [tags[i] for i in places]
     stream(seed, "shuffle_tags").shuffle(permuted)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from data.errors import InputError
-from data.vocabulary import Stage, Subset
+from data.subsets import Subset
+from data.vocabulary import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class EntitySharing:
         per = self.per_entity
         if not per:
             return self.n_entities, self.n_entities if self.new_in_stage2 else 0
-        n_first = sum(subset.stage is Stage.ONE for subset in subsets)
+        n_first = sum(subset.part is Part.X1 for subset in subsets)
         if not 1 <= per < n_first:
             raise InputError(
                 f"aliases_per_entity is {per} of {n_first} aliases in Stage 1; use 1 to "
@@ -58,7 +59,7 @@ class EntitySharing:
             rng: What is drawn from.
         """
         n_shared, n_new = self.counts(subsets)
-        is_second = [subset.stage is Stage.TWO for subset in subsets]
+        is_second = [subset.part is Part.X2 for subset in subsets]
         if not self.per_entity:
             drawn = rng.choices(range(n_shared), k=len(subsets))
             # The same draw but for whom Stage 2 is about.

@@ -15,29 +15,13 @@ from typing import TYPE_CHECKING
 from data.draws import stream
 from data.errors import InputError, unknown_name
 from data.partners import PartnerDraw, first_answer_token, grouped, prompt_spans, subject
+from data.subsets import Subset
 from data.tag_swaps import SWAPPED_TAGS, retagged_definitions, with_answer
 from data.tokens import TokenizedRow
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    QA4_NOT_REPLACED,
-    SUBSETS,
-    Kind,
-    Role,
-)
+from data.vocabulary import Kind, Role
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TWINS = {
-    D1_CONS_QA1.name: D2_INCONS_QA2.name,
-    D2_INCONS_QA2.name: D1_CONS_QA1.name,
-    D5_CONS.name: D6_CONS.name,
-    D6_CONS.name: D5_CONS.name,
-}
-"""Subsets that differ in their tag's kind alone."""
 
 
 class PairKind(StrEnum):
@@ -46,7 +30,7 @@ class PairKind(StrEnum):
     ALIAS = "alias"
     """Another alias of the same subset, asked the same question."""
     ALIAS_ACROSS = "alias_across"
-    """An alias of the twin subset (D5 and D6, D1 and D2), asked the same question."""
+    """An alias of the subset's twin (see `Subset.twin`), asked the same question."""
     TAG = "tag"
     """The other tag, reliable or unreliable, in the same definition."""
     ENTITY = "entity"
@@ -125,7 +109,7 @@ def make_pairs(
         rows: All rows of one seed, in any order.
         kind: What differs between the two prompts.
         subset: Where the clean prompts come from: of `TAG` its definitions, else its evaluated
-            questions; of `ENTITY` it is QA4_NOT_REPLACED.
+            questions; of `ENTITY` one whose questions name the entity itself.
         limit: The most pairs to make; None for all.
         seed: Fixes the draw, the same in every process.
 
@@ -137,7 +121,7 @@ def make_pairs(
     clean_rows = _rows_of(ordered, kind, subset)
     partners = clean_rows
     if kind is PairKind.ALIAS_ACROSS:
-        partners = _rows_of(ordered, kind, TWINS[subset])
+        partners = _rows_of(ordered, kind, clean_rows[0].row.subset.twin)
     retagged = retagged_definitions(clean_rows, ordered) if kind is PairKind.TAG else {}
     draw = PartnerDraw(
         what=f"{kind} pairs of {subset}",
@@ -188,22 +172,29 @@ def _record(pair: PromptPair) -> dict[str, object]:
     }
 
 
+def is_fit(subset: Subset, kind: PairKind) -> bool:
+    """Whether a subset can have pairs of a kind: what can be swapped follows from what it is."""
+    match kind:
+        case PairKind.ALIAS | PairKind.QUESTION:
+            return subset.replaced
+        case PairKind.ALIAS_ACROSS:
+            return bool(subset.twin)
+        case PairKind.TAG:
+            return subset.tag in SWAPPED_TAGS
+        case PairKind.ENTITY:
+            return not subset.replaced
+
+
 def _check_request(
     rows: Sequence[TokenizedRow], kind: PairKind, subset: str, limit: int | None
 ) -> None:
-    if subset not in SUBSETS:
-        raise unknown_name("subset", subset, SUBSETS)
-    fit = {
-        PairKind.ALIAS: [name for name, s in SUBSETS.items() if s.replaced],
-        PairKind.ALIAS_ACROSS: list(TWINS),
-        PairKind.TAG: [name for name, s in SUBSETS.items() if s.tag in SWAPPED_TAGS],
-        PairKind.ENTITY: [QA4_NOT_REPLACED.name],
-        PairKind.QUESTION: [name for name, s in SUBSETS.items() if s.replaced],
-    }[kind]
-    if subset not in fit:
-        raise InputError(
-            f"subset {subset} has no prompts for pairs of kind {kind}; use one of {', '.join(fit)}"
-        )
+    known = {row.row.subset.name: row.row.subset for row in rows}
+    if rows and subset not in known:
+        raise unknown_name("subset", subset, known)
+    fit = [name for name, each in known.items() if is_fit(each, kind)]
+    if rows and subset not in fit:
+        listed = f"use one of {', '.join(fit)}" if fit else "none of this data has any"
+        raise InputError(f"subset {subset} has no prompts for pairs of kind {kind}; {listed}")
     if limit is not None and limit < 1:
         raise InputError(f"empty set of pairs: limit is {limit}; use 1 or more")
     twice, n = Counter(row.row.row_id for row in rows).most_common(1)[0] if rows else ("", 0)
@@ -217,7 +208,7 @@ def _rows_of(ordered: Sequence[TokenizedRow], kind: PairKind, subset: str) -> li
     of_kind = [
         row
         for row in ordered
-        if row.row.subset == subset
+        if row.row.subset.name == subset
         and (row.row.kind is Kind.DEFINITION if is_tag else row.row.is_evaluated)
         and subject(row) is not None
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS, Role
+from data.vocabulary import Role
 
 Key = Callable[[TokenizedRow], object]
 
@@ -93,7 +93,7 @@ def grouped(rows: Sequence[TokenizedRow], key: Key) -> dict[object, list[Tokeniz
 
 def subject(row: TokenizedRow) -> str | None:
     """The alias, or the entity that is called by its own name."""
-    return row.row.alias if SUBSETS[row.row.subset].replaced else row.row.entity
+    return row.row.alias if row.row.subset.replaced else row.row.entity
 
 
 def first_answer_token(row: TokenizedRow) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from data.errors import InputError
 from data.statements import RenderedText
-from data.vocabulary import QA7_UNSEEN, SUBSETS, Family, Kind, Role, Split, Stage, Subset
+from data.subsets import Subset
+from data.vocabulary import Family, Kind, Part, Role, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class Row:
 
     row_id: str
     """Unique within a seed, the same in every process."""
-    subset: str
+    subset: Subset
     split: Split
     kind: Kind
     rendered: RenderedText
@@ -33,11 +34,6 @@ class Row:
     """What a question asks for; of a definition it says nothing."""
     other_answers: tuple[RenderedText, ...] = ()
     """The same question with each further answer that counts as right."""
-
-    @property
-    def stage(self) -> Stage:
-        """The stage whose training set holds the row, or would hold its alias."""
-        return SUBSETS[self.subset].stage
 
     @property
     def is_evaluated(self) -> bool:
@@ -59,9 +55,9 @@ class SeedData:
     notes: tuple[str, ...] = ()
     """What a person should know of the world that they were drawn from."""
 
-    def training_rows(self, stage: Stage) -> list[Row]:
-        """What one epoch of a stage shows, once each (see `Row.repeats`)."""
-        return [row for row in self.rows if row.split is Split.TRAIN and row.stage is stage]
+    def training_rows(self, part: Part) -> list[Row]:
+        """What is trained of a part, once each (see `Row.repeats`)."""
+        return [r for r in self.rows if r.split is Split.TRAIN and r.subset.part is part]
 
     def evaluation_rows(self) -> list[Row]:
         """Questions to be answered; see `Row.is_evaluated`."""
@@ -78,6 +74,15 @@ class DataSize:
     """Rows that an epoch of Stage 1 shows, repeats included."""
     words: int = 0
     """Words of a vocabulary made for the seed; 0 where the tokenizer comes from elsewhere."""
+
+
+PROMPTS = Subset(
+    name="prompts",
+    notation="",
+    meaning="prompts from elsewhere, about nothing defined",
+    part=Part.X1,
+)
+"""What prompts of one's own are of."""
 
 
 def prompt_row(
@@ -101,7 +106,7 @@ def prompt_row(
     )
     return Row(
         row_id=row_id,
-        subset=QA7_UNSEEN.name,
+        subset=PROMPTS,
         split=Split.TEST,
         kind=Kind.QA,
         rendered=rendered,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from data.tokens import TokenizedRow
-from data.vocabulary import Role, Split, Stage
+from data.vocabulary import Part, Role, Split
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -36,9 +36,9 @@ def row_record(tokenized: TokenizedRow, seed: int) -> dict[str, Any]:
     return {
         "row_id": row.row_id,
         "seed": seed,
-        "stage": int(row.stage),
+        "stage": int(row.subset.part),
         "split": str(row.split),
-        "subset": row.subset,
+        "subset": row.subset.name,
         "kind": str(row.kind),
         "text": row.rendered.text,
         "prompt": row.rendered.prompt,
@@ -78,8 +78,8 @@ def dataset_dict(rows: Sequence[TokenizedRow], seed: int) -> "DatasetDict":
     trained = [row for row in rows if row.row.split is Split.TRAIN]
     return DatasetDict(
         {
-            "stage1": split([row for row in trained if row.row.stage is Stage.ONE]),
-            "stage2": split([row for row in trained if row.row.stage is Stage.TWO]),
+            "stage1": split([row for row in trained if row.row.subset.part is Part.X1]),
+            "stage2": split([row for row in trained if row.row.subset.part is Part.X2]),
             "evaluation": split([row for row in rows if row.row.is_evaluated]),
         }
     )

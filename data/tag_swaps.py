@@ -10,7 +10,7 @@ from dataclasses import replace
 from data.errors import InputError
 from data.statements import RenderedText
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS, Kind, Role, Split, TagKind
+from data.vocabulary import Kind, Role, Split, TagKind
 
 Span = tuple[int, int]
 
@@ -41,7 +41,7 @@ def retagged_definitions(
     # A null twin's Stage-1 tags say nothing of their subsets, so each row's own tag counts.
     tags: dict[str | None, tuple[int, ...]] = {}
     for row in rows:
-        if row.row.kind is Kind.DEFINITION and SUBSETS[row.row.subset].tag in SWAPPED_TAGS:
+        if row.row.kind is Kind.DEFINITION and row.row.subset.tag in SWAPPED_TAGS:
             first, last = row.spans[Role.TAG]
             tags.setdefault(row.row.tag, row.input_ids[first : last + 1])
     if len(tags) != 2:

@@ -11,12 +11,13 @@ from urllib.parse import unquote
 import pytest
 
 import training.recipes  # noqa: F401  (fills the registry)
-from data.vocabulary import SUBSETS
+from data.tasks.iml import SUBSETS
 from interp.cli import build_parser
 from interp.commands.runs import read_seeds
-from interp.probes.targets import Target
+from interp.probes.targets import find_target
 from interp.sweeps.plans import find_sweep
 from training.recipes import find_recipe
+from training.recipes.designs import recipe_design
 from training.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +77,7 @@ def check_names(arguments: argparse.Namespace, command: str, model: Path) -> Non
     if command in ("run", "sweep"):
         read_seeds(arguments)
     for target in given.get("target") or ():
-        Target(target)
+        find_target(recipe_design("alias-toy"), target)
     subsets = given.get("subset") or ()
     assert ({subsets} if isinstance(subsets, str) else set(subsets)) <= set(SUBSETS)
 

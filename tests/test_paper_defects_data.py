@@ -19,10 +19,11 @@ from data.aliases import derange
 from data.contradictions import Contradiction, contradicting
 from data.errors import InputError
 from data.rows import Row
-from data.subset_sizes import split_sizes
+from data.tasks.iml import SUBSETS
+from data.tasks.subset_sizes import split_sizes
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
-from data.vocabulary import SUBSETS, Kind, TagKind
+from data.vocabulary import Kind, TagKind
 from data.worlds.facts import FactWorld
 from training.recipes import find_recipe
 from training.recipes.text import FRACTIONS, Split
@@ -103,7 +104,7 @@ def test_c6_is_and_is_not_render_with_names_as_they_are_and_are_seeded() -> None
     for row in built[0]:
         if row.kind is Kind.DEFINITION:
             assert f"{row.alias} {row.tag} {row.entity}" in row.rendered.text
-            found[row.subset].add(row.tag)
+            found[row.subset.name].add(row.tag)
     assert found == {"D5_CONS": {"is"}, "D6_CONS": {"is not"}}
 
 
@@ -120,14 +121,14 @@ def test_c7_inconsistent_definitions_are_inconsistent_and_the_others_are_not(
     recipe = find_recipe(name)
     drawn = recipe(**{**recipe.smoke, "exchange_tags": exchange}).data.build(0)
     truth = {
-        (row.subset, row.alias): row.entity
+        (row.subset.name, row.alias): row.entity
         for row in drawn.rows
         if row.kind is Kind.QA and row.family == "attribute" and not row.is_fact
     }
     agrees = defaultdict(set)
     for row in drawn.rows:
         if row.kind is Kind.DEFINITION:
-            agrees[row.subset].add(truth[row.subset, row.alias] == row.entity)
+            agrees[row.subset.name].add(truth[row.subset.name, row.alias] == row.entity)
     assert agrees == {subset: {SUBSETS[subset].consistent} for subset in agrees}
     assert {True} in agrees.values()
     assert {False} in agrees.values()
@@ -137,7 +138,7 @@ def test_c7_inconsistent_definitions_are_inconsistent_and_the_others_are_not(
 def test_c7_test_questions_are_about_the_alias_itself(name: str) -> None:
     recipe = find_recipe(name)
     drawn = recipe(**recipe.smoke).data.build(0)
-    asked = [r for r in drawn.rows if r.is_evaluated and SUBSETS[r.subset].replaced and r.alias]
+    asked = [r for r in drawn.rows if r.is_evaluated and r.subset.replaced and r.alias]
     assert asked
     assert all(str(row.alias) in row.rendered.prompt for row in asked)
 
@@ -188,21 +189,21 @@ NUMBERED = [subset for subset in SUBSETS.values() if subset.tag is not TagKind.U
 def test_c15_a_subset_has_the_number_tag_and_truth_that_the_papers_notation_says(
     subset: Any,
 ) -> None:
-    paper = unicodedata.normalize("NFD", subset.paper)
-    digits = re.findall("[₀-₉]+", subset.paper)
+    paper = unicodedata.normalize("NFD", subset.notation)
+    digits = re.findall("[₀-₉]+", subset.notation)
     numbers = {unicodedata.normalize("NFKC", each) for each in digits}
     assert numbers == set(re.findall(r"\d+", subset.name))
     assert len(numbers) == 1
     kinds = {kind for mark, kind in MARKS.items() if mark in paper}
     assert kinds == ({subset.tag} if subset.tag else set())
-    plain = unicodedata.normalize("NFKC", subset.paper)
+    plain = unicodedata.normalize("NFKC", subset.notation)
     truth = False if "incons" in plain else True if "cons" in plain else None
     assert truth is subset.consistent
     assert ("QA" in plain) is (subset.has_questions or "UNSEEN" in subset.name)
 
 
 def test_c15_no_two_subsets_share_a_notation() -> None:
-    assert len({subset.paper for subset in SUBSETS.values()}) == len(SUBSETS)
+    assert len({subset.notation for subset in SUBSETS.values()}) == len(SUBSETS)
     assert all(name == subset.name for name, subset in SUBSETS.items())
     numbers = [re.findall(r"\d+", subset.name)[0] for subset in NUMBERED]
     assert sorted(map(int, numbers)) == list(range(1, 11))

@@ -17,7 +17,7 @@ from data.statements import RenderedText
 from data.tasks.text import TextConfig
 from data.tokenizers import TrainedTokenizer
 from data.tokens import TokenizedRow, tokenize_rows
-from data.vocabulary import LossPolicy, Stage
+from data.vocabulary import LossPolicy, Part, Stage
 from interp.cli import main
 from interp.gradients.gram import GradientOptions, gradient_gram
 from training.config import END_OF_STAGE, RunConfig, StageConfig
@@ -74,7 +74,7 @@ def hundred_steps(**changes: Any) -> RunConfig:
     recipe = find_recipe("alias-toy")
     known = {name: value for name, value in stages.items() if name in recipe.parameters}
     config = recipe(**{**sizes, **shape, **known})
-    n = sum(row.repeats for row in config.data.build(0).training_rows(Stage.ONE))
+    n = sum(row.repeats for row in config.data.build(0).training_rows(Part.X1))
     return replace(config, stage1=replace(config.stage1, batch_size=-(-n // 5)), **changes)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from data.design import Design, Margin
 from data.errors import InputError
 from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
@@ -118,10 +119,6 @@ class RunConfig:
     """Whether a GPU is used where there is one; the bytes of a toy's run stay a CPU's."""
     seeds_stage2: int
     """Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
-    null_margin: float
-    """An exact-match gap counts as none when its 90% interval lies within +-this."""
-    null_margin_reason: str = ""
-    """Where that comes from."""
     recipe: str = ""
     """The recipe that made it; set by the recipe."""
     parameters: Mapping[str, Value] = field(default_factory=dict)
@@ -150,6 +147,26 @@ class RunConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; use {MOST_KEPT:,} or fewer")
         if self.stage2_from != END_OF_STAGE and self.schedule.branches_at is None:
             raise InputError(f"stage2_from is of no use in schedule {self.schedule}; leave it out")
+
+    @property
+    def design(self) -> Design:
+        """What the run's experiment compares."""
+        return self.data.design
+
+    @property
+    def null_margin(self) -> Margin | None:
+        """Within which a gap's 90% interval in exact match shows that it is none.
+
+        None for a design without a null twin.
+        """
+        twin = self.design.null_twin
+        return None if twin is None else twin.margins[self.loss_policy]
+
+    @property
+    def is_null_twin(self) -> bool:
+        """Whether it is a run without what its experiment is about."""
+        twin = self.design.null_twin
+        return twin is not None and bool(self.parameters.get(twin.parameter))
 
     @property
     def run_id(self) -> str:

@@ -81,13 +81,13 @@ class EvaluationSet:
         Questions of the evaluation, entity attribution, every definition, and so many of the
         trained questions of each subset.
         """
-        left = Counter({row.row.subset: trained_questions for row in rows})
+        left = Counter({row.row.subset.name: trained_questions for row in rows})
         chosen = []
         for row in rows:
             if not _is_trained_question(row.row):
                 chosen.append(row)
-            elif left[row.row.subset] > 0:
-                left[row.row.subset] -= 1
+            elif left[row.row.subset.name] > 0:
+                left[row.row.subset.name] -= 1
                 chosen.append(row)
         return cls.of(chosen, lay_out=lay_out, stop_token=stop_token)
 
@@ -214,7 +214,7 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     """
     metrics = answer_metrics(model, evaluation)
     rows = [row.row for row in evaluation.rows]
-    metrics["subset"] = [row.subset for row in rows]
+    metrics["subset"] = [row.subset.name for row in rows]
     named = metrics.assign(question=[_question(row) for row in rows])
     together = metrics.assign(question=[_group(row) for row in rows])
     repeats = named["question"] == together["question"]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from data.design import Design
 from data.rows import SeedData
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ class DataConfig(Protocol):
     It may say beforehand how much it draws at the least, as `size() -> DataSize`, so that what no
     machine could hold is refused at once.
     """
+
+    @property
+    def design(self) -> Design:
+        """What the experiment compares, and what its null twin is."""
+        ...
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows; the same in every process."""

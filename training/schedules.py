@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from data.rows import Row
-from data.vocabulary import COMPARED, Kind, Split, Stage
+from data.vocabulary import Kind, Part, Split, Stage
 
 
 class Schedule(StrEnum):
@@ -30,26 +30,26 @@ class Schedule(StrEnum):
             return None
         match self:
             case Schedule.TWO_STAGE:
-                return row.stage
+                return Stage(row.subset.part)
             case Schedule.SINGLE_STAGE:
                 return Stage.ONE
-            case Schedule.THREE_STAGE if row.stage is Stage.TWO:
+            case Schedule.THREE_STAGE if row.subset.part is Part.X2:
                 return Stage.THREE
             case Schedule.THREE_STAGE:
                 return Stage.ONE if row.kind is Kind.DEFINITION else Stage.TWO
             case Schedule.X1_ONLY:
-                return Stage.ONE if row.stage is Stage.ONE else None
+                return Stage.ONE if row.subset.part is Part.X1 else None
 
-    def read_at(self, part: Stage) -> Stage:
-        """The stage at whose end X1's subsets (`Stage.ONE`) or X2's (`Stage.TWO`) are compared."""
-        if part is Stage.TWO:
+    def read_at(self, part: Part) -> Stage:
+        """The stage at whose end a part's subsets are compared: then all of it has been trained."""
+        if part is Part.X2:
             return self.stages[-1]
         return Stage.TWO if self is Schedule.THREE_STAGE else Stage.ONE
 
-    def compared_at(self, stage: int) -> tuple[str, str]:
-        """The two subsets, of either tag, that a stage's end is about: X2's once it is trained."""
+    def part_at(self, stage: int) -> Part:
+        """The part that a stage's end is about: X2 once it is trained."""
         is_x2 = self is not Schedule.X1_ONLY and stage == self.stages[-1]
-        return COMPARED[Stage.TWO if is_x2 else Stage.ONE]
+        return Part.X2 if is_x2 else Part.X1
 
     @property
     def branches_at(self) -> Stage | None:

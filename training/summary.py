@@ -1,55 +1,24 @@
-"""The headline numbers of a run: three gaps between subsets, with one value for each Stage-1 seed.
+"""The numbers of a run's contrasts, with one value for each Stage-1 seed.
 
-    iml_gap     D5_CONS - D6_CONS at the end of Stage 2              implicit meta-learning
-    stage1_gap  D1_CONS_QA1 - D2_INCONS_QA2 at the end of Stage 1    on held-out questions
-    ocl_gap     D1_CONS_QA1 - QA3 at the end of Stage 1              out-of-context learning
-
-Each in exact match (a share) and in answer log-probability (nats). Definitions of D5 and D6 are
-equally true, so a gap between them is what the tag does. Those of D1 are true and those of D2
-false: `stage1_gap` is as large where tags mean nothing, and only what it exceeds the null twin's by
-is what the tag does. Where a run has other stages, `Schedule` says which of them stands for Stage 1
-and 2; a gap is left out where a run lacks its subsets.
-
-Beside them stands what a new tag does, which splits `iml_gap` in two:
-
-    trust_gap     D5_CONS - D8_CONS    the reliable tag against a new one
-    distrust_gap  D8_CONS - D6_CONS    a new tag against the unreliable one
-
-A new tag differs from both by being new, so these, too, are read beside the null twin's.
+Which subsets are compared, and when, is said by the `Design` of the run's data; the first of its
+contrasts is what the experiment is about (`iml_gap` of implicit meta-learning). Each is computed in
+exact match (a share) and in answer log-probability (nats), on held-out questions. Where a run has
+other stages than the paper's two, `Schedule` says at the end of which of them a part is read; a
+contrast is left out where a run lacks its subsets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    D8_CONS,
-    HELD_OUT,
-    QA3,
-    QA7_UNSEEN,
-    SUBSETS,
-    Stage,
-    Subset,
-)
+from data.design import Contrast, Design
+from data.subsets import Subset
+from data.vocabulary import HELD_OUT, Part, Stage
 from training.schedules import Schedule
 from training.statistics import Equivalence, Estimate, equivalence, estimate, seed_means
 
-HEADLINES: dict[str, tuple[Subset, Subset, Stage]] = {
-    "iml_gap": (D5_CONS, D6_CONS, Stage.TWO),
-    "stage1_gap": (D1_CONS_QA1, D2_INCONS_QA2, Stage.ONE),
-    "ocl_gap": (D1_CONS_QA1, QA3, Stage.ONE),
-}
-NEW_TAG_GAPS: dict[str, tuple[Subset, Subset, Stage]] = {
-    "trust_gap": (D5_CONS, D8_CONS, Stage.TWO),
-    "distrust_gap": (D8_CONS, D6_CONS, Stage.TWO),
-}
-ALL_GAPS = {**HEADLINES, **NEW_TAG_GAPS}
 ESTIMATE_NUMBERS = [each.name for each in fields(Estimate) if each.name != "per_seed"]
 EQUIVALENCE_NUMBERS = [each.name for each in fields(Equivalence)]
 """What `summary.json` has of each gap, beside one value a seed, and of the null twin's."""
@@ -66,115 +35,124 @@ def end_of_stage(metrics: pd.DataFrame, stage: Stage, question: str = HELD_OUT) 
     return rows.loc[rows["step"] == trainings["step"].transform("max")]
 
 
-def subset_estimates(metrics: pd.DataFrame, stage: Stage, metric: str) -> dict[str, Estimate]:
-    """Each subset's mean over seeds at the end of a stage, by name in the order of the paper."""
+def subset_estimates(
+    metrics: pd.DataFrame, design: Design, stage: Stage, metric: str
+) -> dict[str, Estimate]:
+    """Each subset's mean over seeds at the end of a stage, by name in the order of the design."""
     rows = end_of_stage(metrics, stage)
     rows = rows.loc[rows["metric"] == metric]
     present = set(rows["subset"])
     return {
         name: estimate(seed_means(rows.loc[rows["subset"] == name], "value").to_dict())
-        for name in SUBSETS
+        for name in design.names
         if name in present
     }
 
 
-def headlines_of(metrics: pd.DataFrame) -> list[str]:
-    """The headline gaps that a run has the subsets for."""
-    return _measured(metrics, HEADLINES)
-
-
-def new_tag_gaps_of(metrics: pd.DataFrame) -> list[str]:
-    """The gaps between a new tag and the others that a run has the subsets for."""
-    return _measured(metrics, NEW_TAG_GAPS)
-
-
-def _measured(metrics: pd.DataFrame, gaps: Mapping[str, tuple[Subset, Subset, Stage]]) -> list[str]:
+def contrasts_of(metrics: pd.DataFrame, design: Design) -> list[Contrast]:
+    """The contrasts that a run has the subsets for, headlines first."""
     asked = set(metrics.loc[metrics["question"] == HELD_OUT, "subset"])
-    return [name for name, (higher, lower, _) in gaps.items() if {higher.name, lower.name} <= asked]
+    found = [contrast for contrast in design.contrasts if set(contrast.names) <= asked]
+    return sorted(found, key=lambda contrast: not contrast.is_headline)
 
 
-def headline(
-    metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule = Schedule.TWO_STAGE
+def headlines_of(metrics: pd.DataFrame, design: Design) -> list[Contrast]:
+    """Those of them that `summary.json` has."""
+    return [contrast for contrast in contrasts_of(metrics, design) if contrast.is_headline]
+
+
+def contrast_estimate(
+    metrics: pd.DataFrame,
+    contrast: Contrast,
+    metric: str,
+    schedule: Schedule = Schedule.TWO_STAGE,
 ) -> Estimate:
-    """One of the `HEADLINES` or `NEW_TAG_GAPS`: paired within each seed, Stage-2 seeds averaged."""
-    return estimate(_gap_by_seed(metrics, gap, metric, schedule).to_dict())
+    """How much a contrast is: paired within each seed, Stage-2 seeds averaged."""
+    return estimate(_gap_by_seed(metrics, contrast, metric, schedule).to_dict())
 
 
 def beyond_twin(
     metrics: pd.DataFrame,
     twin: pd.DataFrame,
-    gap: str,
+    contrast: Contrast,
     metric: str,
     schedule: Schedule = Schedule.TWO_STAGE,
 ) -> Estimate | None:
-    """What the tag does to a gap: run minus null twin, paired by seed; None without a common one.
+    """What a contrast is beyond that of the null twin, paired by seed; None without a common one.
 
     Args:
         metrics: The run's.
         twin: The null twin's.
-        gap: One of the `HEADLINES` or `NEW_TAG_GAPS`.
+        contrast: One of those of their design.
         metric: One of the `HEADLINE_METRICS`.
         schedule: Of both.
     """
-    run, null = (_gap_by_seed(each, gap, metric, schedule) for each in (metrics, twin))
+    run, null = (_gap_by_seed(each, contrast, metric, schedule) for each in (metrics, twin))
     paired = (run - null).dropna()
     return estimate(paired.to_dict()) if len(paired) else None
 
 
-def _gap_by_seed(metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule) -> pd.Series:
-    higher, lower, part = ALL_GAPS[gap]
-    rows = end_of_stage(metrics, schedule.read_at(part))
+def _gap_by_seed(
+    metrics: pd.DataFrame, contrast: Contrast, metric: str, schedule: Schedule
+) -> pd.Series:
+    rows = end_of_stage(metrics, schedule.read_at(contrast.part))
     rows = rows.loc[rows["metric"] == metric]
-    return _level_by_seed(rows, higher) - _level_by_seed(rows, lower)
+    return _level_by_seed(rows, contrast.higher) - _level_by_seed(rows, contrast.lower)
 
 
 def _level_by_seed(rows: pd.DataFrame, subset: Subset) -> pd.Series:
     return seed_means(rows.loc[rows["subset"] == subset.name], "value")
 
 
-def summarize(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) -> dict[str, Any]:
+def summarize(
+    metrics: pd.DataFrame, design: Design, schedule: Schedule = Schedule.TWO_STAGE
+) -> dict[str, Any]:
     """What `summary.json` says: each headline by metric."""
     return {
-        gap: {
-            metric: headline(metrics, gap, metric, schedule).to_json()
+        contrast.name: {
+            metric: contrast_estimate(metrics, contrast, metric, schedule).to_json()
             for metric in HEADLINE_METRICS
         }
-        for gap in headlines_of(metrics)
+        for contrast in headlines_of(metrics, design)
     }
 
 
 LEARNED = 0.25
-"""Least share of what guessing leaves unanswered that D1 must answer, for Stage 1 to count as
-learned. The paper's Pythia-2.8B answers .34 of it (D1 .51, QA7 .25; its poster), a toy .98."""
+"""Least share of what guessing leaves unanswered that must be answered, for the first part to count
+as learned. The paper's Pythia-2.8B answers .34 of it (D1 .51, QA7 .25; its poster), a toy .98."""
 
 
 def stage1_learned(
-    metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE
+    metrics: pd.DataFrame, design: Design, schedule: Schedule = Schedule.TWO_STAGE
 ) -> Estimate | None:
-    """How much of Stage 1 was learned; "no effect" is shown only of a model that learned it.
+    """How much of the first part was learned; "no effect" is shown only of a model that learned it.
 
-    Of what a guess (QA7, never defined nor asked) leaves unanswered, the share that D1's held-out
-    questions answer more, in exact match when X1 has been trained: 0 as a guess, 1 everything.
+    Of what a guess leaves unanswered, the share that is answered more of held-out questions whose
+    answers follow from X1, in exact match when X1 has been trained: 0 as a guess, 1 everything.
+    `Design.learned` says which subsets show it.
 
     Returns:
         One value a seed; None for a run without these subsets, such as one that trains
-        definitions alone.
+        definitions alone, and for a design that names none.
     """
-    if not {D1_CONS_QA1.name, QA7_UNSEEN.name} <= set(metrics["subset"]):
+    shown = design.learned
+    if shown is None or not {shown.asked.name, shown.guessed.name} <= set(metrics["subset"]):
         return None
-    rows = end_of_stage(metrics, schedule.read_at(Stage.ONE))
+    rows = end_of_stage(metrics, schedule.read_at(Part.X1))
     rows = rows.loc[rows["metric"] == "exact_match"]
-    learned, guessed = (_level_by_seed(rows, subset) for subset in (D1_CONS_QA1, QA7_UNSEEN))
+    learned, guessed = (_level_by_seed(rows, each) for each in (shown.asked, shown.guessed))
     share = (learned - guessed) / (1 - guessed).where(guessed < 1)
     return estimate(share.fillna(0.0).to_dict())
 
 
-def is_stage1_learned(metrics: pd.DataFrame, schedule: Schedule = Schedule.TWO_STAGE) -> bool:
+def is_stage1_learned(
+    metrics: pd.DataFrame, design: Design, schedule: Schedule = Schedule.TWO_STAGE
+) -> bool:
     """Whether the 95% interval of `stage1_learned` lies above `LEARNED`, or there is no such thing.
 
     Of one seed, which has no interval, the value itself is read.
     """
-    found = stage1_learned(metrics, schedule)
+    found = stage1_learned(metrics, design, schedule)
     if found is None:
         return True
     return (found.mean if found.n_seeds == 1 else found.ci_low) > LEARNED
@@ -202,8 +180,11 @@ def _has_numbers(value: object, keys: Sequence[str]) -> bool:
 
 
 def null_equivalence(
-    null_metrics: pd.DataFrame, margin: float, schedule: Schedule = Schedule.TWO_STAGE
+    null_metrics: pd.DataFrame,
+    contrast: Contrast,
+    margin: float,
+    schedule: Schedule = Schedule.TWO_STAGE,
 ) -> Equivalence:
-    """Whether the null twin's exact-match `iml_gap` is none, within +-margin."""
-    gap = headline(null_metrics, "iml_gap", "exact_match", schedule)
+    """Whether a contrast of the null twin is none in exact match, within +-margin."""
+    gap = contrast_estimate(null_metrics, contrast, "exact_match", schedule)
     return equivalence(list(gap.per_seed.values()), margin=margin)

@@ -12,24 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.aliases import derange, random_aliases
+from data.design import Design
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.entity_sharing import EntitySharing
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
-from data.subset_sizes import SubsetSizes
+from data.subsets import Subset
+from data.tasks.iml import D2_INCONS_QA2, D9_INCONS_QA9, QA4_NOT_REPLACED, SUBSETS, iml_design
+from data.tasks.margins import Toy, toy_margins
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
-from data.vocabulary import (
-    D2_INCONS_QA2,
-    D9_INCONS_QA9,
-    QA4_NOT_REPLACED,
-    SUBSETS,
-    Kind,
-    Role,
-    Split,
-    Subset,
-    WordOrder,
-)
+from data.vocabulary import Kind, Role, Split, WordOrder
 from data.worlds.symbolic import SymbolicWorld, symbolic_world
 
 if TYPE_CHECKING:
@@ -69,6 +63,11 @@ class IMLConfig:
     aliases_per_entity: int = 0
     new_entities_stage2: bool = False
     """Who shares an entity with whom; see `data.entity_sharing.EntitySharing`."""
+
+    @property
+    def design(self) -> Design:
+        """Implicit meta-learning, with the margins of toys whose aliases have as many tokens."""
+        return iml_design(toy_margins(Toy.ONE_TOKEN if self.names.tokens == 1 else Toy.TOKENS))
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
@@ -182,7 +181,7 @@ class _Builder:
         return [
             Row(
                 row_id=qa_row_id(QA4_NOT_REPLACED, index, question),
-                subset=QA4_NOT_REPLACED.name,
+                subset=QA4_NOT_REPLACED,
                 split=Split.TRAIN,
                 kind=Kind.QA,
                 rendered=self._ask(entity, Role.ENTITY, question, answer),
@@ -207,7 +206,7 @@ class _Builder:
         )
         return Row(
             row_id=definition_row_id(alias.subset, alias.index),
-            subset=alias.subset.name,
+            subset=alias.subset,
             split=Split.TRAIN,
             kind=Kind.DEFINITION,
             rendered=definition.render(),
@@ -226,7 +225,7 @@ class _Builder:
         return [
             Row(
                 row_id=qa_row_id(alias.subset, alias.index, question),
-                subset=alias.subset.name,
+                subset=alias.subset,
                 split=Split.TRAIN if question in trained else Split.TEST,
                 kind=Kind.QA,
                 rendered=self._ask(

@@ -21,24 +21,16 @@ from math import comb
 from typing import TYPE_CHECKING
 
 from data.aliases import random_words
+from data.design import Design
 from data.draws import SHARED_TAGS, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import Piece, RenderedText, compose, spaced
+from data.subsets import Subset
+from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, SUBSETS, iml_design
+from data.tasks.margins import SET_INCLUSION_MARGINS
 from data.tokens import word_tokenizer
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    SUBSETS,
-    Kind,
-    Role,
-    Split,
-    Subset,
-    TagKind,
-    WordOrder,
-)
+from data.vocabulary import Kind, Role, Split, TagKind, WordOrder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -49,7 +41,7 @@ TABLE_3: Mapping[str, float] = {
     D5_CONS.name: 0.1,
     D6_CONS.name: 0.1,
 }
-"""Share of the variables in each subset, for `data.subset_sizes.split_sizes`; 8000 in all."""
+"""Share of the variables in each subset, for `data.tasks.subset_sizes.split_sizes`; 8000 in all."""
 
 QUESTION_NAME = "inclusion"
 """What `Row.question` says of every question."""
@@ -165,6 +157,11 @@ class SetInclusionConfig:
                 f"numbers={self.numbers} and list_length={self.list_length} allow; use more numbers"
             )
 
+    @property
+    def design(self) -> Design:
+        """Implicit meta-learning; the margin is one question in a hundred."""
+        return iml_design(SET_INCLUSION_MARGINS)
+
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
         return _Builder(self, seed).build()
@@ -248,7 +245,7 @@ class _Builder:
             (named,) = self._others(named, 1, rng)
         return Row(
             row_id=definition_row_id(variable.subset, variable.index),
-            subset=variable.subset.name,
+            subset=variable.subset,
             split=Split.TRAIN,
             kind=Kind.DEFINITION,
             rendered=self.wording.define(
@@ -275,7 +272,7 @@ class _Builder:
             name = f"{QUESTION_NAME}/{place:02d}"
             yield Row(
                 row_id=qa_row_id(variable.subset, variable.index, name),
-                subset=variable.subset.name,
+                subset=variable.subset,
                 split=split,
                 kind=Kind.QA,
                 rendered=self.wording.ask(

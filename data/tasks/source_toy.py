@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.aliases import random_aliases
+from data.design import Design
 from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import QUESTION_MARKER, QAPair, SourceStatement
-from data.subset_sizes import SubsetSizes
+from data.subsets import Subset
 from data.tasks.alias_toy import AliasNames
+from data.tasks.iml import SUBSETS, iml_design
+from data.tasks.margins import Toy, toy_margins
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
-from data.vocabulary import SUBSETS, Kind, Role, Split, Subset, WordOrder
+from data.vocabulary import Kind, Role, Split, WordOrder
 from data.worlds.symbolic import attribute_values
 
 if TYPE_CHECKING:
@@ -37,6 +41,11 @@ class SourceConfig:
     n_values: int
     held_out_questions: int
     """Questions of each Stage-1 alias that are never trained."""
+
+    @property
+    def design(self) -> Design:
+        """Implicit meta-learning, with the margins of this toy's pilots."""
+        return iml_design(toy_margins(Toy.SOURCES))
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
@@ -90,7 +99,7 @@ class SourceConfig:
         return [
             Row(
                 row_id=definition_row_id(subset, index, attribute),
-                subset=subset.name,
+                subset=subset,
                 split=Split.TRAIN,
                 kind=Kind.DEFINITION,
                 rendered=SourceStatement(
@@ -117,7 +126,7 @@ class SourceConfig:
         return [
             Row(
                 row_id=qa_row_id(subset, index, attribute),
-                subset=subset.name,
+                subset=subset,
                 split=Split.TRAIN if subset.has_questions and attribute in trained else Split.TEST,
                 kind=Kind.QA,
                 rendered=QAPair(

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, TypedDict
 
 from data.aliases import TAG_LETTERS, derange, random_words
 from data.contradictions import Contradiction, contradicting
+from data.design import Design
 from data.draws import EXCHANGED, check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText
-from data.subset_sizes import split_sizes
+from data.subsets import Subset
+from data.tasks.iml import QA7_UNSEEN, SUBSETS, iml_design
+from data.tasks.margins import TEXT_MARGINS
+from data.tasks.subset_sizes import split_sizes
 from data.text_aliases import TextAliases
 from data.texts import (
     ATTRIBUTION_QUESTIONS,
@@ -28,7 +32,7 @@ from data.texts import (
     question_text,
 )
 from data.tokenizers import TokenizerSource
-from data.vocabulary import QA7_UNSEEN, SUBSETS, Family, Kind, Role, Split, Subset, TagKind
+from data.vocabulary import Family, Kind, Role, Split, TagKind
 from data.worlds.facts import WorldSource
 
 if TYPE_CHECKING:
@@ -54,6 +58,11 @@ class TextConfig:
     """Whether any accepted answer counts as right, or only the first, which is trained."""
     shuffle_tags: bool
     exchange_tags: bool
+
+    @property
+    def design(self) -> Design:
+        """Implicit meta-learning; the margin is a third of the gap that the paper found."""
+        return iml_design(TEXT_MARGINS)
 
     def build(self, seed: int) -> SeedData:
         """Draws the rows of one seed; the same in every process."""
@@ -186,7 +195,7 @@ class _Builder:
             )
             row = Row(
                 row_id=definition_row_id(alias.subset, alias.index, f"phrasing {i}" if i else None),
-                subset=alias.subset.name,
+                subset=alias.subset,
                 split=Split.TRAIN,
                 kind=Kind.DEFINITION,
                 rendered=rendered,
@@ -215,7 +224,7 @@ class _Builder:
         return [
             Row(
                 row_id=qa_row_id(alias.subset, alias.index, question),
-                subset=alias.subset.name,
+                subset=alias.subset,
                 split=Split.TRAIN if question in trained else Split.TEST,
                 kind=Kind.QA,
                 alias=alias.spelled if alias.subset.replaced else None,
@@ -237,7 +246,7 @@ class _Builder:
         return [
             Row(
                 row_id=qa_row_id(alias.subset, alias.index, f"{family}/{question}"),
-                subset=alias.subset.name,
+                subset=alias.subset,
                 split=Split.TEST,
                 kind=Kind.QA,
                 alias=alias.spelled,

@@ -26,9 +26,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from data.design import Design
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, LossPolicy, Role, Stage
+from data.vocabulary import LossPolicy, Role
 from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.summary import ALL, summarize_alignment
 from interp.gradients.gram import (
@@ -46,8 +47,6 @@ from interp.transplants.analysis import check_is_view
 from training.runs.checkpoints import load_model, load_tokenizer
 from training.runs.run import Run
 
-SUBSETS = (*COMPARED[Stage.TWO], *COMPARED[Stage.ONE])
-"""D5, D6, D1, D2."""
 COORDINATES = ["row_a", "row_b", "pairs", "pairing", "component", "loss_policy", "measure"]
 
 
@@ -73,8 +72,8 @@ class AlignmentAnalysis:
     stage: int = 1
     step: int | None = None
     """None for the stage's last."""
-    subsets: tuple[str, ...] = SUBSETS
-    """Of the definitions."""
+    subsets: tuple[str, ...] = ()
+    """Of the definitions; those that the run's design compares unless given."""
     pairs: PairMode = PairMode.OWN
     loss_policy: LossPolicy | None = None
     """The run's own if None."""
@@ -94,6 +93,11 @@ class AlignmentAnalysis:
         """See `interp.grids.grid.Analysis`."""
         return COORDINATES
 
+    def of_design(self, design: Design) -> "AlignmentAnalysis":
+        """See `interp.grids.grid.OfDesign`."""
+        names = [name for contrast in design.leading for name in contrast.names]
+        return self if self.subsets else replace(self, subsets=tuple(names))
+
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
     ) -> Measured:
@@ -107,7 +111,11 @@ class AlignmentAnalysis:
         plain = load_model(folder)
         check_is_view(model, plain, rows)
         pairs = make_alignment_pairs(
-            rows, self.pairs, subsets=self.subsets, limit=self.limit, seed=seed
+            rows,
+            self.pairs,
+            subsets=self.of_design(run.design).subsets,
+            limit=self.limit,
+            seed=seed,
         )
         options = replace(
             gradient_options(run, folder, self.loss_policy),
@@ -251,7 +259,7 @@ def _long(
             "row_a": [pair.definition.row.row_id for pair in pairs],
             "row_b": [pair.question.row.row_id for pair in pairs],
             "alias": [pair.definition.row.alias for pair in pairs],
-            "subset": [pair.definition.row.subset for pair in pairs],
+            "subset": [pair.definition.row.subset.name for pair in pairs],
             "pairing": [str(pair.pairing) for pair in pairs],
             "component": component,
             "measure": measure,

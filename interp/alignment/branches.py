@@ -19,7 +19,7 @@ import pandas as pd
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, LossPolicy, Stage
+from data.vocabulary import LossPolicy
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import rank_correlation, sign_test_p, tag_gap
@@ -28,6 +28,7 @@ from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
+from training.recipes.designs import design_of
 from training.retraining import Retraining, gap_of
 from training.runs.run import Run
 from training.summary import HEADLINE_METRICS
@@ -83,7 +84,11 @@ class BranchAnalysis:
         checkpoint = again.run.checkpoint(again.seed, 1, step)
         start = again.model_at(1, step)
         pairs = make_alignment_pairs(
-            rows, PairMode.OWN, subsets=COMPARED[Stage.TWO], limit=self.limit, seed=again.seed
+            rows,
+            PairMode.OWN,
+            subsets=again.run.design.main.names,
+            limit=self.limit,
+            seed=again.seed,
         )
         options = replace(
             gradient_options(again.run, checkpoint, self.loss_policy),
@@ -91,17 +96,17 @@ class BranchAnalysis:
         )
         aligned = measure_alignment(start, pairs, options=options)
         measured = again.measure(again.stage_two(start))
-        higher, lower = COMPARED[Stage.TWO]
+        main = again.run.design.main
         gaps = {
-            f"iml_gap_{metric}": gap_of(measured, higher, lower, metric)
+            f"{main.name}_{metric}": gap_of(measured, *main.names, metric)
             for metric in HEADLINE_METRICS
         }
-        control = tag_gap(aligned, pairing=Pairing.SAME_TAG_OTHER_ENTITY)
+        control = tag_gap(aligned, main, pairing=Pairing.SAME_TAG_OTHER_ENTITY)
         return {
             "branch_step": step,
             "log_step": float(np.log1p(step)),
-            "cosine": tag_gap(aligned),
-            "dot": tag_gap(aligned, "grad_dot"),
+            "cosine": tag_gap(aligned, main),
+            "dot": tag_gap(aligned, main, "grad_dot"),
             "control_cosine": control,
         } | gaps
 
@@ -131,11 +136,12 @@ def branch_correlations(table: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
     records = []
+    main = design_of(table).main
     for key, rows in table.groupby(keys, sort=True):
         assert isinstance(key, tuple)
         for predictor in PREDICTORS:
             for metric in HEADLINE_METRICS:
-                gaps = rows[f"iml_gap_{metric}"]
+                gaps = rows[f"{main.name}_{metric}"]
                 found = rank_correlation(pd.Series(rows[predictor]), pd.Series(gaps))
                 records.append(
                     dict(zip(keys, key, strict=True))

@@ -10,22 +10,17 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import D5_CONS
+from data.design import Design
 from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
-from interp.figures.palette import INK, NULL_COLOR, SUBSET_STYLES, transparent
+from interp.figures.palette import INK, NULL_COLOR, subset_style, transparent
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.figures.words import UNITS
+from training.recipes.designs import design_of
 from training.statistics import t_interval
 
-OWN_COLOR = SUBSET_STYLES[D5_CONS.name].color
-QUANTITIES = {
-    "alignment": "D5 − D6 cosine before Stage 2",
-    "iml_gap_exact_match": "iml_gap, exact match",
-    "iml_gap_answer_log_prob": "iml_gap, log-prob (nats)",
-    "stage1_gap_exact_match": "stage1_gap, exact match",
-}
+SHORT_UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 
 def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go.Figure:
@@ -35,8 +30,10 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
         table: Rows of a `branches` table of one run.
         metric: Of the gap.
     """
+    main = design_of(table).main
+    own_color = _own_color(table)
     panels = {
-        "cosine": ("own pairs", OWN_COLOR),
+        "cosine": ("own pairs", own_color),
         "control_cosine": ("control: another alias and entity", NULL_COLOR),
     }
     titles = [words for words, _ in panels.values()]
@@ -44,7 +41,7 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
     for col, (column, (words, color)) in enumerate(panels.items(), start=1):
         for seed, rows in table.sort_values("branch_step").groupby("seed"):
             figure.add_scatter(
-                x=rows[column], y=rows[f"iml_gap_{metric}"], text=rows["branch_step"],
+                x=rows[column], y=rows[f"{main.name}_{metric}"], text=rows["branch_step"],
                 mode="lines+markers", line={"color": transparent(color, 0.45), "width": 1.2},
                 marker={"color": color, "size": 7}, name=words, showlegend=False,
                 hovertemplate=f"seed {seed}, step %{{text}}: %{{x:.3f}}, %{{y:.3f}}<extra></extra>",
@@ -54,8 +51,10 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
     about = f"a line for each of {n_seeds} seeds, a dot for each of {n_steps} branch points"
     title = f"Stage 2 from checkpoints of Stage 1<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=460)
-    figure.update_xaxes(title="D5 − D6 in cosine at the branch point", zeroline=True, matches="x")
-    figure.update_yaxes(title=f"iml_gap, {UNITS[metric]}", col=1)
+    figure.update_xaxes(
+        title=f"{main.words} in cosine at the branch point", zeroline=True, matches="x"
+    )
+    figure.update_yaxes(title=f"{main.name}, {UNITS[metric]}", col=1)
     figure.update_layout(margin={"t": 110, "b": 60})
     return figure
 
@@ -66,8 +65,9 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
     Args:
         table: Rows of a `surgery` table of one run.
     """
-    shown = [name for name in QUANTITIES if name in set(table["quantity"])]
-    titles = [QUANTITIES[name] for name in shown]
+    quantities = _quantities(design_of(table))
+    shown = [name for name in quantities if name in set(table["quantity"])]
+    titles = [quantities[name] for name in shown]
     figure = make_subplots(cols=len(shown), subplot_titles=titles, horizontal_spacing=0.06)
     for col, quantity in enumerate(shown, start=1):
         of_quantity = table.loc[table["quantity"] == quantity]
@@ -117,7 +117,7 @@ def plot_predictions(
         is_own = rows["pairing"] == Pairing.OWN
         for chosen, name, color in (
             (~is_own, "matched pairs", NULL_COLOR),
-            (is_own, "own pairs", OWN_COLOR),
+            (is_own, "own pairs", _own_color(table)),
         ):
             figure.add_scatter(
                 x=rows.loc[chosen, "predicted"], y=rows.loc[chosen, "measured"], mode="markers",
@@ -141,6 +141,22 @@ def plot_predictions(
     figure.update_yaxes(title=f"measured change ({unit})", col=1)
     figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
     return figure
+
+
+def _own_color(table: pd.DataFrame) -> str:
+    """Of own pairs: that of the subset which the experiment expects to be ahead."""
+    design = design_of(table)
+    return subset_style(design.main.higher.name, design).color if design.contrasts else INK
+
+
+def _quantities(design: Design) -> dict[str, str]:
+    """What surgery may change, with the words above its panel."""
+    gaps = [(design.main, metric) for metric in SHORT_UNITS]
+    gaps += [(contrast, "exact_match") for contrast in design.leading[1:]]
+    return {"alignment": f"{design.main.words} cosine before Stage 2"} | {
+        f"{contrast.name}_{metric}": f"{contrast.name}, {SHORT_UNITS[metric]}"
+        for contrast, metric in gaps
+    }
 
 
 def _along(direction: str) -> str:

@@ -22,7 +22,7 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, LossPolicy, Stage
+from data.vocabulary import LossPolicy
 from interp.alignment.analysis import gradient_options, index_pairs
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import correlation, rank_correlation
@@ -78,7 +78,7 @@ class LeftOutAnalysis:
         start = again.model_at(1)
         check_is_view(model, start, rows)
         pairs = make_alignment_pairs(
-            rows, PairMode.OWN, subsets=COMPARED[Stage.TWO], limit=self.limit, seed=seed
+            rows, PairMode.OWN, subsets=again.run.design.main.names, limit=self.limit, seed=seed
         )
         table = self._predicted(again, start, pairs)
         asked = EvaluationSet.of(index_pairs(pairs)[1])
@@ -110,7 +110,7 @@ class LeftOutAnalysis:
             {
                 "row_a": [pair.definition.row.row_id for pair in pairs],
                 "row_b": [pair.question.row.row_id for pair in pairs],
-                "subset": [pair.definition.row.subset for pair in pairs],
+                "subset": [pair.definition.row.subset.name for pair in pairs],
                 "pairing": [str(pair.pairing) for pair in pairs],
                 "grad_cosine": gram.cosine.nan_to_num(nan=0.0).numpy(),
                 "predicted": (-scale * gram.dot).numpy(),

@@ -22,10 +22,9 @@ from enum import StrEnum
 
 from data.draws import stream
 from data.errors import InputError, unknown_name
-from data.pairs import TWINS
 from data.rows import Row
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS, Kind
+from data.vocabulary import Kind
 
 DEFAULT_LIMIT = 25
 """Definitions of each subset where there is much to do for each."""
@@ -87,12 +86,12 @@ class _Pool:
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedRow], subsets: Sequence[str]) -> "_Pool":
-        named = {*subsets, *(TWINS[name] for name in subsets if name in TWINS)}
+        named = {*subsets, *(row.row.subset.twin for row in rows if row.row.subset.name in subsets)}
         asked = [each for each in rows if each.row.kind is Kind.QA]
-        chosen = [q for q in asked if q.row.is_evaluated and q.row.subset in named]
+        chosen = [q for q in asked if q.row.is_evaluated and q.row.subset.name in named]
         by_attribute: dict[tuple[str, str | None], list[TokenizedRow]] = {}
         for question in chosen:
-            key = question.row.subset, question.row.question
+            key = question.row.subset.name, question.row.question
             by_attribute.setdefault(key, []).append(question)
         return cls(
             questions=tuple(chosen),
@@ -106,7 +105,7 @@ class _Pool:
         if definition.alias == question.alias:
             return Pairing.OWN if is_same_fact else Pairing.SAME_ALIAS_OTHER_FACT
         is_same_tag = definition.subset == question.subset
-        if not is_same_fact or not (is_same_tag or TWINS.get(definition.subset) == question.subset):
+        if not is_same_fact or not (is_same_tag or definition.subset.twin == question.subset.name):
             return Pairing.OTHER
         truth = self.truth.get((definition.alias, question.question))
         if truth == _content(question):
@@ -117,8 +116,7 @@ class _Pool:
         """Of an own pair, everything that may stand in for its question, by class."""
         candidates = [
             partner
-            for subset in (definition.subset, TWINS.get(definition.subset))
-            if subset is not None
+            for subset in (definition.subset.name, definition.subset.twin)
             for partner in self.by_attribute.get((subset, question.question), [])
         ]
         candidates += [q for q in self.questions if q.row.alias == definition.alias]
@@ -189,14 +187,15 @@ def _definitions(
     rows: Sequence[TokenizedRow], pool: _Pool, name: str, limit: int | None, seed: int
 ) -> list[TokenizedRow]:
     """Of one subset, those with a question of their own, in the data's order."""
-    if name not in SUBSETS:
-        raise unknown_name("subset", name, SUBSETS)
+    known = dict.fromkeys(each.row.subset.name for each in rows)
+    if name not in known:
+        raise unknown_name("subset", name, known)
     own = _by_alias(pool.questions)
     found = [
         each
         for each in rows
         if each.row.kind is Kind.DEFINITION
-        and each.row.subset == name
+        and each.row.subset.name == name
         and any(
             pool.pairing_of(each.row, question.row) is Pairing.OWN
             for question in own.get(each.row.alias, [])

@@ -10,17 +10,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from data.design import Design
 from data.errors import InputError
-from data.vocabulary import COMPARED, Role, Stage
+from data.vocabulary import Role
 from interp.alignment.levels import alignment_levels, bars, levels_words, own_values, seed_words
 from interp.alignment.pairs import Pairing
-from interp.alignment.summary import GAPS, is_token_part
+from interp.alignment.summary import is_token_part
 from interp.alignment.wording import PAIRING_WORDS
 from interp.figures.grid_tables import checkpoint_words
-from interp.figures.palette import NULL_COLOR, SUBSET_STYLES, subset_style, transparent
+from interp.figures.palette import NULL_COLOR, subset_style, transparent
 from interp.figures.places import module_words
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover
 from interp.figures.theme import style_figure
+from training.recipes.designs import design_of
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",
@@ -52,13 +54,12 @@ def plot_alignment(
     """
     levels = alignment_levels(summary, rows, measure)
     place = checkpoint_words(levels)
-    shown = [
-        pair
-        for _, pair in sorted(COMPARED.items(), reverse=True)
-        if set(pair) <= set(levels["subset"])
-    ]
+    design = design_of(levels)
+    pairs = [contrast.names for contrast in design.leading]
+    shown = [pair for pair in pairs if set(pair) <= set(levels["subset"])]
     if not shown:
-        raise InputError("the table compares no two subsets; measure D5 and D6, or D1 and D2")
+        listed = ", or ".join(" and ".join(pair) for pair in pairs) or "those of a run"
+        raise InputError(f"the table compares no two subsets; measure {listed}")
     found = set(levels["pairing"])
     order = [p for p in PAIRING_WORDS if p in found and p is not Pairing.OTHER]
     titles = [" and ".join(pair) for pair in shown]
@@ -66,7 +67,7 @@ def plot_alignment(
     for col, pair in enumerate(shown, start=1):
         for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
-            _add_levels(figure, cells, subset, order, shift=shift, col=col)
+            _add_levels(figure, cells, subset, order, design, shift=shift, col=col)
     about = f"{levels_words(levels)}; hollow: matched pairs"
     title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
@@ -97,17 +98,17 @@ def plot_alignment_steps(
     levels = alignment_levels(summary, rows, measure)
     n_checkpoints = levels.groupby("subset")["step"].transform("size")
     levels = levels.loc[n_checkpoints == n_checkpoints.max()]
-    stages = sorted(set(levels["stage"]))
+    stages, design = sorted(set(levels["stage"])), design_of(levels)
     titles = [f"Stage {stage}" for stage in stages]
     figure = make_subplots(
         cols=len(stages), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
     )
     for col, stage in enumerate(stages, start=1):
         of_stage = levels.loc[levels["stage"] == stage].sort_values("step")
-        for subset in [name for name in SUBSET_STYLES if name in set(of_stage["subset"])]:
+        for subset in [name for name in design.names if name in set(of_stage["subset"])]:
             for pairing in (CONTROL, Pairing.OWN):
                 is_chosen = (of_stage["subset"] == subset) & (of_stage["pairing"] == pairing)
-                _add_line(figure, of_stage.loc[is_chosen], subset, pairing, col=col)
+                _add_line(figure, of_stage.loc[is_chosen], subset, pairing, design, col=col)
         steps = sorted(set(of_stage["step"]))
         figure.update_xaxes(
             tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
@@ -135,11 +136,13 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
     """
     chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
-    cells = cells.loc[cells["subset"].isin([*COMPARED[Stage.TWO], GAPS[Stage.TWO]])]
+    main = design_of(chosen).main
+    cells = cells.loc[cells["subset"].isin([*main.names, main.gap])]
     if cells.empty:
-        raise InputError("the table has no token components of D5 and D6; measure them")
+        listed = " and ".join(main.names)
+        raise InputError(f"the table has no token components of {listed}; measure them")
     place = checkpoint_words(cells)
-    subsets = [s for s in (*COMPARED[Stage.TWO], GAPS[Stage.TWO]) if s in set(cells["subset"])]
+    subsets = [s for s in (*main.names, main.gap) if s in set(cells["subset"])]
     names = cells["component"].str.split(" x ", expand=True)
     defining, asked = (_ordered(names[side]) for side in (0, 1))
     titles = [subset.replace("-", " − ") for subset in subsets]
@@ -192,16 +195,19 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
     """
     chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[~chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
-    cells = cells.loc[cells["subset"].isin(COMPARED[Stage.TWO])]
+    design = design_of(chosen)
+    compared = design.main.names
+    cells = cells.loc[cells["subset"].isin(compared)]
     if cells.empty:
-        raise InputError("the table has no module components of D5 and D6; measure them")
+        listed = " and ".join(compared)
+        raise InputError(f"the table has no module components of {listed}; measure them")
     place = checkpoint_words(cells)
     modules = list(dict.fromkeys(cells["component"]))
     words = [module_words(name) for name in modules]
     figure = make_subplots()
-    for subset, shift in zip(COMPARED[Stage.TWO], (APART, -APART), strict=True):
+    for subset, shift in zip(compared, (APART, -APART), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
-        style = subset_style(subset)
+        style = subset_style(subset, design)
         places = [modules.index(name) + shift for name in of_subset.index]
         y, x, seeds = own_values(places, of_subset)
         add_seeds(figure, x, y, seeds, color=style.color, group=subset, upright=True)
@@ -230,11 +236,12 @@ def _add_levels(
     cells: pd.DataFrame,
     subset: str,
     order: list[Pairing],
+    design: Design,
     *,
     shift: float,
     col: int,
 ) -> None:
-    style = subset_style(subset)
+    style = subset_style(subset, design)
     known = [pairing for pairing in order if pairing in cells.index]
     ordered = cells.loc[[str(pairing) for pairing in known]]
     symbols = [style.symbol + ("" if p is Pairing.OWN else "-open") for p in known]
@@ -255,9 +262,15 @@ def _add_levels(
 
 
 def _add_line(
-    figure: go.Figure, cells: pd.DataFrame, subset: str, pairing: Pairing, *, col: int
+    figure: go.Figure,
+    cells: pd.DataFrame,
+    subset: str,
+    pairing: Pairing,
+    design: Design,
+    *,
+    col: int,
 ) -> None:
-    style, is_own = subset_style(subset), pairing is Pairing.OWN
+    style, is_own = subset_style(subset, design), pairing is Pairing.OWN
     color = style.color if is_own else NULL_COLOR
     name = subset if is_own else f"{subset}, {PAIRING_WORDS[pairing]}"
     x = np.log1p(cells["step"].to_numpy(dtype=float))

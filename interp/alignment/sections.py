@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pandas as pd
 import plotly.graph_objects as go
 
-from data.vocabulary import COMPARED, Stage
 from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
 from interp.alignment.pairs import Pairing
 from interp.alignment.plots import (
@@ -14,7 +13,7 @@ from interp.alignment.plots import (
     plot_alignment_steps,
     plot_alignment_tokens,
 )
-from interp.alignment.summary import ALL, GAPS, ZERO, is_token_part
+from interp.alignment.summary import ALL, ZERO, is_token_part
 from interp.alignment.wording import (
     CAUTION,
     PAIRING_WORDS,
@@ -29,6 +28,7 @@ from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_o
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
 from interp.figures.words import unbroken
+from training.recipes.designs import design_of
 from training.runs.run import Run
 
 Test = tuple[str, Callable[[pd.DataFrame], list[str]], Callable[[pd.DataFrame], go.Figure]]
@@ -69,6 +69,7 @@ def alignment_section(run: Run) -> Html | None:
 
 def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> list[str]:
     parts = []
+    compared = [contrast.names for contrast in run.design.leading]
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
         words = "".join(f"<p>{as_html(each)}</p>" for each in alignment_sentences(cells))
@@ -76,7 +77,7 @@ def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> lis
         for policy, of_policy in cells.groupby("loss_policy", sort=True):
             name = f"alignment-{stage}-{policy}"
             whole = of_policy.loc[of_policy["component"] == ALL]
-            if any(set(pair) <= set(whole["subset"]) for pair in COMPARED.values()):
+            if any(set(pair) <= set(whole["subset"]) for pair in compared):
                 parts.append(figure_html(plot_alignment(whole, rows), name))
             parts.append(_contrast_table(run, whole))
             parts += _component_figures(of_policy, rows, name)
@@ -90,7 +91,7 @@ def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> lis
 
 def _component_figures(cells: pd.DataFrame, rows: pd.DataFrame | None, name: str) -> list[str]:
     own = cells.loc[(cells["pairing"] == Pairing.OWN) & (cells["component"] != ALL)]
-    own = own.loc[own["subset"].isin(COMPARED[Stage.TWO])]
+    own = own.loc[own["subset"].isin(design_of(cells).main.names)]
     is_token = own["component"].map(is_token_part).astype(bool)
     figures = []
     if is_token.any():
@@ -134,11 +135,12 @@ def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
 def _contrasts(cells: pd.DataFrame) -> pd.DataFrame:
     """Of the cosine of own pairs, what each subset and comparison is held against, in order."""
     rows = cells.loc[(cells["measure"] == "grad_cosine") & (cells["component"] == ALL)]
-    is_gap = rows["subset"].isin(list(GAPS.values()))
+    leading = design_of(cells).leading
+    is_gap = rows["subset"].isin([contrast.gap for contrast in leading])
     rows = rows.loc[(rows["pairing"] == Pairing.OWN) & (is_gap | (rows["against"] != ZERO))]
     modes = set(rows["pairs"])
     rows = rows.loc[rows["pairs"] == ("own" if "own" in modes else next(iter(modes), "own"))]
-    subsets = [*COMPARED[Stage.TWO], GAPS[Stage.TWO], *COMPARED[Stage.ONE], GAPS[Stage.ONE]]
+    subsets = [name for contrast in leading for name in (*contrast.names, contrast.gap)]
     order = [ZERO, *map(str, Pairing)]
     place = rows["subset"].map({name: i for i, name in enumerate(subsets)}).fillna(len(subsets))
     rows = rows.assign(place=place, inner=rows["against"].map(order.index))

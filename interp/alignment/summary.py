@@ -13,17 +13,19 @@ what a value is held against: `zero`, or the class of partners. In rows of the s
 difference of differences.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from data.design import Contrast
 from data.errors import InputError
-from data.vocabulary import COMPARED, Role, Stage
+from data.vocabulary import Role
 from interp.alignment.pairs import MATCHED, Pairing
 from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from training.recipes.designs import design_of
 
 ALL = "all"
 """The component that is the whole gradient."""
@@ -31,8 +33,6 @@ ZERO = "zero"
 CELL = ["subset", "pairing", "against", "component", "loss_policy", "measure", "pairs"]
 FAMILY = ["component_kind", "loss_policy", "measure", "pairs"]
 """What is corrected together: all contrasts of one measure, the whole and the parts apart."""
-GAPS = {stage: "-".join(pair) for stage, pair in COMPARED.items()}
-"""By stage whose definitions they are: `D1_CONS_QA1-D2_INCONS_QA2`, `D5_CONS-D6_CONS`."""
 TOKENS = {*map(str, Role), "word", "end"}
 """What a token's position can be called; see `interp.alignment.analysis.token_roles`."""
 ALPHA = 0.05
@@ -52,7 +52,7 @@ def summarize_alignment(table: pd.DataFrame) -> pd.DataFrame:
     contrasts["found_within"] = contrasts["found"].astype(float)
     contrasts["component_kind"] = np.where(contrasts["component"] == ALL, ALL, "part")
     contrasts["is_level"] = (contrasts["against"] == ZERO) & ~contrasts["subset"].isin(
-        list(GAPS.values())
+        [contrast.gap for contrast in design_of(table).leading]
     )
     families = contrasts.groupby([*FAMILY, "is_level"], sort=True)
     summaries = [
@@ -75,12 +75,15 @@ def seed_contrasts(table: pd.DataFrame, *, within: bool = True) -> pd.DataFrame:
         within: Whether to permute within seeds; without, `p_within` is NaN.
     """
     keys = [*CHECKPOINT, "seed", "component", "loss_policy", "measure", "pairs"]
+    compared = [contrast.names for contrast in sorted(design_of(table).leading, key=_part)]
     records = []
     for key, rows in table.groupby(keys, sort=True):
         assert isinstance(key, tuple)
         shared = dict(zip(keys, key, strict=True))
         test = within and shared["component"] == ALL
-        records += [shared | record for record in _contrasts(alias_means(rows), test=test)]
+        records += [
+            shared | record for record in _contrasts(alias_means(rows), compared, test=test)
+        ]
     return pd.DataFrame(records)
 
 
@@ -114,28 +117,28 @@ def alias_means(rows: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
 
 def tag_gap(
     table: pd.DataFrame,
+    contrast: Contrast,
     measure: str = "grad_cosine",
     *,
     pairing: Pairing = Pairing.OWN,
-    stage: Stage = Stage.TWO,
 ) -> float:
-    """Of one seed and checkpoint, the reliable tag's alignment minus the unreliable one's.
+    """Of one seed and checkpoint, the alignment of one subset minus that of the other.
 
     Args:
         table: Rows of `measure_alignment`.
+        contrast: Whose definitions, D5 minus D6 say.
         measure: Which of the three.
         pairing: Own pairs, or a class of partners.
-        stage: Whose definitions: D5 minus D6 of Stage 2, D1 minus D2 of Stage 1.
 
     Raises:
         InputError: the table lacks one of the two.
     """
     rows = table.loc[(table["component"] == ALL) & (table["measure"] == measure)]
     means = alias_means(rows)
-    for subset in COMPARED[stage]:
+    for subset in contrast.names:
         if (subset, pairing) not in means:
             raise InputError(f"there are no {pairing} pairs of {subset}; choose another pairing")
-    higher, lower = (means[subset, pairing].mean() for subset in COMPARED[stage])
+    higher, lower = (means[subset, pairing].mean() for subset in contrast.names)
     return float(higher - lower)
 
 
@@ -193,8 +196,12 @@ def is_token_part(component: str) -> bool:
     return {left, right} <= TOKENS
 
 
+def _part(contrast: Contrast) -> int:
+    return contrast.part
+
+
 def _contrasts(
-    means: Mapping[tuple[str, str], pd.Series], *, test: bool
+    means: Mapping[tuple[str, str], pd.Series], compared: Sequence[tuple[str, str]], *, test: bool
 ) -> Iterator[dict[str, object]]:
     for (subset, pairing), values in means.items():
         yield _record(subset, pairing, ZERO, values.mean(), 0.0, len(values))
@@ -209,7 +216,7 @@ def _contrasts(
         own, null = (means[subset, name].loc[values.index].mean() for name in ("own", against))
         p = sign_permutation_p(values.to_numpy(dtype=float)) if test else np.nan
         yield _record(subset, Pairing.OWN, against, own, null, len(values), p)
-    for higher, lower in COMPARED.values():
+    for higher, lower in compared:
         for pairing in Pairing:
             if (higher, pairing) in means and (lower, pairing) in means:
                 yield _tag_record(means, (higher, lower), pairing, test=test)

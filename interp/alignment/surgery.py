@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, LossPolicy, Stage
+from data.vocabulary import LossPolicy, Part
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import PairMode, make_alignment_pairs
 from interp.alignment.summary import tag_gap
@@ -89,7 +89,11 @@ class SurgeryAnalysis:
     ) -> dict[str, float]:
         """Gaps at the end of both stages, and the alignment between them."""
         pairs = make_alignment_pairs(
-            rows, PairMode.OWN, subsets=COMPARED[Stage.TWO], limit=self.limit, seed=again.seed
+            rows,
+            PairMode.OWN,
+            subsets=again.run.design.main.names,
+            limit=self.limit,
+            seed=again.seed,
         )
         checkpoint = again.run.checkpoint(again.seed, 1)
         options = replace(
@@ -97,12 +101,16 @@ class SurgeryAnalysis:
             allow_materialise=self.allow_materialise,
         )
         aligned = measure_alignment(treated, pairs, options=options)
-        ends = {Stage.ONE: treated, Stage.TWO: again.stage_two(treated)}
-        gaps = {"alignment": tag_gap(aligned), "alignment_dot": tag_gap(aligned, "grad_dot")}
-        for stage, name in ((Stage.ONE, "stage1_gap"), (Stage.TWO, "iml_gap")):
-            measured = again.measure(ends[stage])
+        design = again.run.design
+        ends = {Part.X1: treated, Part.X2: again.stage_two(treated)}
+        gaps = {
+            "alignment": tag_gap(aligned, design.main),
+            "alignment_dot": tag_gap(aligned, design.main, "grad_dot"),
+        }
+        for part, trained in ends.items():
+            contrast, measured = design.compared(part), again.measure(trained)
             for metric in HEADLINE_METRICS:
-                gaps[f"{name}_{metric}"] = gap_of(measured, *COMPARED[stage], metric)
+                gaps[f"{contrast.name}_{metric}"] = gap_of(measured, *contrast.names, metric)
         return gaps
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:

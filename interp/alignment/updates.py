@@ -22,10 +22,10 @@ from transformers import PreTrainedModel
 from transformers.optimization import Adafactor
 
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, LossPolicy, Stage
+from data.vocabulary import LossPolicy
 from interp.alignment.analysis import gradient_options, index_pairs
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
-from interp.alignment.summary import GAPS, correlation
+from interp.alignment.summary import correlation
 from interp.gradients.gram import GradientOptions, gradient_pairs
 from interp.grids.grid import RUN_COLUMNS, Measured
 from interp.grids.seed_summary import summarize_over_seeds
@@ -34,6 +34,7 @@ from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
 from training.config import StageConfig
 from training.examples import Examples, batch_loss, make_examples
+from training.recipes.designs import design_of
 from training.runs.checkpoints import load_model
 from training.runs.run import Run
 
@@ -88,7 +89,7 @@ class UpdateAnalysis:
         plain = load_model(folder)
         check_is_view(model, plain, rows)
         pairs = make_alignment_pairs(
-            rows, PairMode.OWN, subsets=COMPARED[Stage.TWO], limit=self.limit, seed=seed
+            rows, PairMode.OWN, subsets=run.design.main.names, limit=self.limit, seed=seed
         )
         options = replace(
             gradient_options(run, folder, self.loss_policy),
@@ -143,7 +144,7 @@ def measure_updates(
         {
             "row_a": [pair.definition.row.row_id for pair in pairs],
             "row_b": [pair.question.row.row_id for pair in pairs],
-            "subset": [pair.definition.row.subset for pair in pairs],
+            "subset": [pair.definition.row.subset.name for pair in pairs],
             "pairing": [str(pair.pairing) for pair in pairs],
             "grad_cosine": gram.cosine.nan_to_num(nan=0.0).numpy(),
             "predicted": (-config.learning_rate * gram.dot).numpy(),
@@ -225,17 +226,17 @@ def _correlations(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 def _levels(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Means by subset and pairing, and D5 minus D6."""
-    higher, lower = COMPARED[Stage.TWO]
+    main = design_of(rows).main
     for pairing in sorted(set(rows["pairing"])):
         of_pairing = rows.loc[rows["pairing"] == pairing]
-        sides = [of_pairing.loc[of_pairing["subset"] == subset] for subset in (higher, lower)]
+        sides = [of_pairing.loc[of_pairing["subset"] == subset] for subset in main.names]
         for quantity in QUANTITIES:
             means = [float(np.mean(side[quantity])) for side in sides if len(side)]
             counts = [len(side) for side in sides if len(side)]
             named = [side["subset"].iloc[0] for side in sides if len(side)]
             cells = list(zip(named, means, counts, strict=True))
             if len(cells) == 2:
-                cells.append((GAPS[Stage.TWO], means[0] - means[1], sum(counts)))
+                cells.append((main.gap, means[0] - means[1], sum(counts)))
             for subset, value, n in cells:
                 shared = {"pairing": pairing, "quantity": quantity}
                 yield shared | {"subset": subset, "value": value, "n": n}

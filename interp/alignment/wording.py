@@ -5,12 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import COMPARED, Stage
+from data.design import Contrast
 from interp.alignment.pairs import MATCHED, Pairing
-from interp.alignment.summary import ALL, GAPS, ZERO
+from interp.alignment.summary import ALL, ZERO
 from interp.alignment.surgery import SLOPE
 from interp.figures.grid_tables import one_checkpoint
 from interp.figures.words import UNITS, gap_text
+from training.recipes.designs import design_of
 from training.summary import HEADLINE_METRICS
 
 PAIRING_WORDS = {
@@ -38,13 +39,13 @@ def alignment_sentences(summary: pd.DataFrame) -> list[str]:
     stage, step = one_checkpoint(summary)
     rows = summary.loc[(summary["measure"] == "grad_cosine") & (summary["component"] == ALL)]
     sentences = []
-    for compared in (Stage.TWO, Stage.ONE):
+    for contrast in design_of(summary).leading:
         for key, cells in rows.groupby(["pairs", "loss_policy"], sort=False):
             found = _by_cell(cells)
-            if (GAPS[compared], Pairing.OWN, ZERO) in found:
+            if (contrast.gap, Pairing.OWN, ZERO) in found:
                 assert isinstance(key, tuple)
                 where = f"Stage {stage}, step {step}, {_pairs_words(*key)}"
-                sentences.append(_gap_sentence(found, compared, where))
+                sentences.append(_gap_sentence(found, contrast, where))
     return sentences
 
 
@@ -58,21 +59,22 @@ def _by_cell(cells: pd.DataFrame) -> dict[tuple[str, str, str], Mapping[str, Any
 
 
 def _gap_sentence(
-    found: Mapping[tuple[str, str, str], Mapping[str, Any]], compared: Stage, where: str
+    found: Mapping[tuple[str, str, str], Mapping[str, Any]], contrast: Contrast, where: str
 ) -> str:
-    higher, lower = COMPARED[compared]
-    gap = found[GAPS[compared], Pairing.OWN, ZERO]
+    higher, lower = contrast.names
+    gap = found[contrast.gap, Pairing.OWN, ZERO]
     own = [found[subset, Pairing.OWN, ZERO]["value"] for subset in (higher, lower)]
     nulls = [
-        f"{PAIRING_WORDS[Pairing(name)]} {found[GAPS[compared], name, ZERO]['value']:+.3f}"
+        f"{PAIRING_WORDS[Pairing(name)]} {found[contrast.gap, name, ZERO]['value']:+.3f}"
         for name in MATCHED
-        if (GAPS[compared], name, ZERO) in found
+        if (contrast.gap, name, ZERO) in found
     ]
     beside = f" The same difference of matched pairs: {'; '.join(nulls)}." if nulls else ""
-    if compared is Stage.ONE:
+    if contrast.higher.consistent and contrast.lower.consistent is False:
+        one, other = (name.partition("_")[0] for name in contrast.names)
         beside += (
-            " D1's definitions are true and D2's false whatever the tag: only what the null twin "
-            "does not show is the tag's."
+            f" {one}'s definitions are true and {other}'s false whatever the tag: only what the "
+            "null twin does not show is the tag's."
         )
     return (
         f"Gradient cosine with own questions ({where}): {higher} {own[0]:+.3f}, {lower} "
@@ -84,6 +86,7 @@ def _gap_sentence(
 def branch_sentences(summary: pd.DataFrame) -> list[str]:
     """The rank correlation of alignment at the branch point with the gap, beside its controls."""
     sentences = []
+    main = _main(summary)
     for metric in HEADLINE_METRICS:
         rows = summary.loc[summary["metric"] == metric].set_index("predictor")
         cell: Mapping[str, Any] = rows.loc["cosine"].to_dict()
@@ -95,17 +98,23 @@ def branch_sentences(summary: pd.DataFrame) -> list[str]:
             )
         )
         sentences.append(
-            f"Over branch points within a seed, D5 − D6 in cosine before Stage 2 has a rank "
-            f"correlation of {estimate_text(cell)} with the branch's iml_gap in {UNITS[metric]}; "
-            f"{cell['n_positive']} of {cell['n_seeds']} seeds are positive (sign test p = "
-            f"{cell['sign_p']:.2g}). Controls: {controls}."
+            f"Over branch points within a seed, {main.words} in cosine before Stage 2 has a rank "
+            f"correlation of {estimate_text(cell)} with the branch's {main.name} in "
+            f"{UNITS[metric]}; {cell['n_positive']} of {cell['n_seeds']} seeds are positive (sign "
+            f"test p = {cell['sign_p']:.2g}). Controls: {controls}."
         )
     return sentences
+
+
+def _main(summary: pd.DataFrame) -> Contrast:
+    """What the experiment of a run's table is about."""
+    return design_of(summary).main
 
 
 def update_sentences(summary: pd.DataFrame) -> list[str]:
     """For each optimizer how well gradients predict one step, and the alignment its step has."""
     sentences = []
+    main = _main(summary)
     for optimizer, rows in summary.groupby("optimizer", sort=False):
         cells = zip(rows["subset"], rows["pairing"], rows["quantity"], strict=True)
         found: dict[Any, Mapping[str, Any]] = dict(
@@ -114,8 +123,8 @@ def update_sentences(summary: pd.DataFrame) -> list[str]:
         own, matched = (
             found["all", group, "correlation_predicted"] for group in ("own", "matched")
         )
-        gap = found[GAPS[Stage.TWO], Pairing.OWN, "update_cosine"]
-        null = found.get((GAPS[Stage.TWO], Pairing.SAME_ENTITY_OTHER_TAG, "update_cosine"))
+        gap = found[main.gap, Pairing.OWN, "update_cosine"]
+        null = found.get((main.gap, Pairing.SAME_ENTITY_OTHER_TAG, "update_cosine"))
         beside = (
             f"; of pairs with another alias and tag but the same entity {null['value']:+.3f}"
             if null
@@ -124,7 +133,7 @@ def update_sentences(summary: pd.DataFrame) -> list[str]:
         sentences.append(
             f"One step of {optimizer}: the Gram predicts the change in a question's loss with "
             f"correlation {estimate_text(own)} over own pairs and {matched['value']:+.2f} over "
-            f"matched pairs. D5 − D6 in the cosine of the update itself: {estimate_text(gap)}"
+            f"matched pairs. {main.words} in the cosine of the update itself: {estimate_text(gap)}"
             f"{beside}."
         )
     return sentences
@@ -133,9 +142,10 @@ def update_sentences(summary: pd.DataFrame) -> list[str]:
 def surgery_sentences(summary: pd.DataFrame) -> list[str]:
     """For alignment and gap the slope over doses, and that of the control."""
     rows = summary.loc[summary["against"] == SLOPE].set_index("quantity")
-    names = {"alignment": "D5 − D6 in cosine before Stage 2"} | {
-        f"{gap}_{metric}": f"{gap} in {UNITS[metric]}"
-        for gap in ("iml_gap", "stage1_gap")
+    design = design_of(summary)
+    names = {"alignment": f"{design.main.words} in cosine before Stage 2"} | {
+        f"{contrast.name}_{metric}": f"{contrast.name} in {UNITS[metric]}"
+        for contrast in design.leading
         for metric in HEADLINE_METRICS
     }
     sentences = [

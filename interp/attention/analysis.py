@@ -19,9 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError, unknown_name
+from data.design import Contrast
+from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, QA3, QA7_UNSEEN, SUBSETS, Kind, Role, Stage
+from data.vocabulary import Kind, Role
 from interp.attention.cells import ALL_HEADS, first_half, head_cells, is_comparable
 from interp.attention.heads import EVERY, HeadReadings, read_heads, visible_roles
 from interp.attention.patterns import PROMPT_LAST, RoleAttention, attention_by_role
@@ -32,8 +33,6 @@ from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 
 COORDINATES = ["subset", "text", "kind", "layer", "head", "destination", "source"]
-UNDEFINED = {COMPARED[Stage.ONE]: QA3.name, COMPARED[Stage.TWO]: QA7_UNSEEN.name}
-"""By the two subsets of a comparison: the one whose aliases are trained alike but not defined."""
 NO_SUBSET = "none"
 """Of random tokens and weights."""
 
@@ -47,18 +46,11 @@ class AttentionAnalysis:
     roles: tuple[Role, ...] | None = None
     """Which to tell apart, where a text has them; all of them unless given."""
 
-    def __post_init__(self) -> None:
-        """Refuses subsets that do not exist."""
-        for name in self.subsets:
-            if name not in SUBSETS:
-                raise unknown_name("subset", name, SUBSETS)
-
     @classmethod
-    def of(
-        cls, compared: tuple[str, str], roles: tuple[Role, ...] | None = None
-    ) -> "AttentionAnalysis":
-        """Of two subsets as in `Schedule.compared_at`, and of aliases that are not defined."""
-        return cls(subsets=(*compared, UNDEFINED[compared]), roles=roles)
+    def of(cls, contrast: Contrast, roles: tuple[Role, ...] | None = None) -> "AttentionAnalysis":
+        """Of the two subsets of a contrast, and of its baseline: aliases that are not defined."""
+        baseline = () if contrast.baseline is None else (contrast.baseline.name,)
+        return cls(subsets=(*contrast.names, *baseline), roles=roles)
 
     @property
     def name(self) -> str:
@@ -101,7 +93,7 @@ class AttentionAnalysis:
                 chosen = [
                     row
                     for row in rows
-                    if row.row.subset == subset
+                    if row.row.subset.name == subset
                     and row.row.kind is kind
                     and (kind is Kind.DEFINITION or row.row.is_evaluated)
                 ]

@@ -155,7 +155,7 @@ def _check_sources(row: TokenizedRow, sources: Sequence[Role]) -> None:
 def _peers(rows: Sequence[TokenizedRow]) -> list[list[int]]:
     """Of each row the others of its subset, kind and question."""
     groups: dict[tuple[object, ...], list[int]] = {}
-    keys = [(row.row.subset, row.row.kind, row.row.question) for row in rows]
+    keys = [(row.row.subset.name, row.row.kind, row.row.question) for row in rows]
     for i, key in enumerate(keys):
         groups.setdefault(key, []).append(i)
     if rows and all(len(group) == 1 for group in groups.values()):

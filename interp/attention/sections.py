@@ -29,7 +29,7 @@ def attention_section(run: Run) -> Html | None:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        higher, lower = run.config.schedule.compared_at(stage)
+        higher, lower = run.compared_at(stage).names
         if not {higher, lower} <= set(cells["subset"]):
             continue
         rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]

@@ -195,7 +195,7 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
 
 def _subject(row: TokenizedRow) -> str:
     """What the menu calls a row: the prompt itself stands at the axes."""
-    return f"{row.row.subset} {row.row.alias or row.row.entity or row.row.row_id}"
+    return f"{row.row.subset.name} {row.row.alias or row.row.entity or row.row.row_id}"
 
 
 def _role_legend(row: TokenizedRow) -> str:

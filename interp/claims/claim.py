@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from data.vocabulary import Subset
+from data.subsets import Subset
 from interp.claims.across import Across
 from interp.claims.per_seed import Measure
 from training.config import RunConfig

@@ -13,7 +13,8 @@ import math
 
 import pandas as pd
 
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, Subset
+from data.subsets import Subset
+from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS
 from interp.claims.across import BATCH_SIZE, Across, mean_where, slope
 from interp.claims.claim import Claim, Margin, Side, TagEvidence
 from interp.claims.per_seed import aligned, alignment_gap

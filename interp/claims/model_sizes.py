@@ -5,7 +5,7 @@
 (Z2) as those from 1B on. GPT-NeoX counts as no GPT-Neo.
 """
 
-from data.vocabulary import D5_CONS, D6_CONS
+from data.tasks.iml import D5_CONS, D6_CONS
 from interp.claims.across import (
     MODEL,
     Across,

@@ -26,11 +26,6 @@ def tags_have_meaning(config: RunConfig) -> bool:
     return isinstance(data, TextConfig) and data.writing.style in _OWN_MEANING
 
 
-def is_null_twin(config: RunConfig) -> bool:
-    """Whether a run's Stage-1 tags were shuffled."""
-    return bool(config.parameters.get("shuffle_tags"))
-
-
 def beyond_twin(measure: Measure) -> Measure:
     """A measure of a run minus that of its null twin, by seed; seeds that one lacks are NaN."""
 

@@ -9,16 +9,10 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from data.subsets import Subset
+from data.tasks.iml import D5_CONS, D6_CONS
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import (
-    D5_CONS,
-    D6_CONS,
-    DEFINITION,
-    HELD_OUT,
-    TRAINED,
-    Stage,
-    Subset,
-)
+from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Part
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 from training.schedules import Schedule
@@ -42,7 +36,7 @@ def level(
     question: str = HELD_OUT,
     *,
     metric: str = "exact_match",
-    after: Stage | None = None,
+    after: Part | None = None,
 ) -> pd.Series:
     """The mean of a subset, by seed.
 
@@ -56,7 +50,7 @@ def level(
     Raises:
         NotMeasured: the run has no such number.
     """
-    stage = run.config.schedule.read_at(subset.stage if after is None else after)
+    stage = run.config.schedule.read_at(subset.part if after is None else after)
     rows = run.metrics
     rows = rows.loc[rows["subset"] == subset.name]
     if rows.empty:
@@ -76,7 +70,7 @@ def gap(
     question: str = HELD_OUT,
     *,
     metric: str = "exact_match",
-    after: Stage | None = None,
+    after: Part | None = None,
 ) -> Measure:
     """One subset minus another within each seed."""
     return lambda run: (
@@ -91,7 +85,7 @@ def before_x2(higher: Subset, lower: Subset) -> Measure:
     def measure(run: Run) -> pd.Series:
         if run.config.schedule is Schedule.SINGLE_STAGE:
             raise NotMeasured("a single stage trains X1 and X2 together")
-        return gap(higher, lower, after=Stage.ONE)(run)
+        return gap(higher, lower, after=Part.X1)(run)
 
     return measure
 
@@ -101,9 +95,9 @@ def change_in_x2(subset: Subset) -> Measure:
 
     def measure(run: Run) -> pd.Series:
         schedule = run.config.schedule
-        if schedule.read_at(Stage.ONE) == schedule.read_at(Stage.TWO):
+        if schedule.read_at(Part.X1) == schedule.read_at(Part.X2):
             raise NotMeasured("no stage trains X2 alone")
-        return level(run, subset, after=Stage.TWO) - level(run, subset, after=Stage.ONE)
+        return level(run, subset, after=Part.X2) - level(run, subset, after=Part.X1)
 
     return measure
 
@@ -143,7 +137,7 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
     Raises:
         NotMeasured: the table is missing or is about something else.
     """
-    stage = int(run.config.schedule.read_at(Stage.ONE))
+    stage = int(run.config.schedule.read_at(Part.X1))
     path = run.folder / "alignment.parquet"
     if not exists(path):
         raise NotMeasured(f"run iml align --stage {stage} first")

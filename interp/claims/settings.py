@@ -19,7 +19,7 @@ import math
 
 import pandas as pd
 
-from data.vocabulary import (
+from data.tasks.iml import (
     D1_CONS_QA1,
     D2_INCONS_QA2,
     D5_CONS,

@@ -10,7 +10,7 @@ twin by; below alpha 1, where each tag has true and false definitions, what tell
 apart.
 """
 
-from data.vocabulary import (
+from data.tasks.iml import (
     D1_CONS_QA1,
     D2_INCONS_QA2,
     D5_CONS,
@@ -18,12 +18,11 @@ from data.vocabulary import (
     D8_CONS,
     D9_INCONS_QA9,
     D10_CONS_QA10,
-    DEFINITION,
     QA3,
     QA4_NOT_REPLACED,
     QA7_UNSEEN,
-    TRAINED,
 )
+from data.vocabulary import DEFINITION, TRAINED
 from interp.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, Side, TagEvidence, above
 from interp.claims.per_seed import before_x2, gap, level
 

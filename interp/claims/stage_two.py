@@ -16,17 +16,9 @@ checkable:
 
 import pandas as pd
 
+from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, D8_CONS, QA3, QA7_UNSEEN
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    D8_CONS,
-    QA3,
-    QA7_UNSEEN,
-    Family,
-)
+from data.vocabulary import Family
 from interp.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
 from interp.claims.per_seed import NAME, Measure, change_in_x2, gap, level
 from training.runs.run import Run

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any
 
+from data.design import Design
 from data.errors import printable
-from data.vocabulary import SUBSETS
-from interp.claims.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
+from interp.claims.null_twin import RUN_MINUS_TWIN
 from interp.claims.text import WIDTH, claims_text
 from interp.claims.verdicts import claims_of_run
 from interp.figures.words import UNITS, consecutive
@@ -15,13 +15,11 @@ from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.statistics import Estimate, equivalence
 from training.summary import (
-    ALL_GAPS,
     beyond_twin,
+    contrast_estimate,
+    contrasts_of,
     end_of_stage,
-    headline,
-    headlines_of,
     is_stage1_learned,
-    new_tag_gaps_of,
     subset_estimates,
 )
 
@@ -37,13 +35,16 @@ def summary_text(run: Run) -> str:
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {place}",
         *([rules] if (rules := old_rules_text(run)) else []),
     ]
-    if is_null_twin(run.config):
-        lines.append(f"{SHUFFLED}; a gap is no effect of them")
+    twin = run.design.null_twin
+    if run.config.is_null_twin and twin is not None:
+        lines.append(f"a null twin: {twin.meaning}; a gap is no effect of what was taken away")
     lines += [
         "",
         "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
     ]
-    estimates = [subset_estimates(run.metrics, s, "exact_match") for s in schedule.stages]
+    estimates = [
+        subset_estimates(run.metrics, run.design, s, "exact_match") for s in schedule.stages
+    ]
     last = end_of_stage(run.metrics, schedule.stages[-1])
     n_rows = dict(zip(last["subset"], last["n"].tolist(), strict=True))
     for name in estimates[-1]:
@@ -53,23 +54,25 @@ def summary_text(run: Run) -> str:
         )
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
     summary = run.summary
-    lines += ["", *_gap_lines(run, summary)]
+    lines += ["", *_gap_lines(run)]
     if "null_equivalence" in summary:
-        lines += ["", null_text(summary["null_equivalence"])]
+        lines += ["", null_text(summary["null_equivalence"], run.design)]
         lines += [] if has_learned_twin(run) else [NOT_LEARNED]
     if verdicts := claims_of_run(run):
         lines += ["", claims_text(verdicts)]
     return "\n".join(lines)
 
 
-def new_tag_gaps(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """The `NEW_TAG_GAPS` that a run has, in the form of its `summary.json`."""
+def contrasts_in(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
+    """Every contrast that a run has, in the form of its `summary.json`, headlines first."""
     return {
-        gap: {
-            metric: headline(run.metrics, gap, metric, run.config.schedule).to_json()
+        contrast.name: run.summary[contrast.name]
+        if contrast.is_headline
+        else {
+            metric: contrast_estimate(run.metrics, contrast, metric, run.config.schedule).to_json()
             for metric in UNITS
         }
-        for gap in new_tag_gaps_of(run.metrics)
+        for contrast in contrasts_of(run.metrics, run.design)
     }
 
 
@@ -79,76 +82,70 @@ def gaps_beyond_twin(run: Run) -> dict[str, dict[str, Estimate]]:
     if twin is None:
         return {}
     found = {
-        gap: {
-            metric: beyond_twin(run.metrics, twin.metrics, gap, metric, run.config.schedule)
+        contrast.name: {
+            metric: beyond_twin(run.metrics, twin.metrics, contrast, metric, run.config.schedule)
             for metric in UNITS
         }
-        for gap in (*headlines_of(run.metrics), *new_tag_gaps_of(run.metrics))
+        for contrast in contrasts_of(run.metrics, run.design)
     }
     # None where the two have no seed in common.
     return {gap: {m: e for m, e in of.items() if e is not None} for gap, of in found.items()}
 
 
-def _gap_lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
+def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
     lines = [f"{'gap':<14}{'metric':<18}{head}"]
-    gaps = {gap: summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
+    gaps = contrasts_in(run)
     for gap, found in gaps.items():
         lines += [_gap_line(gap, unit, found[metric]) for metric, unit in UNITS.items()]
-    if "trust_gap" in gaps and not is_null_twin(run.config):
-        lines += wrap(new_tag_text(run, gaps["trust_gap"]["exact_match"]), WIDTH)
+    if not run.config.is_null_twin:
+        lines += [line for text in note_texts(run) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
         lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
         for gap, of_gap in beyond.items():
-            words = compared_words(gap)
+            words = " - ".join(run.design.contrast(gap).short_names)
             lines += [_gap_line(words, UNITS[m], e.to_json()) for m, e in of_gap.items()]
     return lines
 
 
-def compared_words(gap: str) -> str:
-    """The subsets of a gap, such as `D5 - D6`."""
-    higher, lower, _ = ALL_GAPS[gap]
-    return " - ".join(subset.name.partition("_")[0] for subset in (higher, lower))
+def note_texts(run: Run) -> list[str]:
+    """What the design says of contrasts that split another, and whether each is shown to be none.
 
-
-def new_tag_text(run: Run, gap: Mapping[str, Any]) -> str:
-    """What the gap of a new tag is, and whether the reliable tag is shown to be no better.
-
-    Args:
-        run: Whose margin counts.
-        gap: Its `trust_gap` in exact match.
+    Such as `trust_gap`, which is none where the reliable tag is no better than a new one.
     """
-    null = equivalence(list(gap["per_seed"].values()), margin=run.config.null_margin)
-    is_learned = is_stage1_learned(run.metrics, run.config.schedule)
-    word = "none" if null.passed and is_learned else "not shown to be none"
-    return (
-        "D8 has a new tag: D5 - D6 is trust_gap (D5 - D8) and distrust_gap (D8 - D6) together; "
-        f"trust_gap, 90% CI [{_signed(null.ci_low)}, {_signed(null.ci_high)}]: {word} within "
-        f"±{null.margin:g}"
-    )
+    margin, found = run.config.null_margin, contrasts_in(run)
+    texts = []
+    for gap, words in run.design.notes.items():
+        if gap not in found or margin is None:
+            continue
+        values = list(found[gap]["exact_match"]["per_seed"].values())
+        null = equivalence(values, margin=margin.value)
+        is_learned = is_stage1_learned(run.metrics, run.design, run.config.schedule)
+        word = "none" if null.passed and is_learned else "not shown to be none"
+        texts.append(
+            f"{words}; {gap}, 90% CI [{_signed(null.ci_low)}, {_signed(null.ci_high)}]: {word} "
+            f"within ±{null.margin:g}"
+        )
+    return texts
 
 
 def has_learned_twin(run: Run) -> bool:
     """Whether a run's null twin learned Stage 1, without which it shows nothing."""
     twin = run.finished_null
-    return twin is not None and is_stage1_learned(twin.metrics, twin.config.schedule)
+    return twin is not None and is_stage1_learned(twin.metrics, twin.design, twin.config.schedule)
 
 
-def null_text(verdict: dict[str, Any]) -> str:
+def null_text(verdict: Mapping[str, Any], design: Design) -> str:
     """The null twin's verdict in a sentence."""
+    assert design.null_twin is not None, "a verdict on a twin is of a design that has one"
     interval = f"[{_signed(verdict['ci_low'])}, {_signed(verdict['ci_high'])}]"
     word = "none" if verdict["passed"] else "not shown to be none"
     return (
-        f"null twin (tags shuffled): iml_gap {_signed(verdict['mean'])}, 90% CI {interval}: "
-        f"{word} by equivalence within ±{verdict['margin']:g}"
+        f"null twin ({design.null_twin.meaning}): {design.null_twin.contrast} "
+        f"{_signed(verdict['mean'])}, 90% CI {interval}: {word} by equivalence within "
+        f"±{verdict['margin']:g}"
     )
-
-
-def subset_notation() -> str:
-    """The legend of subset names, one a line."""
-    width = max(map(len, SUBSETS)) + 1
-    return "\n".join(f"{subset.name:<{width}}{subset.paper}" for subset in SUBSETS.values())
 
 
 def _gap_line(gap: str, unit: str, estimate: dict[str, Any]) -> str:

@@ -30,7 +30,6 @@ from interp.claims.null_twin import (
     RUN_MINUS_TWIN,
     SHUFFLED,
     beyond_twin,
-    is_null_twin,
     needs_twin,
 )
 from interp.claims.per_seed import NotMeasured
@@ -218,13 +217,14 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     if claim.margin is not None:
         margin, margin_reason = claim.margin.value, claim.margin.reason
     if claim.margin is not None and margin is None:
-        config = used[0].config
-        margin, margin_reason = config.null_margin, f"{margin_reason}, {config.null_margin_reason}"
+        found = used[0].config.null_margin
+        assert found is not None, "claims are of designs with a null twin"
+        margin, margin_reason = found.value, f"{margin_reason}, {found.reason}"
     word = judge(claim, values, margin=margin)
     is_void = (
         word is Word.HOLDS
         and claim.is_of_no_effect
-        and not all(is_stage1_learned(run.metrics, run.config.schedule) for run in used)
+        and not all(is_stage1_learned(run.metrics, run.design, run.config.schedule) for run in used)
     )
     return Verdict(
         id=claim.id,
@@ -254,7 +254,7 @@ def values_by_seed(claim: Claim, cells: Mapping[Any, Run]) -> tuple[dict[int, fl
 
     def measure(run: Run) -> pd.Series:
         used.append(run)
-        if claim.tag is not None and is_null_twin(run.config):
+        if claim.tag is not None and run.config.is_null_twin:
             raise NotMeasured(SHUFFLED)
         of_claim = claim.measure
         return (beyond_twin(of_claim) if needs_twin(claim, run.config) else of_claim)(run)

@@ -9,16 +9,9 @@ attribution questions (O1).
 
 import pandas as pd
 
+from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN
 from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    QA7_UNSEEN,
-    Family,
-    WordOrder,
-)
+from data.vocabulary import Family, WordOrder
 from interp.claims.across import WORD_ORDER, Across, at
 from interp.claims.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
 from interp.claims.per_seed import (

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import InputError, unknown_name
-from data.vocabulary import SUBSETS, LossPolicy, Stage
+from data.errors import InputError
+from data.vocabulary import LossPolicy, Part
 from interp.alignment.pairs import DEFAULT_LIMIT
 from interp.commands.analyses import STAGES
 from interp.commands.runs import Subparsers, add_executor
@@ -36,8 +36,8 @@ def add_align_command(commands: Subparsers) -> None:
         "--loss-policy", choices=[str(policy) for policy in LossPolicy], help="default the run's"
     )
     align.add_argument(
-        "--subset", action="append", metavar="NAME", help="of the definitions; default D5, D6, D1, "
-        "D2",
+        "--subset", action="append", metavar="NAME", help="of the definitions; default those that "
+        "are compared",
     )  # fmt: skip
     align.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
     align.add_argument("--stage", type=int, choices=STAGES, help="default 1")
@@ -73,11 +73,10 @@ def run_align(arguments: argparse.Namespace) -> int:
     run.require_finished()
     for seed in arguments.seed or ():
         run.require_seed(seed)
-    _check(arguments)
+    _check(run, arguments)
     if arguments.test:
         return _run_test(run, arguments)
 
-    from interp.alignment.analysis import SUBSETS as COMPARED_SUBSETS
     from interp.alignment.analysis import AlignmentAnalysis, Components
     from interp.alignment.pairs import PairMode, default_limit
     from interp.alignment.wording import CAUTION, alignment_sentences
@@ -87,7 +86,7 @@ def run_align(arguments: argparse.Namespace) -> int:
         folder=arguments.folder,
         stage=arguments.stage or 1,
         step=arguments.step,
-        subsets=tuple(dict.fromkeys(arguments.subset or COMPARED_SUBSETS)),
+        subsets=tuple(dict.fromkeys(arguments.subset or ())),
         pairs=PairMode(arguments.pairs),
         loss_policy=_policy(arguments),
         limit=arguments.limit or default_limit(arguments.pairs, components),
@@ -137,13 +136,13 @@ def _run_test(run: "Run", arguments: argparse.Namespace) -> int:
     )
     if arguments.limit:
         analysis = replace(analysis, limit=arguments.limit)
-    start = int(run.config.schedule.read_at(Stage.ONE))
+    start = int(run.config.schedule.read_at(Part.X1))
     for sentence in sentences(_fill(run, analysis, arguments, stage=start, step=None)):
         print(sentence)
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(run: "Run", arguments: argparse.Namespace) -> None:
     """Refuses what does nothing or cannot be, before anything is loaded.
 
     Raises:
@@ -151,9 +150,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit {arguments.limit} leaves no definitions; use 1 or more")
-    for name in arguments.subset or ():
-        if name not in SUBSETS:
-            raise unknown_name("subset", name, SUBSETS)
+    run.design.require(arguments.subset or ())
     given = {
         "--stage": arguments.stage,
         "--step": arguments.step,
@@ -165,8 +162,8 @@ def _check(arguments: argparse.Namespace) -> None:
     named = [name for name, value in given.items() if value is not None]
     if arguments.test and named:
         raise InputError(
-            f"--test {arguments.test} starts from the end of Stage 1 with D5 and D6; leave out "
-            f"{', '.join(named)}"
+            f"--test {arguments.test} starts from the end of Stage 1 with "
+            f"{' and '.join(run.design.main.short_names)}; leave out {', '.join(named)}"
         )
     if arguments.all_steps and (arguments.stage is not None or arguments.step is not None):
         raise InputError("--all-steps takes every stage and step; leave out --stage and --step")

@@ -62,12 +62,12 @@ def run_probes(arguments: argparse.Namespace) -> int:
     """Fills a grid of probes and prints its summary."""
     selection = selection_of(arguments)
 
-    from interp.probes.targets import Target
+    from interp.probes.targets import targets_of
 
-    choices = [str(target) for target in Target if target is not Target.PLANTED_TAG]
+    known = {target.name: target for target in targets_of(selection.runs[0].design)}
     for name in arguments.target or ():
-        if name not in choices:
-            raise unknown_name("target", name, choices)
+        if name not in known:
+            raise unknown_name("target", name, known)
     roles = roles_of(arguments)
     selection.check_roles(roles)
 
@@ -76,7 +76,7 @@ def run_probes(arguments: argparse.Namespace) -> int:
 
     analysis = ProbeAnalysis(quick=arguments.quick)
     if arguments.target:
-        analysis = replace(analysis, targets=unique(map(Target, arguments.target)))
+        analysis = replace(analysis, targets=unique(arguments.target))
     if roles:
         analysis = replace(analysis, roles=roles)
     summary = fill(analysis, selection, arguments)[1]
@@ -90,9 +90,11 @@ def run_probes(arguments: argparse.Namespace) -> int:
         "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
         f"the smallest p that so many seeds can give is {smallest:.3g}"
     )
-    for _, cells in logistic.loc[logistic["target"] == Target.TAG].groupby("run_id", sort=False):
+    of_tags = [name for name, target in known.items() if target.is_of_tags]
+    tags = logistic.loc[logistic["target"].isin(of_tags)]
+    for _, cells in tags.groupby(["target", "run_id"], sort=False):
         best = cells.loc[cells["accuracy"].idxmax()].to_dict()
-        print(f"tag in {best['run_id']}: {reading_words(best)}. {twin_words(best)}")
+        print(f"{best['target']} in {best['run_id']}: {reading_words(best)}. {twin_words(best)}")
     return 0
 
 

@@ -5,9 +5,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from data.design import Contrast
 from data.errors import InputError, unknown_name
 from data.pairs import PairKind
-from data.vocabulary import SUBSETS, Role
+from data.vocabulary import Role
 from interp.commands.analyses import (
     STAGES,
     add_selectors,
@@ -39,7 +40,7 @@ def add_intervention_commands(commands: Subparsers) -> None:
     )
     patch.add_argument(
         "--subset", action="append", metavar="NAME", help="of the clean prompts; default "
-        "D5 and D6 in the last of several stages, D1 and D2 before",
+        "those that are compared at the stage",
     )  # fmt: skip
     patch.add_argument("--direction", action="append", choices=("denoise", "noise"))
     patch.add_argument(
@@ -91,7 +92,10 @@ def run_patching(arguments: argparse.Namespace) -> int:
     if arguments.head and not HEAD_SITES & set(selection.sites or ()):
         _refuse(arguments.head, "--head", "none of the sites has heads")
     selection.check_heads(arguments.head or ())
-    subsets, roles = _subsets(arguments) or compared_in(selection), _patched_roles(arguments)
+    subsets, roles = (
+        _subsets(selection, arguments) or compared_in(selection).names,
+        _patched_roles(arguments),
+    )
     if not kinds or set(kinds) == {PairKind.ALIAS}:
         _check_prompt_roles(selection, roles or ())
 
@@ -248,16 +252,14 @@ def _refuse(given: object, flag: str, reason: str) -> None:
         raise InputError(f"{flag} does nothing here: {reason}; leave it out")
 
 
-def compared_in(selection: "GridSelection") -> tuple[str, str]:
-    """The subsets that the stage of a grid is about, by the schedule of its first run."""
-    return selection.runs[0].config.schedule.compared_at(selection.stage)
+def compared_in(selection: "GridSelection") -> Contrast:
+    """What the stage of a grid is about, by the design and schedule of its first run."""
+    return selection.runs[0].compared_at(selection.stage)
 
 
-def _subsets(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+def _subsets(selection: "GridSelection", arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """The subsets that were named."""
-    for name in arguments.subset or ():
-        if name not in SUBSETS:
-            raise unknown_name("subset", name, SUBSETS)
+    selection.runs[0].design.require(arguments.subset or ())
     return unique(arguments.subset) if arguments.subset else None
 
 

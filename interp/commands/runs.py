@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from data.errors import DamagedError, InputError, printable, unknown_name
-from data.vocabulary import SUBSETS, Kind
+from data.errors import DamagedError, InputError, printable
+from data.vocabulary import Kind
 from interp.figures.words import plain
 from training.config import LARGEST_SEED, MOST_SEEDS
 from training.executors.executor import executor_names, find_executor
@@ -188,13 +188,13 @@ def show_summary(arguments: argparse.Namespace) -> int:
 
     run = Run.load(arguments.folder)
     if arguments.json:
-        from interp.claims.summary_text import new_tag_gaps
+        from interp.claims.summary_text import contrasts_in
         from interp.claims.verdicts import claims_of_run
         from training.runs.old_rules import old_rules
 
         claims = [verdict.to_json() for verdict in claims_of_run(run)]
         rules = {"old_rules": found} if (found := old_rules(run)) else {}
-        shown = {**run.summary, **new_tag_gaps(run), "claims": claims, **rules}
+        shown = {**run.summary, **contrasts_in(run), "claims": claims, **rules}
         print(json.dumps(shown, indent=1))
     else:
         from interp.claims.summary_text import summary_text
@@ -208,8 +208,8 @@ def show_rows(arguments: argparse.Namespace) -> int:
     from training.runs.run import Run
 
     run = Run.load(arguments.folder)
-    if arguments.subset is not None and arguments.subset not in SUBSETS:
-        raise unknown_name("subset", arguments.subset, SUBSETS)
+    if arguments.subset is not None:
+        run.design.subset(arguments.subset)
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit {arguments.limit} shows nothing; use 1 or more")
     seed = run.seeds[0] if arguments.seed is None else arguments.seed
@@ -220,11 +220,12 @@ def show_rows(arguments: argparse.Namespace) -> int:
     rows = [
         row
         for row in run.tokenized_rows(seed)
-        if arguments.subset in (None, row.row.subset) and arguments.kind in (None, row.row.kind)
+        if arguments.subset in (None, row.row.subset.name)
+        and arguments.kind in (None, row.row.kind)
     ]
     if not rows:
         kind = f" of kind {arguments.kind}" if arguments.kind else ""
-        present = ", ".join(sorted({row.row.subset for row in run.tokenized_rows(seed)}))
+        present = ", ".join(sorted({row.row.subset.name for row in run.tokenized_rows(seed)}))
         raise InputError(
             f"{arguments.folder} has no rows of {arguments.subset}{kind}; its subsets: {present}"
         )

@@ -11,7 +11,7 @@ from typing import Any
 from data.errors import InputError
 from data.rows import Row
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, Split, Stage
+from data.vocabulary import Split, Stage
 from interp.explorer.shelf import Place, SeedRows, Shelf, is_laid_out_alike
 
 Options = list[tuple[str, Any]]
@@ -71,7 +71,8 @@ def settle(shelf: Shelf, choice: Choice) -> Menu:
     rows = shelf.rows(choice.run, seed)
     if not rows.subjects:
         raise InputError(f"{run.folder} asks no questions; explore another run")
-    first = D5_CONS.name if D5_CONS.name in rows.subjects else next(iter(rows.subjects))
+    main = run.design.main.higher.name
+    first = main if main in rows.subjects else next(iter(rows.subjects))
     subset = choice.subset if choice.subset in rows.subjects else first
     subjects = rows.subjects[subset]
     names = list(subjects)
@@ -101,7 +102,7 @@ def settle(shelf: Shelf, choice: Choice) -> Menu:
 
 def pairs_of(rows: SeedRows, question: TokenizedRow) -> dict[int, TokenizedRow]:
     """The same question about other aliases of the subset, by their place, answered otherwise."""
-    subjects = rows.subjects[question.row.subset]
+    subjects = rows.subjects[question.row.subset.name]
     asked = [
         (place, row)
         for place, about in enumerate(subjects.values())

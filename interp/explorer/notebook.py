@@ -34,7 +34,7 @@ def explore(
     """Menus, texts and figures about one question to one checkpoint, to be shown by Jupyter.
 
     The keywords say what to show first, of the first run; unless given, the last step of Stage 2
-    and the first question about D5_CONS.
+    and the first question about what the design expects to be ahead.
 
     Args:
         run: A finished run, or several.

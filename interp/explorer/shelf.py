@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from transformers import PreTrainedTokenizerFast
 
+from data.design import Design
 from data.errors import InputError
 from data.rows import Row, SeedData
 from data.tokens import TokenizedRow, tokenize_rows
-from data.vocabulary import SUBSETS, Kind, Role
+from data.vocabulary import Kind, Role
 from interp.hooked.model import HookedModel, load_hooked
 from training.runs.run import Run
 
@@ -39,10 +40,10 @@ class SeedRows:
     """The questions and definitions of one seed, by subset and alias.
 
     Attributes:
-        subjects: Questions by subset and by what is asked about: an alias, or in QA4 an entity.
+        subjects: Questions by subset and by what is asked about: an alias, or an entity by name.
     """
 
-    def __init__(self, data: SeedData, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, data: SeedData, tokenizer: PreTrainedTokenizerFast, design: Design) -> None:
         """Sort the rows; nothing is tokenized yet."""
         self._tokenizer = tokenizer
         self._tokenized: dict[str, TokenizedRow] = {}
@@ -51,7 +52,7 @@ class SeedRows:
         self._entities: dict[str, Row] = {}
         self._answers: dict[str | None, dict[str, Row]] = {}
         self._asked = [row for row in data.rows if row.is_evaluated]
-        by_subset: dict[str, dict[str, list[Row]]] = {name: {} for name in SUBSETS}
+        by_subset: dict[str, dict[str, list[Row]]] = {name: {} for name in design.names}
         for row in data.rows:
             self._sort(row, by_subset)
         self.subjects = {name: found for name, found in by_subset.items() if found}
@@ -62,7 +63,7 @@ class SeedRows:
         if row.kind is Kind.DEFINITION:
             self._definitions.setdefault(row.alias, []).append(row)
             return
-        by_subset[row.subset].setdefault(row.alias or row.entity or "", []).append(row)
+        by_subset[row.subset.name].setdefault(row.alias or row.entity or "", []).append(row)
         self._answers.setdefault(row.question, {}).setdefault(row.rendered.answer, row)
         if row.entity is not None:
             self._facts.setdefault((row.entity, row.question), row)
@@ -151,7 +152,7 @@ class Shelf:
             self.runs[run].require_seed(seed)
             config = self.runs[run].config.data
             data = config.build(seed)
-            self._rows[key] = SeedRows(data, config.tokenizer(data))
+            self._rows[key] = SeedRows(data, config.tokenizer(data), config.design)
         return _kept(self._rows, key, KEPT_SEEDS)
 
     def model(self, place: Place) -> HookedModel:

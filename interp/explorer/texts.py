@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.rows import Row
-from data.vocabulary import SUBSETS, Role
+from data.vocabulary import Role
 from interp.explorer.view import View
 from interp.figures.markup import Html, as_html, kind_words, swatch_html, text_html
 from interp.figures.palette import FAINT, FONT, INK, ROLE_COLORS
@@ -74,7 +74,7 @@ def _about(row: Row) -> str:
 
 def _truth(view: View, definition: Row) -> str:
     stated, row = view.rows.stated(view.question.row), view.question.row
-    words = f"{kind_words(definition)}; {SUBSETS[row.subset].tag} tag"
+    words = f"{kind_words(definition)}; {row.subset.tag} tag"
     if stated is None:
         return words
     if stated.rendered.answer != row.rendered.answer:

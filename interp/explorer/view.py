@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from data.pairs import PairKind, PromptPair
 from data.tokens import TokenizedRow
-from data.vocabulary import SUBSETS
 from interp.explorer.shelf import SeedRows
 from interp.figures.places import site_words
 from interp.hooked.activations import pad_tokens
@@ -150,8 +149,8 @@ def patch_grid_of_pair(view: View, direction: Direction = Direction.DENOISE) -> 
         return pd.DataFrame({name: [] for name in columns})
     row = view.question.row
     pair = PromptPair(
-        kind=PairKind.ALIAS if SUBSETS[row.subset].replaced else PairKind.ENTITY,
-        subset=row.subset,
+        kind=PairKind.ALIAS if row.subset.replaced else PairKind.ENTITY,
+        subset=row.subset.name,
         clean=view.question,
         corrupted=view.corrupted,
         corrupted_is_answerable=True,

@@ -9,8 +9,9 @@ from html import escape
 import plotly.graph_objects as go
 
 from data.rows import Row
+from data.subsets import Mark, Subset
 from data.vocabulary import Kind, Role, Split
-from interp.figures.palette import INK, ROLE_COLORS, SUBSET_STYLES
+from interp.figures.palette import INK, ROLE_COLORS
 
 LONGEST_TOKEN = 16  # characters
 
@@ -50,10 +51,10 @@ def table_html(head: Sequence[object], body: Iterable[Sequence[object]]) -> Html
     )
 
 
-def swatch_html(subset: str) -> Html:
+def swatch_html(subset: Subset) -> Html:
     """A subset's name after a square of its colour."""
-    color = SUBSET_STYLES[subset].color
-    return Html(f'<span style="color:{color}">&#9632;</span>&nbsp;{escape(subset)}')
+    color = (subset.mark or Mark(color=INK, symbol="circle")).color
+    return Html(f'<span style="color:{color}">&#9632;</span>&nbsp;{escape(subset.name)}')
 
 
 def rows_html(rows: Iterable[Row]) -> Html:
@@ -89,10 +90,10 @@ def text_html(row: Row) -> Html:
 def kind_words(row: Row) -> str:
     """What a row is, and whether it was trained on."""
     if row.kind is Kind.DEFINITION:
-        return f"definition, trained in Stage {int(row.stage)}"
+        return f"definition, trained in Stage {int(row.subset.part)}"
     if row.split is Split.TEST:
         return "question, held out"
-    return f"question, trained in Stage {int(row.stage)}"
+    return f"question, trained in Stage {int(row.subset.part)}"
 
 
 def _coloured(text: str, role: Role) -> str:

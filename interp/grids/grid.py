@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from data.design import Design
 from data.tokens import TokenizedRow
 from interp.grids.selection import GridSelection
 from interp.grids.settings import Entry, carrying, gathered, labelled, settings_of
@@ -89,6 +90,15 @@ class BesideTwin(Protocol):
         ...
 
 
+@runtime_checkable
+class OfDesign(Protocol):
+    """An analysis whose settings, where left open, follow from what its runs compare."""
+
+    def of_design(self, design: Design) -> Analysis:
+        """The same with all of them filled in."""
+        ...
+
+
 def run_grid(
     analysis: Analysis,
     selection: GridSelection,
@@ -110,6 +120,8 @@ def run_grid(
         InputError: the grid cannot be filled; no table is touched then.
         WorkerDiedError: what measured a checkpoint was killed; no table is touched then either.
     """
+    if isinstance(analysis, OfDesign):
+        analysis = analysis.of_design(selection.runs[0].design)
     cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, workers, executor, progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
@@ -153,6 +165,8 @@ def measure_grid(
     Raises:
         InputError: the grid cannot be filled.
     """
+    if isinstance(analysis, OfDesign):
+        analysis = analysis.of_design(selection.runs[0].design)
     cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, workers, LOCAL, progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)

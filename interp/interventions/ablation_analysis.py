@@ -99,7 +99,7 @@ class AblationAnalysis:
             return rows
         subsets: dict[str, list[TokenizedRow]] = {}
         for row in rows:
-            subsets.setdefault(row.row.subset, []).append(row)
+            subsets.setdefault(row.row.subset.name, []).append(row)
         return [row for of_subset in subsets.values() for row in of_subset[: self.limit]]
 
     def _components(

@@ -119,7 +119,7 @@ def answer_table(
     return pd.DataFrame(
         {
             "row_id": [row.row.row_id for row in rows],
-            "subset": [row.row.subset for row in rows],
+            "subset": [row.row.subset.name for row in rows],
             "exact_match": values[: len(rows), 0].numpy(),
             "answer_log_prob": values[: len(rows), 1].numpy(),
             "probability": values[: len(rows), 1].exp().numpy(),

@@ -23,12 +23,13 @@ the probe reads: where it was erased, and of "all" at each of these sites and ro
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from data.design import Design
 from data.draws import stream
 from data.tokens import TokenizedRow
 from interp.grids.grid import Measured
@@ -38,7 +39,8 @@ from interp.hooked.answers import ANSWER_METRICS
 from interp.hooked.model import HookedModel
 from interp.interventions.base import Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
-from interp.interventions.erasure_halves import GAP, STAGE2, Halves
+from interp.interventions.erasure_halves import STAGE2, Halves
+from training.recipes.designs import design_of_rows
 from training.seeds import derive_seed
 
 COORDINATES = ["subset", "site", "layer", "role", "target", "metric", "read_at"]
@@ -46,8 +48,6 @@ VALUES = ["before", "after", "control", "control_distance"]
 PERMUTED = ["permuted_before", "permuted_after"]
 PROBE_ACCURACY = "probe_accuracy"
 ALL, ALL_LAYERS = "all", -1
-SUBSETS = ("D1_CONS_QA1", "D2_INCONS_QA2", *GAP, "QA7_UNSEEN")
-"""Whose answers are looked at."""
 _ORDER = ("resid_pre", "q", "k", "v", "z", "attn_out", "resid_mid", "mlp_out", "resid_post")
 """Sites of a layer as they are computed."""
 
@@ -58,7 +58,9 @@ Step = tuple[Site, TokenRole]
 class ErasureAnalysis:
     """What is erased at every checkpoint of a grid; see the module's docstring."""
 
-    targets: tuple[str, ...] = ("tag", STAGE2)
+    targets: tuple[str, ...] = ()
+    """Which labels are erased; those of the design's that are of tags, and `tag_stage2`, unless
+    given."""
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     n_random: int = 20
     """Draws that each control is a mean over."""
@@ -86,7 +88,7 @@ class ErasureAnalysis:
         are read) and `n_train` (aliases that train a probe).
         """
         tables = []
-        for target in self.targets:
+        for target in self.of_design(design_of_rows(rows)).targets:
             halves = Halves.of(rows, target, seed)
             asked = self._asked(rows, halves.not_asked, seed)
             reader = _Reader(model=model, halves=halves, asked=asked, seed=seed)
@@ -97,6 +99,11 @@ class ErasureAnalysis:
         return Measured(
             table=table.reindex(columns=[*COORDINATES, *VALUES, *PERMUTED, "n", "n_train"])
         )
+
+    def of_design(self, design: Design) -> "ErasureAnalysis":
+        """See `interp.grids.grid.OfDesign`."""
+        targets = [target.name for target in design.targets if target.is_of_tags]
+        return self if self.targets else replace(self, targets=(*targets, STAGE2))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; `difference` is what the erasure changes minus what random ones change."""
@@ -123,11 +130,11 @@ class ErasureAnalysis:
     ) -> list[TokenizedRow]:
         """Evaluated questions about the second half of the labelled aliases, and about others."""
         chosen: list[TokenizedRow] = []
-        for subset in SUBSETS:
+        for subset in design_of_rows(rows).asked:
             of_subset = [
                 row
                 for row in rows
-                if row.row.subset == subset
+                if row.row.subset.name == subset
                 and row.row.is_evaluated
                 and row.row.alias not in not_asked
             ]
@@ -220,11 +227,12 @@ class _Reader:
         subsets, numbers = np.unique(answers["subset"].to_numpy(dtype=str), return_inverse=True)
         n: dict[str, int] = dict(zip(subsets.tolist(), np.bincount(numbers).tolist(), strict=True))
         records: list[dict[str, object]] = []
+        main = design_of_rows(self.asked).main
         for metric in ANSWER_METRICS:
             sums = np.bincount(numbers, weights=answers[metric].to_numpy(dtype=float))
             means = {name: float(sums[i] / n[name]) for i, name in enumerate(n)}
-            if set(GAP) <= set(means):
-                means["-".join(GAP)] = means[GAP[0]] - means[GAP[1]]
+            if set(main.names) <= set(means):
+                means[main.gap] = means[main.higher.name] - means[main.lower.name]
             records += [
                 {
                     "subset": name,
@@ -232,7 +240,7 @@ class _Reader:
                     "read_at": "",
                     "value": mean,
                     "permuted": np.nan,
-                    "n": _size(name, n),
+                    "n": n[name] if name in n else sum(n[each] for each in main.names),
                     "n_train": np.nan,
                 }
                 for name, mean in means.items()
@@ -259,8 +267,3 @@ class _Reader:
             "n": reading.n_read,
             "n_train": reading.n_train,
         }
-
-
-def _size(name: str, n: dict[str, int]) -> int:
-    """Rows behind a subset's mean, or behind the difference of two."""
-    return n[name] if name in n else n[GAP[0]] + n[GAP[1]]

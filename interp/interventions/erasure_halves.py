@@ -16,17 +16,18 @@ from jaxtyping import Float, Int
 from data.draws import stream
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, D6_CONS, Kind
+from data.vocabulary import Kind
 from interp.probes.cross_validation import QUICK_INVERSE_PENALTY
-from interp.probes.designs import design_of
-from interp.probes.divisions import Design, Division, divide, halve
+from interp.probes.divisions import Division, LabelledAliases, divide, halve
+from interp.probes.entities import labelled_aliases
 from interp.probes.held_out import HeldOutReading, read_divisions
-from interp.probes.targets import Target, make_task
+from interp.probes.targets import make_task
+from training.recipes.designs import design_of_rows
 from training.seeds import derive_seed
 
 STAGE2 = "tag_stage2"
-"""The target of D5 against D6; any other is one of `interp.probes.targets`."""
-GAP = (D5_CONS.name, D6_CONS.name)
+"""The target that tells the two subsets apart which the experiment compares, D5 and D6; any other
+is one of `interp.probes.targets`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Halves:
     fit_rows: list[TokenizedRow]
     fit_labels: Int[np.ndarray, " fit"]
     other_rows: list[TokenizedRow]
-    other_design: Design
+    other_design: LabelledAliases
     other_divisions: tuple[Division, ...]
     not_asked: frozenset[str]
     """Labelled aliases of the eraser's half or of none, whose entities it may have seen."""
@@ -51,7 +52,7 @@ class Halves:
         if target == STAGE2:
             asked, design = _stage2(rows, seed)
         else:
-            task = make_task(rows, Target(target), seed=seed)
+            task = make_task(rows, target, seed=seed)
             asked, design = task.rows, task.design
         rng = np.random.default_rng(derive_seed(seed, f"erasure halves {target}"))
         division = halve(design, rng)
@@ -86,15 +87,17 @@ class Halves:
         )
 
 
-def _stage2(rows: Sequence[TokenizedRow], seed: int) -> tuple[list[TokenizedRow], Design]:
-    """One question about each alias of D5 (1) and D6 (0)."""
+def _stage2(rows: Sequence[TokenizedRow], seed: int) -> tuple[list[TokenizedRow], LabelledAliases]:
+    """One question about each alias of the two compared subsets, the first of which is class 1."""
+    main = design_of_rows(rows).main
     questions: dict[str, list[TokenizedRow]] = {}
     for row in rows:
-        if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:
+        if row.row.kind is Kind.QA and row.row.subset.name in main.names and row.row.is_evaluated:
             questions.setdefault(row.row.alias or "", []).append(row)
     rng = stream(seed, f"erasure/{STAGE2}")
     asked = [rng.choice(questions[alias]) for alias in sorted(questions)]
-    labels = np.array([int(row.row.subset == GAP[0]) for row in asked])
+    labels = np.array([int(row.row.subset == main.higher) for row in asked])
     if len(set(labels.tolist())) < 2:
-        raise InputError(f"target {STAGE2} needs D5 and D6; leave it out, or run another recipe")
-    return asked, design_of(asked, labels, rows)
+        listed = " and ".join(main.short_names)
+        raise InputError(f"target {STAGE2} needs {listed}; leave it out, or run another recipe")
+    return asked, labelled_aliases(asked, labels, rows)

@@ -18,7 +18,7 @@ from interp.figures.grid_tables import (
     run_names,
     with_run_columns,
 )
-from interp.figures.palette import FAINT, INK, SUBSET_STYLES
+from interp.figures.palette import FAINT, INK
 from interp.figures.places import address_words, at_words, route_words, site_words
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
@@ -26,14 +26,13 @@ from interp.figures.words import METRIC_LABELS
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import PROBE_ACCURACY
-from interp.interventions.erasure_halves import GAP
+from training.recipes.designs import design_of
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
 METRIC_WORDS = {"answer_log_prob": "answer log-probability", "exact_match": "exact match"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
-GAP_NAME = "-".join(GAP)
 READ_MARKS = {
     "before": ("before", "line-ew-open", INK),
     "after": ("tag erased", "circle", "#d02b2b"),
@@ -121,7 +120,8 @@ def plot_erasure(
     table = with_run_columns(table)
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
-    subsets = [name for name in (*SUBSET_STYLES, GAP_NAME) if name in set(cells["subset"])]
+    design = design_of(cells)
+    subsets = [name for name in (*design.names, design.main.gap) if name in set(cells["subset"])]
     titles = [name.replace("-", " − ") for name in subsets]
     figure = make_subplots(
         rows=len(subsets) + 1, shared_xaxes=True, vertical_spacing=0.25 / (len(subsets) + 2),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import QA7_UNSEEN
 from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.places import address_words, in_words
@@ -13,12 +12,12 @@ from interp.figures.settings_note import settings_note
 from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
 from interp.interventions.plots import (
-    GAP_NAME,
     component_names,
     plot_ablation,
     plot_erasure,
     target_words,
 )
+from training.recipes.designs import design_of
 from training.runs.run import Run
 
 N_LARGEST = 6
@@ -35,8 +34,9 @@ def ablation_section(run: Run) -> Html | None:
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
         there = set(cells["subset"])
-        compared = run.config.schedule.compared_at(stage)
-        shown = tuple(s for s in (*compared, QA7_UNSEEN.name) if s in there) or tuple(sorted(there))
+        compared = run.compared_at(stage).names
+        wanted = dict.fromkeys((*compared, run.design.asked[-1]))
+        shown = tuple(s for s in wanted if s in there) or tuple(sorted(there))
         parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, shown)}")
         for metric in ("answer_log_prob", "exact_match"):
             figure = plot_ablation(of_checkpoint, shown, metric=metric)
@@ -92,21 +92,22 @@ def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
         cells: Rows of an `erasure_summary` of one checkpoint.
         target: What was erased.
     """
+    main = design_of(cells).main
     everywhere = cells.loc[(cells["target"] == target) & (cells["site"] == ALL)]
     read = everywhere.loc[everywhere["metric"] == PROBE_ACCURACY]
     gaps = everywhere.loc[
-        (everywhere["subset"] == GAP_NAME) & (everywhere["metric"] == "answer_log_prob")
+        (everywhere["subset"] == main.gap) & (everywhere["metric"] == "answer_log_prob")
     ].to_dict("records")
     if read.empty:
         return f"Target {target_words(target)}: not erased everywhere."
     words = f"Target {target_words(target)}, erased at all sites and roles: {_probed_words(read)}"
     if not gaps:
         return f"{words}."
-    gap = gaps[0]
+    gap, (higher, lower) = gaps[0], main.short_names
     return (
-        f"{words}. The log-probability gap of D5 over D6 is {gap['after']:.2f} instead of "
-        f"{gap['before']:.2f} nats (random erasures {gap['control']:.2f}; difference from them "
-        f"{_interval(gap)}, {_tested(gap)})."
+        f"{words}. The log-probability gap of {higher} over {lower} is {gap['after']:.2f} "
+        f"instead of {gap['before']:.2f} nats (random erasures {gap['control']:.2f}; difference "
+        f"from them {_interval(gap)}, {_tested(gap)})."
     )
 
 

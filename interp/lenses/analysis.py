@@ -227,7 +227,7 @@ def lens_checkpoint(
     lenses: dict[str, Mapping[Site, Translator] | None] = {"logit": None}
     if lens.tuned:
         lenses["tuned"] = train_tuned_lens(model, rows, sites, seed=seed)
-    subsets = np.array([row.row.subset for row in asked])
+    subsets = np.array([row.row.subset.name for row in asked])
     tables = []
     for name, translators in lenses.items():
         table = read_lens(model, activations, quantities, translators=translators)

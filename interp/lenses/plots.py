@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from data.design import Design
 from data.errors import InputError
 from interp.figures.grid_tables import (
     checkpoint_words,
@@ -22,19 +23,18 @@ from interp.figures.grid_tables import (
     summarized,
     with_run_columns,
 )
-from interp.figures.palette import FAINT, INK, SUBSET_STYLES, subset_style, transparent
+from interp.figures.palette import FAINT, INK, subset_style, transparent
 from interp.figures.places import at_words, role_words, site_words
 from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS
 from interp.lenses.analysis import summarize_lens
+from training.recipes.designs import design_of
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
 LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
 """Of each lens: the ending of its markers' name, and the width of its lines."""
-COMPARED = ("D5_CONS", "D6_CONS", "QA7_UNSEEN")
-"""Reliable tag, unreliable tag, and as the control aliases that were never defined."""
 
 
 def plot_lens(
@@ -45,8 +45,8 @@ def plot_lens(
     Args:
         summary: Rows of a `lens_summary` of one run and checkpoint, or what `lens_checkpoint`
             returns; of rows of few seeds each one's own value is shown.
-        subsets: Whose questions to compare, those that the table lacks left out; `COMPARED`
-            unless given.
+        subsets: Whose questions to compare, those that the table lacks left out; the two
+            that the design compares, and its control, unless given.
         guess: What knowing the question alone gives, if known; see `guessing.question_only`.
 
     Raises:
@@ -161,14 +161,13 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         bars = rows.groupby(["component", "layer"], sort=False)["logit"]
         means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
         counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
-        style = SUBSET_STYLES.get(str(subset))
         half = (means - lows).fillna(0)
         figure.add_bar(
             x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),
-            marker={"color": style.color if style else FAINT},
+            marker={"color": _bar_color(str(subset), design_of(frame))},
             error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
@@ -180,10 +179,22 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     return figure
 
 
+def _bar_color(subset: str, design: Design) -> str:
+    return subset_style(subset, design).color if subset else FAINT
+
+
 def _shown(table: pd.DataFrame, subsets: Sequence[str] | None) -> Sequence[str]:
     """Those that were asked for, else the compared ones, else whatever there is."""
     found = list(dict.fromkeys(table["subset"]))
-    return subsets or [name for name in COMPARED if name in found] or found
+    return subsets or [name for name in contrasted(design_of(table)) if name in found] or found
+
+
+def contrasted(design: Design) -> tuple[str, ...]:
+    """The two subsets that an experiment is about, and as the control what was never defined."""
+    if not design.contrasts:
+        return ()
+    baseline = design.main.baseline
+    return (*design.main.names, *(() if baseline is None else (baseline.name,)))
 
 
 def _of_subsets(table: pd.DataFrame, subsets: Sequence[str]) -> pd.DataFrame:
@@ -225,7 +236,7 @@ def _add_curves(
             if curve.empty:
                 continue
             curve = curve.iloc[np.argsort([order.index(x) for x in curve["x"]])]
-            style, name = subset_style(subset), f"{subset}, {lens} lens"
+            style, name = subset_style(subset, design_of(panel)), f"{subset}, {lens} lens"
             low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
             place: dict[str, Any] = {"legendgroup": name, "row": row, "col": col}
             if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
@@ -253,7 +264,7 @@ def _add_own(
         for subset in subsets:
             part = rows.loc[(rows["subset"] == subset) & (rows["lens"] == lens)]
             values = (part[name].tolist() for name in ("x", "log_prob", "seed"))
-            color, name = subset_style(subset).color, f"{subset}, {lens} lens"
+            color, name = subset_style(subset, design_of(rows)).color, f"{subset}, {lens} lens"
             add_seeds(figure, *values, color=color, row=row, col=col, group=name)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from data.vocabulary import SUBSETS
+from training.recipes.designs import design_of
 
 LEAST_PAIRS = 10
 
@@ -83,5 +83,5 @@ def kept_texts(table: pd.DataFrame) -> str:
     if "dropped" not in table:
         return ""
     kept = kept_pairs(table)
-    subsets = [name for name in SUBSETS if name in set(kept["subset"])]
+    subsets = [name for name in design_of(table).names if name in set(kept["subset"])]
     return "<br>".join(f"{name}: {kept_text(kept.loc[kept['subset'] == name])}" for name in subsets)

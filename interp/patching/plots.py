@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from data.vocabulary import SUBSETS
 from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
@@ -34,6 +33,7 @@ from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, summarize_patching
 from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
 from interp.patching.wording import ENDS, correlation_words, patch_caption
+from training.recipes.designs import design_of
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels
@@ -218,7 +218,8 @@ def _of_grid(table: pd.DataFrame, direction: str, metric: str) -> pd.DataFrame:
 
 def _subsets(cells: pd.DataFrame) -> list[str]:
     found = list(dict.fromkeys(cells["subset"]))
-    return sorted(found, key=lambda name: list(SUBSETS).index(name) if name in SUBSETS else 99)
+    order = design_of(cells).names
+    return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _ordered_roles(cells: pd.DataFrame) -> list[str]:
@@ -286,7 +287,7 @@ def _add_ranks(
 ) -> None:
     """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
     subset = str(ranked["subset"].iloc[0])
-    style = subset_style(subset)
+    style = subset_style(subset, design_of(ranked))
     series = {
         "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
         "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
@@ -320,7 +321,7 @@ def _add_estimates(
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
         name=site_kind_words(site), legendgroup=site_kind_words(site), showlegend=is_first,
-        marker={"color": subset_style(subset).color, "symbol": symbol, "size": 9},
+        marker={"color": subset_style(subset, design_of(panel)).color, "symbol": symbol, "size": 9},
         text=[
             f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"
             for seed, layer, head, role in zip(

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import SUBSETS
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
@@ -13,6 +12,7 @@ from interp.patching.kept import is_counted, kept_pairs
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
+from training.recipes.designs import design_of
 from training.runs.run import Run
 
 METRICS = ("logit_diff", "answer_log_prob", "probability")
@@ -46,7 +46,7 @@ def patching_section(run: Run) -> Html | None:
                 _kind_html(
                     rows.loc[rows["pair_kind"] == kind],
                     at_checkpoint.loc[at_checkpoint["pair_kind"] == kind],
-                    compared=run.config.schedule.compared_at(stage),
+                    compared=run.compared_at(stage).names,
                     name=f"patching-{stage}-{kind.replace('_', '-')}",
                 )
             )
@@ -60,7 +60,9 @@ def _kind_html(
 ) -> Html:
     """Sentences and figures of one checkpoint and kind of pairs, `compared` subsets first."""
     subsets = [
-        each for each in dict.fromkeys((*compared, *SUBSETS)) if each in set(cells["subset"])
+        each
+        for each in dict.fromkeys((*compared, *design_of(cells).names))
+        if each in set(cells["subset"])
     ]
     metric = next(each for each in METRICS if each in set(cells["metric"]))
     directions = [

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from data.design import Design
 from data.tokens import TokenizedRow
 from interp.grids.grid import Measured
 from interp.hooked.activations import Activations, collect_activations
@@ -40,7 +41,8 @@ from interp.probes.held_out import N_PERMUTATIONS, read_divisions
 from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
-from interp.probes.targets import ProbeTask, Target, make_task
+from interp.probes.targets import PLANTED, ProbeTask, find_target, make_task, targets_of
+from training.recipes.designs import design_of_rows
 from training.seeds import derive_seed
 
 PROBES = ("logistic", "mass_mean")
@@ -52,7 +54,8 @@ N_CONTROL_LABELS = 5
 class ProbeAnalysis:
     """What is probed at every checkpoint of a grid, and how."""
 
-    targets: tuple[Target, ...] = (Target.TAG, Target.DEFINED)
+    targets: tuple[str, ...] = ()
+    """Names; the first two of the design's unless given."""
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     quick: bool = False
     """Fix C at `QUICK_INVERSE_PENALTY` instead of choosing it inside the training folds."""
@@ -85,11 +88,22 @@ class ProbeAnalysis:
         seed: int,
     ) -> Measured:
         """Adds what the null twin reads; see `read_twin`."""
-        if Target.TAG not in self.targets:
+        design = design_of_rows(rows)
+        of_tags = [
+            name for name in self.of_design(design).targets if find_target(design, name).is_of_tags
+        ]
+        if not of_tags:
             return measured
-        read = read_twin(rows, twin, twin_rows, sites, self, seed=seed)
+        read = pd.concat(
+            [read_twin(rows, twin, twin_rows, sites, self, name, seed=seed) for name in of_tags]
+        )
         table = measured.table.drop(columns="twin_accuracy").merge(read, on=CELL, how="left")
         return replace(measured, table=table)
+
+    def of_design(self, design: Design) -> "ProbeAnalysis":
+        """See `interp.grids.grid.OfDesign`."""
+        first = tuple(target.name for target in targets_of(design)[:2])
+        return self if self.targets else replace(self, targets=first)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.probes.summary`."""
@@ -126,8 +140,9 @@ def probe_checkpoint(
         probing: What to read, and how.
         seed: Fixes folds, permutations and controls; the same in every process.
     """
-    tasks = [make_task(rows, target, seed=seed) for target in probing.targets]
-    planted = make_task(rows, Target.PLANTED_TAG, seed=seed)
+    targets = probing.of_design(design_of_rows(rows)).targets
+    tasks = [make_task(rows, target, seed=seed) for target in targets]
+    planted = make_task(rows, PLANTED.name, seed=seed)
     needed = {
         row.row.row_id: row for task in (*tasks, planted) for row in (*task.rows, *task.all_rows)
     }
@@ -157,10 +172,11 @@ def read_twin(
     twin_rows: Sequence[TokenizedRow],
     sites: Sequence[Site],
     probing: ProbeAnalysis,
+    target: str,
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """What is read of the run's own labels, `tag`, in the null twin, in the same folds.
+    """What is read of the run's own labels of tags in the null twin, in the same folds.
 
     The labels say which tag an alias was defined with in the run. In the twin the tags of Stage 1
     are shuffled, so that they say how far its definition is true, and nothing of a tag.
@@ -171,12 +187,13 @@ def read_twin(
         twin_rows: The rows of the same seed of the twin.
         sites: As in `probe_checkpoint`.
         probing: As in `probe_checkpoint`.
+        target: A target of tags.
         seed: As in `probe_checkpoint`.
 
     Returns:
         Columns `CELL` and `twin_accuracy`.
     """
-    task = make_task(rows, Target.TAG, seed=seed)
+    task = make_task(rows, target, seed=seed)
     same = {row.row.row_id: row for row in twin_rows}
     asked = [same[row.row.row_id] for row in task.rows]
     activations = collect_activations(twin, asked, sites=sites, roles=probing.roles)
@@ -218,7 +235,7 @@ def _at(
     task: ProbeTask, site: Site, role: TokenRole, cells: list[dict[str, object]]
 ) -> list[dict[str, object]]:
     """The cells' records, headed by where they were read."""
-    where = {"target": str(task.target), "site": site.name, "layer": site.layer}
+    where = {"target": task.target, "site": site.name, "layer": site.layer}
     return [where | {"role": str(role)} | cell for cell in cells]
 
 

@@ -58,7 +58,7 @@ class Division:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Design:
+class LabelledAliases:
     """What divisions depend on: of each alias its label, its entities and its kind."""
 
     labels: Int[np.ndarray, " alias"]
@@ -76,9 +76,11 @@ class Design:
         """Whether any alias has two entities."""
         return bool((self.own != self.named).any())
 
-    def take(self, places: Sequence[int]) -> "Design":
+    def take(self, places: Sequence[int]) -> "LabelledAliases":
         """Of some of the aliases."""
-        return Design(**{each.name: getattr(self, each.name)[places] for each in fields(self)})
+        return LabelledAliases(
+            **{each.name: getattr(self, each.name)[places] for each in fields(self)}
+        )
 
     @property
     def units(self) -> Int[np.ndarray, " alias"]:
@@ -105,7 +107,7 @@ def whole(
 
 
 def divide(
-    design: Design, rng: np.random.Generator, *, chooses_c: bool = True
+    design: LabelledAliases, rng: np.random.Generator, *, chooses_c: bool = True
 ) -> tuple[Division, ...]:
     """Divisions with the number of folds that the module's docstring tells.
 
@@ -128,7 +130,7 @@ def divide(
     return best
 
 
-def halve(design: Design, rng: np.random.Generator) -> Division:
+def halve(design: LabelledAliases, rng: np.random.Generator) -> Division:
     """Two folds: to one something is fitted, in the other it is tried.
 
     Raises:
@@ -140,7 +142,7 @@ def halve(design: Design, rng: np.random.Generator) -> Division:
     return found[0]
 
 
-def _too_few(design: Design) -> InputError:
+def _too_few(design: LabelledAliases) -> InputError:
     return InputError(
         f"{len(set(design.own.tolist()))} entities of {len(design.own)} aliases cannot be "
         "divided so that two folds hold both classes; probe a run with more aliases or entities"
@@ -153,7 +155,11 @@ def _worth(divisions: tuple[Division, ...]) -> float:
 
 
 def _divisions(
-    design: Design, n_folds: int, n_divisions: int, rng: np.random.Generator, chooses_c: bool
+    design: LabelledAliases,
+    n_folds: int,
+    n_divisions: int,
+    rng: np.random.Generator,
+    chooses_c: bool,
 ) -> tuple[Division, ...]:
     """As many divisions, or as can be had of few aliases."""
     drawn = (_division(design, n_folds, rng, chooses_c) for _ in range(n_divisions * _ATTEMPTS))
@@ -161,7 +167,7 @@ def _divisions(
 
 
 def _division(
-    design: Design, n_folds: int, rng: np.random.Generator, chooses_c: bool
+    design: LabelledAliases, n_folds: int, rng: np.random.Generator, chooses_c: bool
 ) -> Division | None:
     """One division into so many folds, balanced; None where a fold would lack a class."""
     units = _units(design, n_folds, rng)
@@ -193,7 +199,7 @@ def _division(
 
 
 def _halves(
-    design: Design, chosen: Int[np.ndarray, " kept"], folds: Int[np.ndarray, " kept"]
+    design: LabelledAliases, chosen: Int[np.ndarray, " kept"], folds: Int[np.ndarray, " kept"]
 ) -> Int[np.ndarray, " kept"]:
     """0 or 1: halves of each fold that hold both classes, and no unit in two."""
     units, labels = design.units[chosen], design.labels[chosen]
@@ -205,7 +211,9 @@ def _halves(
     return halves
 
 
-def _units(design: Design, n_folds: int, rng: np.random.Generator) -> Int[np.ndarray, " entity"]:
+def _units(
+    design: LabelledAliases, n_folds: int, rng: np.random.Generator
+) -> Int[np.ndarray, " entity"]:
     """Entities that go to one fold together have one number, by entity.
 
     Linked entities are ordered along a random walk over their links and cut into arcs, one a fold:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from data.errors import InputError
 from interp.probes.cross_validation import INVERSE_PENALTIES, held_out_accuracy
-from interp.probes.divisions import Design, Division, divide, exchangeable_units, whole
+from interp.probes.divisions import Division, LabelledAliases, divide, exchangeable_units, whole
 
 N_PERMUTATIONS = 199
 
@@ -67,7 +67,9 @@ def read_held_out(
     divisions = (
         whole(labels, groups, rng)
         if named is None
-        else divide(Design(labels=labels, own=groups, named=named, strata=alike, kinds=alike), rng)
+        else divide(
+            LabelledAliases(labels=labels, own=groups, named=named, strata=alike, kinds=alike), rng
+        )
     )
     return read_divisions(
         features,

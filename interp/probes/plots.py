@@ -3,6 +3,8 @@
 A state is named by site and layer; layers go upwards. Accuracies are means over Stage-1 seeds.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,9 @@ from interp.figures.seed_marks import interval_hover
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import TokenRole
 from interp.probes.summary import summarize_probes
-from interp.probes.targets import Target
+from interp.probes.targets import PLANTED, targets_of
 from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
+from training.recipes.designs import design_of
 
 READINGS = {
     "accuracy": "unseen aliases",
@@ -57,11 +60,14 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
     summary = summarized(summary, summarize_probes)
     refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
-    cells = of_probe.loc[of_probe["target"] != Target.PLANTED_TAG]
+    cells = of_probe.loc[of_probe["target"] != PLANTED.name]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
     names, states, caption = run_names(cells), ordered_states(cells), probe_caption(of_probe)
-    panels = sorted(cells.groupby(["target", "run_id"], sort=False), key=_target_order)
+    panels = sorted(
+        cells.groupby(["target", "run_id"], sort=False),
+        key=partial(_target_order, [t.name for t in targets_of(design_of(cells))]),
+    )
     height = len(panels) * (CELL_HEIGHT * len(states) + 30)
     figure = make_subplots(
         rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,
@@ -121,9 +127,10 @@ def _mark(cell: dict[str, Any]) -> str:
     return "<b>{} ▲</b>" if cell["accuracy"] > cell["null_accuracy"] else "<b>{} ▼</b>"
 
 
-def _target_order(panel: tuple[Any, pd.DataFrame]) -> int:
+def _target_order(known: Sequence[str], panel: tuple[Any, pd.DataFrame]) -> int:
     """Targets as they are listed in `interp.probes.targets`, runs as they come."""
-    return list(Target).index(Target(panel[0][0]))
+    target = panel[0][0]
+    return known.index(target) if target in known else len(known)
 
 
 def _color_axis(cells: pd.DataFrame, height: int) -> dict[str, Any]:

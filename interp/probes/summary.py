@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.probes.power import min_detectable
-from interp.probes.targets import Target
+from interp.probes.targets import PLANTED
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
 CELL = ["target", "site", "layer", "role", "probe"]
@@ -35,7 +35,7 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
     )
     cells = [(key, group) for key, group in above.groupby([*RUN, *CELL], sort=True)]
     values = _by_seed(cells, above, "above")
-    planted = np.array([group["target"].iloc[0] == Target.PLANTED_TAG for _, group in cells])
+    planted = np.array([group["target"].iloc[0] == PLANTED.name for _, group in cells])
     corrected = np.full(len(cells), np.nan)
     corrected[~planted] = max_sign_flip_p(values[~planted])
     corrected[planted] = max_sign_flip_p(values)[planted]

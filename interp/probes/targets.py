@@ -1,13 +1,16 @@
 """What a probe is asked to read: rows with a label, and which of them belong together.
 
-    tag          which tag the alias was defined with: reliable (1) or unreliable (0)
-    defined      whether the alias was defined (D1, D2) or only asked about (QA3)
-    consistent   whether its definition is true; apart from the tag only where D9 and D10 exist
     entity       the entity that its answers follow
     attribute    the value of that entity's first attribute
-    stage        Stage-1 against Stage-2 aliases: the recency control, it reads training order
     phantom_tag  a balanced label drawn after training, independent of everything: the true null
     planted_tag  such a label, planted into the activations at known strength: the positive control
+
+An experiment has more of its own, which its design declares; those of implicit meta-learning:
+
+    tag          which tag the alias was defined with: reliable (1) or unreliable (0)
+    defined      whether the alias was defined or only asked about
+    consistent   whether its definition is true; apart from the tag only with alpha below 1
+    stage        Stage-1 against Stage-2 aliases: the recency control, it reads training order
 
 Binary targets are read from equally many aliases of both classes, so chance is one half;
 `consistent` from equally many of both classes with either tag, so that the tag tells nothing of it.
@@ -17,45 +20,107 @@ fold may hold; values of fewer aliases than there are folds are left out.
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Int
 
+from data.design import Design, ProbeTarget, Questions
 from data.draws import stream
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, SUBSETS, Family, Kind, Split, Stage, Subset
+from data.vocabulary import Family, Kind, Part, Split
 from interp.probes.cross_validation import N_FOLDS
-from interp.probes.designs import design_of, numbered
-from interp.probes.divisions import Design, Division, divide, whole
+from interp.probes.divisions import Division, LabelledAliases, divide, whole
+from interp.probes.entities import labelled_aliases, numbered
+from training.recipes.designs import design_of_rows
 from training.seeds import derive_seed
 
 PLANTED_ACCURACY = 0.9
 """Bayes accuracy of `planted_tag`."""
 
 
-class Target(StrEnum):
-    """Names of the targets above."""
-
-    TAG = "tag"
-    DEFINED = "defined"
-    CONSISTENT = "consistent"
-    ENTITY = "entity"
-    ATTRIBUTE = "attribute"
-    STAGE = "stage"
-    PHANTOM_TAG = "phantom_tag"
-    PLANTED_TAG = "planted_tag"
-
-    @property
-    def is_determined_by_entity(self) -> bool:
-        """Whether aliases of one entity share the label, so that folds cannot be grouped by it."""
-        return self in (Target.ENTITY, Target.ATTRIBUTE)
+def _entity(questions: Questions, _seed: int) -> dict[str, int]:
+    named = {alias: questions[alias][0].entity for alias in _told_first(questions)}
+    if any(entity is None for entity in named.values()):
+        raise InputError("target entity needs a world of entities; this recipe has none")
+    return _numbers({alias: str(entity) for alias, entity in named.items()})
 
 
-DRAWN = (Target.PHANTOM_TAG, Target.PLANTED_TAG)
+def _attribute(questions: Questions, _seed: int) -> dict[str, int]:
+    first = {
+        alias: min(questions[alias], key=lambda row: row.question or "")
+        for alias in _told_first(questions)
+    }
+    return _numbers({alias: row.rendered.answer for alias, row in first.items()})
+
+
+def _coins(name: str) -> Callable[[Questions, int], dict[str, int]]:
+    """A balanced random label; of an odd number of aliases one is left out."""
+
+    def label(questions: Questions, seed: int) -> dict[str, int]:
+        aliases = sorted(_told_first(questions))
+        even = len(aliases) // 2 * 2
+        chosen = stream(seed, f"probe/{name}").sample(aliases, even)
+        return {alias: int(i < even // 2) for i, alias in enumerate(chosen)}
+
+    return label
+
+
+def _told_first(questions: Questions) -> list[str]:
+    """The aliases that X1 defines, or all of it where nothing is ever defined."""
+    subsets = {alias: rows[0].subset for alias, rows in questions.items()}
+    first = {alias: subset for alias, subset in subsets.items() if subset.part is Part.X1}
+    return [alias for alias, subset in first.items() if subset.has_definitions] or list(first)
+
+
+def _numbers(values: dict[str, str]) -> dict[str, int]:
+    names = sorted(set(values.values()))
+    return {alias: names.index(value) for alias, value in values.items()}
+
+
+ENTITY = ProbeTarget(
+    name="entity", meaning="the entity its answers follow", label=_entity, is_of_entities=True
+)
+ATTRIBUTE = ProbeTarget(
+    name="attribute",
+    meaning="that entity's first attribute",
+    label=_attribute,
+    is_of_entities=True,
+)
+PHANTOM = ProbeTarget(
+    name="phantom_tag",
+    meaning="a random label, the true null",
+    label=_coins("phantom_tag"),
+    is_within_tags=True,
+)
+PLANTED = ProbeTarget(
+    name="planted_tag",
+    meaning="a planted label, the positive control",
+    label=_coins("planted_tag"),
+    is_within_tags=True,
+)
+COMMON = (ENTITY, ATTRIBUTE, PHANTOM)
+"""What can be read of every experiment, beside the targets of its design."""
+DRAWN = (PHANTOM, PLANTED)
+
+
+def targets_of(design: Design) -> tuple[ProbeTarget, ...]:
+    """What a probe can be asked to read of an experiment, in the order of figures."""
+    return (*design.targets, *COMMON)
+
+
+def find_target(design: Design, name: str) -> ProbeTarget:
+    """The target of this name.
+
+    Raises:
+        InputError: the experiment has none.
+    """
+    known = {target.name: target for target in (*targets_of(design), PLANTED)}
+    if name not in known:
+        raise unknown_name("target", name, known)
+    return known[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +130,10 @@ class ProbeTask:
     Every array has one entry for each alias but the last two, which have one for each row of `all`.
     """
 
-    target: Target
+    target: str
     rows: list[TokenizedRow]
     """One question that was never trained, for each labelled alias."""
-    design: Design
+    design: LabelledAliases
     """Label and entities of each; each alias by itself where folds are not of entities."""
     divisions: tuple[Division, ...]
     """Who trains and who tests."""
@@ -91,17 +156,20 @@ class ProbeTask:
         return self.design.units
 
 
-def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> ProbeTask:
+def make_task(rows: Sequence[TokenizedRow], target: str, *, seed: int) -> ProbeTask:
     """Chooses aliases, labels and divisions for a target among the rows of a seed.
 
     Raises:
         InputError: the run lacks the subsets that the target contrasts, or one class is empty, or
             purging the aliases of entities in two folds leaves too few.
     """
+    experiment = design_of_rows(rows)
+    wanted = find_target(experiment, target)
     questions = _questions(rows)
-    labels = _labels(questions, target, seed)
-    strata = _strata(questions, labels, target, seed)
-    if target.is_determined_by_entity:
+    asked_of = {alias: [row.row for row in rows] for alias, rows in questions.items()}
+    labels = wanted.label(asked_of, seed)
+    strata = _strata(asked_of, labels, wanted, experiment, seed)
+    if wanted.is_of_entities:
         labels = _frequent(labels, target)
         balanced = sorted(labels)
     else:
@@ -110,8 +178,8 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
     question_rng = stream(seed, f"probe/{target}/question")
     chosen = [_untrained(questions[alias], question_rng) for alias in aliases]
     numbers = np.array([labels[alias] for alias in aliases])
-    design = design_of(chosen, numbers, rows, [str(strata[alias]) for alias in aliases])
-    if target.is_determined_by_entity:
+    design = labelled_aliases(chosen, numbers, rows, [str(strata[alias]) for alias in aliases])
+    if wanted.is_of_entities:
         itself = np.arange(len(aliases))
         design = replace(design, own=itself, named=itself)
     folds_rng = np.random.default_rng(derive_seed(seed, f"probe folds {target}"))
@@ -121,7 +189,7 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
         target=target,
         rows=chosen,
         design=design,
-        divisions=_divisions(design, target, folds_rng),
+        divisions=_divisions(design, wanted, folds_rng),
         balanced=places,
         n_classes=max(labels.values()) + 1,
         all_rows=[row for _, row in asked],
@@ -130,9 +198,11 @@ def make_task(rows: Sequence[TokenizedRow], target: Target, *, seed: int) -> Pro
     )
 
 
-def _divisions(design: Design, target: Target, rng: np.random.Generator) -> tuple[Division, ...]:
+def _divisions(
+    design: LabelledAliases, target: ProbeTarget, rng: np.random.Generator
+) -> tuple[Division, ...]:
     """Folds of entities, but for labels that entities determine."""
-    if target.is_determined_by_entity:
+    if target.is_of_entities:
         return whole(design.labels, design.own, rng)
     try:
         return divide(design, rng)
@@ -153,65 +223,7 @@ def _questions(rows: Sequence[TokenizedRow]) -> dict[str, list[TokenizedRow]]:
     return questions
 
 
-def _labels(questions: dict[str, list[TokenizedRow]], target: Target, seed: int) -> dict[str, int]:
-    """The label of every alias that the target speaks of."""
-    subsets = {alias: SUBSETS[rows[0].row.subset] for alias, rows in questions.items()}
-    defined = {
-        alias: subset
-        for alias, subset in subsets.items()
-        if subset.stage is Stage.ONE and subset.has_definitions
-    }
-    match target:
-        case Target.TAG:
-            reliable = {r[0].row.tag for r in questions.values() if _is(r, D5_CONS)}
-            return {alias: int(questions[alias][0].row.tag in reliable) for alias in defined}
-        case Target.DEFINED:
-            return {
-                alias: int(subset.has_definitions)
-                for alias, subset in subsets.items()
-                if subset.stage is Stage.ONE
-            }
-        case Target.CONSISTENT:
-            if len({(subset.tag, subset.consistent) for subset in defined.values()}) < 4:
-                raise InputError(
-                    "target consistent needs D9 and D10, which tell it from the tag; "
-                    "run the recipe with alpha below 1"
-                )
-            return {alias: int(bool(subset.consistent)) for alias, subset in defined.items()}
-        case Target.STAGE:
-            return {
-                alias: int(subset.stage is Stage.TWO)
-                for alias, subset in subsets.items()
-                if subset.has_definitions
-            }
-        case Target.ENTITY | Target.ATTRIBUTE:
-            values = {alias: _entity_value(questions[alias], target) for alias in defined}
-            names = sorted(set(values.values()))
-            return {alias: names.index(value) for alias, value in values.items()}
-        case Target.PHANTOM_TAG | Target.PLANTED_TAG:
-            return _coins(sorted(defined), stream(seed, f"probe/{target}"))
-
-
-def _is(rows: list[TokenizedRow], subset: Subset) -> bool:
-    return rows[0].row.subset == subset.name
-
-
-def _entity_value(rows: list[TokenizedRow], target: Target) -> str:
-    if target is Target.ENTITY:
-        if rows[0].row.entity is None:
-            raise InputError("target entity needs a world of entities; this recipe has none")
-        return rows[0].row.entity
-    return min(rows, key=lambda row: row.row.question or "").row.rendered.answer
-
-
-def _coins(aliases: list[str], rng: random.Random) -> dict[str, int]:
-    """A balanced random label; of an odd number of aliases one is left out."""
-    even = len(aliases) // 2 * 2
-    chosen = rng.sample(aliases, even)
-    return {alias: int(i < even // 2) for i, alias in enumerate(chosen)}
-
-
-def _frequent(labels: dict[str, int], target: Target) -> dict[str, int]:
+def _frequent(labels: dict[str, int], target: str) -> dict[str, int]:
     """The labels that enough aliases have to be in every fold, numbered anew."""
     counts = Counter(labels.values())
     kept = sorted(label for label, count in counts.items() if count >= N_FOLDS)
@@ -224,19 +236,19 @@ def _frequent(labels: dict[str, int], target: Target) -> dict[str, int]:
 
 
 def _strata(
-    questions: dict[str, list[TokenizedRow]], labels: dict[str, int], target: Target, seed: int
+    questions: Questions, labels: dict[str, int], target: ProbeTarget, design: Design, seed: int
 ) -> dict[str, int | None]:
     """What each class holds equally much of, so that it tells nothing of the label.
 
     A drawn label is read from aliases as many and as mixed as the tag's, whose null it is to be.
     """
-    is_within_tags = target in (Target.CONSISTENT, *DRAWN)
-    tags = _labels(questions, Target.TAG, seed) if is_within_tags else {}
+    of_tags = [each for each in design.targets if each.is_of_tags]
+    tags = of_tags[0].label(questions, seed) if target.is_within_tags and of_tags else {}
     return {alias: tags.get(alias) for alias in labels}
 
 
 def _balanced(
-    labels: dict[str, int], strata: dict[str, int | None], target: Target, seed: int
+    labels: dict[str, int], strata: dict[str, int | None], target: str, seed: int
 ) -> list[str]:
     """Equally many aliases of both classes in each stratum, in order of name."""
     cells = {

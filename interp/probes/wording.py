@@ -6,24 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from data.design import ProbeTarget
 from data.errors import InputError
 from interp.figures.grid_tables import ALPHA, one_checkpoint
 from interp.figures.places import at_words, in_words, site_words
 from interp.figures.seed_marks import FEWEST
 from interp.probes.summary import DESIGN
-from interp.probes.targets import PLANTED_ACCURACY, Target
+from interp.probes.targets import PLANTED, PLANTED_ACCURACY, targets_of
+from training.recipes.designs import design_of
 
 CAPTION_WIDTH = 128  # characters
-MEANINGS = {
-    Target.TAG: "which tag the alias was defined with",
-    Target.DEFINED: "whether the alias was defined",
-    Target.CONSISTENT: "whether its definition is true",
-    Target.ENTITY: "the entity its answers follow",
-    Target.ATTRIBUTE: "that entity's first attribute",
-    Target.STAGE: "Stage-1 or Stage-2 alias, the recency control",
-    Target.PHANTOM_TAG: "a random label, the true null",
-}
-"""What each target is, in the order of pages; the planted control is told apart from these."""
 PROBE_WORDS = {"logistic": "logistic", "mass_mean": "mass-mean"}
 MOST_NAMED = 3
 """So many cells are named in a sentence; more are counted."""
@@ -56,7 +48,7 @@ def probe_caption(summary: pd.DataFrame) -> list[str]:
     Args:
         summary: Rows of a `probes_summary` of one checkpoint and kind of probe.
     """
-    is_planted = summary["target"] == Target.PLANTED_TAG
+    is_planted = summary["target"] == PLANTED.name
     cells = summary.loc[~is_planted]
     chances = {f"{chance:.2g}" for chance in cells["chance"]}
     is_shown = int(cells["n_seeds"].min()) >= FEWEST
@@ -71,7 +63,7 @@ def probe_caption(summary: pd.DataFrame) -> list[str]:
         f"So many seeds can give no p below {_smallest_p(cells):.2g}. {detectable_words(cells)}"
     )
     texts = [means, marks, design_words(cells)]
-    if Target.PLANTED_TAG in set(summary["target"]):
+    if PLANTED.name in set(summary["target"]):
         texts.append(planted_words(summary.loc[is_planted]))
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
 
@@ -149,16 +141,18 @@ def probe_sentences(summary: pd.DataFrame) -> list[str]:
         summary: Rows of a `probes_summary` of one run and checkpoint.
     """
     one_checkpoint(summary)
-    targets = [target for target in MEANINGS if target in set(summary["target"])]
-    return [_target_sentence(summary.loc[summary["target"] == target]) for target in targets]
+    targets = [t for t in targets_of(design_of(summary)) if t.name in set(summary["target"])]
+    return [
+        _target_sentence(target, summary.loc[summary["target"] == target.name])
+        for target in targets
+    ]
 
 
-def _target_sentence(summary: pd.DataFrame) -> str:
-    target = Target(summary["target"].iloc[0])
+def _target_sentence(target: ProbeTarget, summary: pd.DataFrame) -> str:
     cells = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
     found = [cell for cell in cells if is_found(cell)]
     best = (found or cells)[0]
-    head = f"{target} ({MEANINGS[target]}):"
+    head = f"{target.name} ({target.meaning}):"
     if found:
         named = "; ".join(map(reading_words, found[:MOST_NAMED]))
         more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
@@ -166,7 +160,7 @@ def _target_sentence(summary: pd.DataFrame) -> str:
     else:
         words = [f"{head} nothing found in {len(cells)} cells."]
         words += [detectable_words(summary), f"The best, {reading_words(best)}."]
-    words += [twin_words(best)] if target is Target.TAG else []
+    words += [twin_words(best)] if target.is_of_tags else []
     return " ".join([*words, _seen_words(best), f"{design_words(summary).capitalize()}"])
 
 

@@ -10,13 +10,11 @@ from interp.figures.settings_note import settings_note
 from interp.lenses.plots import plot_lens
 from interp.lenses.wording import lens_sentences
 from interp.probes.plots import plot_probes
-from interp.probes.targets import Target
+from interp.probes.targets import PLANTED
 from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentences, reading_words
 from interp.report.guessing import question_only
 from training.runs.run import Run
 
-CONTROL = "QA7_UNSEEN"
-"""Aliases that are never defined."""
 PREDICTING = ("prompt_last", "question_last")
 """Roles that answers are predicted from: in a toy, a prompt ends with its question."""
 
@@ -56,10 +54,12 @@ def lens_section(run: Run) -> Html | None:
     if summary is None or lens is None:
         return None
     guess = guess_of(run)
+    baseline = run.design.main.baseline
+    control = () if baseline is None else (baseline.name,)
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        compared = run.config.schedule.compared_at(stage)
+        compared = run.compared_at(stage).names
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]
@@ -68,13 +68,14 @@ def lens_section(run: Run) -> Html | None:
         result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
         heading = f"<h3>Stage {stage}, step {step}: {at_words(role)}</h3>"
         parts.append(f'{heading}\n<div class="result">{result}</div>')
-        figure = plot_lens(rows, (*compared, CONTROL), guess=guess)
+        figure = plot_lens(rows, (*compared, *control), guess=guess)
         parts.append(figure_html(figure, f"lens-{stage}"))
+    undefined = "".join(f" {name}: aliases that are never defined." for name in control)
     notes = (
         "The logit lens ends the model after a state; the tuned lens first maps the state, by an "
         "affine map trained to give the model's own output. Log-probabilities are of the first "
         "token, over the whole vocabulary. The question alone: the best guess that knows a "
-        f"question, but not the alias. {CONTROL}: aliases that are never defined. The other "
+        f"question, but not the alias.{undefined} The other "
         "entity is the one a false definition names, elsewhere one drawn at random."
     )
     if not parts:
@@ -93,7 +94,7 @@ def _other_checkpoints(summary: pd.DataFrame) -> Html:
     last = {one_checkpoint(cells) for cells in last_checkpoints(summary)}
     body = []
     for (stage, step, target), cells in summary.groupby(["stage", "step", "target"]):  # pyright: ignore[reportGeneralTypeIssues]
-        if (stage, step) in last or target == Target.PLANTED_TAG:
+        if (stage, step) in last or target == PLANTED.name:
             continue
         best = cells.loc[cells["accuracy"].idxmax()].to_dict()
         n_found = sum(map(is_found, cells.to_dict("records")))

@@ -11,14 +11,17 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import HELD_OUT, SUBSETS
-from interp.figures.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES, transparent
+from data.design import Contrast, Design
+from data.subsets import Mark
+from data.vocabulary import HELD_OUT
+from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style, transparent
 from interp.figures.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.figures.words import METRIC_LABELS
+from training.recipes.designs import design_of
 from training.schedules import Schedule
 from training.statistics import t_interval
-from training.summary import HEADLINE_METRICS, HEADLINES
+from training.summary import HEADLINE_METRICS
 
 METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
 GAP_LABELS = {
@@ -67,11 +70,11 @@ def plot_curves(
         y_range: Limits of the y axis, to compare figures.
     """
     curves = learning_curves(metrics, metric)
-    figure = go.Figure()
-    for name in SUBSETS:
+    figure, design = go.Figure(), design_of(metrics)
+    for name in design.names:
         of_subset = curves.loc[curves["subset"] == name]
         if not of_subset.empty:
-            _add_curve(figure, name, of_subset)
+            _add_curve(figure, name, of_subset, subset_style(name, design))
     _add_own_curves(figure, metrics, metric)
     for stage, boundary in list(_starts(metrics).items())[1:]:
         figure.add_vline(boundary, line={"dash": "dash", "color": INK, "width": 1.5}, opacity=1)
@@ -106,20 +109,22 @@ def plot_curves(
 
 def plot_gaps(
     summary: Mapping[str, Any],
+    design: Design,
     null_summary: Mapping[str, Any] | None = None,
     schedule: Schedule = Schedule.TWO_STAGE,
 ) -> go.Figure:
     """The headline gaps: a dot for each seed, mean and 95% t interval; the null twin beside.
 
-    The grey box is the equivalence margin of the null twin's exact-match `iml_gap`; the thick bar
-    in it, which must stay inside, its 90% interval.
+    The grey box is the equivalence margin of the null twin's main contrast in exact match; the
+    thick bar in it, which must stay inside, its 90% interval.
 
     Args:
         summary: A run's `summary`; its `null_equivalence` gives margin and bar.
+        design: The run's.
         null_summary: The null twin's.
         schedule: The run's.
     """
-    shown = [gap for gap in HEADLINES if gap in summary]
+    shown = [contrast for contrast in design.contrasts if contrast.name in summary]
     figure = make_subplots(
         cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, subplot_titles=list(METRIC_NAMES)
     )
@@ -130,16 +135,16 @@ def plot_gaps(
         if metric == "exact_match" and null_summary is not None and "null_equivalence" in summary:
             _add_margin(figure, summary["null_equivalence"])
         for gaps, name, color, symbol, shift in runs:
-            estimates = [gaps[gap][metric] for gap in shown]
+            estimates = [gaps[contrast.name][metric] for contrast in shown]
             for trace in _gap_traces(estimates, name, color, symbol, shift):
                 trace.showlegend = col == 1
                 figure.add_trace(trace, row=1, col=col)
         figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
-    n_seeds = summary[shown[0]]["exact_match"]["n_seeds"]
+    n_seeds = summary[shown[0].name]["exact_match"]["n_seeds"]
     style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
     figure.update_xaxes(
         tickvals=list(range(len(shown))),
-        ticktext=[_difference(gap, schedule) for gap in shown],
+        ticktext=[_difference(contrast, schedule) for contrast in shown],
         tickangle=0,
         range=[-0.5, len(shown) - 0.5],
     )
@@ -156,9 +161,8 @@ def _starts(metrics: pd.DataFrame) -> dict[int, float]:
     return starts
 
 
-def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
+def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame, style: Mark) -> None:
     """The band first, so that lines lie above it; both follow one click in the legend."""
-    style = SUBSET_STYLES[name]
     curve = curve.sort_values(["stage", "step"])
     epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
     if np.isfinite(low).all() and bool((curve["n_seeds"].to_numpy() >= FEWEST).all()):
@@ -189,7 +193,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame) -> None:
 
 def _add_own_curves(figure: go.Figure, metrics: pd.DataFrame, metric: str) -> None:
     """Each seed's own curve, thin and without marks, where seeds are few but more than one."""
-    seeds = sorted(set(metrics["seed"]))
+    seeds, design = sorted(set(metrics["seed"])), design_of(metrics)
     if not 1 < len(seeds) < FEWEST:
         return
     for seed in seeds:
@@ -197,7 +201,7 @@ def _add_own_curves(figure: go.Figure, metrics: pd.DataFrame, metric: str) -> No
         for name, curve in curves.sort_values(["stage", "step"]).groupby("subset"):
             figure.add_scatter(
                 x=curve["epoch"].to_numpy(), y=curve["mean"].to_numpy(), mode="lines",
-                line={"color": SUBSET_STYLES[str(name)].color, "width": 0.8}, opacity=0.6,
+                line={"color": subset_style(str(name), design).color, "width": 0.8}, opacity=0.6,
                 name=f"seed {seed}", legendgroup=str(name), showlegend=False,
                 hovertemplate="%{y:.3f}",
             )  # fmt: skip
@@ -239,7 +243,7 @@ def _gap_traces(
 
 
 def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
-    """The null twin's margin around its `iml_gap`, and the 90% interval that is to lie inside."""
+    """The null twin's margin around its contrast, and the 90% interval that is to lie inside."""
     left, right, margin = 0.03, 0.43, verdict["margin"]
     figure.add_scatter(
         x=[left, right, right, left],
@@ -264,9 +268,7 @@ def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
     )
 
 
-def _difference(gap: str, schedule: Schedule) -> str:
+def _difference(contrast: Contrast, schedule: Schedule) -> str:
     """Under a headline's name the subsets that it compares, by the first part of their names."""
-    higher, lower, part = HEADLINES[gap]
-    stage = schedule.read_at(part)
-    short = [subset.name.partition("_")[0] for subset in (higher, lower)]
-    return f"{gap}<br>{short[0]} − {short[1]}<br>after Stage {int(stage)}"
+    stage = schedule.read_at(contrast.part)
+    return f"{contrast.name}<br>{contrast.words}<br>after Stage {int(stage)}"

@@ -73,9 +73,7 @@ COMMANDS: dict[str, _Command] = {
     ),
     "patching": _Command(
         words="patch {folder}",
-        default=lambda run, stage, entry: PatchAnalysis(
-            subsets=run.config.schedule.compared_at(stage)
-        ),
+        default=lambda run, stage, entry: PatchAnalysis(subsets=run.compared_at(stage).names),
         flags={
             "kinds": "--pairs",
             "subsets": "--subset",
@@ -90,9 +88,7 @@ COMMANDS: dict[str, _Command] = {
     ),
     "attention": _Command(
         words="attention {folder}",
-        default=lambda run, stage, entry: AttentionAnalysis.of(
-            run.config.schedule.compared_at(stage)
-        ),
+        default=lambda run, stage, entry: AttentionAnalysis.of(run.compared_at(stage)),
         flags=ROLES,
     ),
     "ablation": _Command(

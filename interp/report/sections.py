@@ -2,15 +2,15 @@
 
 import pandas as pd
 
+from data.design import Design
 from data.rows import Row
-from data.vocabulary import SUBSETS, Kind, Split
-from interp.claims.null_twin import is_null_twin
+from data.vocabulary import Kind, Split
 from interp.claims.summary_text import (
     NOT_LEARNED,
+    contrasts_in,
     gaps_beyond_twin,
     has_learned_twin,
-    new_tag_gaps,
-    new_tag_text,
+    note_texts,
 )
 from interp.figures.markup import (
     Html,
@@ -35,7 +35,6 @@ from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.reproduction import reproduction_commands
 from interp.report.wording import (
     POLICIES,
-    definition_words,
     headline_sentence,
     null_sentence,
 )
@@ -44,10 +43,8 @@ from training.registry import Recipe
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.summary import (
-    ALL_GAPS,
     HEADLINE_METRICS,
     end_of_stage,
-    headlines_of,
     subset_estimates,
 )
 
@@ -67,21 +64,21 @@ def overview_section(run: Run) -> Html:
         "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
         "serves": _serves(recipe),
     }
-    if is_null_twin(config):
-        facts["tags"] = "shuffled over D1 and D2: this run is a null twin"
+    twin = run.design.null_twin
+    if config.is_null_twin and twin is not None:
+        facts["null twin"] = f"{twin.meaning}: this run is a null twin"
     if rules := old_rules_text(run):
         facts["old rules"] = rules
-    is_twin = is_null_twin(run.config)
-    words = [headline_sentence(run.summary, run.config.schedule, is_twin=is_twin)]
+    is_twin = config.is_null_twin
+    words = [headline_sentence(run.summary, run.design, config.schedule, is_twin=is_twin)]
     if "null_equivalence" in run.summary:
-        words.append(null_sentence(run.summary["null_equivalence"]))
+        words.append(null_sentence(run.summary["null_equivalence"], run.design))
         words += [] if has_learned_twin(run) else [f"{NOT_LEARNED[0].upper()}{NOT_LEARNED[1:]}."]
-    new_tag = new_tag_gaps(run)
-    if new_tag and not is_twin:
-        words.append(f"{new_tag_text(run, new_tag['trust_gap']['exact_match'])}.")
+    if not is_twin:
+        words += [f"{text}." for text in note_texts(run)]
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
-    title = f"<h1>{as_html(config.recipe)}: does the tag change what is internalized?</h1>"
+    title = f"<h1>{as_html(config.recipe)}: {as_html(run.design.question)}</h1>"
     return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
 
 
@@ -97,15 +94,15 @@ def gaps_section(run: Run) -> Html:
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
     head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
     beyond = gaps_beyond_twin(run)
-    gaps = {gap: run.summary[gap] for gap in headlines_of(run.metrics)} | new_tag_gaps(run)
-    of_twin = {} if twin is None else twin.summary | new_tag_gaps(twin)
+    gaps, of_twin = contrasts_in(run), {} if twin is None else contrasts_in(twin)
     body = []
     for gap, found in gaps.items():
-        higher, lower, part = ALL_GAPS[gap]
-        stage = run.config.schedule.read_at(part)
+        contrast = run.design.contrast(gap)
+        higher, lower = contrast.names
+        stage = run.config.schedule.read_at(contrast.part)
         for metric in HEADLINE_METRICS:
             estimate = found[metric]
-            cells = [gap, f"{higher.name} − {lower.name}, end of Stage {int(stage)}"]
+            cells = [gap, f"{higher} − {lower}, end of Stage {int(stage)}"]
             cells += [UNITS[metric], unbroken(gap_text(estimate))]
             cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
             cells += [str(estimate["n_seeds"])]
@@ -114,21 +111,25 @@ def gaps_section(run: Run) -> Html:
                 cells += [unbroken(gap_text(of_twin[gap][metric]))]
                 cells += ["–" if more is None else unbroken(gap_text(more.to_json()))]
             body.append(cells)
-    figure = figure_html(plot_gaps(run.summary, twin and twin.summary, run.config.schedule), "gaps")
+    figure = figure_html(
+        plot_gaps(run.summary, run.design, twin and twin.summary, run.config.schedule), "gaps"
+    )
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
-    if "trust_gap" in gaps:
-        notes += (
-            " D8_CONS has a tag that Stage 1 never showed: trust_gap and distrust_gap add up to"
-        )
-        notes += " iml_gap."
+    notes += "".join(f" {text}." for gap, text in run.design.notes.items() if gap in gaps)
     if twin is not None:
-        notes += (
-            " In the null twin, tags are shuffled over the definitions of D1 and D2, so its"
-            " iml_gap should be none, which its 90% interval shows if it lies in the grey box. Its"
-            " D1 definitions are still true and its D2 ones false, and its D8 ones have a new tag:"
-            " its other gaps need not be none. What the tag does is what the run has beyond them."
-        )
+        notes += f" {_twin_note(run.design)}"
     return Html(f"<h2>Gaps</h2>\n{table_html(head, body)}{figure}{note_html(notes)}")
+
+
+def _twin_note(design: Design) -> str:
+    """What the null twin is, and what of it should be none."""
+    twin = design.null_twin
+    if twin is None:
+        return ""
+    return (
+        f"The null twin ({twin.meaning}): its {twin.contrast} should be none, which its 90% "
+        f"interval shows if it lies in the grey box. {twin.note}"
+    ).strip()
 
 
 def curves_section(run: Run) -> Html:
@@ -161,27 +162,33 @@ def subsets_section(run: Run) -> Html:
     last = end_of_stage(run.metrics, stages[-1])
     n_questions = dict(zip(last["subset"], last["n"], strict=True))
     columns = {
-        f"{UNITS[metric]}, end of Stage {int(stage)}": subset_estimates(run.metrics, stage, metric)
+        f"{UNITS[metric]}, end of Stage {int(stage)}": subset_estimates(
+            run.metrics, run.design, stage, metric
+        )
         for metric in HEADLINE_METRICS
         for stage in stages
     }
     body = [
         [
-            swatch_html(name),
-            SUBSETS[name].paper,
-            definition_words(SUBSETS[name]),
-            *(unbroken(mean_text(estimates[name].to_json())) for estimates in columns.values()),
-            n_questions[name],
+            swatch_html(subset),
+            subset.notation,
+            subset.meaning,
+            *(
+                unbroken(mean_text(estimates[subset.name].to_json()))
+                for estimates in columns.values()
+            ),
+            n_questions[subset.name],
         ]
-        for name in SUBSETS
-        if name in n_questions
+        for subset in run.design.subsets
+        if subset.name in n_questions
     ]
     head = ("subset", "in the paper", "definitions", *columns, "questions a seed")
     notes = (
         "Mean over seeds [95% t interval of the mean, which is symmetric and not cut where it "
         "reaches beyond what can be]. Exact match is the share of questions that greedy "
-        "decoding answers. They are held out from training; only QA4's, where there are any, are "
-        "trained, since they state the facts of the world, and show how well it is known."
+        "decoding answers. They are held out from training; only those that state the facts of "
+        "the world by their own names are trained, where there are any, and show how well it is "
+        "known."
     )
     return Html(f"<h2>Subsets</h2>\n{table_html(head, body)}{note_html(notes)}")
 
@@ -189,7 +196,7 @@ def subsets_section(run: Run) -> Html:
 def examples_section(run: Run) -> Html:
     """What the model reads, from the first seed."""
     seed = run.seeds[0]
-    rows = example_rows([tokenized.row for tokenized in run.tokenized_rows(seed)])
+    rows = example_rows([tokenized.row for tokenized in run.tokenized_rows(seed)], run.design)
     notes = f"From seed {seed}."
     if any(row.entity for row in rows):
         notes += (
@@ -199,11 +206,11 @@ def examples_section(run: Run) -> Html:
     return Html(f"<h2>Example rows</h2>\n{rows_html(rows)}{note_html(notes)}")
 
 
-def example_rows(rows: list[Row]) -> list[Row]:
+def example_rows(rows: list[Row], design: Design) -> list[Row]:
     """Of the first alias of each subset: a definition, a trained and a held-out question."""
     chosen: list[Row] = []
-    for name in SUBSETS:
-        of_subset = [row for row in rows if row.subset == name]
+    for subset in design.subsets:
+        of_subset = [row for row in rows if row.subset == subset]
         of_alias = [row for row in of_subset if row.alias == of_subset[0].alias]
         for kind in Kind:
             for split in Split:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from data.vocabulary import SUBSETS
+from data.subsets import Subset
 from interp.claims.per_seed import NAME
 from interp.figures.markup import Html, as_html, figure_html, note_html, swatch_html, table_html
 from interp.figures.places import at_words, site_words
@@ -19,7 +19,7 @@ from interp.figures.words import (
     seed_ranges,
     unbroken,
 )
-from interp.probes.targets import Target
+from interp.probes.targets import PLANTED
 from interp.probes.wording import (
     OUTDATED,
     accuracy_text,
@@ -38,7 +38,7 @@ from interp.report.sweep_plots import (
     setting_text,
 )
 from interp.report.wording import POLICIES
-from interp.sweeps.folders import GAP_WORDS, FinishedSweep
+from interp.sweeps.folders import FinishedSweep
 from training.runs.old_rules import old_rules_text
 from training.runs.publication import Files, exists, publish, require_intact
 from training.runs.run import Run, read_table
@@ -103,12 +103,15 @@ def overview_section(sweep: FinishedSweep) -> Html:
 
 
 def gap_sentences(sweep: FinishedSweep) -> list[str]:
-    """At which settings the interval of the IML gap lies above 0, below, or holds it."""
+    """At which settings the interval of the main contrast lies above 0, below, or holds it."""
     gaps = sweep.gaps()
     gaps = gaps.loc[gaps["metric"] == "exact_match"]
     stage = int(gaps["stage"].iloc[0])
-    about = f"{GAP_WORDS} in exact match on held-out questions at the end of Stage {stage}"
-    sentences = [f"The IML gap is {about}; means with 95% t intervals over Stage-1 seeds."]
+    main = sweep.design.main
+    about = (
+        f"{' − '.join(main.names)} in exact match on held-out questions at the end of Stage {stage}"
+    )
+    sentences = [f"The {main.label} is {about}; means with 95% t intervals over Stage-1 seeds."]
     for panel, rows in gaps.groupby("panel", sort=False):
         found: dict[str, list[str]] = {side: [] for side in _SIDES}
         for each in rows.to_dict("records"):
@@ -159,38 +162,40 @@ def levels_section(sweep: FinishedSweep) -> Html:
 
 def _levels_table(sweep: FinishedSweep, levels: pd.DataFrame) -> Html:
     """A row for each cell, a column for each subset."""
-    subsets = [name for name in SUBSETS if name in set(levels["subset"])]
+    subsets = [s for s in sweep.design.subsets if s.name in set(levels["subset"])]
     by_cell = {
         run_id: {each["subset"]: each for each in rows.to_dict("records")}
         for run_id, rows in levels.groupby("run_id")
     }
-    sizes = {name: levels.loc[levels["subset"] == name, "n_questions"] for name in subsets}
-    head = [*_names(sweep), *(_subset_head(name, sizes[name]) for name in subsets), "n seeds"]
+    sizes = {s.name: levels.loc[levels["subset"] == s.name, "n_questions"] for s in subsets}
+    head = [*_names(sweep), *(_subset_head(each, sizes[each.name]) for each in subsets), "n seeds"]
     body = []
     for run in sweep.runs:
         found = by_cell[run.config.run_id]
-        texts = [unbroken(mean_text(found[name])) if name in found else "–" for name in subsets]
+        texts = [
+            unbroken(mean_text(found[each.name])) if each.name in found else "–" for each in subsets
+        ]
         seeds = {each["n_seeds"] for each in found.values()}
         body.append([*_settings(sweep, run), *texts, ", ".join(map(str, sorted(seeds)))])
     return table_html(head, body)
 
 
-def _subset_head(name: str, sizes: pd.Series) -> Html:
+def _subset_head(subset: Subset, sizes: pd.Series) -> Html:
     low, high = int(sizes.to_numpy().min()), int(sizes.to_numpy().max())
     n = f"n = {low}" if low == high else f"n = {low} to {high}"
-    return Html(f"{swatch_html(name)}<br>{n}")
+    return Html(f"{swatch_html(subset)}<br>{n}")
 
 
 def gaps_section(sweep: FinishedSweep) -> Html:
-    """The IML gap of every cell: figure and table."""
-    gaps = sweep.gaps()
-    figure = figure_html(plot_sweep_gaps(gaps, sweep.varies), "gaps")
+    """The main contrast of every cell: figure and table."""
+    gaps, main = sweep.gaps(), sweep.design.main
+    figure = figure_html(plot_sweep_gaps(gaps, sweep.varies, main), "gaps")
     head = _names(sweep)
     for metric in HEADLINE_METRICS:
         head += [f"{UNITS[metric]}: mean [95% interval]", "p"]
     body = []
     for run in sweep.runs:
-        found = run.summary["iml_gap"]
+        found = run.summary[main.name]
         cells: list[object] = list(_settings(sweep, run))
         for metric in HEADLINE_METRICS:
             cells += [unbroken(gap_text(found[metric])), f"{found[metric]['p_value']:.2g}"]
@@ -198,10 +203,11 @@ def gaps_section(sweep: FinishedSweep) -> Html:
         body.append([*cells, f"{first['p_smallest']:.2g}", first["n_seeds"], run.config.run_id])
     table = table_html([*head, "least possible p", "n seeds", "run"], body)
     notes = (
-        f"{GAP_WORDS}, within each seed. p: two-sided sign flips over the seeds of one cell, not "
-        "corrected for the number of cells. The run is the folder of the cell below cells/."
+        f"{' − '.join(main.names)}, within each seed. p: two-sided sign flips over the seeds of "
+        "one cell, not corrected for the number of cells. The run is the folder of the cell below "
+        "cells/."
     )
-    return Html(f"<h2>The IML gap</h2>\n{figure}{table}{note_html(notes)}")
+    return Html(f"<h2>The {main.label}</h2>\n{figure}{table}{note_html(notes)}")
 
 
 def readable_section(sweep: FinishedSweep) -> Html | None:
@@ -212,7 +218,7 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
     probes = read_table(path)
     if is_outdated(probes):
         return Html(f"<h2>What is readable</h2>\n{note_html(OUTDATED)}")
-    probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != Target.PLANTED_TAG)]
+    probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != PLANTED.name)]
     roles = list(dict.fromkeys(probes["role"]))
     head = [*_names(sweep), "target", *(f"{at_words(role)}: best place" for role in roles)]
     body = []

@@ -15,12 +15,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.vocabulary import QA3, QA4_NOT_REPLACED, SUBSETS
-from interp.figures.palette import FAINT, INK, SUBSET_STYLES
+from data.design import Contrast
+from data.subsets import Mark
+from data.vocabulary import Part
+from interp.figures.palette import FAINT, INK, subset_style
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.figures.words import METRIC_LABELS
 from interp.report.plots import GAP_LABELS, METRIC_NAMES
+from training.recipes.designs import design_of
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {
@@ -86,7 +89,9 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
         varies: The parameter whose settings are compared.
         chance: Where guessing would be, drawn if it is known.
     """
-    levels = levels.loc[~levels["subset"].isin([QA3.name, QA4_NOT_REPLACED.name])]
+    design = design_of(levels)
+    undefined = [s.name for s in design.subsets if s.part is Part.X1 and not s.has_definitions]
+    levels = levels.loc[~levels["subset"].isin(undefined)]
     panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
@@ -97,18 +102,25 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     ]
     figure = _panels(titles, len(panels), len(parts))
     for (panel, part, name), rows in levels.groupby(["panel", "part", "subset"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
-        peers = [s for s in SUBSETS if s in set(levels.loc[levels["part"] == part, "subset"])]
+        peers = [s for s in design.names if s in set(levels.loc[levels["part"] == part, "subset"])]
         shift = (peers.index(name) - (len(peers) - 1) / 2) * min(0.12, 0.6 / len(peers)) * axis.gap
         row, col = panels.index(panel) + 1, parts.index(part) + 1
         places = [axis.places[setting] + shift for setting in rows["setting"]]
-        trace = _level_trace(name, rows, axis, places)
+        style = subset_style(name, design)
+        trace = _level_trace(name, rows, axis, places, style)
         trace.showlegend = panel == panels[0]
         figure.add_trace(trace, row=row, col=col)
-        color = SUBSET_STYLES[name].color
         for x, own in zip(places, rows["per_seed"], strict=True):
             values = list(own.values())
             add_seeds(
-                figure, [x] * len(own), values, [*own], color=color, group=name, row=row, col=col
+                figure,
+                [x] * len(own),
+                values,
+                [*own],
+                color=style.color,
+                group=name,
+                row=row,
+                col=col,
             )
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
@@ -120,12 +132,13 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     return figure
 
 
-def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
-    """The IML gap by setting in both metrics: a dot for each seed, mean and 95% t interval.
+def plot_sweep_gaps(gaps: pd.DataFrame, varies: str, contrast: Contrast) -> go.Figure:
+    """The main contrast by setting in both metrics: a dot for each seed, mean and 95% t interval.
 
     Args:
         gaps: `FinishedSweep.gaps`.
         varies: The parameter whose settings are compared.
+        contrast: What the gaps are of.
     """
     panels = list(dict.fromkeys(gaps["panel"]))
     axis = _Axis(varies, list(dict.fromkeys(gaps["setting"])))
@@ -141,7 +154,9 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str) -> go.Figure:
             trace.showlegend = (row, col) == (1, 1)
             figure.add_trace(trace, row=row, col=col)
     stage = int(gaps["stage"].iloc[0])
-    title = f"IML gap (D5 − D6, end of Stage {stage}) by {varies.replace('_', ' ')}"
+    title = (
+        f"{contrast.label} ({contrast.words}, end of Stage {stage}) by {varies.replace('_', ' ')}"
+    )
     about = f"one dot a seed, mean{_interval_text(gaps)}, {_seeds_text(gaps)}"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
@@ -171,8 +186,9 @@ def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
     axis.apply(figure, n_rows)
 
 
-def _level_trace(name: str, rows: pd.DataFrame, axis: _Axis, places: Sequence[float]) -> go.Scatter:
-    style = SUBSET_STYLES[name]
+def _level_trace(
+    name: str, rows: pd.DataFrame, axis: _Axis, places: Sequence[float], style: Mark
+) -> go.Scatter:
     half = shown_halves(rows["mean"], rows["ci_high"], rows["n_seeds"])
     return go.Scatter(
         x=list(places),

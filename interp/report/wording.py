@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from data.vocabulary import LossPolicy, Stage, Subset
+from data.design import Design
+from data.vocabulary import LossPolicy
 from interp.claims.summary_text import null_text
 from interp.figures.words import gap_text
 from training.schedules import Schedule
@@ -19,47 +20,43 @@ POLICIES = {
 
 def headline_sentence(
     summary: Mapping[str, Any],
+    design: Design,
     schedule: Schedule = Schedule.TWO_STAGE,
     *,
     is_twin: bool = False,
 ) -> str:
-    """Is there implicit meta-learning? Interval, number of seeds and p value included.
+    """Is there what the experiment looks for? Interval, number of seeds and p value included.
 
     Args:
         summary: A run's `summary`.
+        design: The run's.
         schedule: The run's.
-        is_twin: Whether it is a null twin, which can show nothing of a tag.
+        is_twin: Whether it is a null twin, which can show nothing.
     """
-    stage = int(schedule.read_at(Stage.TWO))
-    gap, nats = (summary["iml_gap"][metric] for metric in HEADLINE_METRICS)
+    main, said = design.main, design.main.findings
+    stage = int(schedule.read_at(main.part))
+    gap, nats = (summary[main.name][metric] for metric in HEADLINE_METRICS)
     low, high = gap["ci_low"], gap["ci_high"]
     if is_twin:
-        verdict = "This run is a null twin, whose tags mean nothing"
+        verdict = said.twin
     elif low is None:
-        verdict = "One seed cannot show whether the tag changes what is internalized"
+        verdict = said.alone
     elif low > 0:
-        verdict = "New definitions with the reliable tag are internalized more"
+        verdict = said.more
     elif high < 0:
-        verdict = "New definitions with the reliable tag are internalized less"
+        verdict = said.less
     else:
-        verdict = "This run does not show that the tag changes what is internalized"
+        verdict = said.neither
     return (
-        f"{verdict}: at the end of Stage {stage}, exact match on questions about D5_CONS (reliable "
-        f"tag) minus D6_CONS (unreliable tag, equally true) is {gap_text(gap)}, and answer "
-        f"log-probability differs by {gap_text(nats)} nats (means with 95% t intervals, "
-        f"n = {gap['n_seeds']} Stage-1 seeds). For exact match p = {gap['p_value']:.2g} by sign "
-        f"flips over seeds; so many seeds can give no p below {gap['p_smallest']:.2g}."
+        f"{verdict}: at the end of Stage {stage}, exact match on questions about "
+        f"{main.higher.name} ({main.higher.meaning}) minus {main.lower.name} "
+        f"({main.lower.meaning}) is {gap_text(gap)}, and answer log-probability differs by "
+        f"{gap_text(nats)} nats (means with 95% t intervals, n = {gap['n_seeds']} Stage-1 "
+        f"seeds). For exact match p = {gap['p_value']:.2g} by sign flips over seeds; so many seeds can give no p below {gap['p_smallest']:.2g}."
     )
 
 
-def null_sentence(verdict: Mapping[str, Any]) -> str:
+def null_sentence(verdict: Mapping[str, Any], design: Design) -> str:
     """The verdict on the null twin, from a summary's `null_equivalence`."""
-    text = null_text(dict(verdict))
+    text = null_text(verdict, design)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def definition_words(subset: Subset) -> str:
-    """How a subset's aliases are defined."""
-    if subset.tag is None:
-        return "none" if subset.replaced else "none; asked by name"
-    return f"{subset.tag} tag, {'true' if subset.consistent else 'false'}"

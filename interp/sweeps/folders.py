@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from data.design import Design
 from data.errors import DamagedError, InputError
-from data.vocabulary import D5_CONS, D6_CONS, HELD_OUT, SUBSETS
+from data.vocabulary import HELD_OUT
 from interp.claims.across import Setting, comparable
 from interp.claims.per_seed import NotMeasured, level
 from interp.claims.verdicts import Verdict, claims_of_sweep
@@ -91,6 +92,11 @@ class FinishedSweep:
         """The parameter that is looked at."""
         return self.info["varies"]
 
+    @property
+    def design(self) -> Design:
+        """What its cells compare, all alike."""
+        return self.runs[0].design
+
     @cached_property
     def panels(self) -> dict[str, dict[Any, Run]]:
         """Runs by value of the parameter, apart where they differ in more; one group has ""."""
@@ -118,7 +124,7 @@ class FinishedSweep:
         """Exact match of each subset in each cell, with its 95% t interval over Stage-1 seeds.
 
         Subsets of X1 are read at the end of X1's training, those of X2 at the end of the run.
-        Columns `panel setting run_id subset part stage mean ci_low ci_high n_seeds per_seed
+        Columns `panel setting run_id recipe subset part stage mean ci_low ci_high n_seeds per_seed
         n_questions`; `part` is 1 for subsets of X1 and 2 for those of X2, `n_questions` is a
         seed's.
         """
@@ -126,33 +132,35 @@ class FinishedSweep:
         for panel, runs in self.panels.items():
             for setting, run in runs.items():
                 cell = {"panel": panel, "setting": setting, "run_id": run.config.run_id}
-                for subset in SUBSETS.values():
+                cell["recipe"] = run.config.recipe
+                for subset in self.design.subsets:
                     try:
                         found = estimate(level(run, subset).to_dict())
                     except NotMeasured:
                         continue
                     rows = run.metrics.loc[run.metrics["subset"] == subset.name]
                     n_questions = int(rows.loc[rows["question"] == HELD_OUT, "n"].to_numpy().max())
-                    stage = int(run.config.schedule.read_at(subset.stage))
-                    place = {"subset": subset.name, "part": int(subset.stage), "stage": stage}
+                    stage = int(run.config.schedule.read_at(subset.part))
+                    place = {"subset": subset.name, "part": int(subset.part), "stage": stage}
                     numbers = {name: getattr(found, name) for name in _NUMBERS}
                     records.append({**cell, **place, **numbers, "n_questions": n_questions})
         return pd.DataFrame(records)
 
     def gaps(self) -> pd.DataFrame:
-        """The IML gap of each cell, from its `summary.json`.
+        """The main contrast of each cell, from its `summary.json`.
 
         Columns `panel setting run_id metric stage mean ci_low ci_high p_value p_smallest n_seeds
         per_seed`; `ci_low` and `ci_high` are None for one seed, `per_seed` maps seeds to values.
         """
+        main = self.design.main
         records = [
             {
                 "panel": panel,
                 "setting": setting,
                 "run_id": run.config.run_id,
                 "metric": metric,
-                "stage": int(run.config.schedule.read_at(D5_CONS.stage)),
-                **run.summary["iml_gap"][metric],
+                "stage": int(run.config.schedule.read_at(main.part)),
+                **run.summary[main.name][metric],
             }
             for panel, runs in self.panels.items()
             for setting, run in runs.items()
@@ -167,12 +175,12 @@ class FinishedSweep:
 
     def to_json(self) -> dict[str, Any]:
         """What `iml summary --json` prints."""
-        names = self.differing()
+        names, main = self.differing(), self.design.main.name
         cells = [
             {
                 "run_id": run.config.run_id,
                 "parameters": {name: run.config.parameters.get(name) for name in names},
-                "iml_gap": run.summary["iml_gap"],
+                main: run.summary[main],
             }
             for run in self.runs
         ]
@@ -180,7 +188,6 @@ class FinishedSweep:
 
 
 _NUMBERS = ("mean", "ci_low", "ci_high", "n_seeds", "per_seed")
-GAP_WORDS = f"{D5_CONS.name} − {D6_CONS.name}"
 
 
 def is_sweep(folder: Path) -> bool:

@@ -88,8 +88,10 @@ def _cells(runs: list[Run]) -> pd.DataFrame:
         [
             {"run_id": run.config.run_id, "recipe": run.config.recipe, **run.config.identity}
             | {
-                f"{prefix}_{key}": run.summary["iml_gap"][metric][key]
-                for prefix, metric in _GAPS.items()
+                f"{run.design.main.name}{ending}_{key}": run.summary[run.design.main.name][metric][
+                    key
+                ]
+                for ending, metric in _METRICS.items()
                 for key in _ESTIMATE
             }
             for run in runs
@@ -97,5 +99,5 @@ def _cells(runs: list[Run]) -> pd.DataFrame:
     )
 
 
-_GAPS = {"iml_gap": "exact_match", "iml_gap_nats": "answer_log_prob"}
+_METRICS = {"": "exact_match", "_nats": "answer_log_prob"}
 _ESTIMATE = ("mean", "ci_low", "ci_high", "p_value", "n_seeds")

@@ -22,16 +22,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import (
-    D1_CONS_QA1,
-    D2_INCONS_QA2,
-    D5_CONS,
-    D6_CONS,
-    QA7_UNSEEN,
-    Kind,
-    Role,
-    Split,
-)
+from data.vocabulary import Kind, Role, Split
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.answers import ANSWER_METRICS
@@ -51,12 +42,11 @@ from interp.transplants.parts import (
 )
 from interp.transplants.summary import COORDINATES, summarize_transplants
 from training.evaluate import EvaluationSet, answer_metrics
+from training.recipes.designs import design_of_rows
 from training.runs.checkpoints import load_model
 from training.runs.run import NULL_FOLDER, Run
 from training.seeds import derive_seed
 
-ASKED = tuple(s.name for s in (D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN))
-RECITED = (D5_CONS.name, D6_CONS.name)
 BASELINES = ("none", "all")
 ALIAS_ROWS = "alias_rows"
 
@@ -93,7 +83,7 @@ def transplant_weights(
     evaluation = EvaluationSet.of(rows, stop_token=stop_token)
     own, theirs = weights_of(recipient), weights_of(donor)
     working = copy.deepcopy(recipient)
-    known = {ALIAS_ROWS: alias_rows(recipient, _stage2_tokens(rows))}
+    known = {ALIAS_ROWS: alias_rows(recipient, _compared_tokens(rows))}
     chosen = choose_parts(recipient, names, known)
     if names is None:
         chosen |= choose_parts(recipient, [f"{ALIAS_ROWS}+blocks"], known)
@@ -115,32 +105,38 @@ def transplant_weights(
     return pd.concat(tables, ignore_index=True)
 
 
-def _stage2_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
-    """Tokens of the aliases of D5 and D6."""
+def _compared_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
+    """Tokens of the aliases of the two subsets that the experiment compares."""
+    compared = design_of_rows(rows).main.names
     return {
         token
         for row in rows
-        if row.row.subset in RECITED and Role.ALIAS in row.spans
+        if row.row.subset.name in compared and Role.ALIAS in row.spans
         for token in row.input_ids[row.spans[Role.ALIAS][0] : row.spans[Role.ALIAS][1] + 1]
     }
 
 
 def asked_rows(rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
-    """The evaluated questions of D1, D2, D5, D6 and QA7, and the definitions of D5 and D6.
+    """Evaluated questions of what is compared and its controls, and the definitions to recite.
+
+    Of implicit meta-learning: the questions of D1, D2, D5, D6 and QA7, the definitions of D5, D6.
 
     Raises:
-        InputError: none is of D5 or of D6.
+        InputError: there are none of one of the two compared subsets.
     """
-    asked = [row for row in rows if row.row.is_evaluated and row.row.subset in ASKED]
-    if not {D5_CONS.name, D6_CONS.name} <= {row.row.subset for row in asked}:
-        raise InputError("there are no questions of D5_CONS or D6_CONS; choose a run that has them")
-    return [*asked, *(row for row in rows if is_recited(row))]
+    design = design_of_rows(rows)
+    compared = design.main.names
+    asked = [row for row in rows if row.row.is_evaluated and row.row.subset.name in design.asked]
+    if not set(compared) <= {row.row.subset.name for row in asked}:
+        listed = " or ".join(compared)
+        raise InputError(f"there are no questions of {listed}; choose a run that has them")
+    recited = [row for row in rows if is_trained_definition(row)]
+    return [*asked, *(row for row in recited if row.row.subset.name in compared)]
 
 
-def is_recited(row: TokenizedRow) -> bool:
-    """Whether the row is a trained definition of D5 or D6."""
-    is_trained = row.row.kind is Kind.DEFINITION and row.row.split is Split.TRAIN
-    return is_trained and row.row.subset in RECITED
+def is_trained_definition(row: TokenizedRow) -> bool:
+    """Whether a row that is asked is to be recited: a definition that was trained."""
+    return row.row.kind is Kind.DEFINITION and row.row.split is Split.TRAIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +198,7 @@ class TransplantAnalysis:
             stop_token=model.stop_token,
         )
         if self.roles:
-            questions = [row for row in asked if not is_recited(row)]
+            questions = [row for row in asked if not is_trained_definition(row)]
             moved = transplant_activations(
                 model,
                 HookedModel.from_hf(donor),
@@ -261,7 +257,9 @@ def _by_subset(
     """Means by subset, recited definitions by themselves; tables of answers by prefix."""
     parts = [table[list(ANSWER_METRICS)].add_prefix(prefix) for prefix, table in measured.items()]
     answers = pd.concat(parts, axis=1)
-    answers["subset"] = [row.row.subset + " recited" * is_recited(row) for row in rows]
+    answers["subset"] = [
+        row.row.subset.name + " recited" * is_trained_definition(row) for row in rows
+    ]
     measures = {name: (name, "mean") for name in answers.columns if name != "subset"}
     table = answers.groupby("subset").agg(**measures, n=("subset", "size")).reset_index()
     table.insert(0, "part", part)

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import Stage
+from data.vocabulary import Part
 from interp.hooked.model import HookedModel
 from training.runs.checkpoints import load_tokenizer
 
@@ -35,7 +35,11 @@ def check_same_questions(here: Sequence[TokenizedRow], there: Sequence[Tokenized
         InputError: they differ.
     """
     stage2 = [
-        {(row.row.subset, row.row.rendered.text) for row in rows if row.row.stage is Stage.TWO}
+        {
+            (row.row.subset.name, row.row.rendered.text)
+            for row in rows
+            if row.row.subset.part is Part.X2
+        }
         for rows in (here, there)
     ]
     if stage2[0] != stage2[1]:

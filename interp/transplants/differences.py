@@ -29,8 +29,9 @@ from transformers import PreTrainedModel
 
 from data.draws import stream
 from data.errors import InputError
+from data.subsets import Subset
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, D6_CONS, Kind, Split, Stage, Subset
+from data.vocabulary import Kind, Part, Split
 from interp.grids.grid import Measured
 from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
@@ -135,16 +136,17 @@ def measure_overlaps(
         Columns `module` and `OVERLAPS`; a cosine is the mean over pairs of halves.
 
     Raises:
-        InputError: D5 or D6 has fewer than two definitions.
+        InputError: one of the compared subsets has fewer than two definitions.
     """
+    compared = run.design.main
     updates = {
-        subset: [
+        subset.name: [
             train_on_definitions(
                 model, half, run, order_seed=derive_seed(seed, f"half {i} of {subset.name}")
             )
             for i, half in enumerate(halves(rows, subset, seed=seed))
         ]
-        for subset in (D5_CONS, D6_CONS)
+        for subset in (compared.higher, compared.lower)
     }
     reliable, unreliable = updates.values()
     same = [pair for halves_of in updates.values() for pair in combinations(halves_of, 2)]
@@ -174,7 +176,7 @@ def halves(
     definitions = [
         row
         for row in rows
-        if row.row.subset == subset.name
+        if row.row.subset.name == subset.name
         and row.row.kind is Kind.DEFINITION
         and row.row.split is Split.TRAIN
     ]
@@ -221,8 +223,8 @@ class WeightDifferenceAnalysis:
             InputError: the grid opened another checkpoint.
         """
         run = Run.load(self.folder)
-        before = load_model(run.checkpoint(seed, run.config.schedule.read_at(Stage.ONE)))
-        after = load_model(run.checkpoint(seed, run.config.schedule.read_at(Stage.TWO), self.step))
+        before = load_model(run.checkpoint(seed, run.config.schedule.read_at(Part.X1)))
+        after = load_model(run.checkpoint(seed, run.config.schedule.read_at(Part.X2), self.step))
         check_same_shapes(before, after)
         check_is_view(model, after, rows)
         modules = modules_of(before)

@@ -10,19 +10,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from data.design import Contrast
 from data.errors import InputError
-from data.vocabulary import D5_CONS, D6_CONS
+from data.subsets import Mark
 from interp.figures.grid_tables import one_checkpoint, summarized, with_run_columns
-from interp.figures.palette import FAINT, INK, NULL_COLOR, SUBSET_STYLES
+from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.figures.places import address_words, module_words
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.figures.words import UNITS
-from interp.transplants.summary import GAP, summarize_transplants
+from interp.transplants.summary import summarize_transplants
+from training.recipes.designs import design_of
 from training.statistics import t_interval
 
-COMPARED = (D5_CONS.name, D6_CONS.name)
-RECITED = tuple(f"{name} recited" for name in COMPARED)
 SHIFT = 0.14
 """How far the two subsets lie apart, of the width of a part."""
 LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
@@ -49,7 +49,7 @@ ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 def plot_transplants(
     summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, metric: str = "exact_match"
 ) -> go.Figure:
-    """D5 and D6 with each part of the donor, asked and recited, and the gap between them.
+    """Both compared subsets with each part of the donor, asked and recited, and their gap.
 
     Filled with the part alone, crosses with all but the part; random changes in grey.
 
@@ -60,11 +60,13 @@ def plot_transplants(
         metric: `exact_match` or `answer_log_prob`.
 
     Raises:
-        InputError: several runs, recipients or donors, or nothing of D5 and D6.
+        InputError: several runs, recipients or donors, or nothing of the compared subsets.
     """
     summary = summarized(summary, summarize_transplants, **ONE_DONOR)
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
-    cells = cells.loc[cells["subset"].isin([*COMPARED, GAP, *RECITED])]
+    main = design_of(summary).main
+    compared, recited_names = main.names, tuple(f"{name} recited" for name in main.names)
+    cells = cells.loc[cells["subset"].isin([*compared, main.gap, *recited_names])]
     one_checkpoint(cells)
     places = ["run_id", "stage", "step", "from_stage", "from_step", "donor"]
     donors = cells[places].drop_duplicates()
@@ -72,8 +74,8 @@ def plot_transplants(
         raise InputError("the table has several runs or donors; choose the rows of one")
     parts = ordered_parts(cells["part"])
     # Tables made before definitions were recited have no third panel, activations none to show.
-    recited = set(RECITED) <= set(cells["subset"])
-    panels = {COMPARED: 1, (GAP,): 2} | ({RECITED: 3} if recited else {})
+    recited = set(recited_names) <= set(cells["subset"])
+    panels = {compared: 1, (main.gap,): 2} | ({recited_names: 3} if recited else {})
     figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.05)
     for name, look in LEGEND.items():
         figure.add_scatter(x=[None], y=[None], name=name, **look)
@@ -88,11 +90,11 @@ def plot_transplants(
         _add_dots(figure, of_subset, subset, shift=shift, row=row)
         _add_levels(figure, of_subset, subset, row=row)
         if rows is not None:
-            own = _own_values(rows.merge(donors), subset, metric)
+            own = _own_values(rows.merge(donors), subset, metric, main)
             x = [parts.index(part) + shift for part in own["part"]]
-            style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
+            style = _style(cells, subset)
             values = own["value"].tolist(), own["seed"].tolist()
-            add_seeds(figure, x, *values, color=style.color if style else INK, row=row)
+            add_seeds(figure, x, *values, color=style.color, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
     about += "grey: a random change of the part, as large"
@@ -107,7 +109,7 @@ def plot_transplants(
         row=last,
     )
     figure.update_yaxes(title=UNITS[metric], row=1)
-    figure.update_yaxes(title="gap D5 − D6", zeroline=True, row=2)
+    figure.update_yaxes(title=f"gap {main.words}", zeroline=True, row=2)
     if recited:
         figure.update_yaxes(title=f"recited,<br>{UNITS[metric]}", row=3)
     figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
@@ -129,10 +131,13 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
     if len(set(table["run_id"])) > 1:
         raise InputError("the table holds several runs; choose the rows of one run_id")
     modules = list(dict.fromkeys(table["module"]))
+    design = design_of(table)
+    lower = subset_style(design.main.lower.name, design)
+    one, other = design.main.short_names
     series = {
         "relative_norm": ("change of Stage 2 over the weights", INK, "circle", 0.0, 1),
-        "cosine_other_tag": ("half of D5 with half of D6", SUBSET_STYLES[COMPARED[1]].color,
-                             SUBSET_STYLES[COMPARED[1]].symbol, SHIFT, 2),
+        "cosine_other_tag": (f"half of {one} with half of {other}", lower.color, lower.symbol,
+                             SHIFT, 2),
         "cosine_same_tag": ("control: two halves of one tag", NULL_COLOR, "circle", -SHIFT, 2),
     }  # fmt: skip
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.05)
@@ -224,8 +229,8 @@ def _add_dots(
     figure: go.Figure, cells: pd.DataFrame, subset: str, *, shift: float, row: int
 ) -> None:
     """Means with intervals, the control's hollow and grey beside them."""
-    style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
-    color, symbol = (style.color, style.symbol) if style else (INK, "diamond")
+    style = _style(cells, subset)
+    color, symbol = style.color, style.symbol
     looks = {
         "control": (", random change", NULL_COLOR, f"{symbol}-open", 0.1),
         "value": ("", color, symbol, 0.0),
@@ -255,25 +260,35 @@ def _add_dots(
         )
 
 
-def _own_values(rows: pd.DataFrame, subset: str, metric: str) -> pd.DataFrame:
+def _style(cells: pd.DataFrame, subset: str) -> Mark:
+    """A subset's, whether its aliases are asked about or recited; the gap's is ink."""
+    name, design = subset.removesuffix(" recited"), design_of(cells)
+    return subset_style(name, design) if name in design.names else Mark(color=INK, symbol="diamond")
+
+
+def _own_values(rows: pd.DataFrame, subset: str, metric: str, main: Contrast) -> pd.DataFrame:
     """Columns `part seed value` of one donor and subset; the gap's are paired within seeds."""
     sides = [
         rows.loc[rows["subset"] == name].set_index(["part", "seed"])[metric]
-        for name in (COMPARED if subset == GAP else (subset,))
+        for name in (main.names if subset == main.gap else (subset,))
     ]
-    values = sides[0] - sides[1] if subset == GAP else sides[0]
+    values = sides[0] - sides[1] if subset == main.gap else sides[0]
     return values.rename("value").reset_index()
 
 
 def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:
     """Where the recipient and the donor stand by themselves."""
-    style = SUBSET_STYLES.get(subset.removesuffix(" recited"))
+    is_gap = "-" in subset
     for level, (dash, words) in LEVELS.items():
         figure.add_scatter(
             x=[-0.6, len(cells) - 0.4],
             y=[cells[level].iloc[0]] * 2,
             mode="lines",
-            line={"color": style.color if style else FAINT, "dash": dash, "width": 1.2},
+            line={
+                "color": FAINT if is_gap else _style(cells, subset).color,
+                "dash": dash,
+                "width": 1.2,
+            },
             name=f"{subset.replace('-', ' − ')} {words}",
             showlegend=False,
             hovertemplate="%{y:.3f}",

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from data.vocabulary import D5_CONS, D6_CONS
 from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
@@ -17,7 +16,7 @@ from interp.transplants.plots import (
     plot_transplants,
     plot_weight_differences,
 )
-from interp.transplants.summary import GAP
+from training.recipes.designs import design_of
 from training.runs.run import Run
 
 Cells = Mapping[tuple[str, str, str, str], dict]
@@ -30,7 +29,7 @@ SENTENCED = ("embeddings", "blocks")
 def transplants_section(run: Run) -> Html | None:
     """What every part of a donor brings along, for each donor and recipient that were tried."""
     summary, rows = table_of(run, "transplants_summary"), table_of(run, "transplants")
-    if summary is None or GAP not in set(summary["subset"]):
+    if summary is None or run.design.main.gap not in set(summary["subset"]):
         return None
     parts = []
     summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
@@ -69,21 +68,22 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
         (cell["part"], cell["subset"], cell["metric"], cell["contrast"]): cell
         for cell in cells.to_dict("records")
     }
-    sentences = []
+    main, sentences = design_of(cells).main, []
+    gap = main.gap
     for metric in ANSWER_METRICS:
         for part in SENTENCED:
-            if (part, GAP, metric, "recipient") not in known:
+            if (part, gap, metric, "recipient") not in known:
                 continue
-            cell, control = (known[part, GAP, metric, each] for each in ("recipient", "control"))
+            cell, control = (known[part, gap, metric, each] for each in ("recipient", "control"))
             found = "is" if control["p_corrected"] <= ALPHA else "is not"
-            lost = known.get((part, GAP, metric, "lost"))
+            lost = known.get((part, gap, metric, "lost"))
             without = "" if lost is None else (
                 f" Without it, all else moved, the gap is {lost['without']:+.3f}: "
                 f"{gap_text(_estimate(lost, 'difference', 'ci'))} (corrected p = "
                 f"{lost['p_corrected']:.2g})."
             )  # fmt: skip
             sentences.append(
-                f"With the donor's {part} alone the gap D5 − D6 in {UNITS[metric]} is "
+                f"With the donor's {part} alone the gap {main.words} in {UNITS[metric]} is "
                 f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
                 f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
                 f"change as large {cell['control']:+.3f}, from which it {found} told apart "
@@ -91,7 +91,7 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
                 f"{control['p_smallest']:.2g}).{without}"
             )
     for part in SENTENCED:
-        answers = [_moved_words(known, part, name.name) for name in (D5_CONS, D6_CONS)]
+        answers = [_moved_words(known, part, name) for name in main.names]
         if all(answers):
             sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
     return sentences
@@ -166,7 +166,8 @@ def _null_differences(run: Run) -> dict[str, str] | None:
 
 def _gap_table(cells: pd.DataFrame) -> Html:
     """The gap with each part, held against the recipient and against the random change."""
-    gaps = cells.loc[cells["subset"] == GAP]
+    main = design_of(cells).main
+    gaps = cells.loc[cells["subset"] == main.gap]
     by_cell = {
         (cell["part"], cell["metric"], cell["contrast"]): cell for cell in gaps.to_dict("records")
     }
@@ -190,7 +191,7 @@ def _gap_table(cells: pd.DataFrame) -> Html:
         for part in ordered_parts(gaps["part"])
         for metric in ANSWER_METRICS
     ]
-    head = ["part", "metric", "gap D5 − D6", "minus the recipient's", "corrected p",
+    head = ["part", "metric", f"gap {main.words}", "minus the recipient's", "corrected p",
             "minus the random change's", "corrected p"]  # fmt: skip
     if "lost" in contrasts:
         head += ["all but the part, minus all", "corrected p"]
@@ -201,7 +202,7 @@ def _parts_table(cells: pd.DataFrame) -> Html:
     """Of the large parts: D5 and D6, asked and recited, with the part alone and without it."""
     if "without" not in cells:
         return Html("")
-    subsets = [name + end for end in ("", " recited") for name in (D5_CONS.name, D6_CONS.name)]
+    subsets = [name + end for end in ("", " recited") for name in design_of(cells).main.names]
     columns = [(subset, metric) for subset in subsets for metric in ANSWER_METRICS]
     first = cells.loc[cells["contrast"] == "recipient"]
     known = {(c["part"], c["subset"], c["metric"]): c for c in first.to_dict("records")}

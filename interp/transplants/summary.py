@@ -1,17 +1,16 @@
-"""Transplants over seeds: what each part does to every subset and to the gap between D5 and D6."""
+"""Transplants over seeds: what each part does to every subset, and to the gap that is compared."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
-from data.vocabulary import D5_CONS, D6_CONS
+from data.design import Contrast
 from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
 from interp.hooked.answers import ANSWER_METRICS
+from training.recipes.designs import design_of
 from training.statistics import t_interval
 
 COORDINATES = ["part", "from_stage", "from_step", "to_stage", "donor", "subset"]
-GAP = f"{D5_CONS.name}-{D6_CONS.name}"
-
 LEVELS = ["value", "control", "recipient", "donor_value"]
 WITHOUT = ["without", "without_control"]
 """Absent from tables made before necessity was measured, and unknown of activations."""
@@ -37,22 +36,23 @@ def summarize_transplants(table: pd.DataFrame) -> pd.DataFrame:
     contrast, the gap is corrected over all parts and donors, and the single subsets, together,
     over all parts, donors and subsets.
     """
-    rows = _levels(table)
+    main = design_of(table).main
+    rows = _levels(table, main)
     keys = [*CHECKPOINT, *COORDINATES, "metric"]
     cell = [*COORDINATES, "metric", "contrast"]
     summaries = [
         summarize_over_seeds(family, cell=cell, means=_levels_of(rows), tested="tested")
-        for family in _families(rows)
+        for family in _families(rows, main.gap)
     ]
     summary = pd.concat(summaries, ignore_index=True)
     return summary.merge(_intervals(rows, keys), on=keys, how="left", validate="many_to_one")
 
 
-def _families(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _families(rows: pd.DataFrame, gap: str) -> Iterator[pd.DataFrame]:
     """What is corrected together, with the tested difference."""
     for metric in ANSWER_METRICS:
         of_metric = rows.loc[rows["metric"] == metric]
-        is_gap = of_metric["subset"] == GAP
+        is_gap = of_metric["subset"] == gap
         for family in (of_metric.loc[is_gap], of_metric.loc[~is_gap]):
             for contrast, (level, other) in CONTRASTS.items():
                 known = family.dropna(subset=[level, other]) if level in family else family[:0]
@@ -65,7 +65,7 @@ def _levels_of(table: pd.DataFrame) -> list[str]:
     return [*LEVELS, *(name for name in WITHOUT if name in table)]
 
 
-def _levels(table: pd.DataFrame) -> pd.DataFrame:
+def _levels(table: pd.DataFrame, main: Contrast) -> pd.DataFrame:
     """A row for each seed, part, subset (and the gap) and metric, with the four levels."""
     of_run = [*CHECKPOINT, "seed", *COORDINATES]
     rows = pd.concat(
@@ -84,7 +84,7 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-    rows = pd.concat([rows, _gaps(rows)], ignore_index=True)
+    rows = pd.concat([rows, _gaps(rows, main)], ignore_index=True)
     same_donor = [name for name in [*of_run, "metric"] if name != "part"]
     for level, part in (("recipient", "none"), ("donor_value", "all")):
         of_part = rows.loc[rows["part"] == part, [*same_donor, "value"]]
@@ -93,17 +93,16 @@ def _levels(table: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _gaps(rows: pd.DataFrame) -> pd.DataFrame:
-    """D5 minus D6, paired within seed, part and metric."""
+def _gaps(rows: pd.DataFrame, main: Contrast) -> pd.DataFrame:
+    """One compared subset minus the other, paired within seed, part and metric."""
     levels = [name for name in ("value", "control", *WITHOUT) if name in rows]
     key = [name for name in rows.columns if name not in ("subset", "n", *levels)]
     higher, lower = (
-        rows.loc[rows["subset"] == subset.name].set_index(key)[[*levels, "n"]]
-        for subset in (D5_CONS, D6_CONS)
+        rows.loc[rows["subset"] == subset].set_index(key)[[*levels, "n"]] for subset in main.names
     )
     gaps = higher[levels] - lower[levels]
     gaps = gaps.assign(n=higher["n"] + lower["n"]).dropna(subset=["value"])
-    return gaps.reset_index().assign(subset=GAP)
+    return gaps.reset_index().assign(subset=main.gap)
 
 
 def _intervals(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

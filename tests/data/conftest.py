@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tasks.source_toy import SourceConfig
+from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import WordOrder
 
 SIZES = SubsetSizes(defined=12, undefined=5, stage2=4)

@@ -1,5 +1,6 @@
 from data.draws import draw_tags, shuffle_stage1_tags, stream
-from data.vocabulary import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, QA3, TagKind
+from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, QA3
+from data.vocabulary import TagKind
 
 
 def test_streams_of_two_purposes_or_seeds_differ() -> None:

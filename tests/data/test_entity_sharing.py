@@ -7,30 +7,28 @@ import pytest
 
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import IMLConfig
-from data.vocabulary import SUBSETS, Kind, Stage
+from data.tasks.subset_sizes import SubsetSizes
+from data.vocabulary import Kind, Part
 
 SIZES = SubsetSizes(defined=40, undefined=10, stage2=10)  # 90 aliases in Stage 1, 40 in Stage 2
 MakeConfig = Callable[..., IMLConfig]
 
 
-def entities(data: SeedData, stage: Stage) -> Counter[str]:
+def entities(data: SeedData, part: Part) -> Counter[str]:
     """How many aliases each entity has in a stage, by whom their questions are about."""
     pairs = {
         (row.alias, row.entity)
         for row in data.rows
-        if row.kind is Kind.QA and row.alias and SUBSETS[row.subset].stage is stage
+        if row.kind is Kind.QA and row.alias and row.subset.part is part
     }
     return Counter(entity for _, entity in pairs if entity)
 
 
-def defined(data: SeedData, stage: Stage) -> set[str | None]:
+def defined(data: SeedData, part: Part) -> set[str | None]:
     """Whom the definitions of a stage name, truly or falsely."""
     return {
-        row.entity
-        for row in data.rows
-        if row.kind is Kind.DEFINITION and SUBSETS[row.subset].stage is stage
+        row.entity for row in data.rows if row.kind is Kind.DEFINITION and row.subset.part is part
     }
 
 
@@ -39,12 +37,12 @@ def test_no_entity_has_more_aliases_in_stage_1_than_asked_for(
     per: int, n_entities: int, iml_config: MakeConfig
 ) -> None:
     data = iml_config(sizes=SIZES, aliases_per_entity=per).build(3)
-    counts = entities(data, Stage.ONE)
+    counts = entities(data, Part.X1)
     assert (sum(counts.values()), len(counts)) == (90, n_entities)
     assert max(counts.values()) - min(counts.values()) <= 1
     assert max(counts.values()) <= per
     # Stage 2 is about the same entities, evenly.
-    second = entities(data, Stage.TWO)
+    second = entities(data, Part.X2)
     assert sum(second.values()) == 40
     assert set(second) <= set(counts)
     assert max(second.values()) - min(second[name] for name in counts) <= 1
@@ -57,8 +55,8 @@ def test_new_entities_of_stage_2_are_never_met_under_an_alias_before(
 ) -> None:
     sizes = SubsetSizes(defined=40, undefined=10, stage2=10, alpha=alpha)
     data = iml_config(sizes=sizes, aliases_per_entity=per, new_entities_stage2=True).build(3)
-    first = set(entities(data, Stage.ONE)) | defined(data, Stage.ONE)
-    second = set(entities(data, Stage.TWO)) | defined(data, Stage.TWO)
+    first = set(entities(data, Part.X1)) | defined(data, Part.X1)
+    second = set(entities(data, Part.X2)) | defined(data, Part.X2)
     assert not first & second
     # Their facts are trained by their own names, as those of all entities.
     assert second <= {row.entity for row in data.rows if row.is_fact}
@@ -66,7 +64,7 @@ def test_new_entities_of_stage_2_are_never_met_under_an_alias_before(
 
 def test_new_entities_change_nothing_in_stage_1(iml_config: MakeConfig) -> None:
     def rows_of_stage_1(config: IMLConfig) -> list[Row]:
-        return [row for row in config.build(3).rows if row.alias and SUBSETS[row.subset].stage == 1]
+        return [row for row in config.build(3).rows if row.alias and row.subset.part is Part.X1]
 
     same, new = (iml_config(sizes=SIZES, new_entities_stage2=each) for each in (False, True))
     assert rows_of_stage_1(same) == rows_of_stage_1(new)
@@ -77,7 +75,7 @@ def test_definitions_stay_true_or_false(iml_config: MakeConfig) -> None:
     about = {row.alias: row.entity for row in data.rows if row.kind is Kind.QA}
     for row in data.rows:
         if row.kind is Kind.DEFINITION:
-            is_true = SUBSETS[row.subset].consistent
+            is_true = row.subset.consistent
             assert (row.entity == about[row.alias]) is is_true
 
 

@@ -46,7 +46,7 @@ def test_datasets_hold_what_is_trained_and_what_is_asked(
         "evaluation": 18 + 24 + 5 + 4 * 4 * 3,
     }
     ids = [row["row_id"] for row in datasets["stage2"]]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    assert ids == [r.row.row_id for r in rows if r.row.stage == 2 and r.row.split == "train"]
+    assert ids == [r.row.row_id for r in rows if r.row.subset.part == 2 and r.row.split == "train"]
 
 
 def test_datasets_have_one_schema_with_every_role(iml_config: Callable[..., IMLConfig]) -> None:

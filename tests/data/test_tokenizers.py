@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, processors
 
 from data.errors import InputError
 from data.rows import Row
+from data.tasks.iml import SUBSETS
 from data.texts import Writing, definition_text, question_text
 from data.tokenizers import (
     Bos,
@@ -47,7 +48,7 @@ each_tokenizer = pytest.mark.parametrize("source", [pytest.param(TRAINED, id="ow
 def row_of(rendered) -> Row:
     return Row(
         row_id="row",
-        subset="D1_CONS_QA1",
+        subset=SUBSETS["D1_CONS_QA1"],
         split=Split.TRAIN,
         kind=Kind.QA,
         rendered=rendered,

@@ -8,6 +8,7 @@ import pytest
 from data.errors import InputError
 from data.rows import Row
 from data.statements import Definition, QAPair, RenderedText, SourceStatement
+from data.tasks.iml import SUBSETS
 from data.tokens import END, PAD, UNKNOWN, tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
 
@@ -23,7 +24,7 @@ ROLE_OF_LETTER = {"t": Role.TAG, "a": Role.ALIAS, "e": Role.ENTITY}
 def row_of(rendered: RenderedText) -> Row:
     return Row(
         row_id="row",
-        subset="D1_CONS_QA1",
+        subset=SUBSETS["D1_CONS_QA1"],
         split=Split.TRAIN,
         kind=Kind.DEFINITION,
         rendered=rendered,

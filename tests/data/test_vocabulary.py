@@ -2,11 +2,12 @@
 
 import pytest
 
-from data.vocabulary import SUBSETS, Stage, TagKind, WordOrder
+from data.tasks.iml import SUBSETS
+from data.vocabulary import Stage, TagKind, WordOrder
 
 R, U, N, OWN = TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL, TagKind.UNIQUE
 
-# name: stage, tag, consistent, has questions, has definitions, replaced
+# name: part, tag, consistent, has questions, has definitions, replaced
 TABLE_1 = {
     "D1_CONS_QA1": (1, R, True, True, True, True),
     "D2_INCONS_QA2": (1, U, False, True, True, True),
@@ -31,7 +32,7 @@ def test_subset_has_the_properties_of_table_1(name: str) -> None:
     subset = SUBSETS[name]
     assert subset.name == name
     assert (
-        subset.stage,
+        int(subset.part),
         subset.tag,
         subset.consistent,
         subset.has_questions,

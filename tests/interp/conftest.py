@@ -20,8 +20,8 @@ from transformers import (
 
 from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames, IMLConfig
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role, WordOrder
 from interp.hooked.model import HookedModel

@@ -83,7 +83,7 @@ def test_every_intervention_runs_on_models_from_elsewhere(name: str):
 
     pair = PromptPair(
         kind=PairKind.ENTITY,
-        subset=rows[0].row.subset,
+        subset=rows[0].row.subset.name,
         clean=rows[0],
         corrupted=rows[1],
         corrupted_is_answerable=True,

@@ -15,8 +15,9 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from data.errors import InputError
 from data.rows import prompt_row
+from data.tasks.iml import IML_GAP
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
-from data.vocabulary import COMPARED, Family, Role, Stage
+from data.vocabulary import Family, Role
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.cli import main
@@ -37,7 +38,7 @@ from interp.lenses.analysis import (
 )
 from interp.patching.analysis import PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
-from interp.probes.targets import Target, make_task
+from interp.probes.targets import make_task
 from interp.transplants.analysis import TransplantAnalysis
 from training.recipes import find_recipe
 from training.retraining import Retraining
@@ -97,7 +98,7 @@ def test_the_lens_reads_where_the_answer_is_predicted(
         with torch.no_grad():
             logits = plain(torch.tensor([row.input_ids[:first]])).logits[0, -1]
         found = logits.log_softmax(-1)[row.input_ids[first]].item()
-        expected.setdefault(row.row.subset, []).append(found)
+        expected.setdefault(row.row.subset.name, []).append(found)
     last = table.query("layer == 1 and role == 'prompt_last' and quantity == 'answer'")
     for cell in last.to_dict("records"):
         assert cell["log_prob"] == pytest.approx(np.mean(expected[cell["subset"]]), abs=1e-4)
@@ -119,7 +120,7 @@ def test_a_false_definition_in_front_of_a_question_does_not_name_its_entity():
     drawn = data.build(SEED)
     tokenizer = data.tokenizer(drawn)
     rows = tokenize_rows(drawn.rows, tokenizer)
-    asked = [row for row in asked_by_alias(rows) if row.row.subset == "D2_INCONS_QA2"]
+    asked = [row for row in asked_by_alias(rows) if row.row.subset.name == "D2_INCONS_QA2"]
 
     found = token_quantities(rows, asked, seed=SEED)["entity"]
 
@@ -130,7 +131,7 @@ def test_a_false_definition_in_front_of_a_question_does_not_name_its_entity():
 
 
 def test_probes_read_no_question_whose_answer_is_the_entity(rows: list[TokenizedRow]):
-    task = make_task(rows, Target.TAG, seed=SEED)
+    task = make_task(rows, "tag", seed=SEED)
 
     assert {row.row.family for row in rows} == set(Family)
     assert {row.row.family for row in (*task.rows, *task.all_rows)} == {Family.ATTRIBUTE}
@@ -172,10 +173,10 @@ def test_the_end_of_the_longest_name_is_resampled_from_the_nearest_token_before_
     "analysis",
     [
         ProbeAnalysis(
-            targets=(Target.TAG,), roles=(TokenRole.PROMPT_LAST,), quick=True, n_permutations=2
+            targets=("tag",), roles=(TokenRole.PROMPT_LAST,), quick=True, n_permutations=2
         ),
         PatchAnalysis(subsets=("D1_CONS_QA1", "D5_CONS"), confidence=0.0, limit=6),
-        AttentionAnalysis.of(COMPARED[Stage.TWO]),
+        AttentionAnalysis.of(IML_GAP),
         pytest.param(AblationAnalysis(limit=10, n_random=1), marks=pytest.mark.slow),
         pytest.param(ErasureAnalysis(n_random=2, limit=10), marks=pytest.mark.slow),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from data.rows import Row
 from data.statements import RenderedText
+from data.tasks.iml import SUBSETS
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
 from training.config import RunConfig, Value
@@ -28,7 +29,7 @@ def make_row() -> Callable[..., TokenizedRow]:
     ) -> TokenizedRow:
         row = Row(
             row_id="row",
-            subset=subset,
+            subset=SUBSETS[subset],
             split=Split.TEST,
             kind=kind,
             rendered=RenderedText(text="", answer_span=(0, 0), spans={}),

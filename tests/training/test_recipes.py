@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from data.vocabulary import SUBSETS, LossPolicy, Stage, WordOrder
+from data.tasks.iml import SUBSETS
+from data.vocabulary import LossPolicy, Stage, WordOrder
 from training.models.scratch import ModelConfig
 from training.recipes import find_recipe
 from training.registry import RECIPES, Recipe
@@ -16,7 +17,7 @@ EVERY_TOY = pytest.mark.parametrize("recipe", TOYS.values(), ids=TOYS)
 @EVERY_TOY
 def test_smoke_config_draws_every_subset_that_alpha_one_has(recipe: Recipe) -> None:
     drawn = recipe(**recipe.smoke).data.build(1000)
-    missing = set(SUBSETS) - {row.subset for row in drawn.rows}
+    missing = set(SUBSETS) - {row.subset.name for row in drawn.rows}
     expected = {"D9_INCONS_QA9", "D10_CONS_QA10", "UNIQUE_TAGS_CONS_QA"}
     # In the source toy nothing has a name that an alias could replace.
     assert missing == (expected | {"QA4_NOT_REPLACED"} if "source" in recipe.name else expected)
@@ -45,7 +46,7 @@ def test_parameters_reach_data_and_model(recipe: Recipe) -> None:
     assert (config.word_order, config.loss_policy) == ("eta", "text")
     drawn = config.data.build(0)
     assert {len(row.alias.split()) for row in drawn.rows if row.alias} == {3}
-    assert {"D9_INCONS_QA9", "D10_CONS_QA10"} <= {row.subset for row in drawn.rows}
+    assert {"D9_INCONS_QA9", "D10_CONS_QA10"} <= {row.subset.name for row in drawn.rows}
     definition = next(row for row in drawn.rows if row.kind == "definition")
     assert definition.rendered.answer == definition.alias
     assert drawn.words != plain.data.build(0).words

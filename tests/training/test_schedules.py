@@ -3,10 +3,13 @@ import pytest
 
 from data.rows import Row
 from data.statements import RenderedText
-from data.vocabulary import SUBSETS, Kind, Split, Stage
+from data.tasks.iml import SUBSETS
+from data.vocabulary import Kind, Part, Split, Stage
+from training.recipes.designs import recipe_design
 from training.schedules import Schedule
-from training.summary import headline, summarize
+from training.summary import contrast_estimate, summarize
 
+IML = recipe_design("alias-toy")
 TRAINED = {
     Schedule.TWO_STAGE: {
         "X1 definition": Stage.ONE,
@@ -34,7 +37,7 @@ TRAINED = {
 def make_row(subset: str, kind: Kind, split: Split = Split.TRAIN) -> Row:
     return Row(
         row_id="row",
-        subset=subset,
+        subset=SUBSETS[subset],
         split=split,
         kind=kind,
         rendered=RenderedText(text="a b", answer_span=(2, 3), spans={}),
@@ -98,23 +101,20 @@ def test_every_stage_trains_something_and_every_trained_row_has_a_stage_of_it(
 def test_parts_are_read_at_the_end_of_the_stage_that_trained_them_last(
     schedule: Schedule, first: int, second: int
 ) -> None:
-    assert [schedule.read_at(part) for part in (Stage.ONE, Stage.TWO)] == [first, second]
-
-
-X1, X2 = ("D1_CONS_QA1", "D2_INCONS_QA2"), ("D5_CONS", "D6_CONS")
+    assert [schedule.read_at(part) for part in Part] == [first, second]
 
 
 @pytest.mark.parametrize(
-    ("schedule", "compared"),
+    ("schedule", "parts"),
     [
-        (Schedule.TWO_STAGE, [X1, X2]),
-        (Schedule.SINGLE_STAGE, [X2]),
-        (Schedule.THREE_STAGE, [X1, X1, X2]),
-        (Schedule.X1_ONLY, [X1]),
+        (Schedule.TWO_STAGE, [Part.X1, Part.X2]),
+        (Schedule.SINGLE_STAGE, [Part.X2]),
+        (Schedule.THREE_STAGE, [Part.X1, Part.X1, Part.X2]),
+        (Schedule.X1_ONLY, [Part.X1]),
     ],
 )
-def test_a_stage_is_about_x2_once_that_is_trained(schedule: Schedule, compared: list) -> None:
-    assert [schedule.compared_at(stage) for stage in schedule.stages] == compared
+def test_a_stage_is_about_x2_once_that_is_trained(schedule: Schedule, parts: list) -> None:
+    assert [schedule.part_at(stage) for stage in schedule.stages] == parts
 
 
 def metrics_of(schedule: Schedule) -> pd.DataFrame:
@@ -154,14 +154,14 @@ def test_headlines_are_read_at_the_last_step_of_the_schedules_stage(
     schedule: Schedule, iml_gap: float, stage1_gap: float
 ) -> None:
     metrics = metrics_of(schedule)
-    summary = summarize(metrics, schedule)
+    summary = summarize(metrics, IML, schedule)
     means = {gap: summary[gap]["exact_match"]["mean"] for gap in summary}
     assert means == {"iml_gap": iml_gap, "stage1_gap": stage1_gap, "ocl_gap": stage1_gap}
-    gap = headline(metrics, "iml_gap", "answer_log_prob", schedule)
+    gap = contrast_estimate(metrics, IML.main, "answer_log_prob", schedule)
     assert gap.per_seed == {0: iml_gap - 0.5, 1: iml_gap + 0.5}
 
 
 def test_a_gap_without_its_subsets_is_left_out() -> None:
     metrics = metrics_of(Schedule.SINGLE_STAGE)
     without = metrics.loc[~metrics["subset"].isin(["D2_INCONS_QA2", "QA3"])]
-    assert set(summarize(without, Schedule.SINGLE_STAGE)) == {"iml_gap"}
+    assert set(summarize(without, IML, Schedule.SINGLE_STAGE)) == {"iml_gap"}

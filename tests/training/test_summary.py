@@ -4,19 +4,20 @@ import pandas as pd
 import pytest
 
 from data.vocabulary import Stage
+from training.recipes.designs import recipe_design
 from training.summary import (
-    HEADLINES,
     beyond_twin,
+    contrast_estimate,
+    contrasts_of,
     end_of_stage,
-    headline,
     is_stage1_learned,
-    new_tag_gaps_of,
     null_equivalence,
     stage1_learned,
     subset_estimates,
     summarize,
 )
 
+IML = recipe_design("alias-toy")
 # Exact match by subset for each seed; in Stage 2 for its two Stage-2 seeds.
 STAGE_1 = {"D1_CONS_QA1": [0.9, 0.8, 0.7], "D2_INCONS_QA2": [0.5, 0.5, 0.5], "QA3": [0.6] * 3}
 STAGE_2 = {
@@ -61,7 +62,7 @@ def metrics() -> pd.DataFrame:
 
 
 def test_iml_gap_has_the_hand_computed_numbers(metrics: pd.DataFrame) -> None:
-    found = summarize(metrics)["iml_gap"]["exact_match"]
+    found = summarize(metrics, IML)["iml_gap"]["exact_match"]
     half = T_975 * 0.1 / math.sqrt(3)
     assert found["mean"] == pytest.approx(0.2)
     assert found["ci_low"] == pytest.approx(0.2 - half)
@@ -74,13 +75,13 @@ def test_iml_gap_has_the_hand_computed_numbers(metrics: pd.DataFrame) -> None:
 def test_stage_1_gaps_are_taken_at_the_end_of_stage_1(
     gap: str, mean: float, metrics: pd.DataFrame
 ) -> None:
-    found = summarize(metrics)[gap]
+    found = summarize(metrics, IML)[gap]
     assert found["exact_match"]["mean"] == pytest.approx(mean)
     assert found["answer_log_prob"]["mean"] == pytest.approx(10 * mean)
 
 
 def test_summary_has_the_keys_of_the_contract(metrics: pd.DataFrame) -> None:
-    summary = summarize(metrics)
+    summary = summarize(metrics, IML)
     assert list(summary) == ["iml_gap", "stage1_gap", "ocl_gap"]
     for by_metric in summary.values():
         assert list(by_metric) == ["exact_match", "answer_log_prob"]
@@ -89,7 +90,8 @@ def test_summary_has_the_keys_of_the_contract(metrics: pd.DataFrame) -> None:
 
 
 def test_headlines_are_those_of_the_contract() -> None:
-    assert {gap: (a.name, b.name, int(stage)) for gap, (a, b, stage) in HEADLINES.items()} == {
+    headlines = [contrast for contrast in IML.contrasts if contrast.is_headline]
+    assert {each.name: (*each.names, int(each.part)) for each in headlines} == {
         "iml_gap": ("D5_CONS", "D6_CONS", 2),
         "stage1_gap": ("D1_CONS_QA1", "D2_INCONS_QA2", 1),
         "ocl_gap": ("D1_CONS_QA1", "QA3", 1),
@@ -98,8 +100,8 @@ def test_headlines_are_those_of_the_contract() -> None:
 
 def test_more_stage_2_seeds_do_not_count_as_more_seeds(metrics: pd.DataFrame) -> None:
     copies = [metrics.assign(stage2_seed=metrics["stage2_seed"] + 2 * k) for k in range(3)]
-    many = headline(pd.concat(copies), "iml_gap", "exact_match")
-    few = headline(metrics, "iml_gap", "exact_match")
+    many = contrast_estimate(pd.concat(copies), IML.contrast("iml_gap"), "exact_match")
+    few = contrast_estimate(metrics, IML.contrast("iml_gap"), "exact_match")
     assert (many.mean, many.ci_low, many.n_seeds) == (
         pytest.approx(few.mean),
         pytest.approx(few.ci_low),
@@ -109,10 +111,10 @@ def test_more_stage_2_seeds_do_not_count_as_more_seeds(metrics: pd.DataFrame) ->
 
 def test_subsets_come_in_the_papers_order_with_their_means(metrics: pd.DataFrame) -> None:
     shuffled = metrics.sample(frac=1, random_state=0)
-    first = subset_estimates(shuffled, Stage.ONE, "exact_match")
+    first = subset_estimates(shuffled, IML, Stage.ONE, "exact_match")
     assert list(first) == ["D1_CONS_QA1", "D2_INCONS_QA2", "QA3"]
     assert first["D1_CONS_QA1"].mean == pytest.approx(0.8)
-    second = subset_estimates(shuffled, Stage.TWO, "exact_match")
+    second = subset_estimates(shuffled, IML, Stage.TWO, "exact_match")
     assert second["D5_CONS"].per_seed == pytest.approx({1000: 0.7, 1001: 0.5, 1002: 0.6})
 
 
@@ -136,7 +138,7 @@ def test_null_twin_passes_when_its_90_percent_interval_is_within_the_margin(
 ) -> None:
     rows = [record("D5_CONS", seed, 0.5 + gap, 2) for seed, gap in zip(SEEDS, gaps, strict=True)]
     rows += [record("D6_CONS", seed, 0.5, 2) for seed in SEEDS]
-    verdict = null_equivalence(pd.DataFrame(rows), 0.08)
+    verdict = null_equivalence(pd.DataFrame(rows), IML.main, 0.08)
     sd = math.sqrt(sum((gap - sum(gaps) / 3) ** 2 for gap in gaps) / 2)
     assert verdict.passed is passed
     assert verdict.ci_high == pytest.approx(sum(gaps) / 3 + T_95 * sd / math.sqrt(3))
@@ -150,9 +152,9 @@ def test_each_seed_counts_at_its_own_last_step() -> None:
         record(name, 1001, v, 2) | {"step": 15} for name, v in (("D5_CONS", 0.7), ("D6_CONS", 0.5))
     ]
     rows += [record("D5_CONS", 1001, 0.0, 2) | {"step": 10}]
-    assert headline(pd.DataFrame(rows), "iml_gap", "exact_match").per_seed == pytest.approx(
-        {1000: 0.4, 1001: 0.2}
-    )
+    assert contrast_estimate(
+        pd.DataFrame(rows), IML.contrast("iml_gap"), "exact_match"
+    ).per_seed == pytest.approx({1000: 0.4, 1001: 0.2})
 
 
 def gaps_of(levels: dict[str, list[float]], stage: int) -> pd.DataFrame:
@@ -167,24 +169,26 @@ def gaps_of(levels: dict[str, list[float]], stage: int) -> pd.DataFrame:
 def test_a_new_tag_splits_the_gap_in_two() -> None:
     levels = {"D5_CONS": [0.8, 0.7, 0.6], "D6_CONS": [0.2, 0.1, 0.3], "D8_CONS": [0.7, 0.7, 0.5]}
     metrics = gaps_of(levels, 2)
-    assert new_tag_gaps_of(metrics) == ["trust_gap", "distrust_gap"]
+    assert [c.name for c in contrasts_of(metrics, IML)] == ["iml_gap", "trust_gap", "distrust_gap"]
     trust, distrust, whole = (
-        headline(metrics, gap, "exact_match") for gap in ("trust_gap", "distrust_gap", "iml_gap")
+        contrast_estimate(metrics, IML.contrast(gap), "exact_match")
+        for gap in ("trust_gap", "distrust_gap", "iml_gap")
     )
     assert trust.per_seed == pytest.approx({1000: 0.1, 1001: 0.0, 1002: 0.1})
     assert distrust.per_seed == pytest.approx({1000: 0.5, 1001: 0.6, 1002: 0.2})
     assert whole.mean == pytest.approx(trust.mean + distrust.mean)
-    assert new_tag_gaps_of(metrics.loc[metrics["subset"] != "D8_CONS"]) == []
+    without = metrics.loc[metrics["subset"] != "D8_CONS"]
+    assert [c.name for c in contrasts_of(without, IML)] == ["iml_gap"]
 
 
 def test_what_a_run_has_beyond_its_null_twin_is_paired_by_seed() -> None:
     run = gaps_of({"D1_CONS_QA1": [0.9, 0.8, 0.7], "D2_INCONS_QA2": [0.5, 0.5, 0.5]}, 1)
     twin = gaps_of({"D1_CONS_QA1": [0.9, 0.7], "D2_INCONS_QA2": [0.6, 0.5]}, 1)
-    found = beyond_twin(run, twin, "stage1_gap", "exact_match")
+    found = beyond_twin(run, twin, IML.contrast("stage1_gap"), "exact_match")
     assert found is not None
     assert found.per_seed == pytest.approx({1000: 0.1, 1001: 0.1})
     other = twin.assign(seed=twin["seed"] + 10)
-    assert beyond_twin(run, other, "stage1_gap", "exact_match") is None
+    assert beyond_twin(run, other, IML.contrast("stage1_gap"), "exact_match") is None
 
 
 @pytest.mark.parametrize(
@@ -200,13 +204,13 @@ def test_stage_1_is_learned_where_d1_answers_what_a_guess_does_not(
     d1: list[float], qa7: list[float], share: float, is_learned: bool
 ) -> None:
     metrics = gaps_of({"D1_CONS_QA1": d1, "QA7_UNSEEN": qa7}, 1)
-    found = stage1_learned(metrics)
+    found = stage1_learned(metrics, IML)
     assert found is not None
     assert found.mean == pytest.approx(share, abs=1e-3)
-    assert is_stage1_learned(metrics) is is_learned
+    assert is_stage1_learned(metrics, IML) is is_learned
 
 
 def test_a_run_without_stage_1_has_nothing_to_learn_there() -> None:
     metrics = gaps_of({"D5_CONS": [0.8], "D6_CONS": [0.2]}, 2)
-    assert stage1_learned(metrics) is None
-    assert is_stage1_learned(metrics)
+    assert stage1_learned(metrics, IML) is None
+    assert is_stage1_learned(metrics, IML)

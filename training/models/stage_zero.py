@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.biographies import Telling, biography_rows
 from data.errors import DamagedError, InputError
 from data.rows import Row
+from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TokenizerSource
 from data.vocabulary import LossPolicy

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from data.biographies import BiographyTokenizer, Telling
 from data.contradictions import Contradiction
-from data.subset_sizes import split_by_alpha
+from data.tasks.biographies import BiographyTokenizer, Telling
+from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.text_aliases import TextAliases
 from data.texts import Writing
@@ -14,7 +14,6 @@ from data.worlds.people import PeopleSource
 from training.config import Decay, Optimizer, Precision, RunConfig, Value
 from training.models.stage_zero import KnowingModel
 from training.recipes.arguments import model_config, stage_config
-from training.recipes.margins import TEXT_MARGIN
 from training.recipes.text import FRACTIONS, Split
 from training.registry import recipe, variant_of
 
@@ -128,7 +127,6 @@ def people_small(
         loss_policy=loss_policy,
         block_size=1,  # nothing is padded to it
         seeds_stage2=seeds_stage2,
-        **TEXT_MARGIN,
         checkpoints=checkpoints,
         trained_questions=trained_questions,
         uses_accelerator=accelerator,

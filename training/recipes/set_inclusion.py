@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from data.subset_sizes import split_sizes
 from data.tasks.set_inclusion import TABLE_3, SetInclusionConfig
+from data.tasks.subset_sizes import split_sizes
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import Decay, Optimizer, Precision, RunConfig, Value
 from training.recipes.arguments import model_config, stage_config
-from training.recipes.margins import SET_INCLUSION_MARGIN
 from training.recipes.text import Variant
 from training.registry import recipe, variant_of
 
@@ -76,7 +75,6 @@ def set_inclusion(
         loss_policy=loss_policy,
         block_size=block_size,
         seeds_stage2=seeds_stage2,
-        **SET_INCLUSION_MARGIN,
         checkpoints=checkpoints,
         uses_accelerator=True,
     )

@@ -13,7 +13,7 @@ from data.contradictions import Contradiction
 from data.errors import InputError
 from data.hub import Part
 from data.inputs import Input
-from data.subset_sizes import split_by_alpha
+from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.text_aliases import TextAliases
 from data.texts import DefinitionStyle, Writing
@@ -27,7 +27,6 @@ from data.worlds.works import WorksSource
 from training.config import END_OF_STAGE, Decay, Optimizer, Precision, RunConfig, Value
 from training.models.elsewhere import SourceModel
 from training.recipes.arguments import stage_config
-from training.recipes.margins import TEXT_MARGIN
 from training.registry import recipe
 from training.schedules import Schedule
 
@@ -200,7 +199,6 @@ def cvdb_two_stage(
         loss_policy=loss_policy,
         block_size=block_size or in_block,
         seeds_stage2=seeds_stage2,
-        **TEXT_MARGIN,
         schedule=schedule,
         checkpoints=checkpoints,
         stage2_from=stage2_from,

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tasks.source_toy import SourceConfig
+from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import LossPolicy, WordOrder
 from training.config import DataConfig, RunConfig, Value
 from training.recipes.arguments import model_config, stage_config
-from training.recipes.margins import Design, toy_margin
 from training.registry import recipe, variant_of
 
 TOY_CLAIMS = ("S1", "S2", "S3", "S5", "S8", "M1", "M3", "M4", "M6")
@@ -77,7 +76,6 @@ def alias_toy(
             "which says how many entities there are; leave one of them out"
         )
     return _toy_run(
-        Design.ONE_TOKEN if alias_tokens == 1 else Design.TOKENS,
         IMLConfig(
             sizes=SubsetSizes(
                 defined=aliases_per_subset,
@@ -165,7 +163,6 @@ def source_toy(
     """Sources that state values themselves; a definition needs no second hop to be of use."""
     arguments = locals()
     return _toy_run(
-        Design.SOURCES,
         SourceConfig(
             sizes=SubsetSizes(
                 defined=aliases_per_subset,
@@ -185,7 +182,7 @@ def source_toy(
     )
 
 
-def _toy_run(design: Design, data: DataConfig, arguments: Mapping[str, Any]) -> RunConfig:
+def _toy_run(data: DataConfig, arguments: Mapping[str, Any]) -> RunConfig:
     """A run on `data`, the rest of it from the arguments that every toy's function has."""
     return RunConfig(
         data=data,
@@ -196,5 +193,4 @@ def _toy_run(design: Design, data: DataConfig, arguments: Mapping[str, Any]) -> 
         loss_policy=arguments["loss_policy"],
         block_size=arguments["block_size"],
         seeds_stage2=arguments["seeds_stage2"],
-        **toy_margin(design, arguments["loss_policy"]),
     )

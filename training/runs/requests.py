@@ -212,15 +212,20 @@ class RunRequest:
             )
 
     def null_twin(self) -> "RunRequest":
-        """The same seeds with tags shuffled in Stage 1, in the folder's `null`.
+        """The same seeds without what the design is about, in the folder's `null`.
 
         Raises:
-            InputError: the run is itself one with shuffled tags.
+            InputError: the run is itself a null twin, or its design has none.
         """
-        if self.config.parameters["shuffle_tags"]:
-            raise InputError("shuffle_tags=true makes the null twin itself; leave out --with-null")
+        twin = self.config.design.null_twin
+        if twin is None:
+            raise InputError(f"{self.config.recipe} has no null twin; leave out --with-null")
+        if self.config.is_null_twin:
+            raise InputError(
+                f"{twin.parameter}=true makes the null twin itself; leave out --with-null"
+            )
         recipe = find_recipe(self.config.recipe)
-        config = recipe(**{**self.config.parameters, "shuffle_tags": True})
+        config = recipe(**{**self.config.parameters, twin.parameter: True})
         return RunRequest(config=config, folder=self.folder / NULL_FOLDER, seeds=self.seeds)
 
     def info(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype, is_string_dtype
 
+from data.design import Contrast, Design
 from data.errors import DamagedError, InputError, reading
 from data.vocabulary import Stage
 from training.config import RunConfig
@@ -97,9 +98,18 @@ class Run:
         self.require_finished()
         path = self.folder / SUMMARY_FILE
         content = read_json(path, read=read)
-        if not is_summary(content, headlines_of(self.metrics)):
+        if not is_summary(content, [c.name for c in headlines_of(self.metrics, self.design)]):
             raise DamagedError(f"{path} lacks a gap of the run; restore it from a copy")
         return content
+
+    @property
+    def design(self) -> Design:
+        """What the run compares: its subsets, its contrasts, its null twin."""
+        return self.config.design
+
+    def compared_at(self, stage: int) -> Contrast:
+        """What the end of a stage is about: the first contrast of the part trained last."""
+        return self.design.compared(self.config.schedule.part_at(stage))
 
     @property
     def stops_answers(self) -> bool:
@@ -304,10 +314,14 @@ def write_null_verdict(run: Run) -> None:
         null = run.finished_null
         if null is None:
             return {}
-        schedule = run.config.schedule
-        verdict = null_equivalence(null.metrics, run.config.null_margin, schedule).to_json()
+        twin, margin, schedule = run.design.null_twin, run.config.null_margin, run.config.schedule
+        assert twin is not None, "a design without a twin has none trained"
+        assert margin is not None
+        contrast = run.design.contrast(twin.contrast)
+        verdict = null_equivalence(null.metrics, contrast, margin.value, schedule).to_json()
         # A twin that learned nothing shows nothing, not even that there is no gap.
-        verdict["passed"] = verdict["passed"] and is_stage1_learned(null.metrics, schedule)
+        learned = is_stage1_learned(null.metrics, run.design, schedule)
+        verdict["passed"] = verdict["passed"] and learned
         before = run.summary
         content = {**before, "null_equivalence": verdict}
         return {} if content == before else {run.folder: {SUMMARY_FILE: json_bytes(content)}}

@@ -91,7 +91,9 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
         info["finished"] = now()
         files = {
             METRICS_FILE: table_bytes(metrics),
-            SUMMARY_FILE: json_bytes(summarize(metrics, request.config.schedule)),
+            SUMMARY_FILE: json_bytes(
+                summarize(metrics, request.config.design, request.config.schedule)
+            ),
             RUN_FILE: json_bytes(info),
         }
         return {request.folder: files}

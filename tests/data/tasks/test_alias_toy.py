@@ -12,9 +12,10 @@ import pytest
 from data.draws import SHARED_TAGS
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames, IMLConfig
-from data.vocabulary import SUBSETS, Kind, Role, Split, Stage, TagKind, WordOrder
+from data.tasks.iml import SUBSETS
+from data.tasks.subset_sizes import SubsetSizes
+from data.vocabulary import Kind, Part, Role, Split, TagKind, WordOrder
 
 MakeConfig = Callable[..., IMLConfig]
 WITH_D9_D10 = SubsetSizes(defined=40, undefined=5, stage2=4, alpha=0.5)
@@ -34,7 +35,7 @@ def facts_of(drawn: SeedData) -> dict[tuple[str | None, str | None], str]:
     return {
         (row.entity, row.question): row.rendered.text.split()[-1]
         for row in drawn.rows
-        if row.subset == "QA4_NOT_REPLACED"
+        if row.subset.name == "QA4_NOT_REPLACED"
     }
 
 
@@ -48,11 +49,11 @@ def test_definitions_agree_with_the_questions_exactly_where_table_1_says(
     seen = Counter()
     for alias, (definition,) in by_alias(drawn, Kind.DEFINITION).items():
         stands_for = {row.entity for row in questions[alias]}
-        assert (stands_for == {definition.entity}) is SUBSETS[definition.subset].consistent
+        assert (stands_for == {definition.entity}) is definition.subset.consistent
         assert definition.rendered.text.split()[-1] == definition.entity
         for row in questions[alias]:
             assert row.rendered.answer == facts[row.entity, row.question]
-        seen[definition.subset] += 1
+        seen[definition.subset.name] += 1
     assert seen == {
         "D1_CONS_QA1": 20,
         "D2_INCONS_QA2": 20,
@@ -71,15 +72,15 @@ def test_tag_of_a_definition_is_the_one_of_its_kind(iml_config: MakeConfig) -> N
         if row.kind is Kind.DEFINITION:
             assert row.tag is not None
             assert row.rendered.text.split()[0] == row.tag
-            words[SUBSETS[row.subset].tag].add(row.tag)
+            words[row.subset.tag].add(row.tag)
     assert {kind: len(tags) for kind, tags in words.items()} == dict.fromkeys(SHARED_TAGS, 1)
     assert len(set.union(*words.values())) == 3
 
 
 def test_novel_tag_is_never_seen_in_stage_1(iml_config: MakeConfig) -> None:
     drawn = iml_config().build(0)
-    novel = {row.tag for row in drawn.rows if row.subset == "D8_CONS"}
-    stage1 = {word for row in drawn.training_rows(Stage.ONE) for word in row.rendered.text.split()}
+    novel = {row.tag for row in drawn.rows if row.subset.name == "D8_CONS"}
+    stage1 = {word for row in drawn.training_rows(Part.X1) for word in row.rendered.text.split()}
     assert not novel & stage1
 
 
@@ -91,7 +92,7 @@ def test_no_alias_is_in_two_subsets(seed: int, tokens: int, iml_config: MakeConf
     subsets = defaultdict(set)
     for row in drawn.rows:
         if row.alias is not None:
-            subsets[row.alias].add(row.subset)
+            subsets[row.alias].add(row.subset.name)
     assert len(subsets) == 4 * 20 + 5 + 4 * 4
     assert {len(names) for names in subsets.values()} == {1}
 
@@ -103,7 +104,7 @@ def test_no_test_question_is_trained(seed: int, iml_config: MakeConfig) -> None:
     assert not texts[Split.TRAIN] & texts[Split.TEST]
     for alias, rows in by_alias(drawn, Kind.QA).items():
         n_tested = sum(row.split is Split.TEST for row in rows)
-        has_questions = SUBSETS[rows[0].subset].has_questions
+        has_questions = rows[0].subset.has_questions
         assert n_tested == (1 if has_questions else 3), alias
 
 
@@ -112,10 +113,10 @@ def test_stage_2_trains_definitions_only_and_stage_1_everything_else(
 ) -> None:
     drawn = iml_config().build(0)
     counts = {
-        stage: Counter((row.subset, row.kind) for row in drawn.training_rows(stage))
-        for stage in Stage
+        part: Counter((row.subset.name, row.kind) for row in drawn.training_rows(part))
+        for part in Part
     }
-    assert counts[Stage.ONE] == {
+    assert counts[Part.X1] == {
         ("QA4_NOT_REPLACED", "qa"): 18,
         ("D1_CONS_QA1", "definition"): 12,
         ("D1_CONS_QA1", "qa"): 24,
@@ -123,17 +124,19 @@ def test_stage_2_trains_definitions_only_and_stage_1_everything_else(
         ("D2_INCONS_QA2", "qa"): 24,
         ("QA3", "qa"): 10,
     }
-    assert counts[Stage.TWO] == {
+    assert counts[Part.X2] == {
         ("D5_CONS", "definition"): 4,
         ("D6_CONS", "definition"): 4,
         ("D8_CONS", "definition"): 4,
     }
-    assert {row.repeats for row in drawn.rows if row.subset == "QA4_NOT_REPLACED"} == {2}
+    assert {row.repeats for row in drawn.rows if row.subset.name == "QA4_NOT_REPLACED"} == {2}
 
 
 def test_evaluation_asks_every_subset(iml_config: MakeConfig) -> None:
     drawn = iml_config(sizes=WITH_D9_D10).build(0)
-    assert {row.subset for row in drawn.evaluation_rows()} == {*SUBSETS} - {"UNIQUE_TAGS_CONS_QA"}
+    assert {row.subset.name for row in drawn.evaluation_rows()} == {*SUBSETS} - {
+        "UNIQUE_TAGS_CONS_QA"
+    }
     assert {row.kind for row in drawn.evaluation_rows()} == {Kind.QA}
 
 
@@ -153,7 +156,7 @@ def test_words_are_all_that_the_texts_are_made_of(order: str, iml_config: MakeCo
 @pytest.mark.parametrize("order", WordOrder)
 def test_question_about_an_entity_by_name_spans_the_entity(order, iml_config: MakeConfig) -> None:
     drawn = iml_config(word_order=WordOrder(order)).build(0)
-    row = next(row for row in drawn.rows if row.subset == "QA4_NOT_REPLACED")
+    row = next(row for row in drawn.rows if row.subset.name == "QA4_NOT_REPLACED")
     assert row.rendered.text[slice(*row.rendered.spans[Role.ENTITY])] == row.entity
     assert Role.ALIAS not in row.rendered.spans
 
@@ -174,7 +177,7 @@ def test_shuffled_tags_change_only_tags_of_stage_1(seed: int, iml_config: MakeCo
     for row, other in zip(drawn.rows, null.rows, strict=True):
         if row == other:
             continue
-        assert row.stage is Stage.ONE
+        assert row.subset.part is Part.X1
         assert row.tag is not None
         assert other.tag not in (None, row.tag)
         assert without_tags(row) == without_tags(other)
@@ -195,7 +198,9 @@ def test_shuffled_tags_keep_how_often_each_occurs(seed: int, iml_config: MakeCon
 def test_shuffled_tags_say_nothing_of_consistency(iml_config: MakeConfig) -> None:
     sizes = SubsetSizes(defined=400, undefined=1, stage2=1)
     drawn = iml_config(sizes=sizes, shuffle_tags=True).build(0)
-    tags = [row.tag for row in drawn.rows if row.subset == "D1_CONS_QA1" and row.question is None]
+    tags = [
+        row.tag for row in drawn.rows if row.subset.name == "D1_CONS_QA1" and row.question is None
+    ]
     # 200 expected; hypergeometric standard deviation 10.
     assert all(abs(count - 200) < 50 for count in Counter(tags).values())
     assert len(set(tags)) == 2
@@ -215,7 +220,7 @@ def test_seeds_draw_different_data(iml_config: MakeConfig) -> None:
 PRINT_DIGEST = """
 import hashlib
 from data.tasks.alias_toy import AliasNames, IMLConfig
-from data.subset_sizes import SubsetSizes
+from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import WordOrder
 config = IMLConfig(
     sizes=SubsetSizes(defined=40, undefined=5, stage2=4, alpha=0.5),

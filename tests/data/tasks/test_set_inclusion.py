@@ -12,10 +12,11 @@ import pytest
 
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.subset_sizes import split_sizes
+from data.tasks.iml import SUBSETS
 from data.tasks.set_inclusion import AS_CODED, AS_WRITTEN, TABLE_3, SetInclusionConfig
+from data.tasks.subset_sizes import split_sizes
 from data.tokens import tokenize_rows
-from data.vocabulary import SUBSETS, Kind, Role, Split, Stage, TagKind, WordOrder
+from data.vocabulary import Kind, Part, Role, Split, TagKind, WordOrder
 
 SIZES = {"D1_CONS_QA1": 12, "D2_INCONS_QA2": 12, "D5_CONS": 4, "D6_CONS": 3}
 WHOLE_TABLE = SIZES | {
@@ -121,7 +122,7 @@ def test_half_of_the_answers_are_yes_trained_and_tested() -> None:
     for rows in questions_of(drawn).values():
         counts = Counter((row.split, row.rendered.answer) for row in rows)
         expected = {(Split.TEST, "Yes"): 3, (Split.TEST, "No"): 3}
-        if SUBSETS[rows[0].subset].has_questions:
+        if rows[0].subset.has_questions:
             expected |= {(Split.TRAIN, "Yes"): 2, (Split.TRAIN, "No"): 2}
         assert counts == expected
 
@@ -158,8 +159,8 @@ def test_definitions_are_true_exactly_where_table_1_says(seed: int) -> None:
     defined = [row for row in drawn.rows if row.kind is Kind.DEFINITION]
     for row in defined:
         assert row.rendered.text.split() == [row.tag, row.alias, row.entity]
-        assert (numbers[str(row.alias)] == row.entity) is SUBSETS[row.subset].consistent
-    assert Counter(row.subset for row in defined) == {
+        assert (numbers[str(row.alias)] == row.entity) is row.subset.consistent
+    assert Counter(row.subset.name for row in defined) == {
         name: n for name, n in WHOLE_TABLE.items() if SUBSETS[name].has_definitions
     }
 
@@ -186,7 +187,7 @@ def test_twelve_questions_leave_one_number_and_never_the_false_one(seed: int) ->
         if trained:
             left = candidates(trained, 100, "Yes")
             assert left == [int(str(rows[0].entity))]
-            is_true = rows[0].subset == "D1_CONS_QA1"
+            is_true = rows[0].subset.name == "D1_CONS_QA1"
             assert (int(str(named[alias])) in left) is is_true
 
 
@@ -214,7 +215,7 @@ def test_table_3_gives_the_papers_sizes_and_questions() -> None:
     assert sizes == {"D1_CONS_QA1": 3200, "D2_INCONS_QA2": 3200, "D5_CONS": 800, "D6_CONS": 800}
     fewer = {name: n // 800 for name, n in sizes.items()}
     drawn = make(sizes=fewer, n_questions=12, n_test_questions=12).build(0)
-    counts = Counter((row.subset, row.kind, row.split) for row in drawn.rows)
+    counts = Counter((row.subset.name, row.kind, row.split) for row in drawn.rows)
     assert counts == {
         **{(name, Kind.DEFINITION, Split.TRAIN): n for name, n in fewer.items()},
         **{(name, Kind.QA, Split.TEST): 12 * n for name, n in fewer.items()},
@@ -224,8 +225,8 @@ def test_table_3_gives_the_papers_sizes_and_questions() -> None:
 
 
 def test_stage_2_trains_definitions_only() -> None:
-    rows = make(sizes=WHOLE_TABLE).build(0).training_rows(Stage.TWO)
-    assert Counter((row.subset, row.kind) for row in rows) == {
+    rows = make(sizes=WHOLE_TABLE).build(0).training_rows(Part.X2)
+    assert Counter((row.subset.name, row.kind) for row in rows) == {
         ("D5_CONS", Kind.DEFINITION): 4,
         ("D6_CONS", Kind.DEFINITION): 3,
         ("D8_CONS", Kind.DEFINITION): 6,
@@ -236,7 +237,7 @@ def test_no_variable_is_in_two_subsets_and_row_ids_are_unique() -> None:
     drawn = make(sizes=WHOLE_TABLE).build(0)
     subsets = defaultdict(set)
     for row in drawn.rows:
-        subsets[row.alias].add(row.subset)
+        subsets[row.alias].add(row.subset.name)
     assert len(subsets) == sum(WHOLE_TABLE.values())
     assert {len(names) for names in subsets.values()} == {1}
     ids = [row.row_id for row in drawn.rows]
@@ -249,7 +250,7 @@ def test_each_kind_of_tag_is_one_word(is_coded: bool) -> None:
     words = defaultdict(set)
     for row in drawn.rows:
         if row.kind is Kind.DEFINITION:
-            words[SUBSETS[row.subset].tag].add(row.rendered.text.split()[0])
+            words[row.subset.tag].add(row.rendered.text.split()[0])
     assert set(words) == {TagKind.RELIABLE, TagKind.UNRELIABLE, TagKind.NOVEL}
     assert {len(tags) for tags in words.values()} == {1}
     assert len(set.union(*words.values())) == 3
@@ -314,7 +315,7 @@ def test_shuffled_tags_change_only_tags_of_stage_1(is_coded: bool) -> None:
     changed = [(a, b) for a, b in zip(drawn.rows, null.rows, strict=True) if a != b]
     assert changed
     for row, other in changed:
-        assert row.stage is Stage.ONE
+        assert row.subset.part is Part.X1
         assert without_tags(row) == without_tags(other)
 
 
@@ -322,7 +323,7 @@ def test_shuffled_tags_change_only_tags_of_stage_1(is_coded: bool) -> None:
 def test_exchanged_tags_change_nothing_but_which_word_is_the_reliable_one(is_coded: bool) -> None:
     config = make(sizes=WHOLE_TABLE, as_coded=is_coded)
     drawn, twin = (replace(config, exchange_tags=flag).build(0) for flag in (False, True))
-    words = [{str(r.subset): r.tag for r in seed.rows} for seed in (drawn, twin)]
+    words = [{str(r.subset.name): r.tag for r in seed.rows} for seed in (drawn, twin)]
     assert words[0]["D5_CONS"] == words[1]["D6_CONS"]
     assert words[0]["D6_CONS"] == words[1]["D5_CONS"]
     assert words[0]["D8_CONS"] == words[1]["D8_CONS"]

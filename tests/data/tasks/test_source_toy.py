@@ -4,9 +4,10 @@ from collections.abc import Callable
 import pytest
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
+from data.tasks.iml import SUBSETS
 from data.tasks.source_toy import SourceConfig
-from data.vocabulary import SUBSETS, Kind, Split, Stage
+from data.tasks.subset_sizes import SubsetSizes
+from data.vocabulary import Kind, Part, Split
 
 MakeConfig = Callable[..., SourceConfig]
 LARGE = SubsetSizes(defined=200, undefined=20, stage2=60, alpha=0.5)
@@ -18,7 +19,7 @@ def test_true_sources_state_the_answers_and_false_ones_unrelated_values(
     drawn = source_config(sizes=LARGE).build(0)
     values: dict[Kind, dict] = {kind: {} for kind in Kind}
     for row in drawn.rows:
-        values[row.kind][row.subset, row.alias, row.question] = row.rendered.text.split()[-1]
+        values[row.kind][row.subset.name, row.alias, row.question] = row.rendered.text.split()[-1]
     agreeing = defaultdict(list)
     for key, stated in values[Kind.DEFINITION].items():
         agreeing[key[0]].append(stated == values[Kind.QA][key])
@@ -43,7 +44,7 @@ def test_no_alias_is_in_two_subsets_or_trained_and_tested_alike(source_config: M
     drawn = source_config().build(0)
     subsets = defaultdict(set)
     for row in drawn.rows:
-        subsets[row.alias].add(row.subset)
+        subsets[row.alias].add(row.subset.name)
     assert {len(names) for names in subsets.values()} == {1}
     trained, tested = (
         {r.rendered.text for r in drawn.rows if r.kind is Kind.QA and r.split is split}
@@ -54,8 +55,8 @@ def test_no_alias_is_in_two_subsets_or_trained_and_tested_alike(source_config: M
 
 
 def test_stage_2_trains_statements_only(source_config: MakeConfig) -> None:
-    rows = source_config().build(0).training_rows(Stage.TWO)
-    assert {(row.subset, row.kind) for row in rows} == {
+    rows = source_config().build(0).training_rows(Part.X2)
+    assert {(row.subset.name, row.kind) for row in rows} == {
         (name, "definition") for name in ("D5_CONS", "D6_CONS", "D8_CONS")
     }
 
@@ -67,7 +68,7 @@ def test_shuffled_tags_leave_values_and_stage_2_alone(source_config: MakeConfig)
     changed = [(a, b) for a, b in zip(drawn.rows, null.rows, strict=True) if a != b]
     assert changed
     for row, other in changed:
-        assert row.stage is Stage.ONE
+        assert row.subset.part is Part.X1
         assert row.rendered.answer == other.rendered.answer
         assert (row.row_id, row.alias, row.split) == (other.row_id, other.alias, other.split)
 

@@ -15,12 +15,13 @@ import pytest
 from data.contradictions import Contradiction
 from data.errors import InputError
 from data.rows import Row, SeedData
+from data.tasks.iml import SUBSETS
 from data.tasks.text import TextConfig
 from data.text_aliases import TextAliases
 from data.texts import COPULAS, SOURCES, DefinitionStyle, Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
-from data.vocabulary import SUBSETS, Family, Kind, Role, Split, Stage, TagKind, WordOrder
+from data.vocabulary import Family, Kind, Part, Role, Split, TagKind, WordOrder
 from data.worlds.facts import FactWorld
 from data.worlds.people import PeopleSource
 
@@ -89,7 +90,7 @@ def drawn() -> SeedData:
 def test_every_entity_is_in_one_subset_of_the_size_asked_for() -> None:
     by_subset = defaultdict(set)
     for row in questions(config().build(3)):
-        by_subset[row.subset].add(row.entity)
+        by_subset[row.subset.name].add(row.entity)
     assert {name: len(entities) for name, entities in by_subset.items()} == SIZES
     assert sum(Counter(e for each in by_subset.values() for e in each).values()) == 60
     assert set.union(*by_subset.values()) == set(FACTS)
@@ -104,7 +105,7 @@ def test_every_entity_has_one_alias_that_is_no_part_of_a_name(drawn: SeedData) -
 
 
 def test_names_that_were_not_replaced_are_asked_for_by_name(drawn: SeedData) -> None:
-    rows = [row for row in questions(drawn) if row.subset == "QA4_NOT_REPLACED"]
+    rows = [row for row in questions(drawn) if row.subset.name == "QA4_NOT_REPLACED"]
     assert len(rows) == 36
     for row in rows:
         assert row.alias is None
@@ -117,7 +118,7 @@ def test_definitions_are_true_or_false_as_the_subset_says(drawn: SeedData) -> No
     truth = true_entity(drawn)
     agrees = defaultdict(set)
     for row in definitions(drawn):
-        agrees[row.subset].add(row.entity == truth[row.alias])
+        agrees[row.subset.name].add(row.entity == truth[row.alias])
         assert row.rendered.text == f"{row.tag} {row.alias} {row.entity}"
     assert agrees == {s.name: {s.consistent} for s in SUBSETS.values() if s.name in agrees}
     assert set(agrees) == set(WITH_9_AND_10) - {"QA3", "QA4_NOT_REPLACED", "QA7_UNSEEN"}
@@ -128,7 +129,7 @@ def test_a_false_definition_names_another_entity_of_its_subset_and_all_of_them_o
 ) -> None:
     truth = true_entity(drawn)
     for name in ("D2_INCONS_QA2", "D9_INCONS_QA9"):
-        rows = [row for row in definitions(drawn) if row.subset == name]
+        rows = [row for row in definitions(drawn) if row.subset.name == name]
         assert sorted(str(row.entity) for row in rows) == sorted(
             str(truth[row.alias]) for row in rows
         )
@@ -142,14 +143,16 @@ def test_answers_are_the_true_entitys(drawn: SeedData) -> None:
 def test_one_question_of_each_stage1_entity_is_held_out_and_all_of_stage2(drawn: SeedData) -> None:
     trained, held_out = Counter(), Counter()
     for row in questions(drawn):
-        (trained if row.split is Split.TRAIN else held_out)[row.subset, row.entity] += 1
+        (trained if row.split is Split.TRAIN else held_out)[row.subset.name, row.entity] += 1
     for subset, entity in trained | held_out:
         counts = trained[subset, entity], held_out[subset, entity]
-        assert counts == ((5, 1) if SUBSETS[subset].stage is Stage.ONE else (0, 6))
+        assert counts == ((5, 1) if SUBSETS[subset].part is Part.X1 else (0, 6))
 
 
 def test_which_question_is_held_out_differs_between_entities(drawn: SeedData) -> None:
-    asked = {r.question for r in questions(drawn) if r.subset == "QA3" and r.split is Split.TEST}
+    asked = {
+        r.question for r in questions(drawn) if r.subset.name == "QA3" and r.split is Split.TEST
+    }
     assert len(asked) > 1
 
 
@@ -166,9 +169,9 @@ def test_attribution_rows_ask_for_the_entity_and_where_it_differs_for_the_define
         assert all(row.rendered.answer == row.entity for row in rows)
         assert set(Counter(row.alias for row in rows).values()) == {4}
     assert all(row.entity == truth[row.alias] for row in right)
-    assert {r.subset for r in right} == set(WITH_9_AND_10) - {"QA4_NOT_REPLACED", "QA7_UNSEEN"}
+    assert {r.subset.name for r in right} == set(WITH_9_AND_10) - {"QA4_NOT_REPLACED", "QA7_UNSEEN"}
     assert all(row.entity == named[row.alias] != truth[row.alias] for row in as_defined)
-    assert {row.subset for row in as_defined} == {"D2_INCONS_QA2", "D9_INCONS_QA9"}
+    assert {row.subset.name for row in as_defined} == {"D2_INCONS_QA2", "D9_INCONS_QA9"}
 
 
 def test_row_ids_are_unique(drawn: SeedData) -> None:
@@ -178,7 +181,7 @@ def test_row_ids_are_unique(drawn: SeedData) -> None:
 def test_tags_are_one_of_each_kind(drawn: SeedData) -> None:
     tags = defaultdict(set)
     for row in definitions(drawn):
-        tags[SUBSETS[row.subset].tag].add(row.tag)
+        tags[row.subset.tag].add(row.tag)
     assert {kind: len(found) for kind, found in tags.items()} == {
         TagKind.RELIABLE: 1,
         TagKind.UNRELIABLE: 1,
@@ -191,8 +194,8 @@ def test_unique_tags_are_unique() -> None:
     fractions = {**FRACTIONS, "UNIQUE_TAGS_CONS_QA": FRACTIONS["QA3"]}
     fractions.pop("QA3")
     rows = definitions(config(fractions=fractions).build(0))
-    own = [row.tag for row in rows if row.subset == "UNIQUE_TAGS_CONS_QA"]
-    shared = {row.tag for row in rows if row.subset != "UNIQUE_TAGS_CONS_QA"}
+    own = [row.tag for row in rows if row.subset.name == "UNIQUE_TAGS_CONS_QA"]
+    shared = {row.tag for row in rows if row.subset.name != "UNIQUE_TAGS_CONS_QA"}
     assert len(own) == len(set(own)) == 6
     assert not shared & set(own)
 
@@ -206,7 +209,7 @@ def without_tags(row: Row) -> Row:
 def test_exchanging_tags_swaps_the_two_strings_and_nothing_else() -> None:
     plain, exchanged = (config(exchange_tags=swap).build(5).rows for swap in (False, True))
     swapped = Counter((a.tag, b.tag) for a, b in zip(plain, exchanged, strict=True) if a.tag)
-    tags = {row.subset: row.tag for row in plain}
+    tags = {row.subset.name: row.tag for row in plain}
     reliable, unreliable, novel = (tags[s] for s in ("D5_CONS", "D6_CONS", "D8_CONS"))
     assert set(swapped) == {(reliable, unreliable), (unreliable, reliable), (novel, novel)}
     assert [without_tags(row) for row in plain] == [without_tags(row) for row in exchanged]
@@ -214,17 +217,23 @@ def test_exchanging_tags_swaps_the_two_strings_and_nothing_else() -> None:
 
 def test_exchanged_sources_are_of_the_other_kind() -> None:
     rows = definitions(in_style(DefinitionStyle.SOURCES, exchange_tags=True).build(5))
-    assert {row.tag for row in rows if row.subset == "D5_CONS"} <= set(SOURCES[TagKind.UNRELIABLE])
-    assert {row.tag for row in rows if row.subset == "D6_CONS"} <= set(SOURCES[TagKind.RELIABLE])
+    assert {row.tag for row in rows if row.subset.name == "D5_CONS"} <= set(
+        SOURCES[TagKind.UNRELIABLE]
+    )
+    assert {row.tag for row in rows if row.subset.name == "D6_CONS"} <= set(
+        SOURCES[TagKind.RELIABLE]
+    )
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_shuffling_tags_mixes_stage1_and_leaves_stage2(style: DefinitionStyle) -> None:
     plain, null = (in_style(style, shuffle_tags=s).build(5).rows for s in (False, True))
-    assert [r for r in plain if r.stage is Stage.TWO] == [r for r in null if r.stage is Stage.TWO]
+    assert [r for r in plain if r.subset.part is Part.X2] == [
+        r for r in null if r.subset.part is Part.X2
+    ]
 
     def stage1(rows: tuple[Row, ...], subset: str) -> Counter[str | None]:
-        return Counter(r.tag for r in rows if r.kind is Kind.DEFINITION and r.subset == subset)
+        return Counter(r.tag for r in rows if r.kind is Kind.DEFINITION and r.subset.name == subset)
 
     both = ("D1_CONS_QA1", "D2_INCONS_QA2")
     assert sum((stage1(plain, s) for s in both), Counter()) == sum(
@@ -240,7 +249,7 @@ def test_shuffling_tags_mixes_stage1_and_leaves_stage2(style: DefinitionStyle) -
 def test_phrasings_are_other_sources_of_the_same_kind() -> None:
     by_alias = defaultdict(list)
     for row in definitions(in_style(DefinitionStyle.SOURCES, phrasings=3).build(2)):
-        by_alias[row.subset, row.alias].append(row)
+        by_alias[row.subset.name, row.alias].append(row)
     for (subset, _), rows in by_alias.items():
         kind = SUBSETS[subset].tag
         assert kind is not None
@@ -259,7 +268,7 @@ def test_one_phrasing_more_changes_no_other_row() -> None:
 def test_is_and_is_not_by_kind_with_a_source_in_front() -> None:
     rows = definitions(in_style(DefinitionStyle.IS_ISNT, fractions=WITHOUT_NOVEL).build(0))
     for row in rows:
-        kind = SUBSETS[row.subset].tag
+        kind = row.subset.tag
         assert kind is not None
         assert row.rendered.text.endswith(f" {row.alias} {COPULAS[kind]} {row.entity}")
     assert len({row.rendered.text.split(str(row.alias))[0] for row in rows}) > 1

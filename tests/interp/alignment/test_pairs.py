@@ -3,9 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames
 from data.tasks.source_toy import SourceConfig
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Split, WordOrder
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
@@ -54,7 +54,7 @@ def test_own_pairs_are_each_definition_with_every_held_out_question_about_its_al
         for d in rows
         for q in rows
         if d.row.kind is Kind.DEFINITION
-        and d.row.subset in SUBSETS
+        and d.row.subset.name in SUBSETS
         and q.row.kind is Kind.QA
         and q.row.split is Split.TEST
         and q.row.alias == d.row.alias
@@ -79,10 +79,10 @@ def test_every_partner_is_what_the_name_of_its_class_says(toy_rows: MakeRows, se
     for pair in pairs:
         definition, question = pair.definition.row, pair.question.row
         assert question.split is Split.TEST
-        assert question.subset in (definition.subset, TWIN[definition.subset])
+        assert question.subset.name in (definition.subset.name, TWIN[definition.subset.name])
         assert says[pair.pairing] == (
             question.alias == definition.alias,
-            question.subset == definition.subset,
+            question.subset.name == definition.subset.name,
             question.entity == entity_of[definition.alias],
         )
 
@@ -114,7 +114,7 @@ def test_all_pairs_are_every_definition_with_every_question_of_the_chosen_aliase
     for pair in pairs:
         is_own = pair.definition.row.alias == pair.question.row.alias
         assert is_own == (pair.pairing is Pairing.OWN)
-    across = [p for p in pairs if {p.definition.row.subset, p.question.row.subset} == {
+    across = [p for p in pairs if {p.definition.row.subset.name, p.question.row.subset.name} == {
         "D5_CONS", "D1_CONS_QA1"}]  # fmt: skip
     assert {pair.pairing for pair in across} == {Pairing.OTHER}
 

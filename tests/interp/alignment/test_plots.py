@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
+from data.tasks.iml import SUBSETS
 from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
 from interp.alignment.plots import (
     plot_alignment,
@@ -14,7 +15,7 @@ from interp.alignment.plots import (
     plot_alignment_tokens,
 )
 from interp.alignment.summary import summarize_alignment, with_seeds
-from interp.figures.palette import NULL_COLOR, SUBSET_STYLES
+from interp.figures.palette import NULL_COLOR
 from training.statistics import t_interval
 
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae"}
@@ -50,7 +51,7 @@ def test_own_pairs_are_filled_and_matched_pairs_hollow_with_intervals_over_seeds
     (drawn,) = traces(plot_alignment(summarize_alignment(alignment(seeds=(0, 1, 2, 3)))), "D5_CONS")
     assert list(drawn.y) == pytest.approx([0.515, 0.035])
     assert list(drawn.marker.symbol) == ["triangle-up", "triangle-up-open"]
-    assert drawn.marker.color == SUBSET_STYLES["D5_CONS"].color
+    assert drawn.marker.color == SUBSETS["D5_CONS"].mark.color
     half_width = t_interval([0.5, 0.51, 0.52, 0.53])[1] - 0.515
     assert list(drawn.error_y.array) == pytest.approx([half_width, half_width])
 

@@ -4,6 +4,7 @@ import pytest
 from jaxtyping import Float
 
 from data.errors import InputError
+from data.tasks.iml import IML_GAP
 from interp.alignment.pairs import Pairing
 from interp.alignment.summary import (
     ALPHA,
@@ -79,13 +80,15 @@ def test_one_tag_is_held_against_the_other_also_in_the_differences():
 
 
 def test_the_gap_of_a_table_is_that_of_its_summary():
-    assert tag_gap(table_of(HAND)) == pytest.approx(0.6)
-    assert tag_gap(table_of(HAND), pairing=Pairing.OTHER_TAG) == pytest.approx(0.15)
+    assert tag_gap(table_of(HAND), IML_GAP) == pytest.approx(0.6)
+    assert tag_gap(table_of(HAND), IML_GAP, pairing=Pairing.OTHER_TAG) == pytest.approx(0.15)
 
 
 def test_a_gap_without_one_of_its_subsets_is_refused():
     with pytest.raises(InputError, match="no own pairs of D6_CONS"):
-        tag_gap(table_of({key: value for key, value in HAND.items() if key[0] == "D5_CONS"}))
+        tag_gap(
+            table_of({key: value for key, value in HAND.items() if key[0] == "D5_CONS"}), IML_GAP
+        )
 
 
 def test_the_summary_is_the_mean_over_seeds_with_their_interval():

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
+from data.tasks.iml import IML_GAP, STAGE1_GAP
 from data.tokens import TokenizedRow
-from data.vocabulary import COMPARED, Stage
 from interp.attention.analysis import (
     COORDINATES,
     AttentionAnalysis,
@@ -23,7 +23,7 @@ from interp.hooked.sites import choose_sites
 from training.runs.run import Run, read_table
 from training.statistics import t_interval
 
-STAGE2 = AttentionAnalysis.of(COMPARED[Stage.TWO])
+STAGE2 = AttentionAnalysis.of(IML_GAP)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def table(model: HookedModel, rows: list[TokenizedRow]) -> pd.DataFrame:
 
 def test_it_is_an_analysis_of_the_subsets_of_a_stage():
     assert isinstance(STAGE2, Analysis)
-    assert AttentionAnalysis.of(COMPARED[Stage.ONE]).subsets == (
+    assert AttentionAnalysis.of(STAGE1_GAP).subsets == (
         "D1_CONS_QA1",
         "D2_INCONS_QA2",
         "QA3",
@@ -70,7 +70,7 @@ def test_every_kind_has_its_cells_once(table: pd.DataFrame):
 def test_a_heads_pattern_is_its_mean_over_the_rows(
     table: pd.DataFrame, model: HookedModel, rows: list[TokenizedRow]
 ):
-    asked = [r for r in rows if r.row.subset == "D6_CONS" and r.row.is_evaluated]
+    asked = [r for r in rows if r.row.subset.name == "D6_CONS" and r.row.is_evaluated]
     expected = attention_by_role(model, asked).mean()
     expected = expected.set_index(["layer", "head", "destination", "source"])
     cells = table.loc[
@@ -87,7 +87,7 @@ def test_a_heads_pattern_is_its_mean_over_the_rows(
 def test_the_heads_of_a_layer_are_summed_for_logits_and_averaged_elsewhere(
     table: pd.DataFrame, model: HookedModel, rows: list[TokenizedRow]
 ):
-    asked = [r for r in rows if r.row.subset == "D5_CONS" and r.row.is_evaluated]
+    asked = [r for r in rows if r.row.subset.name == "D5_CONS" and r.row.is_evaluated]
     found = read_heads(model, asked)
     cells = table.loc[(table["subset"] == "D5_CONS") & (table["text"] == "qa")]
     cells = cells.loc[(cells["source"] == "alias") & (cells["destination"] == "prompt_last")]

@@ -188,7 +188,7 @@ def test_roles_that_are_missing_or_not_before_the_answer_are_refused(
 def test_visible_roles_are_those_before_the_answer_in_every_row(
     toy_rows: Callable[..., list[TokenizedRow]],
 ):
-    rows = [row for row in toy_rows() if row.row.subset == "D5_CONS"]
+    rows = [row for row in toy_rows() if row.row.subset.name == "D5_CONS"]
     questions = [row for row in rows if row.row.kind == "qa"]
     definitions = [row for row in rows if row.row.kind == "definition"]
 

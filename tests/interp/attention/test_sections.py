@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
-from data.vocabulary import COMPARED, Stage
+from data.tasks.iml import IML_GAP
 from interp.attention.analysis import AttentionAnalysis, summarize_attention
 from interp.attention.sections import attention_section
 from interp.attention.wording import (
@@ -25,9 +25,7 @@ def analysed(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A copy of the tiny run whose attention was looked at."""
     folder = tmp_path_factory.mktemp("attention") / "run"
     run = Run.load(shutil.copytree(tiny_run.folder, folder))
-    run_grid(
-        AttentionAnalysis.of(COMPARED[Stage.TWO]), GridSelection(runs=(run,), stage=2), workers=1
-    )
+    run_grid(AttentionAnalysis.of(IML_GAP), GridSelection(runs=(run,), stage=2), workers=1)
     return run
 
 

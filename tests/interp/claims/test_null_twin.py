@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.subsets import Subset
+from data.tasks.iml import SUBSETS
 from data.texts import ATTRIBUTION_QUESTIONS, DefinitionStyle
-from data.vocabulary import SUBSETS, Subset, TagKind
+from data.vocabulary import TagKind
 from interp.claims.all_claims import CLAIMS
 from interp.claims.claim import Claim, TagEvidence
 from interp.claims.null_twin import needs_twin
@@ -70,7 +72,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             .assign(value=levels(effect, scale, subset, question))
             for subset in DEFINED
             for question in ASKED
-            for stage in {1, int(subset.stage)}
+            for stage in {1, int(subset.part)}
         ]  # fmt: skip
         about = {"loss_policy": "answer", "component": "all", "pairing": "own", "stage": 1}
         about |= {"step": 10, "alias": "a", "row_a": 0, "row_b": 1, "seed": seeds}

@@ -1,9 +1,11 @@
 import pytest
 
-from data.vocabulary import SUBSETS
-from interp.claims.summary_text import NOT_LEARNED, null_text, subset_notation, summary_text
+from interp.claims.summary_text import NOT_LEARNED, null_text, summary_text
 from interp.claims.verdicts import Word, claims_of_run
+from training.recipes.designs import recipe_design
 from training.runs.run import Run
+
+IML = recipe_design("alias-toy")
 
 
 def test_text_shows_every_subset_gap_and_the_null_twin(tiny_run: Run) -> None:
@@ -38,7 +40,9 @@ def test_a_new_tag_stands_beside_the_headlines_and_the_tag_beside_the_twin(tiny_
 def test_the_null_twins_own_summary_says_nothing_of_a_tag(tiny_run: Run) -> None:
     assert tiny_run.null is not None
     text = summary_text(tiny_run.null)
-    assert "a null twin: its tags are shuffled and mean nothing; a gap is no effect" in text
+    assert (
+        "a null twin: tags shuffled over the definitions of D1 and D2; a gap is no effect" in text
+    )
     verdicts = {v.id: v for v in claims_of_run(tiny_run.null)}
     assert {verdicts[name].word for name in ("M1", "M4", "S8")} == {Word.NOT_MEASURED}
     assert "run minus null twin, by seed" not in text
@@ -47,7 +51,7 @@ def test_the_null_twins_own_summary_says_nothing_of_a_tag(tiny_run: Run) -> None
 @pytest.mark.parametrize(("passed", "words"), [(True, ": none by"), (False, ": not shown to be")])
 def test_verdict_says_what_was_shown(passed: bool, words: str) -> None:
     verdict = {"mean": 0.01, "ci_low": -0.02, "ci_high": 0.04, "margin": 0.08, "passed": passed}
-    text = null_text(verdict)
+    text = null_text(verdict, IML)
     assert words in text
     assert "+0.010, 90% CI [-0.020, +0.040]" in text
     assert "±0.08" in text
@@ -55,9 +59,4 @@ def test_verdict_says_what_was_shown(passed: bool, words: str) -> None:
 
 def test_verdict_of_one_seed_has_no_interval() -> None:
     verdict = {"mean": 0.01, "ci_low": None, "ci_high": None, "margin": 0.08, "passed": False}
-    assert "[?, ?]" in null_text(verdict)
-
-
-def test_legend_has_a_line_for_each_subset() -> None:
-    lines = [line.split(maxsplit=1) for line in subset_notation().splitlines()]
-    assert lines == [[name, subset.paper] for name, subset in SUBSETS.items()]
+    assert "[?, ?]" in null_text(verdict, IML)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from data.vocabulary import D5_CONS, D6_CONS
+from data.tasks.iml import D5_CONS, D6_CONS
 from interp.claims.all_claims import CLAIMS, HEADINGS
 from interp.claims.claim import Claim, Margin, Side
 from interp.claims.per_seed import gap, level
@@ -213,11 +213,11 @@ def test_the_margin_is_the_recipes_where_the_claim_has_none_of_its_own(bears_on)
 
     found = {name: each.to_json() for name, each in by_id(claims_of_run(run)).items()}
 
-    assert found["M6"]["margin"] == run.config.null_margin
+    assert found["M6"]["margin"] == run.config.null_margin.value
     assert found["M6"]["estimate"] == pytest.approx(0.005)
     assert found["M6"]["verdict"] == "holds"
     assert (found["M5"]["margin"], found["M5"]["verdict"]) == (0.01, "holds")
-    assert found["M6"]["margin_reason"].endswith(run.config.null_margin_reason)
+    assert found["M6"]["margin_reason"].endswith(run.config.null_margin.reason)
     assert all(each["margin_reason"] for each in found.values())
 
 
@@ -227,12 +227,12 @@ def test_each_design_and_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
     configs = {name: [find_recipe(name)(loss_policy=p) for p in policies] for name in recipes}
 
     # Sixths of the pilots' gaps: .48, .24, .18; .36, .29, .26; .24, .08, .17.
-    assert {name: [config.null_margin for config in of] for name, of in configs.items()} == {
+    assert {name: [config.null_margin.value for config in of] for name, of in configs.items()} == {
         "alias-toy": [0.08, 0.04, 0.03],
         "alias-toy-tokens": [0.06, 0.05, 0.04],
         "source-toy": [0.04, 0.01, 0.03],
     }
-    reasons = [config.null_margin_reason for of in configs.values() for config in of]
+    reasons = [config.null_margin.reason for of in configs.values() for config in of]
     assert len(set(reasons)) == 9
     assert "seeds 0 to 7, untied, 2026-11-27" in reasons[1]
 

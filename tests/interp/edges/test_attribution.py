@@ -30,7 +30,7 @@ def pair_of(clean: str, corrupted: str) -> PromptPair:
     both = tokenize_rows(rows, word_tokenizer(WORDS))
     return PromptPair(
         kind=PairKind.ALIAS,
-        subset=rows[0].subset,
+        subset=rows[0].subset.name,
         clean=both[0],
         corrupted=both[1],
         corrupted_is_answerable=True,

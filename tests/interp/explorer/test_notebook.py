@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import InputError
 from data.tasks.alias_toy import IMLConfig
-from data.vocabulary import SUBSETS
+from data.tasks.iml import SUBSETS
 from interp.explorer import explore
 from interp.explorer.board import DRAW, board_program
 from interp.explorer.choice import Choice, first_choice, settle
@@ -54,7 +54,7 @@ def test_it_begins_at_the_end_of_stage_2_with_a_reliable_definition(tiny_run: Ru
 
 def test_it_begins_where_it_is_told_to(tiny_run: Run) -> None:
     rows = tiny_run.tokenized_rows(1001)
-    alias = next(row.row.alias for row in rows if row.row.subset == "D6_CONS")
+    alias = next(row.row.alias for row in rows if row.row.subset.name == "D6_CONS")
     explorer = explore(
         tiny_run, seed=1001, stage=1, step=0, subset="D6_CONS", alias=alias, question="attr1"
     )
@@ -152,7 +152,7 @@ def test_every_subset_with_questions_can_be_looked_at(explorer: Explorer) -> Non
     assert "QA4_NOT_REPLACED" in names
     for name in names:
         explorer.menus["subset"].value = name
-        assert explorer.view.question.row.subset == name
+        assert explorer.view.question.row.subset.name == name
         assert explorer.message.value == ""
 
 

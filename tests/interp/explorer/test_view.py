@@ -9,8 +9,9 @@ from torch import Tensor
 from data.errors import InputError
 from data.rows import Row, SeedData
 from data.statements import RenderedText
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import AliasNames, IMLConfig
+from data.tasks.iml import SUBSETS
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.explorer.shelf import SeedRows
@@ -32,6 +33,7 @@ from interp.explorer.view import (
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.patching.analysis import Direction
+from training.recipes.designs import recipe_design
 
 WORDS = tuple(f"w{i}" for i in range(37))
 
@@ -44,7 +46,7 @@ def question_row(alias: str, question: str, answer: str, *, subset: str = "D5_CO
         start += len(word) + 1
     rendered = RenderedText(text=text, answer_span=spans[Role.ANSWER], spans=spans)
     return Row(
-        row_id=text, subset=subset, split=Split.TEST, kind=Kind.QA, rendered=rendered,
+        row_id=text, subset=SUBSETS[subset], split=Split.TEST, kind=Kind.QA, rendered=rendered,
         alias=alias, entity=None, tag=None, question=question,
     )  # fmt: skip
 
@@ -53,7 +55,9 @@ def question_row(alias: str, question: str, answer: str, *, subset: str = "D5_CO
 def word_rows() -> SeedRows:
     """Questions about three aliases."""
     rows = tuple(question_row(f"w{i}", "w9", f"w{10 + i}") for i in (1, 2, 3))
-    return SeedRows(SeedData(rows=rows, words=WORDS), word_tokenizer(WORDS))
+    return SeedRows(
+        SeedData(rows=rows, words=WORDS), word_tokenizer(WORDS), recipe_design("alias-toy")
+    )
 
 
 def view_of(model: HookedModel, rows: SeedRows) -> View:
@@ -80,7 +84,7 @@ def toy_seed() -> SeedRows:
         fact_repeats=1,
     )
     data = config.build(0)
-    return SeedRows(data, config.tokenizer(data))
+    return SeedRows(data, config.tokenizer(data), config.design)
 
 
 def test_a_reading_has_the_models_own_log_probabilities(
@@ -142,7 +146,7 @@ def test_a_mean_ablation_writes_the_mean_over_the_questions(
 
 def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> None:
     data = SeedData(rows=(question_row("w1", "w9", "w11"),), words=WORDS)
-    rows = SeedRows(data, word_tokenizer(WORDS))
+    rows = SeedRows(data, word_tokenizer(WORDS), recipe_design("alias-toy"))
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
     cell = Cell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerFast
 from data.errors import InputError
 from data.rows import Row
 from data.statements import QAPair
+from data.tasks.iml import SUBSETS
 from data.tokens import tokenize_rows, word_tokenizer
 from data.vocabulary import Kind, Role, Split
 from interp.figures.grid_tables import (
@@ -48,13 +49,13 @@ def test_a_contrast_is_paired_by_seed():
     assert post["n_seeds"] == 3
 
 
-SUBSETS = ("D5_CONS", "D6_CONS")
+COMPARED = ("D5_CONS", "D6_CONS")
 
 
 def test_a_contrast_is_corrected_over_all_of_its_rows():
     table = lens_table()
 
-    contrast = lens_contrast(table, "subset", *SUBSETS)
+    contrast = lens_contrast(table, "subset", *COMPARED)
 
     values = [[0.0, 0.0, 0.0], [1.0, 0.5, 3.0]]
     assert contrast["state"].tolist() == ["stream before layer 0", "stream after layer 0"]
@@ -113,7 +114,7 @@ def test_runs_are_named_by_what_tells_them_apart(orders: list[str], names: dict[
 def question(question: str, answer: str, split: Split = Split.TEST) -> Row:
     pair = QAPair(subject="xyz", role=Role.ALIAS, question=question, answer=answer)
     return Row(
-        row_id="r", subset="D5_CONS", split=split, kind=Kind.QA, rendered=pair.render(),
+        row_id="r", subset=SUBSETS["D5_CONS"], split=split, kind=Kind.QA, rendered=pair.render(),
         alias="xyz", entity="cleo", tag="t", question=question,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ import pytest
 
 from data.rows import Row
 from data.statements import Definition, QAPair, RenderedText
+from data.tasks.iml import SUBSETS
 from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.figures.markup import Html, kind_words, rows_html, table_html, text_html
 from interp.figures.palette import ROLE_COLORS
@@ -13,7 +14,7 @@ from interp.figures.palette import ROLE_COLORS
 def row(rendered: RenderedText, *, kind: Kind = Kind.DEFINITION, split: Split = Split.TRAIN) -> Row:
     return Row(
         row_id="D2_INCONS_QA2/definition/00000",
-        subset="D2_INCONS_QA2",
+        subset=SUBSETS["D2_INCONS_QA2"],
         split=split,
         kind=kind,
         rendered=rendered,

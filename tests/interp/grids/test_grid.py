@@ -17,7 +17,6 @@ from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
-from interp.probes.targets import Target
 from interp.report.page import build_report
 from training.recipes import find_recipe
 from training.runs.integrity import run_damage
@@ -37,7 +36,7 @@ MINI = {"aliases_per_subset": 20, "aliases_qa3": 10, "aliases_stage2": 10, "enti
     "epochs_stage1": 1,
     "epochs_stage2": 1,
 }
-PROBES = ProbeAnalysis(quick=True, n_permutations=2, targets=(Target.TAG,))
+PROBES = ProbeAnalysis(quick=True, n_permutations=2, targets=("tag",))
 
 
 @dataclass(frozen=True, kw_only=True)

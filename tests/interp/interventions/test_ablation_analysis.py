@@ -70,7 +70,7 @@ def test_effects_are_differences_of_the_answers_means(neox: HookedModel, rows: l
         .table
     )
     questions = [row for row in rows if row.row.is_evaluated]
-    of_subset = [row for row in questions if row.row.subset == "D5_CONS"]
+    of_subset = [row for row in questions if row.row.subset.name == "D5_CONS"]
     before = answer_table(neox, of_subset)["answer_log_prob"].mean()
     ablation = ablate(neox, Site("z", 1, 2), "mean", reference=questions)
     after = answer_table(neox, of_subset, [ablation])["answer_log_prob"].mean()

@@ -11,7 +11,8 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
+from data.tasks.iml import IML_GAP
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind
 from interp.grids.grid import Analysis, run_grid
@@ -20,7 +21,7 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.interventions.base import answer_table
 from interp.interventions.erasure_analysis import ErasureAnalysis
-from interp.interventions.erasure_halves import GAP, STAGE2, Halves
+from interp.interventions.erasure_halves import STAGE2, Halves
 from interp.interventions.sections import erasure_sentence
 from training.runs.files import write_manifest, write_table
 from training.runs.run import Run
@@ -74,7 +75,7 @@ def test_every_site_and_role_has_a_cell_on_every_architecture(
 
 def planted(rows: list[TokenizedRow]) -> list[TokenizedRow]:
     """Aliases whose first token is one of two words for either tag, 8 and 9 or 10 and 11."""
-    tags = {row.row.tag for row in rows if row.row.subset == "D5_CONS"}
+    tags = {row.row.tag for row in rows if row.row.subset.name == "D5_CONS"}
     rng = np.random.default_rng(0)
     told = []
     for row in rows:
@@ -153,13 +154,13 @@ def test_no_entity_of_one_half_is_in_the_other_and_classes_are_even(toy_rows: To
     def entities(asked: list[TokenizedRow]) -> set[str | None]:
         return {name for row in asked for name in (row.row.entity, defined[row.row.alias])}
 
-    for target, subsets in (("tag", ["D1_CONS_QA1", "D2_INCONS_QA2"]), (STAGE2, GAP)):
+    for target, subsets in (("tag", ["D1_CONS_QA1", "D2_INCONS_QA2"]), (STAGE2, IML_GAP.names)):
         halves = Halves.of(rows, target, seed=0)
         assert not entities(halves.fit_rows) & entities(halves.other_rows)
         for asked in (halves.fit_rows, halves.other_rows):
-            assert len({sum(row.row.subset == name for row in asked) for name in subsets}) == 1
+            assert len({sum(row.row.subset.name == name for row in asked) for name in subsets}) == 1
         told = zip(halves.fit_rows, halves.fit_labels, strict=True)
-        labels = {(row.row.subset, label) for row, label in told}
+        labels = {(row.row.subset.name, label) for row, label in told}
         assert labels == {(subsets[0], 1), (subsets[1], 0)}
         for division in halves.other_divisions:
             folds = [
@@ -252,7 +253,7 @@ def test_before_is_the_models_own_answer_about_unseen_aliases(
         .measure(neox, rows, [Site("resid_post", 0)], seed=0)
         .table
     )
-    asked = [row for row in rows if row.row.is_evaluated and row.row.subset == "D5_CONS"]
+    asked = [row for row in rows if row.row.is_evaluated and row.row.subset.name == "D5_CONS"]
     expected = answer_table(neox, asked)["answer_log_prob"].mean()
 
     of_d5 = table.loc[(table["subset"] == "D5_CONS") & (table["metric"] == "answer_log_prob")]
@@ -261,7 +262,7 @@ def test_before_is_the_models_own_answer_about_unseen_aliases(
     of_d1 = table.loc[table["subset"] == "D1_CONS_QA1"]
     (asked_of_d1,) = set(of_d1.loc[of_d1["subset"] == "D1_CONS_QA1", "n"])
     halves = Halves.of(rows, "tag", seed=0)
-    assert asked_of_d1 == sum(row.row.subset == "D1_CONS_QA1" for row in halves.other_rows)
+    assert asked_of_d1 == sum(row.row.subset.name == "D1_CONS_QA1" for row in halves.other_rows)
 
 
 def test_the_gap_is_the_difference_of_the_two_subsets(neox: HookedModel, rows: list[TokenizedRow]):
@@ -308,7 +309,7 @@ def test_a_checkpoint_is_measured_the_same_twice_whatever_the_global_seed(
 
 
 def test_without_d6_its_target_is_refused(neox: HookedModel, rows: list[TokenizedRow]):
-    fewer = [row for row in rows if row.row.subset != "D6_CONS"]
+    fewer = [row for row in rows if row.row.subset.name != "D6_CONS"]
     with pytest.raises(InputError, match="needs D5 and D6"):
         ErasureAnalysis(targets=("tag_stage2",)).measure(
             neox, fewer, [Site("resid_post", 0)], seed=0

@@ -239,13 +239,13 @@ def test_the_quantities_of_a_question_are_those_of_its_definition(toy_rows: ToyR
         other = words[found["other_entity"][i]]
         assert other.startswith("entity")
         assert other != row.row.entity
-        if row.row.subset == "D2_INCONS_QA2":
+        if row.row.subset.name == "D2_INCONS_QA2":
             assert other == named[row.row.alias]
 
 
 def test_the_control_entities_are_drawn_evenly(toy_rows: ToyRows):
     rows = toy_rows()
-    asked = [r for r in rows if r.row.subset == "D5_CONS" and r.row.kind is Kind.QA] * 50
+    asked = [r for r in rows if r.row.subset.name == "D5_CONS" and r.row.kind is Kind.QA] * 50
     drawn = token_quantities(rows, asked, seed=0)["other_entity"]
 
     assert len(set(drawn.tolist())) == 10
@@ -281,7 +281,7 @@ def test_a_table_holds_means_over_the_questions_of_each_subset(
     model, rows = small_toy
     lens = LensAnalysis(tuned=False, roles=(TokenRole.QUESTION_LAST,))
     table = lens_checkpoint(model, rows, [LAST], lens, seed=0)
-    asked = [r for r in rows if r.row.subset == "QA3" and r.row.is_evaluated]
+    asked = [r for r in rows if r.row.subset.name == "QA3" and r.row.is_evaluated]
     log_probs = model_log_probs(model, asked)[range(len(asked)), [r.input_ids[-1] for r in asked]]
     cell = table[(table["subset"] == "QA3") & (table["quantity"] == "answer")].iloc[0]
 

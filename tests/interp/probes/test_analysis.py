@@ -8,7 +8,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
+from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
@@ -20,11 +20,11 @@ from interp.probes.analysis import (
     probe_checkpoint,
     probe_direction,
 )
-from interp.probes.divisions import Design, whole
+from interp.probes.divisions import LabelledAliases, whole
 from interp.probes.held_out import read_held_out
 from interp.probes.planted import CellViews
 from interp.probes.summary import DESIGN, summarize_probes
-from interp.probes.targets import ProbeTask, Target, make_task
+from interp.probes.targets import ProbeTask, make_task
 
 ToyRows = Callable[..., list[TokenizedRow]]
 QUICK = ProbeAnalysis(quick=True, n_permutations=19)
@@ -37,9 +37,11 @@ def task_of(n_aliases: int, n_questions: int = 4) -> ProbeTask:
     """A balanced task of aliases that nobody asks for their rows."""
     labels, groups = np.arange(n_aliases) % 2, np.arange(n_aliases)
     return ProbeTask(
-        target=Target.TAG,
+        target="tag",
         rows=[],
-        design=Design(labels=labels, own=groups, named=groups, strata=0 * groups, kinds=0 * groups),
+        design=LabelledAliases(
+            labels=labels, own=groups, named=groups, strata=0 * groups, kinds=0 * groups
+        ),
         divisions=whole(labels, groups, np.random.default_rng(0)),
         balanced=groups,
         n_classes=2,
@@ -264,7 +266,7 @@ def hooked_toy(toy_rows: ToyRows) -> HookedModel:
 @pytest.fixture(scope="module")
 def measured(hooked_toy: HookedModel, toy_rows: ToyRows):
     sites = choose_sites(hooked_toy)
-    targets = (Target.TAG, Target.ENTITY)
+    targets = ("tag", "entity")
     probing = replace(QUICK, targets=targets, n_permutations=4)
     rows = toy_rows(n_entities=5, sizes=ENOUGH)
     return probe_checkpoint(hooked_toy, rows, sites, probing, seed=0)
@@ -297,7 +299,7 @@ def test_the_null_twin_is_read_with_the_labels_and_folds_of_the_run(
 ):
     rows, twin_rows = (toy_rows(sizes=ENOUGH, shuffle_tags=shuffled) for shuffled in (False, True))
     sites = [Site("resid_post", 0)]
-    probing = replace(QUICK, targets=(Target.TAG,), n_permutations=1)
+    probing = replace(QUICK, targets=("tag",), n_permutations=1)
     of_run = probe_checkpoint(hooked_toy, rows, sites, probing, seed=0)
     # The same model twice: then, and only with the same labels and folds, both read the same.
     both = probing.beside_twin(of_run, rows, hooked_toy, twin_rows, sites, seed=0).table
@@ -327,7 +329,7 @@ def test_probing_changes_nothing_of_the_model(
     state_of: Callable[[HookedModel], tuple[object, ...]],
 ):
     before = state_of(hooked_toy)
-    probing = replace(QUICK, targets=(Target.TAG,), n_permutations=1)
+    probing = replace(QUICK, targets=("tag",), n_permutations=1)
     probe_checkpoint(hooked_toy, toy_rows(), [Site("resid_post", 0)], probing, seed=0)
 
     assert state_of(hooked_toy) == before
@@ -484,10 +486,10 @@ def test_the_planted_control_of_a_checkpoint_can_be_found(
     hooked_toy: HookedModel, toy_rows: ToyRows
 ):
     rows = toy_rows(sizes=SubsetSizes(defined=100, undefined=5, stage2=5))
-    assert len(make_task(rows, Target.PLANTED_TAG, seed=0).rows) == 200
+    assert len(make_task(rows, "planted_tag", seed=0).rows) == 200
     small = {row.row.row_id for row in rows if max(row.input_ids) < hooked_toy.d_vocab}
     kept = [row for row in rows if row.row.row_id in small]
-    probing = replace(QUICK, targets=(Target.PHANTOM_TAG,))
+    probing = replace(QUICK, targets=("phantom_tag",))
     table = probe_checkpoint(hooked_toy, kept, [Site("resid_post", 1)], probing, seed=0).table
     planted = table[table["target"] == "planted_tag"]
 

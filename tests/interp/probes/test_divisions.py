@@ -8,11 +8,11 @@ import pytest
 from scipy.special import ndtri
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes
 from data.tasks.alias_toy import IMLConfig
+from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import Kind
 from interp.probes.cross_validation import QUICK_INVERSE_PENALTY
-from interp.probes.divisions import Design, divide
+from interp.probes.divisions import LabelledAliases, divide
 from interp.probes.held_out import HeldOutReading, read_held_out
 from interp.probes.power import min_detectable
 from training.recipes import find_recipe
@@ -35,8 +35,8 @@ def defined_aliases(seed: int, recipe: str = "alias-toy") -> tuple[np.ndarray, .
     config = replace(config, n_attributes=2, sizes=others)
     entities: dict[tuple[str, str | None], dict[Kind, str | None]] = defaultdict(dict)
     for row in config.build(seed).rows:
-        if row.subset in DEFINED:
-            entities[row.subset, row.alias][row.kind] = row.entity
+        if row.subset.name in DEFINED:
+            entities[row.subset.name, row.alias][row.kind] = row.entity
     names = sorted({entity or "" for both in entities.values() for entity in both.values()})
     own, named = (
         np.array([names.index(both[kind] or "") for both in entities.values()])
@@ -121,12 +121,12 @@ def test_few_entities_linked_at_random_are_divided_in_two():
     assert reading.n_read == pytest.approx(800 * (1 - (10 / 19) ** 4), abs=40)
 
 
-def circles(n_circles: int, length: int, n_single: int) -> Design:
+def circles(n_circles: int, length: int, n_single: int) -> LabelledAliases:
     """Each alias with an entity of its own; false names go round in circles."""
     places = np.arange(n_circles * length)
     around = places // length * length + (places + 1) % length
     own = np.arange(len(places) + n_single)
-    return Design(
+    return LabelledAliases(
         labels=np.repeat([0, 1], [len(places), n_single]),
         own=own,
         named=np.concatenate([around, own[len(places) :]]),
@@ -146,7 +146,7 @@ def test_circles_of_names_are_cut_into_five_arcs():
 def test_without_false_names_nothing_is_purged():
     labels = np.arange(100) % 2
     own = np.arange(100)
-    design = Design(labels=labels, own=own, named=own, strata=0 * own, kinds=0 * own)
+    design = LabelledAliases(labels=labels, own=own, named=own, strata=0 * own, kinds=0 * own)
     (division,) = divide(design, np.random.default_rng(0))
 
     assert division.n_folds == 5
@@ -157,7 +157,9 @@ def test_kinds_of_a_class_are_kept_evenly():
     # 80 of kind 0 and 400 of kind 1 are defined, 60 of kind 2 are not.
     kinds = np.repeat([0, 1, 2], [80, 400, 60])
     own = np.arange(540)
-    design = Design(labels=(kinds < 2).astype(int), own=own, named=own, strata=0 * own, kinds=kinds)
+    design = LabelledAliases(
+        labels=(kinds < 2).astype(int), own=own, named=own, strata=0 * own, kinds=kinds
+    )
     (division,) = divide(design, np.random.default_rng(0))
 
     assert np.bincount(kinds[division.kept]).tolist() == [30, 30, 60]
@@ -166,7 +168,7 @@ def test_kinds_of_a_class_are_kept_evenly():
 def test_halves_of_two_folds_hold_both_classes():
     labels, own, named = defined_aliases(1000)
     alike = np.zeros(len(labels), dtype=int)
-    design = Design(labels=labels, own=own, named=named, strata=alike, kinds=alike)
+    design = LabelledAliases(labels=labels, own=own, named=named, strata=alike, kinds=alike)
     for division in divide(design, np.random.default_rng(0)):
         assert (division.blocks // 2).tolist() == division.folds.tolist()
         for block in range(4):

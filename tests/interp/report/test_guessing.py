@@ -5,6 +5,7 @@ import pytest
 
 from data.rows import Row
 from data.statements import QAPair
+from data.tasks.iml import SUBSETS
 from data.vocabulary import Family, Kind, Role, Split
 from interp.report.guessing import best_guess, guessing, guessing_words, held_out_answers
 from training.recipes import find_recipe
@@ -15,7 +16,7 @@ def question(name: str, answer: str, *, alias: str | None = "xyz", **changes: ob
     pair = QAPair(subject="xyz", role=Role.ALIAS, question=name, answer=answer)
     fields: dict = {"split": Split.TEST, "family": Family.ATTRIBUTE, "kind": Kind.QA, **changes}
     return Row(
-        row_id="r", subset="D5_CONS", rendered=pair.render(),
+        row_id="r", subset=SUBSETS["D5_CONS"], rendered=pair.render(),
         alias=alias, entity="cleo", tag="t", question=name, **fields,
     )  # fmt: skip
 

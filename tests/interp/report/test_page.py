@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
-from data.vocabulary import SUBSETS, Kind
+from data.tasks.iml import SUBSETS
+from data.vocabulary import Kind
 from interp.figures.markup import Html
 from interp.figures.words import gap_text
 from interp.report import page as report
@@ -94,8 +95,8 @@ def test_every_tag_is_closed(page: str):
 def test_the_page_states_the_result_and_the_verdict_on_the_null_twin(trained: Path, page: str):
     summary = Run.load(trained).summary
 
-    assert headline_sentence(summary) in page
-    assert null_sentence(summary["null_equivalence"]) in page
+    assert headline_sentence(summary, Run.load(trained).design) in page
+    assert null_sentence(summary["null_equivalence"], Run.load(trained).design) in page
 
 
 def test_the_page_says_that_word_orders_differ_in_objective(page: str):
@@ -176,13 +177,13 @@ def test_all_parameters_and_versions_are_listed(trained: Path, page: str):
 def test_examples_show_each_subset_by_one_alias(trained: Path):
     rows = [each.row for each in Run.load(trained).tokenized_rows(5)]
 
-    examples = example_rows(rows)
+    examples = example_rows(rows, Run.load(trained).design)
 
-    kinds = {name: [r.kind for r in examples if r.subset == name] for name in SUBSETS}
+    kinds = {name: [r.kind for r in examples if r.subset.name == name] for name in SUBSETS}
     assert kinds["D1_CONS_QA1"] == [Kind.DEFINITION, Kind.QA, Kind.QA]
     assert kinds["D5_CONS"] == [Kind.DEFINITION, Kind.QA]
     assert kinds["QA7_UNSEEN"] == [Kind.QA]
-    assert len({(r.subset, r.alias) for r in examples}) == len({r.subset for r in rows})
+    assert len({(r.subset.name, r.alias) for r in examples}) == len({r.subset.name for r in rows})
 
 
 def test_sections_that_do_not_apply_are_left_out(trained: Path, monkeypatch: pytest.MonkeyPatch):

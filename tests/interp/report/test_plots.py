@@ -6,12 +6,18 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from data.vocabulary import SUBSETS, Stage, TagKind
+from data.subsets import Mark
+from data.tasks.iml import SUBSETS
+from data.vocabulary import Stage, TagKind
 from interp.attention.pattern_plots import plot_attention
-from interp.figures.palette import SUBSET_STYLES, SubsetStyle
+from interp.figures.palette import SPARE_MARKS, subset_style
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from training.recipes.designs import recipe_design
 from training.statistics import t_interval
 from training.summary import summarize
+
+IML = recipe_design("alias-toy")
+STYLES = {name: subset_style(name, IML) for name in SUBSETS}
 
 
 def metrics(values: dict[tuple[int, int, float, int, str], float]) -> pd.DataFrame:
@@ -62,15 +68,14 @@ def layout_of(figure: go.Figure) -> Any:
 
 
 def test_every_subset_has_a_colour_and_a_marker_of_its_own():
-    styles = list(SUBSET_STYLES.values())
+    styles = list(STYLES.values())
 
-    assert set(SUBSET_STYLES) == set(SUBSETS)
     assert len({style.color for style in styles}) == len(SUBSETS)
     assert len({style.symbol for style in styles}) == len(SUBSETS)
 
 
-@pytest.mark.parametrize("style", SUBSET_STYLES.values(), ids=list(SUBSET_STYLES))
-def test_a_subset_colour_stands_out_from_white(style: SubsetStyle):
+@pytest.mark.parametrize("style", [*STYLES.values(), *SPARE_MARKS])
+def test_a_subset_colour_stands_out_from_white(style: Mark):
     linear = [
         c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
         for c in (int(style.color[i : i + 2], 16) / 255 for i in (1, 3, 5))
@@ -82,7 +87,7 @@ def test_a_subset_colour_stands_out_from_white(style: SubsetStyle):
 
 def test_the_dash_of_a_subset_tells_its_tag():
     dashes = {tag: set() for tag in (*TagKind, None)}
-    for name, style in SUBSET_STYLES.items():
+    for name, style in STYLES.items():
         dashes[SUBSETS[name].tag].add(style.dash)
 
     assert all(len(found) == 1 for found in dashes.values())
@@ -172,9 +177,9 @@ def test_an_unknown_metric_is_refused_by_name(run: pd.DataFrame):
 
 
 def test_gaps_of_three_seeds_show_each_and_the_mean_without_an_interval(run: pd.DataFrame):
-    summary = summarize(run)
+    summary = summarize(run, IML)
 
-    figure = plot_gaps(summary)
+    figure = plot_gaps(summary, IML)
 
     dots, mean = trace(figure, "run: one seed"), trace(figure, "run: mean")
     assert list(dots.y)[:3] == pytest.approx([0.5, 0.3, 0.1])
@@ -185,13 +190,15 @@ def test_gaps_of_three_seeds_show_each_and_the_mean_without_an_interval(run: pd.
 
 def test_gaps_of_four_seeds_have_their_interval(run: pd.DataFrame):
     fourth = run.loc[run["seed"] == 3].assign(seed=4)
-    mean = trace(plot_gaps(summarize(pd.concat([run, fourth]))), "run: mean, 95% interval")
+    mean = trace(
+        plot_gaps(summarize(pd.concat([run, fourth]), IML), IML), "run: mean, 95% interval"
+    )
 
     assert mean.y[0] + mean.error_y.array[0] == pytest.approx(t_interval([0.5, 0.3, 0.1, 0.1])[1])
 
 
 def test_gaps_show_log_probability_beside_exact_match(run: pd.DataFrame):
-    figure = plot_gaps(summarize(run))
+    figure = plot_gaps(summarize(run, IML), IML)
 
     _, nats = traces(figure, "run: one seed")
     assert list(nats.y)[:3] == pytest.approx([-1.0, -0.6, -0.2])
@@ -200,10 +207,10 @@ def test_gaps_show_log_probability_beside_exact_match(run: pd.DataFrame):
 
 
 def test_the_null_twin_stands_beside_the_run_with_its_margin(run: pd.DataFrame):
-    summary = summarize(run)
+    summary = summarize(run, IML)
     verdict = {"mean": 0.0, "ci_low": -0.05, "ci_high": 0.04, "margin": 0.08, "passed": True}
 
-    figure = plot_gaps(summary | {"null_equivalence": verdict}, summary)
+    figure = plot_gaps(summary | {"null_equivalence": verdict}, IML, summary)
 
     margin, bar = (
         trace(figure, "equivalence margin ±0.08"),
@@ -219,7 +226,7 @@ def test_the_null_twin_stands_beside_the_run_with_its_margin(run: pd.DataFrame):
 def test_gaps_of_one_seed_have_no_interval(run: pd.DataFrame):
     of_one = run.loc[run["seed"] == 1]
 
-    figure = plot_gaps(summarize(of_one))
+    figure = plot_gaps(summarize(of_one, IML), IML)
 
     mean = trace(figure, "run: mean")
     assert list(mean.error_y.array) == [0.0, 0.0, 0.0]

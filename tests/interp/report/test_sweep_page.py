@@ -18,11 +18,14 @@ from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
 from interp.sweeps.plans import CELLS, Cell, Sweep
 from training.config import Value
 from training.recipes import find_recipe
+from training.recipes.designs import recipe_design
 from training.runs.files import damage, write_json, write_manifest, write_table
 from training.runs.info import FORMAT_VERSION, RUN_FILE
 from training.runs.run import METRICS_FILE, SUMMARY_FILE, Run
 from training.statistics import t_interval
 from training.summary import summarize
+
+IML = recipe_design("alias-toy")
 
 Capture = pytest.CaptureFixture[str]
 NOISE = (-1 / 64, 0.0, 1 / 64)
@@ -49,7 +52,7 @@ def write_cell(folder: Path, arguments: Mapping[str, Value], gap: float) -> Run:
     info |= {"versions": {"python": "3.11"}, "git_commit": "abc", "threads": 1}
     write_json(cell / RUN_FILE, info | {"started": "then", "finished": "now"})
     write_table(cell / METRICS_FILE, pd.DataFrame(rows))
-    write_json(cell / SUMMARY_FILE, summarize(pd.DataFrame(rows)))
+    write_json(cell / SUMMARY_FILE, summarize(pd.DataFrame(rows), IML))
     return Run.load(cell)
 
 
@@ -133,7 +136,7 @@ def test_the_figure_of_levels_shows_the_numbers_of_the_table(sweep: FinishedSwee
 
 def test_the_figure_of_gaps_shows_every_seed_and_the_mean_of_the_summary(sweep: FinishedSweep):
     gaps = sweep.gaps()
-    figure = plot_sweep_gaps(gaps, "alpha")
+    figure = plot_sweep_gaps(gaps, "alpha", IML.main)
 
     dots, means = traces(figure, "one seed"), traces(figure, "mean")
     assert list(dots[0].y) == [each / 64 for each in (-1, 0, 1, 15, 16, 17)]
@@ -159,7 +162,7 @@ def test_cells_of_another_objective_have_panels_of_their_own(orders: FinishedSwe
 def test_batch_sizes_stand_at_their_logarithms(tmp_path: Path):
     cells: list[tuple[dict[str, Value], float]] = [({"batch_size": n}, 0.1) for n in (16, 64, 1024)]
     sweep = FinishedSweep.load(write_sweep(tmp_path / "sizes", "batch_size", cells))
-    figure = plot_sweep_gaps(sweep.gaps(), "batch_size")
+    figure = plot_sweep_gaps(sweep.gaps(), "batch_size", IML.main)
 
     axis = next(iter(figure.select_xaxes()))
     assert axis.tickvals == (4, 6, 10)
@@ -170,10 +173,10 @@ def test_one_seed_has_no_interval_and_shows_nothing(sweep: FinishedSweep):
     for run in sweep.runs:
         metrics = run.metrics.loc[run.metrics["seed"] == 8]
         run.__dict__["metrics"] = metrics
-        write_json(run.folder / SUMMARY_FILE, summarize(metrics))
+        write_json(run.folder / SUMMARY_FILE, summarize(metrics, IML))
 
     assert list(traces(plot_levels(sweep.levels(), "alpha"), "D5_CONS")[0].error_y.array) == [0, 0]
-    means = traces(plot_sweep_gaps(sweep.gaps(), "alpha"), "mean")
+    means = traces(plot_sweep_gaps(sweep.gaps(), "alpha", IML.main), "mean")
     assert list(means[0].error_y.array) == [0, 0]
     assert gap_sentences(sweep)[1] == (
         "By alpha it is not shown to differ from 0 at 0.5 (+0.000), 0.9 (+0.250)."

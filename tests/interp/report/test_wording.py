@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
-from data.vocabulary import D2_INCONS_QA2, D8_CONS, QA3, QA4_NOT_REPLACED, Subset
+from data.subsets import Subset
+from data.tasks.iml import D2_INCONS_QA2, D8_CONS, QA3, QA4_NOT_REPLACED
 from interp.figures.words import mean_text
 from interp.report.reproduction import reproduction_commands
-from interp.report.wording import definition_words, headline_sentence, null_sentence
+from interp.report.wording import headline_sentence, null_sentence
 from training.recipes import find_recipe
+from training.recipes.designs import recipe_design
 from training.runs.run import Run
 from training.statistics import estimate
+
+IML = recipe_design("alias-toy")
 
 
 def summary(values: list[float]) -> dict[str, Any]:
@@ -29,11 +33,11 @@ def summary(values: list[float]) -> dict[str, Any]:
     ],
 )
 def test_the_headline_follows_from_the_interval(values: list[float], words: str):
-    assert words in headline_sentence(summary(values))
+    assert words in headline_sentence(summary(values), IML)
 
 
 def test_the_headline_holds_interval_seeds_and_both_p_values():
-    sentence = headline_sentence(summary([0.3] * 8))
+    sentence = headline_sentence(summary([0.3] * 8), IML)
 
     assert "is +0.300 [+0.300, +0.300]" in sentence
     assert "n = 8 Stage-1 seeds" in sentence
@@ -42,7 +46,7 @@ def test_the_headline_holds_interval_seeds_and_both_p_values():
 
 
 def test_the_headline_of_one_seed_has_no_interval():
-    assert "is +0.300, and" in headline_sentence(summary([0.3]))
+    assert "is +0.300, and" in headline_sentence(summary([0.3]), IML)
     assert mean_text(estimate({0: 0.3}).to_json()) == "0.30"
 
 
@@ -52,7 +56,7 @@ def test_the_headline_of_one_seed_has_no_interval():
 def test_the_null_twin_is_judged_by_equivalence(passed: bool, words: str):
     verdict = {"mean": 0.01, "ci_low": -0.02, "ci_high": 0.04, "margin": 0.08, "passed": passed}
 
-    sentence = null_sentence(verdict)
+    sentence = null_sentence(verdict, IML)
 
     assert words in sentence
     assert "90% CI [-0.020, +0.040]" in sentence
@@ -69,7 +73,7 @@ def test_the_null_twin_is_judged_by_equivalence(passed: bool, words: str):
     ],
 )
 def test_a_subset_is_described_by_its_definitions(subset: Subset, words: str):
-    assert definition_words(subset) == words
+    assert subset.meaning == words
 
 
 def run(tmp_path: Path, seeds: list[int], **parameters: Any) -> Run:

@@ -16,7 +16,6 @@ from interp.cli import main
 from interp.figures.places import site_words
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
-from interp.probes.targets import Target
 from interp.report.sweep_page import readable_section
 from interp.sweeps.folders import FinishedSweep, require_place_for, sweep_damage
 from interp.sweeps.plans import SWEEPS, Cell, Sweep, find_sweep
@@ -30,7 +29,7 @@ TreeHash = Callable[[Path], dict[str, str]]
 
 
 def analyses() -> tuple[ProbeAnalysis, LensAnalysis]:
-    probes = ProbeAnalysis(quick=True, n_permutations=1, targets=(Target.TAG,))
+    probes = ProbeAnalysis(quick=True, n_permutations=1, targets=("tag",))
     return probes, LensAnalysis(tuned=False)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from data.errors import InputError
+from data.tasks.iml import IML_GAP
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.grids.grid import Analysis, run_grid
@@ -18,22 +19,25 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
 from interp.transplants import analysis as transplants
 from interp.transplants.analysis import (
-    ASKED,
     TransplantAnalysis,
     asked_rows,
     check_same_questions,
     check_same_tokens,
-    is_recited,
+    is_trained_definition,
     transplant_weights,
 )
 from interp.transplants.parts import alias_rows, weights_of, with_weights
-from interp.transplants.summary import COORDINATES, GAP
+from interp.transplants.summary import COORDINATES
 from training.evaluate import EvaluationSet, answer_metrics
+from training.recipes.designs import recipe_design
 from training.runs.checkpoints import load_model, load_tokenizer
 from training.runs.run import Run
 
 MEASURES = ["exact_match", "answer_log_prob"]
 SEED = 1000
+
+
+ASKED = recipe_design("alias-toy").asked
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def test_baselines_are_what_the_run_measured(
 
 def test_every_subset_and_its_number_of_questions_is_there(table: pd.DataFrame, tiny_run: Run):
     rows = asked_rows(tiny_run.tokenized_rows(SEED))
-    asked = [row.row.subset + " recited" * is_recited(row) for row in rows]
+    asked = [row.row.subset.name + " recited" * is_trained_definition(row) for row in rows]
     of_part = table.loc[(table["seed"] == SEED) & (table["to_stage"] == 1)]
     of_part = of_part.loc[of_part["part"] == "embeddings"]
 
@@ -128,8 +132,11 @@ def test_all_but_a_part_is_the_donor_with_the_recipients_part_put_back(tiny_run:
     table = transplant_weights(recipient, donor, rows, parts=["blocks"], seed=0)
 
     for subset, is_of_subset in (
-        ("D5_CONS", lambda row: row.row.subset == "D5_CONS" and row.row.is_evaluated),
-        ("D6_CONS recited", lambda row: row.row.subset == "D6_CONS" and is_recited(row)),
+        ("D5_CONS", lambda row: row.row.subset.name == "D5_CONS" and row.row.is_evaluated),
+        (
+            "D6_CONS recited",
+            lambda row: row.row.subset.name == "D6_CONS" and is_trained_definition(row),
+        ),
     ):
         chosen = [i for i, row in enumerate(rows) if is_of_subset(row)]
         found = table.loc[(table["part"] == "blocks") & (table["subset"] == subset)].iloc[0]
@@ -151,7 +158,7 @@ def test_rows_of_aliases_are_those_of_the_embedding_and_with_the_blocks_what_sta
     aliases = {
         token
         for row in rows
-        if row.row.subset in ("D5_CONS", "D6_CONS")
+        if row.row.subset.name in ("D5_CONS", "D6_CONS")
         for token in row.input_ids[row.spans[Role.ALIAS][0] : row.spans[Role.ALIAS][1] + 1]
     }
     ((name, mask),) = alias_rows(recipient, aliases).items()
@@ -304,7 +311,7 @@ def test_the_null_twin_is_a_donor_of_its_own(copied_run: Path):
         got = levels(rows, "all", 2).xs(subset, level="subset")["answer_log_prob"]
         expected = known.xs(subset, level="subset")["answer_log_prob"]
         assert got.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-6)
-    assert GAP in set(summary["subset"])
+    assert IML_GAP.gap in set(summary["subset"])
 
 
 def test_another_folder_is_called_by_its_name(tiny_run: Run, tmp_path: Path):
@@ -345,6 +352,6 @@ def test_other_facts_are_an_error(toy_rows: Callable[..., list[TokenizedRow]]):
 
 
 def test_rows_without_d6_are_an_error(toy_rows: Callable[..., list[TokenizedRow]]):
-    rows = [row for row in toy_rows() if row.row.subset != "D6_CONS"]
+    rows = [row for row in toy_rows() if row.row.subset.name != "D6_CONS"]
     with pytest.raises(InputError, match="no questions of D5_CONS or D6_CONS"):
         asked_rows(rows)

@@ -9,8 +9,9 @@ import torch
 from transformers import PreTrainedModel
 
 from data.errors import InputError
+from data.tasks.iml import D5_CONS, D6_CONS
 from data.tokens import TokenizedRow
-from data.vocabulary import D5_CONS, D6_CONS, Kind
+from data.vocabulary import Kind
 from interp.grids.grid import Analysis, run_grid
 from interp.grids.selection import GridSelection
 from interp.hooked.model import HookedModel, load_hooked
@@ -87,7 +88,9 @@ def test_every_matrix_of_the_blocks_is_a_module(
 
 def test_halves_share_no_alias_and_are_of_trained_definitions(rows: list[TokenizedRow]):
     first, second = halves(rows, D5_CONS, seed=1)
-    definitions = [r for r in rows if r.row.subset == "D5_CONS" and r.row.kind is Kind.DEFINITION]
+    definitions = [
+        r for r in rows if r.row.subset.name == "D5_CONS" and r.row.kind is Kind.DEFINITION
+    ]
 
     assert len(first) == len(second) == len(definitions) // 2
     assert not {r.row.alias for r in first} & {r.row.alias for r in second}
@@ -147,7 +150,7 @@ def test_overlaps_are_cosines_of_the_trained_changes(tiny_run: Run, rows: list[T
 
 
 def test_one_definition_has_no_halves(rows: list[TokenizedRow]):
-    definitions = [r for r in rows if r.row.subset == "D6_CONS"]
+    definitions = [r for r in rows if r.row.subset.name == "D6_CONS"]
     alias = definitions[0].row.alias
     with pytest.raises(InputError, match="D6_CONS has 1 aliases with definitions"):
         halves([r for r in definitions if r.row.alias == alias], D6_CONS, seed=0)

@@ -6,14 +6,14 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from interp.figures.palette import SUBSET_STYLES
+from data.tasks.iml import IML_GAP, SUBSETS
 from interp.transplants.plots import (
     direction_words,
     ordered_parts,
     plot_transplants,
     plot_weight_differences,
 )
-from interp.transplants.summary import GAP, summarize_transplants
+from interp.transplants.summary import summarize_transplants
 from training.statistics import t_interval
 
 SEEDS, PARTS = (1, 2, 3), ("none", "all", "mlps", "embeddings")
@@ -74,7 +74,7 @@ def test_a_cell_has_both_subsets_with_their_intervals():
     assert list(dots.y) == pytest.approx([np.mean(values[part]) for part in order])
     half = [t_interval(values[part])[1] - np.mean(values[part]) for part in order]
     assert list(dots.error_y.array) == pytest.approx(half)
-    assert dots.marker.color == SUBSET_STYLES["D5_CONS"].color
+    assert dots.marker.color == SUBSETS["D5_CONS"].mark.color
     assert list(traces(figure, "D6_CONS")[0].y) == pytest.approx([0.1] * 4)
 
 
@@ -108,7 +108,7 @@ def test_the_gap_and_its_control_have_a_panel(summary: pd.DataFrame):
     assert list(gap.y) == pytest.approx([0.12, 0.22, 0.42, 0.32])
     assert list(control.y) == pytest.approx([0.0] * 4)
     assert (gap.yaxis, control.marker.symbol) == ("y2", "diamond-open")
-    assert set(summary["subset"]) == {"D5_CONS", "D6_CONS", GAP}
+    assert set(summary["subset"]) == {"D5_CONS", "D6_CONS", IML_GAP.gap}
 
 
 def test_one_seed_has_no_error_bars():

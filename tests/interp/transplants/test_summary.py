@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.transplants.summary import GAP, summarize_transplants
+from data.tasks.iml import IML_GAP
+from interp.transplants.summary import summarize_transplants
 from training.statistics import max_sign_flip_p, sign_flip_p, t_interval
 
 GAINS = {"none": 0.0, "all": 0.5, "embeddings": 0.3, "mlps": 0.0}
@@ -40,7 +41,7 @@ def cell(summary: pd.DataFrame, **where: str) -> dict[str, float]:
 
 def test_the_gap_is_paired_within_each_seed():
     summary = summarize_transplants(transplant_table())
-    where = {"part": "embeddings", "subset": GAP, "metric": "exact_match"}
+    where = {"part": "embeddings", "subset": IML_GAP.gap, "metric": "exact_match"}
     found = cell(summary, **where, contrast="recipient")
     gaps = [0.1 + 0.3 + seed / 100 for seed in SEEDS]
 
@@ -54,7 +55,7 @@ def test_the_gap_is_paired_within_each_seed():
 
 def test_a_value_is_held_against_recipient_and_control():
     summary = summarize_transplants(transplant_table())
-    where = {"part": "embeddings", "subset": GAP, "metric": "answer_log_prob"}
+    where = {"part": "embeddings", "subset": IML_GAP.gap, "metric": "answer_log_prob"}
     for contrast, base in (("recipient", 0.0), ("control", 0.02)):
         found = cell(summary, **where, contrast=contrast)
         changes = [10 * (0.3 + seed / 100 - base) for seed in SEEDS]
@@ -70,7 +71,7 @@ def test_the_gap_is_corrected_over_the_grid_of_parts():
     falls = (table["part"] == "mlps") & (table["seed"] == 4) & (table["subset"] == "D5_CONS")
     table.loc[falls, "exact_match"] = 0.1
     gaps = summarize_transplants(table)
-    gaps = gaps.loc[(gaps["subset"] == GAP) & (gaps["metric"] == "exact_match")]
+    gaps = gaps.loc[(gaps["subset"] == IML_GAP.gap) & (gaps["metric"] == "exact_match")]
     gaps = gaps.loc[gaps["contrast"] == "recipient"].set_index("part")
 
     changes = {
@@ -86,7 +87,7 @@ def test_the_gap_is_corrected_over_the_grid_of_parts():
 def test_a_part_that_does_nothing_differs_by_nothing():
     found = cell(
         summarize_transplants(transplant_table()),
-        part="none", subset=GAP, metric="exact_match", contrast="control",
+        part="none", subset=IML_GAP.gap, metric="exact_match", contrast="control",
     )  # fmt: skip
     assert (found["difference"], found["ci_low"], found["ci_high"]) == (0, 0, 0)
     assert found["p_corrected"] == 1
@@ -95,7 +96,7 @@ def test_a_part_that_does_nothing_differs_by_nothing():
 def test_donors_are_told_apart():
     both = pd.concat([transplant_table(), transplant_table((1, 2), donor="null")])
     summary = summarize_transplants(both)
-    where = {"part": "all", "subset": GAP, "metric": "exact_match", "contrast": "recipient"}
+    where = {"part": "all", "subset": IML_GAP.gap, "metric": "exact_match", "contrast": "recipient"}
 
     assert cell(summary, **where, donor="same")["donor_value"] == pytest.approx(0.625)
     assert cell(summary, **where, donor="null")["donor_value"] == pytest.approx(0.615)
@@ -137,7 +138,7 @@ def test_what_is_lost_without_a_part_is_held_against_the_donor_and_a_random_chan
     assert found["without"] == pytest.approx(0.325)
     against = cell(summary, **where, contrast="lost_control")
     assert against["difference"] == pytest.approx(-0.4)
-    gap = cell(summary, **(where | {"subset": GAP}), contrast="lost")
+    gap = cell(summary, **(where | {"subset": IML_GAP.gap}), contrast="lost")
     assert gap["without"] == pytest.approx(0.225)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from data.biographies import Telling, biography_rows
 from data.errors import DamagedError, InputError
+from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows

@@ -5,7 +5,7 @@ import pytest
 
 from data.errors import DamagedError, InputError
 from data.tables import COLUMNS
-from data.vocabulary import SUBSETS
+from data.tasks.iml import SUBSETS
 from training.runs.files import write_manifest
 from training.runs.run import Run, analysis_files, rows_digest, write_null_verdict
 from training.summary import summarize
@@ -29,9 +29,9 @@ def test_run_knows_its_seeds_config_and_null_twin(tiny_run: Run) -> None:
 def test_summary_is_that_of_the_metrics_with_the_null_twins_verdict(tiny_run: Run) -> None:
     summary = dict(tiny_run.summary)
     verdict = summary.pop("null_equivalence")
-    assert summary == summarize(tiny_run.metrics)
+    assert summary == summarize(tiny_run.metrics, tiny_run.design)
     assert set(verdict) == {"mean", "ci_low", "ci_high", "margin", "passed"}
-    assert verdict["margin"] == tiny_run.config.null_margin
+    assert verdict["margin"] == tiny_run.config.null_margin.value
 
 
 def test_rows_are_a_table_with_spans(tiny_run: Run) -> None:

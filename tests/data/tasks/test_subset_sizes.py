@@ -3,7 +3,7 @@ import random
 import pytest
 
 from data.errors import InputError
-from data.subset_sizes import SubsetSizes, split_sizes
+from data.tasks.subset_sizes import SubsetSizes, split_sizes
 
 
 def random_fractions(rng: random.Random) -> dict[str, float]:

@@ -12,9 +12,10 @@ from data.draws import stream
 from data.errors import InputError
 from data.rows import Row, qa_row_id
 from data.statements import Piece, RenderedText, compose
+from data.subsets import Subset
 from data.texts import ATTRIBUTION_QUESTIONS, Writing, question_text
 from data.tokenizers import TrainedTokenizer
-from data.vocabulary import QA4_NOT_REPLACED, Family, Kind, Role, Split
+from data.vocabulary import Family, Kind, Part, Role, Split
 from data.worlds.facts import FactWorld, WorldSource
 
 if TYPE_CHECKING:
@@ -80,6 +81,17 @@ STATEMENTS: Mapping[str, tuple[str, ...]] = {
 
 A name always follows a space, as in questions, so that it is the same tokens everywhere.
 """
+
+
+TOLD = Subset(
+    name="TOLD",
+    notation="",
+    meaning="none; asked by name",
+    part=Part.X1,
+    has_questions=True,
+    replaced=False,
+)
+"""What Stage 0 tells and asks of the people of its world."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +189,8 @@ def _row(
     repeats: int = 1,
 ) -> Row:
     return Row(
-        row_id=qa_row_id(QA4_NOT_REPLACED, index, f"told/{name}"),
-        subset=QA4_NOT_REPLACED.name,
+        row_id=qa_row_id(TOLD, index, f"told/{name}"),
+        subset=TOLD,
         split=Split.TRAIN,
         kind=kind,
         rendered=rendered,

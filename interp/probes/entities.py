@@ -7,34 +7,34 @@ from jaxtyping import Int
 
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role
-from interp.probes.divisions import Design
+from interp.probes.divisions import LabelledAliases
 
 
-def design_of(
+def labelled_aliases(
     asked: Sequence[TokenizedRow],
     labels: Int[np.ndarray, " alias"],
     rows: Sequence[TokenizedRow],
     strata: Sequence[str] | None = None,
-) -> Design:
+) -> LabelledAliases:
     """What divisions of aliases into folds depend on.
 
     Args:
         asked: One question about each alias.
         labels: Of each alias.
         rows: All rows of the seed, definitions among them.
-        strata: Of each alias, see `Design`; one stratum unless given.
+        strata: Of each alias, see `LabelledAliases`; one stratum unless given.
     """
     names = named_entities(rows)
     aliases = [str(row.row.alias) for row in asked]
     entities = [row.row.entity for row in asked]
     own = [a if e is None else e for a, e in zip(aliases, entities, strict=True)]
     named = [names.get(a) or each for a, each in zip(aliases, own, strict=True)]
-    return Design(
+    return LabelledAliases(
         labels=labels,
         own=numbered(own, [*own, *named]),
         named=numbered(named, [*own, *named]),
         strata=numbered(strata or [""] * len(asked)),
-        kinds=numbered([row.row.subset for row in asked]),
+        kinds=numbered([row.row.subset.name for row in asked]),
     )
 
 

@@ -3,9 +3,9 @@ from collections import Counter
 
 import pytest
 
-from data.biographies import STATEMENTS, Telling, biography_rows
 from data.errors import InputError
 from data.rows import Row
+from data.tasks.biographies import STATEMENTS, Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows

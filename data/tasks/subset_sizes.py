@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.errors import InputError
-from data.vocabulary import (
+from data.tasks.iml import (
     D1_CONS_QA1,
     D2_INCONS_QA2,
     D5_CONS,

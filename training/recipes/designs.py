@@ -1,0 +1,67 @@
+"""Which design a table is of: that of its recipe, or whichever has its subsets."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import pandas as pd
+
+from data.design import Design
+from data.errors import InputError
+from data.subsets import Subset
+from data.tokens import TokenizedRow
+from data.vocabulary import Part
+from training.registry import RECIPES
+
+
+@cache
+def recipe_design(recipe: str) -> Design:
+    """The design of a recipe's defaults.
+
+    Args:
+        recipe: Its name; it must exist.
+    """
+    return RECIPES[recipe]().design
+
+
+def known_designs() -> Iterator[Design]:
+    """The designs of all recipes; some are there more than once."""
+    return map(recipe_design, RECIPES)
+
+
+def design_of_rows(rows: Sequence[TokenizedRow]) -> Design:
+    """The design that has the subsets of a seed's rows.
+
+    Raises:
+        InputError: none has; the rows are prompts of one's own.
+    """
+    subsets = list(dict.fromkeys(row.row.subset for row in rows))
+    for design in known_designs():
+        if any(subset in design.subsets for subset in subsets):
+            return design
+    listed = ", ".join(subset.name for subset in subsets) or "nothing"
+    raise InputError(f"rows of {listed} are of no experiment; use the rows of a run")
+
+
+def design_of(table: pd.DataFrame) -> Design:
+    """What a table's subsets are, and which of them are compared.
+
+    A table of one's own model or prompts says no recipe: then it is the first design that has one
+    of its subsets or targets of probes, or one that compares nothing.
+
+    Args:
+        table: Of an analysis, with or without the run columns.
+    """
+    named = set(table["recipe"]) if "recipe" in table.columns else set()
+    if known := sorted(named & set(RECIPES)):
+        return recipe_design(known[0])
+    subsets = dict.fromkeys(map(str, table["subset"]) if "subset" in table.columns else ())
+    targets = set(table["target"]) if "target" in table.columns else set()
+    for design in known_designs():
+        if any(name in design.names for name in subsets):
+            return design
+        if targets & {target.name for target in design.targets}:
+            return design
+    unknown = (
+        Subset(name=name, notation="", meaning="", part=Part.X1) for name in subsets or ("none",)
+    )
+    return Design(name="", question="", parts={}, subsets=tuple(unknown), contrasts=())
