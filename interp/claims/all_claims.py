@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from interp.claims.claim import Claim
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
 from interp.claims.settings import ALPHA_CLAIMS, BATCH_CLAIMS, QUESTION_CLAIMS
 from interp.claims.stage_one import STAGE_ONE
 from interp.claims.stage_two import STAGE_TWO
 from interp.claims.word_orders import ORDER_CLAIMS
+from interp.verdicts.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     *STAGE_ONE,

@@ -27,8 +27,9 @@ from data.vocabulary import (
     QA7_UNSEEN,
     Family,
 )
-from interp.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
-from interp.claims.per_seed import NAME, Measure, change_in_x2, gap, level
+from interp.claims.names import NAME
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
+from interp.verdicts.quantities import Measure, change_in_x2, gap, level
 from training.runs.run import Run
 from training.schedules import Schedule
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from data.errors import printable
 from data.vocabulary import SUBSETS
-from interp.claims.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
-from interp.claims.text import WIDTH, claims_text
+from interp.claims.text import claims_text
 from interp.claims.verdicts import claims_of_run
 from interp.figures.words import UNITS, consecutive
+from interp.verdicts.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
+from interp.verdicts.wording import WIDTH
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.statistics import Estimate, equivalence

@@ -4,7 +4,6 @@ import pandas as pd
 
 from data.rows import Row
 from data.vocabulary import SUBSETS, Kind, Split
-from interp.claims.null_twin import is_null_twin
 from interp.claims.summary_text import (
     NOT_LEARNED,
     gaps_beyond_twin,
@@ -39,6 +38,7 @@ from interp.report.wording import (
     headline_sentence,
     null_sentence,
 )
+from interp.verdicts.null_twin import is_null_twin
 from training.recipes import find_recipe
 from training.registry import Recipe
 from training.runs.old_rules import old_rules_text

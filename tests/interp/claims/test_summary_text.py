@@ -2,7 +2,8 @@ import pytest
 
 from data.vocabulary import SUBSETS
 from interp.claims.summary_text import NOT_LEARNED, null_text, subset_notation, summary_text
-from interp.claims.verdicts import Word, claims_of_run
+from interp.claims.verdicts import claims_of_run
+from interp.verdicts.rule import Word
 from training.runs.run import Run
 
 

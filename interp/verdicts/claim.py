@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.vocabulary import Subset
-from interp.claims.across import Across
-from interp.claims.per_seed import Measure
+from interp.verdicts.across import Across
+from interp.verdicts.quantities import Measure
 from training.config import RunConfig
 
 

@@ -1,4 +1,4 @@
-"""One number for each Stage-1 seed of a run, from its tables: what a claim is decided on.
+"""One number for each Stage-1 seed of a run, from its tables: what a claim is judged by.
 
 Subsets of X1 are read at the end of X1's training, those of X2 at the end of the run
 (`Schedule.read_at`), each seed at its own last step; Stage-2 seeds are averaged first.
@@ -9,10 +9,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from data.texts import ATTRIBUTION_QUESTIONS
 from data.vocabulary import (
-    D5_CONS,
-    D6_CONS,
     DEFINITION,
     HELD_OUT,
     TRAINED,
@@ -24,9 +21,6 @@ from training.runs.run import Run, read_table
 from training.schedules import Schedule
 from training.statistics import seed_means
 from training.summary import end_of_stage
-
-NAME, *_ = ATTRIBUTION_QUESTIONS
-"""The attribution question of Figures 3b and 4: what is the name of the alias?"""
 
 Measure: TypeAlias = Callable[[Run], pd.Series]
 """Values by Stage-1 seed; raises `NotMeasured`."""
@@ -106,23 +100,6 @@ def change_in_x2(subset: Subset) -> Measure:
         return level(run, subset, after=Stage.TWO) - level(run, subset, after=Stage.ONE)
 
     return measure
-
-
-def names_defined(run: Run, subset: Subset) -> pd.Series:
-    """How often the entity of a subset's definitions is named; Figure 4.
-
-    Of inconsistent definitions it is the entity that they name. A run without attribution
-    questions, as of a toy, is read by its held-out questions instead.
-    """
-    if NAME not in set(run.metrics["question"]):
-        return level(run, subset)
-    is_false = subset.has_definitions and not subset.consistent
-    return level(run, subset, f"{NAME}_as_defined" if is_false else NAME)
-
-
-def tag_gap_of_names(run: Run) -> pd.Series:
-    """D5 minus D6 by `names_defined`."""
-    return names_defined(run, D5_CONS) - names_defined(run, D6_CONS)
 
 
 def mean_of(*values: pd.Series) -> pd.Series:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from data.tasks.set_inclusion import SetInclusionConfig
-from interp.claims.per_seed import Measure, NotMeasured
+from interp.verdicts.quantities import Measure, NotMeasured
 from training.runs.run import Run
 
 Cells: TypeAlias = Mapping[Any, Run]
