@@ -100,27 +100,6 @@ def headline(
     return estimate(_gap_by_seed(metrics, gap, metric, schedule).to_dict())
 
 
-def beyond_twin(
-    metrics: pd.DataFrame,
-    twin: pd.DataFrame,
-    gap: str,
-    metric: str,
-    schedule: Schedule = Schedule.TWO_STAGE,
-) -> Estimate | None:
-    """What the tag does to a gap: run minus null twin, paired by seed; None without a common one.
-
-    Args:
-        metrics: The run's.
-        twin: The null twin's.
-        gap: One of the `HEADLINES` or `NEW_TAG_GAPS`.
-        metric: One of the `HEADLINE_METRICS`.
-        schedule: Of both.
-    """
-    run, null = (_gap_by_seed(each, gap, metric, schedule) for each in (metrics, twin))
-    paired = (run - null).dropna()
-    return estimate(paired.to_dict()) if len(paired) else None
-
-
 def _gap_by_seed(metrics: pd.DataFrame, gap: str, metric: str, schedule: Schedule) -> pd.Series:
     higher, lower, part = ALL_GAPS[gap]
     rows = end_of_stage(metrics, schedule.read_at(part))

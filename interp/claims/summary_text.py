@@ -7,6 +7,7 @@ from typing import Any
 
 from data.errors import printable
 from data.vocabulary import SUBSETS
+from interp.claims.gaps import gaps_beyond_twin, has_learned_twin, new_tag_gaps, no_gap_in
 from interp.claims.text import claims_text
 from interp.claims.verdicts import claims_of_run
 from interp.figures.words import UNITS, consecutive
@@ -14,15 +15,10 @@ from interp.verdicts.null_twin import RUN_MINUS_TWIN, SHUFFLED, is_null_twin
 from interp.verdicts.wording import WIDTH
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
-from training.statistics import Estimate, equivalence
 from training.summary import (
     ALL_GAPS,
-    beyond_twin,
     end_of_stage,
-    headline,
     headlines_of,
-    is_stage1_learned,
-    new_tag_gaps_of,
     subset_estimates,
 )
 
@@ -63,33 +59,6 @@ def summary_text(run: Run) -> str:
     return "\n".join(lines)
 
 
-def new_tag_gaps(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """The `NEW_TAG_GAPS` that a run has, in the form of its `summary.json`."""
-    return {
-        gap: {
-            metric: headline(run.metrics, gap, metric, run.config.schedule).to_json()
-            for metric in UNITS
-        }
-        for gap in new_tag_gaps_of(run.metrics)
-    }
-
-
-def gaps_beyond_twin(run: Run) -> dict[str, dict[str, Estimate]]:
-    """Every gap of a run minus that of its null twin, by metric; empty without a finished twin."""
-    twin = run.finished_null
-    if twin is None:
-        return {}
-    found = {
-        gap: {
-            metric: beyond_twin(run.metrics, twin.metrics, gap, metric, run.config.schedule)
-            for metric in UNITS
-        }
-        for gap in (*headlines_of(run.metrics), *new_tag_gaps_of(run.metrics))
-    }
-    # None where the two have no seed in common.
-    return {gap: {m: e for m, e in of.items() if e is not None} for gap, of in found.items()}
-
-
 def _gap_lines(run: Run, summary: Mapping[str, Any]) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
@@ -120,20 +89,13 @@ def new_tag_text(run: Run, gap: Mapping[str, Any]) -> str:
         run: Whose margin counts.
         gap: Its `trust_gap` in exact match.
     """
-    null = equivalence(list(gap["per_seed"].values()), margin=run.config.null_margin)
-    is_learned = is_stage1_learned(run.metrics, run.config.schedule)
-    word = "none" if null.passed and is_learned else "not shown to be none"
+    null = no_gap_in(run, gap)
+    word = "none" if null.passed else "not shown to be none"
     return (
         "D8 has a new tag: D5 - D6 is trust_gap (D5 - D8) and distrust_gap (D8 - D6) together; "
         f"trust_gap, 90% CI [{_signed(null.ci_low)}, {_signed(null.ci_high)}]: {word} within "
         f"±{null.margin:g}"
     )
-
-
-def has_learned_twin(run: Run) -> bool:
-    """Whether a run's null twin learned Stage 1, without which it shows nothing."""
-    twin = run.finished_null
-    return twin is not None and is_stage1_learned(twin.metrics, twin.config.schedule)
 
 
 def null_text(verdict: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ def _show_run(arguments: argparse.Namespace) -> int:
 
     run = Run.load(arguments.folder)
     if arguments.json:
-        from interp.claims.summary_text import new_tag_gaps
+        from interp.claims.gaps import new_tag_gaps
         from interp.claims.verdicts import claims_of_run
         from training.runs.old_rules import old_rules
 

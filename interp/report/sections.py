@@ -4,13 +4,8 @@ import pandas as pd
 
 from data.rows import Row
 from data.vocabulary import SUBSETS, Kind, Split
-from interp.claims.summary_text import (
-    NOT_LEARNED,
-    gaps_beyond_twin,
-    has_learned_twin,
-    new_tag_gaps,
-    new_tag_text,
-)
+from interp.claims.gaps import gaps_beyond_twin, has_learned_twin, new_tag_gaps
+from interp.claims.summary_text import NOT_LEARNED, new_tag_text
 from interp.figures.markup import (
     Html,
     as_html,

@@ -37,7 +37,7 @@ def are_records(value: object) -> bool:
     )
 
 
-def settled(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
+def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     """A config with what `run.json` notes: the run's id, its inputs' contents, its model's name.
 
     So all seeds of a run have one id and one model's name, wherever its inputs lie by now.

@@ -20,7 +20,7 @@ from training.recipes import find_recipe
 from training.runs.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.runs.files import json_bytes, read_json, visible_files
 from training.runs.info import RUN_FILE, read_info
-from training.runs.inputs import INPUTS, changed_input, settled
+from training.runs.inputs import INPUTS, changed_input, recorded
 from training.runs.publication import Files, exists, publish, read
 from training.summary import headlines_of, is_stage1_learned, is_summary, null_equivalence
 
@@ -63,7 +63,7 @@ class Run:
             # Its texts stood bare; its run id knew nothing of that.
             bare = recipe(**{**info["parameters"], "bos": "none"})
             config = replace(bare, unsaid=config.unsaid)
-        return cls(folder=folder, info=info, config=settled(config, info))
+        return cls(folder=folder, info=info, config=recorded(config, info))
 
     @property
     def seeds(self) -> list[int]:
