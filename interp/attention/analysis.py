@@ -48,7 +48,7 @@ class AttentionAnalysis:
     """Which to tell apart, where a text has them; all of them unless given."""
 
     def __post_init__(self) -> None:
-        """Refuses subsets that do not exist."""
+        """Refuses a name that no subset has."""
         for name in self.subsets:
             if name not in SUBSETS:
                 raise unknown_name("subset", name, SUBSETS)
@@ -57,12 +57,12 @@ class AttentionAnalysis:
     def of(
         cls, compared: tuple[str, str], roles: tuple[Role, ...] | None = None
     ) -> "AttentionAnalysis":
-        """Of two subsets as in `Schedule.compared_at`, and of aliases that are not defined."""
+        """An analysis of two subsets that are compared, and of aliases that nothing defines."""
         return cls(subsets=(*compared, UNDEFINED[compared]), roles=roles)
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "attention"
 
     @property
@@ -160,7 +160,7 @@ def _rows_table(
     layers: Sequence[int],
     roles: Sequence[Role] | None,
 ) -> pd.DataFrame:
-    """What is measured on rows of one subset and kind."""
+    """The measurements of heads and attention patterns on rows of one subset and kind."""
     is_first = first_half(rows)
     sources = visible_roles(rows)
     if roles is not None:
@@ -174,7 +174,7 @@ def _rows_table(
 
 
 def _pattern_tables(attention: RoleAttention, is_first: np.ndarray) -> Iterator[pd.DataFrame]:
-    """Each pair of roles that leaves attention a choice."""
+    """A table for each pair of roles between which attention has a choice where to look."""
     for d, destination in enumerate(attention.destinations):
         for s, source in enumerate(attention.sources):
             even = attention.uniform[:, d, s]

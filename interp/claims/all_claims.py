@@ -46,4 +46,4 @@ HEADINGS: Mapping[str, str] = {
     "G4": "the alignment gap is weak or absent at large batches",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
-"""Of claims that have parts: what they say together."""
+"""What the parts of a claim say together, for each claim that has parts."""

@@ -24,5 +24,5 @@ def names_defined(run: Run, subset: Subset) -> pd.Series:
 
 
 def tag_gap_of_names(run: Run) -> pd.Series:
-    """D5 minus D6 by `names_defined`."""
+    """How much more often the entity is named for aliases of D5 than for those of D6, by seed."""
     return names_defined(run, D5_CONS) - names_defined(run, D6_CONS)

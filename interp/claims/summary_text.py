@@ -99,7 +99,7 @@ def new_tag_text(run: Run, gap: Mapping[str, Any]) -> str:
 
 
 def null_text(verdict: dict[str, Any]) -> str:
-    """The null twin's verdict in a sentence."""
+    """Whether the null twin shows no gap, as its equivalence test has it, in a sentence."""
     interval = f"[{_signed(verdict['ci_low'])}, {_signed(verdict['ci_high'])}]"
     word = "none" if verdict["passed"] else "not shown to be none"
     return (
@@ -132,6 +132,6 @@ def _signed(value: float | None) -> str:
 
 
 def _ranges(seeds: list[int]) -> str:
-    """Consecutive seeds as `first-last`."""
+    """The seeds as text, with consecutive ones as `first-last`."""
     ranges = consecutive(seeds)
     return ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in ranges)

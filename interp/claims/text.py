@@ -18,7 +18,7 @@ RULE = (
 
 
 def claims_text(verdicts: Sequence[Verdict]) -> str:
-    """Of each claim a line with what was found, and below it what it says."""
+    """The verdicts line by line: what was found of each claim, and below it what it says."""
     lines = ["claims of the paper", *wrap(RULE, WIDTH)]
     runs = ""
     for verdict in verdicts:

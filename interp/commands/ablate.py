@@ -8,7 +8,7 @@ from interp.commands.selectors import add_selectors, refuse, selection_of
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `ablate`."""
+    """Adds `iml ablate` and its options to the command line."""
     ablate = commands.add_parser("ablate", help="heads, MLPs and routes of attention taken away")
     add_selectors(ablate)
     ablate.set_defaults(run=run_command)

@@ -25,7 +25,7 @@ TESTS = ("branches", "updates", "surgery", "left-out")
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `align`."""
+    """Adds `iml align` and its options to the command line."""
     align = commands.add_parser(
         "align", help="do gradients of definitions and of their questions point the same way?"
     )

@@ -9,7 +9,7 @@ from interp.commands.selectors import add_selectors, choices_of, compared_in, re
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `attention`."""
+    """Adds `iml attention` and its options to the command line."""
     attention = commands.add_parser("attention", help="what heads look at, write and compose")
     add_selectors(attention)
     attention.set_defaults(run=run_command)

@@ -10,7 +10,7 @@ from interp.commands import Subparsers
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `data`."""
+    """Adds `iml data` and its options to the command line."""
     data = commands.add_parser("data", help="the rows of a seed of a run")
     data.add_argument("folder", type=Path, metavar="DIR")
     data.add_argument("--seed", type=int, metavar="K", help="default the run's first seed")
@@ -22,7 +22,7 @@ def add_command(commands: Subparsers) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Prints the rows of a seed."""
+    """Prints the rows of a seed that the options choose, as text or as JSON."""
     from training.runs.run import Run
 
     run = Run.load(arguments.folder)

@@ -8,7 +8,7 @@ from interp.commands.selectors import add_selectors, roles_of, selection_of
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `erase`."""
+    """Adds `iml erase` and its options to the command line."""
     erase = commands.add_parser("erase", help="LEACE erasure of the tag, and what it changes")
     add_selectors(erase)
     erase.set_defaults(run=run_command)

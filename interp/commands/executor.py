@@ -8,7 +8,7 @@ from training.executors.executor import executor_names
 
 
 class _Workers(argparse.Action):
-    """Reads `--workers`."""
+    """Takes the number behind `--workers`, and refuses one below 1."""
 
     def __call__(
         self,
@@ -23,7 +23,7 @@ class _Workers(argparse.Action):
 
 
 def add_executor(parser: argparse.ArgumentParser) -> None:
-    """What carries out a command's seeds or checkpoints; the same for all that have many."""
+    """Adds `--executor` and `--workers`, by which the seeds or checkpoints are carried out."""
     parser.add_argument(
         "--executor", choices=executor_names(), default="local",
         help="what does the work: local (default), processes of this machine",

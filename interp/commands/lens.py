@@ -9,7 +9,7 @@ from interp.commands.selectors import add_selectors, roles_of, selection_of
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `lens`."""
+    """Adds `iml lens` and its options to the command line."""
     lens = commands.add_parser("lens", help="logit lens and tuned lens by layer and role")
     add_selectors(lens)
     lens.set_defaults(run=run_command)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `patch`."""
+    """Adds `iml patch` and its options to the command line."""
     patch = commands.add_parser(
         "patch", help="activation patching over layers, sites, heads, roles"
     )
@@ -115,7 +115,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def _subsets(arguments: argparse.Namespace) -> tuple[str, ...] | None:
-    """The subsets that were named."""
+    """The subsets that `--subset` names, each once; None without the option."""
     for name in arguments.subset or ():
         if name not in SUBSETS:
             raise unknown_name("subset", name, SUBSETS)

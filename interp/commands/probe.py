@@ -10,7 +10,7 @@ from interp.commands.selectors import add_selectors, roles_of, selection_of, uni
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `probe`."""
+    """Adds `iml probe` and its options to the command line."""
     probe = commands.add_parser("probe", help="linear probes over sites, roles, seeds and runs")
     add_selectors(probe)
     probe.add_argument(

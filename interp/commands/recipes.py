@@ -8,7 +8,7 @@ from interp.figures.words import plain
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `recipes`."""
+    """Adds `iml recipes` and its options to the command line."""
     recipes = commands.add_parser("recipes", help="what can be run, and with which parameters")
     recipes.add_argument("name", nargs="?", metavar="NAME")
     recipes.add_argument("--json", action="store_true")

@@ -8,14 +8,14 @@ from interp.commands import Subparsers
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `report`."""
+    """Adds `iml report` and its options to the command line."""
     report = commands.add_parser("report", help="one self-contained HTML page on a run or sweep")
     report.add_argument("folder", type=Path, metavar="DIR")
     report.set_defaults(run=run_command)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Writes `DIR/report.html`."""
+    """Writes the page of a run or sweep to `DIR/report.html`, and prints where that is."""
     from interp.sweeps.folders import FinishedSweep, is_sweep
 
     if is_sweep(arguments.folder):

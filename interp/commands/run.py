@@ -15,7 +15,7 @@ from training.executors.executor import find_executor
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `run`."""
+    """Adds `iml run` and its options to the command line."""
     run = commands.add_parser("run", help="train a recipe over seeds, or finish and extend a run")
     run.add_argument("recipe", metavar="RECIPE")
     run.add_argument(

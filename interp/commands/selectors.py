@@ -24,7 +24,7 @@ STAGES = tuple(map(int, Stage))
 
 
 def add_selectors(parser: argparse.ArgumentParser) -> None:
-    """Which checkpoints, where in model and text, and who looks; the same for every analysis."""
+    """Adds the options by which every analysis chooses checkpoints, sites and token roles."""
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="together one grid")
     parser.add_argument(
         "--site", action="append", metavar="S", help="default the residual stream's states"
@@ -65,14 +65,14 @@ def selection_of(
 
 
 def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
-    """The roles that were named, each once."""
+    """The token roles that `--role` names, each once."""
     from interp.hooked.addresses import TokenRole
 
     return unique(TokenRole.parse(role) for role in arguments.role or ())
 
 
 def unique(values: Iterable[Value]) -> tuple[Value, ...]:
-    """Each value once, in order."""
+    """The values without repetitions, in the order in which they first come."""
     return tuple(dict.fromkeys(values))
 
 
@@ -90,7 +90,7 @@ def choices_of(names: list[str] | None, kind: type[Choice], what: str) -> tuple[
 
 
 def refuse(given: object, flag: str, reason: str) -> None:
-    """Refuses an option that every analysis has and that one has no use for."""
+    """Refuses an option that this analysis has no use for, if it was given."""
     if given:
         raise InputError(f"{flag} does nothing here: {reason}; leave it out")
 

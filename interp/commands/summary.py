@@ -8,7 +8,7 @@ from interp.commands import Subparsers
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `summary`."""
+    """Adds `iml summary` and its options to the command line."""
     summary = commands.add_parser("summary", help="the headline numbers")
     summary.add_argument("folder", type=Path, metavar="DIR")
     summary.add_argument("--json", action="store_true")

@@ -10,7 +10,7 @@ from training.executors.executor import find_executor
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `sweep`."""
+    """Adds `iml sweep` and its options to the command line."""
     sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
     sweep.add_argument("name", metavar="NAME")
     sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")

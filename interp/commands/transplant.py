@@ -10,7 +10,7 @@ from interp.commands.selectors import STAGES, add_selectors, roles_of, selection
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `transplant`."""
+    """Adds `iml transplant` and its options to the command line."""
     transplant = commands.add_parser("transplant", help="weights moved between checkpoints")
     add_selectors(transplant)
     transplant.add_argument(

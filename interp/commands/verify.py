@@ -9,7 +9,7 @@ from interp.commands import Subparsers
 
 
 def add_command(commands: Subparsers) -> None:
-    """Enters `verify`."""
+    """Adds `iml verify` and its options to the command line."""
     verify = commands.add_parser(
         "verify", help="compare every file of a run or sweep with its checksum"
     )

@@ -87,7 +87,7 @@ class Halves:
 
 
 def _stage2(rows: Sequence[TokenizedRow], seed: int) -> tuple[list[TokenizedRow], Design]:
-    """One question about each alias of D5 (1) and D6 (0)."""
+    """One question about each alias of D5, labelled 1, and of D6, labelled 0."""
     questions: dict[str, list[TokenizedRow]] = {}
     for row in rows:
         if row.row.kind is Kind.QA and row.row.subset in GAP and row.row.is_evaluated:

@@ -38,7 +38,7 @@ PLANTED_ACCURACY = 0.9
 
 
 class Target(StrEnum):
-    """Names of the targets above."""
+    """What a probe is trained to read; the head of the module says what each target means."""
 
     TAG = "tag"
     DEFINED = "defined"
@@ -87,7 +87,7 @@ class ProbeTask:
 
     @property
     def units(self) -> Int[np.ndarray, " alias"]:
-        """What permutations exchange labels of."""
+        """The groups of aliases among which permutations exchange labels."""
         return self.design.units
 
 

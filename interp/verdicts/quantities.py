@@ -23,7 +23,7 @@ from training.statistics import seed_means
 from training.summary import end_of_stage
 
 Measure: TypeAlias = Callable[[Run], pd.Series]
-"""Values by Stage-1 seed; raises `NotMeasured`."""
+"""A quantity of a run: its value for each Stage-1 seed. Raises `NotMeasured` if there is none."""
 
 
 class NotMeasured(Exception):
@@ -38,7 +38,7 @@ def level(
     metric: str = "exact_match",
     after: Stage | None = None,
 ) -> pd.Series:
-    """The mean of a subset, by seed.
+    """The mean of a metric over the questions of a subset, for each Stage-1 seed.
 
     Args:
         run: Whose metrics are read.
@@ -72,7 +72,7 @@ def gap(
     metric: str = "exact_match",
     after: Stage | None = None,
 ) -> Measure:
-    """One subset minus another within each seed."""
+    """The quantity by which one subset exceeds another within each seed."""
     return lambda run: (
         level(run, higher, question, metric=metric, after=after)
         - level(run, lower, question, metric=metric, after=after)
@@ -103,7 +103,7 @@ def change_in_x2(subset: Subset) -> Measure:
 
 
 def mean_of(*values: pd.Series) -> pd.Series:
-    """The mean within each seed."""
+    """The mean of several quantities within each seed."""
     return sum(values[1:], values[0]) / len(values)
 
 
@@ -144,7 +144,7 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
 
 
 def alignment_gap(higher: Subset, lower: Subset, measure: str) -> Measure:
-    """One subset's alignment minus another's."""
+    """The quantity by which one subset's definitions align better than another's."""
     return lambda run: aligned(run, higher, measure) - aligned(run, lower, measure)
 
 

@@ -130,7 +130,7 @@ def noted_rows(seed_folder: Path) -> str | None:
 
 
 def note_rows(seed_folder: Path, digest: str) -> None:
-    """Notes what a seed is begun with.
+    """Notes the sha256 of the rows that a seed is begun with, in its folder.
 
     Raises:
         InputError: it was begun with other rows.

@@ -123,7 +123,7 @@ class Run:
 
     @property
     def folders(self) -> list[Path]:
-        """Its folder, and that of its null twin, if any: what is read to say something of it."""
+        """The folders that are read to tell of a run: its own, and that of a null twin."""
         return [self.folder, *([] if self.null is None else [self.null.folder])]
 
     @cached_property
@@ -140,7 +140,7 @@ class Run:
         """Refuses a run that was interrupted.
 
         Raises:
-            InputError: it was.
+            InputError: not all that was asked for is trained.
         """
         if not self.is_finished:
             raise InputError(
@@ -151,7 +151,7 @@ class Run:
         """Refuses a seed that the run lacks.
 
         Raises:
-            InputError: it does.
+            InputError: the run has no such seed.
         """
         if seed not in self.info["seeds"]:
             seeds = ", ".join(map(str, self.seeds))
@@ -189,7 +189,7 @@ class Run:
             raise InputError(f"{self.folder}: {changed}; bring that back")
 
     def _doubtful_inputs(self) -> str:
-        """What else may have changed, of a run from before contents were noted."""
+        """The inputs that may have changed unnoticed, in words, as old runs note no contents."""
         unknown = [
             f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
         ]
