@@ -137,7 +137,7 @@ def head_sentence(heads: pd.DataFrame) -> str:
         return "Single heads: no seed keeps enough pairs."
     site, layer, role = best[["site", "layer", "role"]].iloc[0]
     low, high = t_interval(best["effect"])
-    control = best["control"].mean()
+    control = best.loc[:, "control"].mean()
     kind = "" if site == "z" else f" ({site_kind_words(site)})"
     interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
     return (
