@@ -18,12 +18,31 @@ from data.errors import (
     printable,
     reason_of,
 )
-from interp.commands.alignment import add_align_command
-from interp.commands.analyses import add_analysis_commands
-from interp.commands.interventions import add_intervention_commands
-from interp.commands.runs import Subparsers, add_commands
-from interp.commands.sweeps import add_sweep_commands
+from interp.commands import (
+    Subparsers,
+    ablate,
+    align,
+    attention,
+    data,
+    erase,
+    lens,
+    patch,
+    probe,
+    recipes,
+    report,
+    run,
+    summary,
+    sweep,
+    transplant,
+    verify,
+)
 
+COMMANDS = (
+    *(recipes, run, summary, data, verify),
+    *(probe, lens, patch, attention, ablate, erase, transplant, align),
+    *(sweep, report),
+)
+"""In the order of `iml --help`."""
 NO_SUCH_PLACE = (
     *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL),
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -61,11 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.set_defaults(run=lambda _arguments: parser.print_help() or 0)
     commands: Subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
-    add_commands(commands)
-    add_analysis_commands(commands)
-    add_intervention_commands(commands)
-    add_align_command(commands)
-    add_sweep_commands(commands)
+    for command in COMMANDS:
+        command.add_command(commands)
     return parser
 
 

@@ -133,6 +133,7 @@ ROOMS = [
     "patching",
     "transplants",
     "alignment",
+    "verdicts",
     "claims",
     "sweeps",
     "explorer",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from interp.cli import main
-from interp.commands.runs import parse_seeds
+from interp.commands.seeds import parse_seeds
 from training.runs.run import Run
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ import pytest
 import training.recipes  # noqa: F401  (fills the registry)
 from data.tasks.iml import SUBSETS
 from interp.cli import build_parser
-from interp.commands.runs import read_seeds
+from interp.commands.seeds import read_seeds
 from interp.probes.targets import find_target
 from interp.sweeps.plans import find_sweep
 from training.recipes import find_recipe

@@ -54,7 +54,7 @@ class AttentionAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "attention"
 
     @property
@@ -152,7 +152,7 @@ def _rows_table(
     layers: Sequence[int],
     roles: Sequence[Role] | None,
 ) -> pd.DataFrame:
-    """What is measured on rows of one subset and kind."""
+    """The measurements of heads and attention patterns on rows of one subset and kind."""
     is_first = first_half(rows)
     sources = visible_roles(rows)
     if roles is not None:
@@ -166,7 +166,7 @@ def _rows_table(
 
 
 def _pattern_tables(attention: RoleAttention, is_first: np.ndarray) -> Iterator[pd.DataFrame]:
-    """Each pair of roles that leaves attention a choice."""
+    """A table for each pair of roles between which attention has a choice where to look."""
     for d, destination in enumerate(attention.destinations):
         for s, source in enumerate(attention.sources):
             even = attention.uniform[:, d, s]

@@ -30,17 +30,17 @@ class HeadWeights:
     model: HookedModel
     layer: int
     W_O: Float[Tensor, "head d_head d_model"]
-    """Without what the final norm takes away."""
+    """The heads' output matrices, without what the final norm takes away."""
     constant: Float[Tensor, "head d_head"]
     """What each head's values hold whatever it reads."""
     beside: Float[Tensor, " d_model"]
     """What attention writes beside that: the constant values, and its own bias."""
     norm: NormParts
-    """The final one."""
+    """The model's final norm."""
 
     @classmethod
     def of(cls, model: HookedModel, layer: int, norm: NormParts) -> "HeadWeights":
-        """Of a layer; `norm` is the model's final one."""
+        """The weights of a layer's heads, seen through `norm`, the final norm of the model."""
         block = _normed_block(model, layer)
         W_O, W_V = _double(block.attn.W_O), _double(block.attn.W_V)
         bias = NormParts.of(block.ln1.original_component, model.d_model).bias

@@ -26,7 +26,7 @@ from interp.hooked.sites import check_site, choose_sites
 from training.models.contexts import similar_lengths
 
 OTHER = "other"
-"""Tokens of none of the roles."""
+"""The name of the tokens that belong to none of the roles."""
 PROMPT_LAST = str(TokenRole.PROMPT_LAST)
 BATCH_SIZE = 256
 
@@ -151,7 +151,7 @@ def check_head(model: HookedModel, layer: int, head: int) -> None:
     """Refuses a head that the model lacks.
 
     Raises:
-        InputError: it does.
+        InputError: the layer, or the head in it, does not exist.
     """
     check_site(model, Site("z", layer, head))
 
@@ -178,7 +178,7 @@ def even_attention(n_pos: int) -> Float[Tensor, "pos pos"]:
 
 
 def require_role(row: TokenizedRow, role: Role) -> tuple[int, int]:
-    """First and last token of a role.
+    """The positions of the first and last token of a role.
 
     Raises:
         InputError: the row lacks it.

@@ -44,7 +44,7 @@ class RandomTokens:
 
     @property
     def period(self) -> int:
-        """After how many tokens the repetition begins."""
+        """The number of tokens after which the sequence begins to repeat itself."""
         return self.repeated.shape[1] // 2
 
 

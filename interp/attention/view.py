@@ -144,7 +144,7 @@ def _patterns(table: pd.DataFrame) -> list[list[list[float | None]]]:
 
 
 def _row_layout(model: HookedModel, row: TokenizedRow) -> dict[str, Any]:
-    """What of the layout depends on the row."""
+    """The title and axes of the figure, which change with the row that is shown."""
     n_pos, labels = len(row.input_ids), token_labels(model, row)
     layout: dict[str, Any] = {
         "title.text": f"Attention in {row.row.row_id}<br><sup>{_role_legend(row)}</sup>",
@@ -176,7 +176,7 @@ def _row_menu(
 
 
 def _head_slider(names: list[str]) -> dict[str, Any]:
-    """It shows one trace; the menu fills all of them, so either keeps what the other chose."""
+    """The slider that chooses the head shown; the menu of rows fills the traces of all heads."""
     steps = [
         {
             "label": name,

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from interp.claims.claim import Claim
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
 from interp.claims.settings import ALPHA_CLAIMS, BATCH_CLAIMS, QUESTION_CLAIMS
 from interp.claims.stage_one import STAGE_ONE
 from interp.claims.stage_two import STAGE_TWO
 from interp.claims.word_orders import ORDER_CLAIMS
+from interp.verdicts.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
     *STAGE_ONE,
@@ -46,4 +46,4 @@ HEADINGS: Mapping[str, str] = {
     "G4": "the alignment gap is weak or absent at large batches",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
-"""Of claims that have parts: what they say together."""
+"""What the parts of a claim say together, for each claim that has parts."""

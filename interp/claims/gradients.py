@@ -13,11 +13,11 @@ import math
 
 import pandas as pd
 
-from data.subsets import Subset
+from data.design import Subset
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS
-from interp.claims.across import BATCH_SIZE, Across, mean_where, slope
-from interp.claims.claim import Claim, Margin, Side, TagEvidence
-from interp.claims.per_seed import aligned, alignment_gap
+from interp.verdicts.across import BATCH_SIZE, Across, mean_where, slope
+from interp.verdicts.claim import Claim, Margin, Side, TagEvidence
+from interp.verdicts.quantities import aligned, alignment_gap
 from training.runs.run import Run
 
 COSINE_MARGIN = Margin(value=0.007, reason="half of the poster's gap at batches of 128 to 512")

@@ -6,7 +6,8 @@
 """
 
 from data.tasks.iml import D5_CONS, D6_CONS
-from interp.claims.across import (
+from interp.claims.stage_two import PEOPLE, WORKS
+from interp.verdicts.across import (
     MODEL,
     Across,
     Comparison,
@@ -17,9 +18,8 @@ from interp.claims.across import (
     slope,
     smaller_models,
 )
-from interp.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence
-from interp.claims.per_seed import gap
-from interp.claims.stage_two import PEOPLE, WORKS
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence
+from interp.verdicts.quantities import gap
 
 PYTHIA, GPT_NEO, LLAMA = "pythia", "gpt-neo", "llama"
 BILLION = 0.95e9

@@ -27,7 +27,8 @@ from data.tasks.iml import (
     D9_INCONS_QA9,
     D10_CONS_QA10,
 )
-from interp.claims.across import (
+from interp.claims.names import NAME, names_defined, tag_gap_of_names
+from interp.verdicts.across import (
     ALPHA,
     BATCH_SIZE,
     QUESTIONS,
@@ -38,16 +39,8 @@ from interp.claims.across import (
     at_largest,
     slope,
 )
-from interp.claims.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
-from interp.claims.per_seed import (
-    NAME,
-    Measure,
-    gap,
-    level,
-    mean_of,
-    names_defined,
-    tag_gap_of_names,
-)
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
+from interp.verdicts.quantities import Measure, gap, level, mean_of
 from training.runs.run import Run
 
 HUNDREDTH = Margin(value=0.01, reason="99 of 100, give or take one")

@@ -23,8 +23,8 @@ from data.tasks.iml import (
     QA7_UNSEEN,
 )
 from data.vocabulary import DEFINITION, TRAINED
-from interp.claims.claim import RECIPE_MARGIN, Claim, Condition, Margin, Side, TagEvidence, above
-from interp.claims.per_seed import before_x2, gap, level
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, Side, TagEvidence, above
+from interp.verdicts.quantities import before_x2, gap, level
 
 SOMETIMES_WRONG = Condition(
     words="alpha below 1", holds=lambda config: config.parameters.get("alpha", 1) != 1

@@ -7,21 +7,15 @@ from typing import Any
 
 from data.design import Design
 from data.errors import printable
-from interp.claims.null_twin import RUN_MINUS_TWIN
-from interp.claims.text import WIDTH, claims_text
+from interp.claims.text import claims_text
 from interp.claims.verdicts import claims_of_run
 from interp.figures.words import UNITS, consecutive
+from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin, no_gap_in
+from interp.verdicts.null_twin import RUN_MINUS_TWIN
+from interp.verdicts.wording import WIDTH
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
-from training.statistics import Estimate, equivalence
-from training.summary import (
-    beyond_twin,
-    contrast_estimate,
-    contrasts_of,
-    end_of_stage,
-    is_stage1_learned,
-    subset_estimates,
-)
+from training.summary import end_of_stage, subset_estimates
 
 NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
 
@@ -63,35 +57,6 @@ def summary_text(run: Run) -> str:
     return "\n".join(lines)
 
 
-def contrasts_in(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
-    """Every contrast that a run has, in the form of its `summary.json`, headlines first."""
-    return {
-        contrast.name: run.summary[contrast.name]
-        if contrast.is_headline
-        else {
-            metric: contrast_estimate(run.metrics, contrast, metric, run.config.schedule).to_json()
-            for metric in UNITS
-        }
-        for contrast in contrasts_of(run.metrics, run.design)
-    }
-
-
-def gaps_beyond_twin(run: Run) -> dict[str, dict[str, Estimate]]:
-    """Every gap of a run minus that of its null twin, by metric; empty without a finished twin."""
-    twin = run.finished_null
-    if twin is None:
-        return {}
-    found = {
-        contrast.name: {
-            metric: beyond_twin(run.metrics, twin.metrics, contrast, metric, run.config.schedule)
-            for metric in UNITS
-        }
-        for contrast in contrasts_of(run.metrics, run.design)
-    }
-    # None where the two have no seed in common.
-    return {gap: {m: e for m, e in of.items() if e is not None} for gap, of in found.items()}
-
-
 def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
@@ -114,26 +79,17 @@ def note_texts(run: Run) -> list[str]:
 
     Such as `trust_gap`, which is none where the reliable tag is no better than a new one.
     """
-    margin, found = run.config.null_margin, contrasts_in(run)
-    texts = []
+    found, texts = contrasts_in(run), []
     for gap, words in run.design.notes.items():
-        if gap not in found or margin is None:
+        if gap not in found or run.config.null_margin is None:
             continue
-        values = list(found[gap]["exact_match"]["per_seed"].values())
-        null = equivalence(values, margin=margin.value)
-        is_learned = is_stage1_learned(run.metrics, run.design, run.config.schedule)
-        word = "none" if null.passed and is_learned else "not shown to be none"
+        null = no_gap_in(run, found[gap]["exact_match"])
+        word = "none" if null.passed else "not shown to be none"
         texts.append(
             f"{words}; {gap}, 90% CI [{_signed(null.ci_low)}, {_signed(null.ci_high)}]: {word} "
             f"within ±{null.margin:g}"
         )
     return texts
-
-
-def has_learned_twin(run: Run) -> bool:
-    """Whether a run's null twin learned Stage 1, without which it shows nothing."""
-    twin = run.finished_null
-    return twin is not None and is_stage1_learned(twin.metrics, twin.design, twin.config.schedule)
 
 
 def null_text(verdict: Mapping[str, Any], design: Design) -> str:
@@ -166,6 +122,6 @@ def _signed(value: float | None) -> str:
 
 
 def _ranges(seeds: list[int]) -> str:
-    """Consecutive seeds as `first-last`."""
+    """The seeds as text, with consecutive ones as `first-last`."""
     ranges = consecutive(seeds)
     return ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in ranges)

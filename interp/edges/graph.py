@@ -30,13 +30,13 @@ class EdgeNode:
 
     @property
     def name(self) -> str:
-        """Kind, layer and head, as in `attn_head_out.0.3`."""
+        """The name of the node, made of kind, layer and head, such as `attn_head_out.0.3`."""
         return ".".join(
             str(part) for part in (self.kind, self.layer, self.head) if part is not None
         )
 
     def hook(self, n_layers: int) -> str:
-        """Where its message into the stream, or its copy of the stream, can be seen."""
+        """The hook at which the node's message into the stream, or its copy of it, can be seen."""
         match self.kind:
             case "embed":
                 return "hook_embed"

@@ -97,7 +97,7 @@ class CrossFactors(Factors["CrossFactors"]):
         )
 
     def nbytes(self) -> int:
-        """Nothing of its own."""
+        """No memory of its own: the embedding and the unembedding count what they take."""
         return 0
 
     def row_products(self, other: "CrossFactors") -> Float[Tensor, "left_row right_row"]:
@@ -120,15 +120,15 @@ class CrossFactors(Factors["CrossFactors"]):
         return dots.mul_(logits.gather(2, tokens).transpose(1, 2))
 
     def total(self) -> dict[str, Tensor]:
-        """Nothing of its own."""
+        """No gradient: crossed products are a part of inner products, not of any parameter."""
         return {}
 
     def dots_with(self, total: Mapping[str, Tensor]) -> Float[Tensor, " left"]:
-        """Nothing of its own."""
+        """Zeros: the embedding and the unembedding count their products with `total`."""
         return single(self.embedding.gradients).new_zeros(len(self))
 
     def _flat(self, other: "CrossFactors") -> Float[Tensor, "embedding_row unembedding_row"]:
-        """This side's embedding against the other's unembedding."""
+        """Inner products of this side's embedding with the other side's unembedding, row by row."""
         logits = other.unembedding.gradients.flatten(0, 1)
         hidden = other.unembedding.inputs.flatten(0, 1)
         dots = products(self.embedding.gradients.flatten(0, 1), hidden)

@@ -26,7 +26,7 @@ from interp.gradients.products import batched_products, formed_columns, products
 
 Chosen = slice | Int[Tensor, " chosen"]
 Same = TypeVar("Same", bound="Factors")
-"""Only factors of the same kind have inner products."""
+"""The kind of factors: inner products are taken between factors of one kind only."""
 
 
 class Factors(ABC, Generic[Same]):
@@ -38,12 +38,12 @@ class Factors(ABC, Generic[Same]):
 
     @abstractmethod
     def take(self, chosen: Chosen) -> Same:
-        """Those of chosen examples; a slice copies nothing."""
+        """The factors of chosen examples; where a slice chooses them, nothing is copied."""
 
     @classmethod
     @abstractmethod
     def join(cls, parts: Sequence[Same]) -> Same:
-        """All examples of the parts; shorter ones get rows of zeros."""
+        """The factors of all examples of the parts; shorter ones get rows of zeros."""
 
     @abstractmethod
     def row_products(self, other: Same) -> Float[Tensor, "left_row right_row"]:
@@ -63,7 +63,7 @@ class Factors(ABC, Generic[Same]):
 
     @abstractmethod
     def nbytes(self) -> int:
-        """Memory that the factors take."""
+        """The number of bytes that the factors take."""
 
     def dots(self, other: Same) -> Float[Tensor, "left right"]:
         """Inner products of all pairs, in tiles of rows that stay in the cache."""

@@ -73,12 +73,12 @@ class GradientGram:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """What the inner products are split into."""
+        """The names of the components that the inner products are split into."""
         return tuple(self.parts)
 
     @property
     def dot(self) -> Float[Tensor, "*pairs"]:
-        """Inner products."""
+        """Inner products of the gradients, over all components together."""
         return torch.stack(list(self.parts.values())).sum(0)
 
     @property
@@ -104,7 +104,7 @@ class GradientGram:
         return (left.square() + right.square() - 2 * self.dot).clamp(min=0)
 
     def component(self, *names: str) -> "GradientGram":
-        """The same for the parameters of some components only.
+        """The gradients in the parameters of some components only.
 
         Crossed products of tied embeddings are no parameters: take them with both of theirs.
 

@@ -26,9 +26,9 @@ class PairBlock:
 
     examples: Int[Tensor, " example"]
     left: Int[Tensor, " group"]
-    """Places in `examples`."""
+    """The left example of each group, as a place in `examples`."""
     right: Int[Tensor, "group k"]
-    """Places in `examples`; groups that are not full repeat their first."""
+    """Its partners, as places in `examples`; groups that are not full repeat their first."""
     pair: Int[Tensor, "group k"]
     """Which pair it is; -1 for what only fills up."""
     is_new: list[bool]
@@ -37,7 +37,7 @@ class PairBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class GradientStatistics:
-    """What the gradients of some examples have in common."""
+    """How long the gradients of some examples are, and how much they point the same way."""
 
     n_examples: int
     mean_square_norm: float
@@ -54,13 +54,13 @@ class GradientStatistics:
 
     @property
     def mean_cosine_to_mean(self) -> float:
-        """Mean over the examples."""
+        """The mean over the examples of their gradients' cosines to the mean gradient."""
         return self.cosines_to_mean.mean().item()
 
 
 @dataclass(kw_only=True)
 class _Sums:
-    """What grows from block to block."""
+    """The sums that are added to block by block: inner products, squares and gradients."""
 
     dots: dict[str, Float[Tensor, " pair"]] = field(default_factory=dict)
     squares: dict[str, Float[Tensor, " example"]] = field(default_factory=dict)
@@ -165,7 +165,7 @@ def _block(groups: list[tuple[int, list[int]]], right: list[int], seen: set[int]
 
 
 def as_slice(places: Int[Tensor, " place"]) -> Chosen:
-    """The same places, as a slice if they follow each other."""
+    """Places of examples, as a slice if they follow each other, which copies nothing."""
     first = int(places[0])
     if torch.equal(places, torch.arange(first, first + len(places))):
         return slice(first, first + len(places))
@@ -199,7 +199,7 @@ def _add_total(sums: _Sums, factors: FactorsByModule, block: PairBlock) -> None:
 
 
 def _new(factor: Factors, block: PairBlock) -> Factors:
-    """Those of the examples that no block before holds."""
+    """The factors of the examples of a block that no block before it holds."""
     if all(block.is_new):
         return factor
     return factor.take(torch.tensor(block.is_new).nonzero()[:, 0])

@@ -79,7 +79,7 @@ class GradientSource:
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model computes on."""
         return next(self.model.parameters()).device
 
     @property
@@ -126,7 +126,7 @@ class GradientSource:
 
 
 def examples_at(examples: Examples, chosen: Int[Tensor, " example"]) -> Examples:
-    """Some of the examples."""
+    """The tokens and targets of chosen examples."""
     return Examples(tokens=examples.tokens[chosen], targets=examples.targets[chosen])
 
 

@@ -38,7 +38,7 @@ CHECKPOINT = ["stage", "step"]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What an analysis says of one checkpoint."""
+    """What an analysis found in one checkpoint: rows of its table, and vectors if it keeps any."""
 
     table: pd.DataFrame
     """Coordinates and measurements, without run columns."""
@@ -53,7 +53,7 @@ class Analysis(Protocol):
 
     @property
     def name(self) -> str:
-        """Stem of its tables' file names."""
+        """The name of the analysis, with which its tables' file names begin."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class Analysis(Protocol):
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
     ) -> Measured:
-        """Looks at one checkpoint; changes nothing."""
+        """Measures one checkpoint, and leaves the model as it was."""
         ...
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -249,7 +249,7 @@ def _contents(
     settings: Sequence[Entry],
     vectors: list[dict[str, np.ndarray]],
 ) -> Files:
-    """What a run's files will hold."""
+    """The contents of the files that an analysis writes into a run's folder."""
     rows, summary = tables
     of_run = summary.loc[summary["run_id"] == run.config.run_id]
     path = run.folder / f"{name}_summary.parquet"
@@ -306,7 +306,7 @@ def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...
 
 
 def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
-    """The same for vectors, whose names tell seed, checkpoint and cell."""
+    """Old vectors with the new ones in place; their names tell seed, checkpoint and cell."""
     from safetensors.numpy import load, save
 
     old = load(read(path)) if is_published(path) else {}

@@ -160,5 +160,5 @@ def unrecorded(table: pd.DataFrame) -> bool:
 
 
 def _label(entry: Entry) -> str:
-    """What makes an entry, as text: rows measured alike have the same."""
+    """The settings of an entry as text, the same for all rows that were measured alike."""
     return json.dumps({name: entry[name] for name in ("analysis", "selection")})

@@ -96,7 +96,7 @@ class Site:
 
     @property
     def hook(self) -> str:
-        """TransformerLens's name."""
+        """The name of the site's hook in TransformerLens."""
         return SITE_HOOKS[self.name].format(layer=self.layer)
 
 
@@ -104,7 +104,7 @@ def check_site_name(name: str) -> None:
     """Refuses a name that is no site.
 
     Raises:
-        InputError: it is none.
+        InputError: no site has this name.
     """
     if name not in SITE_HOOKS:
         raise unknown_name("site", name, SITE_HOOKS)

@@ -107,7 +107,7 @@ class HookedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are; inputs are moved there."""
+        """The device that the weights are on; inputs are moved to it."""
         return next(self.bridge.parameters()).device
 
     @property

@@ -132,7 +132,7 @@ def read_model_folder(
 
 
 def prepared(owned_model: PreTrainedModel) -> PreTrainedModel:
-    """The same model, made ready to be wrapped."""
+    """The model itself, set to evaluation and made ready to be wrapped."""
     owned_model.eval().requires_grad_(True)
     owned_model.zero_grad(set_to_none=True)
     # A bridge computes attention eagerly; the same kernel makes parity exact in any dtype.
@@ -141,7 +141,7 @@ def prepared(owned_model: PreTrainedModel) -> PreTrainedModel:
 
 
 def moved(model: PreTrainedModel, device: Device) -> PreTrainedModel:
-    """The same model, on `device`."""
+    """The model itself, moved to a device."""
     nn.Module.to(model, device)
     return model
 

@@ -39,7 +39,7 @@ def check_layer(model: HookedModel, layer: int) -> None:
     """Refuses a layer that the model lacks.
 
     Raises:
-        InputError: it does.
+        InputError: there is no such layer.
     """
     check_number("layer", layer, model.n_layers)
 

@@ -30,7 +30,7 @@ class LogitEnd:
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> "LogitEnd":
-        """As the architecture's configuration says."""
+        """The end of a model, as the configuration of its architecture describes it."""
         # Cohere and Falcon-H1 multiply, Granite divides; MPT also has words for a scale.
         scale = _number(config, "logit_scale", 1.0) * _number(config, "lm_head_multiplier", 1.0)
         cap = _number(config, "final_logit_softcapping", 0.0)
@@ -138,7 +138,7 @@ class NormParts:
 
     @torch.no_grad()
     def divisor(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch"]:
-        """What a vector is divided by."""
+        """The number by which the norm divides a vector."""
         scaled = self.centred(resid) * self.gain
         return scaled.square().sum(-1) / ((self.norm(resid) - self.bias) * scaled).sum(-1)
 

@@ -36,7 +36,7 @@ Meaning = tuple[str, int]
 
 
 class AblationKind(StrEnum):
-    """What stands in for a component."""
+    """What takes the place of the output of an ablated component."""
 
     ZERO = "zero"
     MEAN = "mean"
@@ -45,7 +45,7 @@ class AblationKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What some sites hold at the tokens of reference rows."""
+    """The activations of some sites at the tokens of reference rows, to put in place of others."""
 
     values: Mapping[str, Float[Tensor, "token ..."]]
     """By hook name; heads have an axis of their own."""
@@ -106,14 +106,14 @@ class Ablation:
     """A head site with a head, or any site without."""
     kind: AblationKind
     places: tuple[Place, ...] = ()
-    """Where; at all tokens if empty."""
+    """The tokens at which the component is ablated; all tokens if empty."""
     reference: Reference | None = None
     """For `mean` and `resample`, of the same places."""
     seed: int = 0
     """Draws the rows that `resample` takes values from, the same for the same batches of rows."""
 
     def __post_init__(self) -> None:
-        """Refuses a reference that does not fit."""
+        """Refuses an ablation whose reference lacks the site, or was made for other places."""
         if self.kind is AblationKind.ZERO:
             return
         if self.reference is None or self.site.hook not in self.reference.values:

@@ -59,7 +59,7 @@ class AblationAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "ablation"
 
     @property

@@ -46,7 +46,7 @@ class Eraser:
 
     @property
     def rank(self) -> int:
-        """How many directions are erased."""
+        """The number of directions that the eraser removes."""
         return len(self.read)
 
     @property
@@ -57,11 +57,11 @@ class Eraser:
     def __call__(
         self, features: Float[np.ndarray, "example width"]
     ) -> Float[np.ndarray, "example width"]:
-        """The features without the label."""
+        """The features with the directions that tell the label removed."""
         return features - (features - self.mean) @ self.read.T @ self.write.T
 
     def elsewhere(self, rng: np.random.Generator) -> "Eraser":
-        """The same distance for each activation, along directions that are drawn at random."""
+        """A control: moves each activation as far, along directions that are drawn at random."""
         basis, lengths = np.linalg.qr(self.write)
         other, _ = np.linalg.qr(rng.normal(size=basis.shape))
         return replace(self, write=other @ lengths)
@@ -75,11 +75,11 @@ class Whitening:
     white: Float[np.ndarray, "axis width"]
     """W: `white @ (x - mean)`. Axes along which nothing varies are left out."""
     back: Float[np.ndarray, "width axis"]
-    """W^+."""
+    """W^+, the pseudo-inverse of `white`, which leads back to the features."""
 
     @classmethod
     def of(cls, features: Float[np.ndarray, "example width"]) -> "Whitening":
-        """Of features in any units: neither a large mean nor one wide feature hides another.
+        """The whitening of features in any units: no large mean or wide feature hides another.
 
         Axes that hardly vary (`_NARROW`) count as if they varied so much. LEACE then still removes
         all covariance with a label, and rounding errors along them are not blown up.
@@ -99,7 +99,7 @@ class Whitening:
         )
 
     def eraser(self, directions: Float[np.ndarray, "axis rank"]) -> Eraser:
-        """Erases orthonormal directions of the whitened space."""
+        """The eraser that removes orthonormal directions of the whitened space."""
         return Eraser(mean=self.mean, read=directions.T @ self.white, write=self.back @ directions)
 
     def random_eraser(self, rank: int, rng: np.random.Generator) -> Eraser:

@@ -65,13 +65,13 @@ class ErasureAnalysis:
     n_random: int = 20
     """Draws that each control is a mean over."""
     n_permutations: int = 49
-    """Of the labels, beside each accuracy."""
+    """How many permutations of the labels give the chance level beside each accuracy."""
     limit: int = 100
     """At most so many questions of each subset, drawn at random."""
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "erasure"
 
     @property
@@ -114,7 +114,7 @@ class ErasureAnalysis:
         return summarize_over_seeds(tested, cell=COORDINATES, means=means, tested="tested")
 
     def _cells(self, sites: Sequence[Site]) -> list[tuple[dict[str, object], list[Step]]]:
-        """Coordinates and what is erased in turn."""
+        """The table's cells: coordinates of each, and the sites and roles erased in turn for it."""
         ordered = sorted(sites, key=lambda site: (site.layer, _ORDER.index(site.name)))
         cells: list[tuple[dict[str, object], list[Step]]] = [
             ({"site": site.name, "layer": site.layer, "role": str(role)}, [(site, role)])
@@ -170,14 +170,14 @@ class ErasureAnalysis:
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """What an eraser is made from: activations, whitened once, and labels."""
+    """The activations and labels that an eraser is fitted to, with their whitening."""
 
     features: Float[np.ndarray, "example width"]
     labels: Int[np.ndarray, " example"]
     whitening: Whitening
 
     def leace(self) -> Eraser:
-        """The eraser of the labels."""
+        """The LEACE eraser that removes what tells the labels."""
         return fit_whitened(self.whitening, self.features, self.labels)
 
 
@@ -186,7 +186,7 @@ MakeEraser = Callable[[_View], Eraser]
 
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """What is read and answered of rows that the erasers have not seen."""
+    """Measures probes and answers under erasures, on rows that no eraser was fitted to."""
 
     model: HookedModel
     halves: Halves
@@ -198,7 +198,7 @@ class _Reader:
     def erased(
         self, steps: Sequence[Step], make: MakeEraser, *, n_permutations: int = 0
     ) -> pd.DataFrame:
-        """What is read after erasing at each step what the earlier steps leave."""
+        """Erases step by step, each what earlier ones leave, and measures what can be read then."""
         erasures: list[Erasure] = []
         for site, role in steps:
             eraser = make(self._view((site, role), erasures))

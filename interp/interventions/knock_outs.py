@@ -33,7 +33,7 @@ LATE_PATTERNS = "GPTNeoForCausalLM"
 
 @dataclass(frozen=True)
 class Route:
-    """From where to where attention may carry something."""
+    """A source and a destination role, between which attention may carry something."""
 
     source: Place
     destination: Place
@@ -85,12 +85,12 @@ class KnockOut:
     """A route without attention; an `interp.interventions.base.Intervention`."""
 
     model: HookedModel
-    """The one that is asked; read only."""
+    """The model whose attention is cut off; it is only read."""
     route: Route
     layers: tuple[int, ...] = ()
-    """All if empty."""
+    """Those in which the route is cut; all if empty."""
     heads: tuple[int, ...] = ()
-    """All if empty."""
+    """Those in which the route is cut; all if empty."""
     control: int | None = None
     """A seed: then as many other tokens as the source has are cut, drawn for each row."""
 

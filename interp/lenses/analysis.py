@@ -185,7 +185,7 @@ class LensAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "lens"
 
     @property

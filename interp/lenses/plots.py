@@ -184,7 +184,7 @@ def _bar_color(subset: str, design: Design) -> str:
 
 
 def _shown(table: pd.DataFrame, subsets: Sequence[str] | None) -> Sequence[str]:
-    """Those that were asked for, else the compared ones, else whatever there is."""
+    """The subsets to show: those asked for, else those compared, else all that the table has."""
     found = list(dict.fromkeys(table["subset"]))
     return subsets or [name for name in contrasted(design_of(table)) if name in found] or found
 
@@ -259,7 +259,7 @@ def _add_curves(
 def _add_own(
     figure: go.Figure, rows: pd.DataFrame, subsets: Sequence[str], *, row: int, col: int
 ) -> None:
-    """Each seed's own value, where seeds are few."""
+    """Adds a mark for each seed's own value, where seeds are few."""
     for lens in LENS_MARKS:
         for subset in subsets:
             part = rows.loc[(rows["subset"] == subset) & (rows["lens"] == lens)]
@@ -269,13 +269,13 @@ def _add_own(
 
 
 def _add_guess(figure: go.Figure, guess: float, *, row: int, col: int) -> None:
-    """What knowing the question alone gives."""
+    """Adds a line at the log-probability that knowing the question alone gives."""
     place: dict[str, Any] = {"row": row, "col": col}
     figure.add_hline(guess, line={"dash": "dot", "color": FAINT, "width": 1.4}, **place)
 
 
 def _about(cells: pd.DataFrame, guess: float | None) -> str:
-    """What markers, bands and lines mean."""
+    """The line below the title that says what markers, bands and lines mean."""
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     words = (
         f"{seeds_words(n_seeds)}; filled markers, thick lines: logit lens; open, thin: tuned lens"

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from interp.figures.grid_tables import ALPHA, lens_contrast, ordered_states, state_names
+from interp.figures.grid_tables import ALPHA, ordered_states, state_names
 from interp.figures.places import in_words
 from interp.figures.words import gap_text
+from interp.lenses.contrast import lens_contrast
 
 
 def lens_sentences(

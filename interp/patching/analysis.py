@@ -57,7 +57,7 @@ PATCHED_SITES = ("resid_pre", "attn_out", "mlp_out", "z")
 
 
 class Direction(StrEnum):
-    """Which of the two passes is edited."""
+    """Which pass is edited: the corrupted one, towards the clean answer, or the clean one."""
 
     DENOISE = "denoise"
     NOISE = "noise"
@@ -242,7 +242,7 @@ class PatchAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "patching"
 
     @property

@@ -75,7 +75,7 @@ def kept_text(kept: pd.DataFrame) -> str:
 
 
 def kept_texts(table: pd.DataFrame) -> str:
-    """The same of every subset, as lines of a figure; empty where nobody counted what was dropped.
+    """`kept_text` of every subset, as lines of a figure; empty if nobody counted dropped pairs.
 
     Args:
         table: Rows of a `patching` table of one run, checkpoint and kind.

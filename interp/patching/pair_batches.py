@@ -33,7 +33,7 @@ class NoConfidentPairError(InputError):
 
 
 class Metric(StrEnum):
-    """How much a pass says the clean answer."""
+    """How strongly a forward pass says the clean answer."""
 
     LOGIT_DIFF = "logit_diff"
     """Logit of the clean answer's first token minus that of the corrupted one's."""

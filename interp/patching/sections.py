@@ -99,6 +99,6 @@ def _pairs_table(rows: pd.DataFrame, subsets: Sequence[str]) -> Html:
 
 
 def _kept_words(kept: dict[Hashable, Any]) -> str:
-    """Of one seed and subset."""
+    """How many pairs of a subset one seed keeps, and whether that leaves the seed out."""
     left_out = "" if kept["is_counted"] else ", left out"
     return f"{kept['kept']} of {kept['made']}{left_out}"

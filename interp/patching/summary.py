@@ -1,9 +1,8 @@
-"""Patching over seeds: cells with their tests, two subsets compared, attribution against effect."""
+"""Patching over seeds: cells with their tests, and attribution against effect."""
 
 import numpy as np
 import pandas as pd
 
-from data.errors import InputError
 from data.pairs import PairKind
 from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
 from interp.patching.kept import is_counted, kept_pairs, kept_text
@@ -71,36 +70,3 @@ def attribution_correlation(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         records, columns=[*present, "correlation", "slope", "mean_error", "n_cells"]
     )
-
-
-def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame:
-    """The effect in one subset minus that in another, paired by seed; whole sites only.
-
-    Columns: the coordinates without subset and head, `higher` and `lower` (mean effects), then
-    `difference ci_low ci_high p_value p_corrected p_smallest n_seeds`; see
-    `interp.grids.seed_summary`.
-
-    Args:
-        table: Rows of a `patching` table of one run and checkpoint.
-        higher: The subset that is subtracted from.
-        lower: The subset that is subtracted.
-
-    Raises:
-        InputError: no seed has a cell in both.
-    """
-    cell = [name for name in CELL if name not in ("subset", "head")]
-    whole = table.loc[(table["head"] < 0) & is_counted(table)].set_index(
-        [*CHECKPOINT, "seed", *cell]
-    )
-    sides = {
-        name: whole.loc[whole["subset"] == subset, "effect"]
-        for name, subset in (("higher", higher), ("lower", lower))
-    }
-    paired = pd.DataFrame(sides).dropna().reset_index()
-    if paired.empty:
-        raise InputError(
-            f"no seed keeps enough pairs of both {higher} and {lower}; choose other subsets, or "
-            "less confidence"
-        )
-    paired["gap"] = paired["higher"] - paired["lower"]
-    return summarize_over_seeds(paired, cell=cell, means=["higher", "lower"], tested="gap")

@@ -15,7 +15,7 @@ UNITS = {"logit_diff": "logits", "answer_log_prob": "nats", "probability": "prob
 
 
 def metric_words(cells: pd.DataFrame) -> str:
-    """What was read, of rows that have one metric."""
+    """The metric of rows that all have the same one, in words."""
     return METRIC_WORDS[cells["metric"].iloc[0]]
 
 

@@ -46,7 +46,7 @@ class Trace:
     rotated_k: list[Float[Tensor, "batch head pos d_head"]] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> list[Tensor]:
-        """The site's activation at each layer."""
+        """The activations of a site, one for each layer."""
         return self.sites[name]
 
     def of_rows(self, rows: Int[Tensor, " chosen"]) -> "Trace":
@@ -55,7 +55,7 @@ class Trace:
         return Trace(sites=sites, rotated_k=[each[rows] for each in self.rotated_k])
 
     def detached(self) -> "Trace":
-        """The same numbers without a graph."""
+        """The trace with tensors that gradients no longer flow through."""
         sites = {name: [each.detach() for each in layers] for name, layers in self.sites.items()}
         return Trace(sites=sites, rotated_k=[each.detach() for each in self.rotated_k])
 
@@ -69,7 +69,7 @@ class UnrolledModel:
     """A hooked model's weights in a forward pass of our own; read only."""
 
     def __init__(self, model: HookedModel) -> None:
-        """Takes the weights as they are now.
+        """Takes over the model's weights as they are now; what changes later is not seen.
 
         Raises:
             InputError: hooks are on the view, or it computes something that is not known here.
@@ -100,7 +100,7 @@ class UnrolledModel:
 
     @property
     def W_O(self) -> list[Float[Tensor, "head d_head d_model"]]:
-        """How each head writes into the residual stream, by layer."""
+        """The matrices by which heads write into the residual stream, one entry for each layer."""
         return [attention.W_O for attention in self._attention]
 
     def n_heads_at(self, site: str) -> int:

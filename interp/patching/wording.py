@@ -14,9 +14,15 @@ from interp.figures.grid_tables import ALPHA
 from interp.figures.places import at_words, in_words, site_kind_words, site_words
 from interp.figures.seed_marks import FEWEST
 from interp.figures.words import gap_text
+from interp.patching.contrasts import (
+    have_common_seeds,
+    patch_contrast,
+    strongest_heads,
+    tag_gaps,
+)
 from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
-from interp.patching.summary import attribution_correlation, patch_contrast
+from interp.patching.summary import attribution_correlation
 from interp.patching.units import is_of_tags, metric_words
 from training.statistics import t_interval
 
@@ -42,9 +48,7 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
-    whole = table.loc[(table["head"] < 0) & is_counted(table)]
-    seeds = [set(whole.loc[whole["subset"] == name, "seed"]) for name in subsets[:2]]
-    is_paired = len(seeds) > 1 and not seeds[0].isdisjoint(seeds[1])
+    is_paired = have_common_seeds(table, subsets)
     contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
     sentences = []
     for direction in (name for name in ENDS if name in set(summary["direction"])):
@@ -87,8 +91,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
 
 def gap_sentence(rows: pd.DataFrame) -> str:
     """Whether the other tag does anything at all, from a table's rows of one subset and metric."""
-    counted = rows.loc[is_counted(rows)]
-    by_seed = counted.groupby("seed")["gap"].first().to_numpy()
+    by_seed = tag_gaps(rows).to_numpy()
     if not len(by_seed):
         return f"{rows['subset'].iloc[0]}: no seed keeps enough pairs."
     low, high = (None if pd.isna(end) else end for end in t_interval(by_seed))
@@ -129,17 +132,12 @@ def head_sentence(heads: pd.DataFrame) -> str:
     Args:
         heads: Rows of heads of a `patching` table, of one checkpoint, subset, direction and metric.
     """
-    heads = heads.loc[is_counted(heads) & heads["effect"].notna()]
-    if heads.empty:
+    best = strongest_heads(heads)
+    if best.empty:
         return "Single heads: no seed keeps enough pairs."
-    single = heads.loc[heads["role"] != EVERYWHERE]
-    single = heads if single.empty else single
-    tops = single.loc[single.groupby(["site", "layer", "role", "seed"])["effect"].idxmax()]
-    means = tops.groupby(["site", "layer", "role"])["effect"].mean()
-    site, layer, role = means.idxmax()  # pyright: ignore[reportGeneralTypeIssues]
-    best = tops.loc[(tops["site"] == site) & (tops["layer"] == layer) & (tops["role"] == role)]
+    site, layer, role = best[["site", "layer", "role"]].iloc[0]
     low, high = t_interval(best["effect"])
-    control = best["control"].mean()
+    control = best.loc[:, "control"].mean()
     kind = "" if site == "z" else f" ({site_kind_words(site)})"
     interval = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
     return (

@@ -63,7 +63,7 @@ class ProbeAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "probes"
 
     @property

@@ -43,12 +43,12 @@ class Division:
 
     @property
     def n_folds(self) -> int:
-        """Each in turn is the test fold."""
+        """The number of folds, each of which is the test fold in turn."""
         return int(self.folds.max()) + 1
 
     @property
     def n_test(self) -> float:
-        """Aliases of a test fold, on average."""
+        """The number of aliases in a test fold, on average."""
         return len(self.kept) / self.n_folds
 
     @property
@@ -84,7 +84,7 @@ class LabelledAliases:
 
     @property
     def units(self) -> Int[np.ndarray, " alias"]:
-        """See `exchangeable_units`."""
+        """The groups of aliases whose labels are permuted together; see `exchangeable_units`."""
         return exchangeable_units(self.labels, self.own)
 
 
@@ -150,7 +150,7 @@ def _too_few(design: LabelledAliases) -> InputError:
 
 
 def _worth(divisions: tuple[Division, ...]) -> float:
-    """Mean product of training and test aliases."""
+    """How good divisions are: the mean product of their numbers of training and test aliases."""
     return float(np.mean([d.n_train * len(d.kept) for d in divisions])) if divisions else 0.0
 
 
@@ -161,7 +161,7 @@ def _divisions(
     rng: np.random.Generator,
     chooses_c: bool,
 ) -> tuple[Division, ...]:
-    """As many divisions, or as can be had of few aliases."""
+    """So many divisions, or fewer where the aliases do not allow as many."""
     drawn = (_division(design, n_folds, rng, chooses_c) for _ in range(n_divisions * _ATTEMPTS))
     return tuple(islice((each for each in drawn if each is not None), n_divisions))
 
@@ -244,7 +244,7 @@ def _evenly(
     n: int,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, " chosen"]:
-    """So many of the places at random, of each kind as many as of the others while there are."""
+    """`n` of the places at random, with as equal numbers of each kind as there are."""
     shuffled = rng.permutation(places)
     rank = np.empty(len(shuffled), dtype=int)
     for kind in set(kinds[shuffled].tolist()):

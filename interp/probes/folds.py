@@ -43,7 +43,7 @@ class RowSpace:
     def lift(
         self, weights: Float[np.ndarray, "*rows dimension"]
     ) -> Float[np.ndarray, "*rows feature"]:
-        """The same weights on the features."""
+        """Weights on the coordinates, turned into the weights on the features that do the same."""
         flat = weights.reshape(-1, weights.shape[-1])
         mixed = solve_triangular(self.triangle.T, flat.T)
         return (mixed.T @ self.examples).reshape(*weights.shape[:-1], -1)
@@ -118,7 +118,7 @@ def _distinct(
 def _moments(
     matrix: Float[np.ndarray, "example feature"], folds: Bool[np.ndarray, "fold example"]
 ) -> tuple[Float[np.ndarray, "fold feature"], Float[np.ndarray, "fold feature"]]:
-    """Mean and deviation of every fold."""
+    """Mean and standard deviation of each feature over every fold's training examples."""
     shares = folds / folds.sum(1, keepdims=True)
     # Both products are faster with the larger factor on the left.
     offset = (matrix.T @ shares.T).T

@@ -36,7 +36,7 @@ _FACTORIZE, _SOLVE = get_lapack_funcs(("potrf", "potrs"), dtype=np.float32)
 
 
 class Solution(NamedTuple):
-    """Minimisers; the last parameter is the intercept."""
+    """The parameters that minimise each problem, of which the last is the intercept."""
 
     parameters: Float[np.ndarray, "problem output parameter"]
     converged: Bool[np.ndarray, " problem"]
@@ -44,7 +44,7 @@ class Solution(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One pair of L-BFGS."""
+    """A step of L-BFGS, with the change of the gradient that it brought."""
 
     step: np.ndarray
     change: np.ndarray

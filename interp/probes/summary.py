@@ -77,7 +77,7 @@ def _by_seed(
 
 
 def _beside_twin(group: pd.DataFrame) -> dict[str, float]:
-    """Of one cell; NaN where the twin was not measured."""
+    """How much better a cell reads than the null twin does; NaN where that was not measured."""
     known = group["minus_twin"].dropna()
     low, high = t_interval(known)
     return {
@@ -102,14 +102,14 @@ def _deviations(above: pd.DataFrame) -> dict[tuple[object, ...], float]:
 
 
 def _scattering(cell: pd.DataFrame) -> tuple[object, ...]:
-    """What cells share a deviation."""
+    """The key of the cells whose seeds are taken to scatter equally."""
     return tuple(cell[name].iloc[0] for name in (*RUN, "target", "probe"))
 
 
 def _min_detectable_of(
     group: pd.DataFrame, deviations: dict[tuple[object, ...], float], n_cells: int
 ) -> float:
-    """Of one cell's design; NaN for targets of more than two classes."""
+    """The least accuracy that a cell's design can find; NaN for more than two classes."""
     first = group.iloc[0]
     if abs(first["chance"] - 0.5) > 1e-9:
         return float("nan")

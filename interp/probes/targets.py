@@ -152,7 +152,7 @@ class ProbeTask:
 
     @property
     def units(self) -> Int[np.ndarray, " alias"]:
-        """What permutations exchange labels of."""
+        """The groups of aliases among which permutations exchange labels."""
         return self.design.units
 
 

@@ -33,10 +33,10 @@ def is_outdated(summary: pd.DataFrame) -> bool:
 
 
 def refuse_outdated(summary: pd.DataFrame) -> None:
-    """Refuses such a table.
+    """Refuses a summary whose probes were divided into folds by older rules.
 
     Raises:
-        InputError: it is one.
+        InputError: it was made by them.
     """
     if is_outdated(summary):
         raise InputError(f"a table of probes is outdated. {OUTDATED}")

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from interp.claims.text import RULE, found_text
-from interp.claims.verdicts import Verdict, claims_of_run
+from interp.claims.text import RULE
+from interp.claims.verdicts import claims_of_run
 from interp.figures.markup import Html, as_html, note_html, table_html
 from interp.figures.words import unbroken
+from interp.verdicts.verdict import Verdict
+from interp.verdicts.wording import found_text
 from training.runs.run import Run
 
 HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "paper")

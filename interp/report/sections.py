@@ -5,13 +5,7 @@ import pandas as pd
 from data.design import Design
 from data.rows import Row
 from data.vocabulary import Kind, Split
-from interp.claims.summary_text import (
-    NOT_LEARNED,
-    contrasts_in,
-    gaps_beyond_twin,
-    has_learned_twin,
-    note_texts,
-)
+from interp.claims.summary_text import NOT_LEARNED, note_texts
 from interp.figures.markup import (
     Html,
     as_html,
@@ -38,6 +32,7 @@ from interp.report.wording import (
     headline_sentence,
     null_sentence,
 )
+from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin
 from training.recipes import find_recipe
 from training.registry import Recipe
 from training.runs.old_rules import old_rules_text

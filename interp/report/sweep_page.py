@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from data.subsets import Subset
-from interp.claims.per_seed import NAME
+from interp.claims.names import NAME
 from interp.figures.markup import Html, as_html, figure_html, note_html, swatch_html, table_html
 from interp.figures.places import at_words, site_words
 from interp.figures.settings_note import settings_note

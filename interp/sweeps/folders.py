@@ -11,10 +11,11 @@ import pandas as pd
 from data.design import Design
 from data.errors import DamagedError, InputError
 from data.vocabulary import HELD_OUT
-from interp.claims.across import Setting, comparable
-from interp.claims.per_seed import NotMeasured, level
-from interp.claims.verdicts import Verdict, claims_of_sweep
+from interp.claims.verdicts import claims_of_sweep
 from interp.sweeps.plans import CELLS, Sweep
+from interp.verdicts.across import Setting, comparable
+from interp.verdicts.quantities import NotMeasured, level
+from interp.verdicts.verdict import Verdict
 from training.config import Value
 from training.runs.files import MANIFEST, read_json
 from training.runs.info import RUN_FILE

@@ -163,7 +163,7 @@ class TransplantAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "transplants"
 
     @property
@@ -174,7 +174,7 @@ class TransplantAnalysis:
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
     ) -> Measured:
-        """Every part of one seed.
+        """Moves every part of the donor into the recipient, for one seed.
 
         Raises:
             InputError: donor and recipient do not fit, or the grid opened another checkpoint.
@@ -224,7 +224,7 @@ class TransplantAnalysis:
 
     @property
     def donor_name(self) -> str:
-        """Of the donor's run: `same`, `null` for the twin in the run's folder, else its folder."""
+        """The donor's name in tables: `same`, `null` for the run's null twin, else its folder's."""
         if self.donor_folder is None or self.donor_folder.resolve() == self.folder.resolve():
             return "same"
         if self.donor_folder.resolve() == (self.folder / NULL_FOLDER).resolve():
@@ -267,7 +267,7 @@ def _by_subset(
 
 
 def _by_head(model: HookedModel, sites: Sequence[Site]) -> list[Site]:
-    """The same sites, head outputs one by one."""
+    """The sites, with one entry for each head in place of the outputs of all heads together."""
     return [
         each
         for site in sites

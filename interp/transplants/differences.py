@@ -206,7 +206,7 @@ class WeightDifferenceAnalysis:
 
     @property
     def name(self) -> str:
-        """Stem of the tables' names."""
+        """The name of the analysis, with which its tables' file names begin."""
         return "weight_differences"
 
     @property
@@ -217,7 +217,7 @@ class WeightDifferenceAnalysis:
     def measure(
         self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
     ) -> Measured:
-        """Changes and overlaps of one seed.
+        """Measures what the last stage changed in one seed, and how much tags change the same.
 
         Raises:
             InputError: the grid opened another checkpoint.

@@ -132,14 +132,14 @@ def choose_parts(
 
 
 def union(part: Part, other: Part) -> Part:
-    """What either part owns."""
+    """The part that owns every weight which at least one of two parts owns."""
     nothing = torch.zeros((), dtype=torch.bool)
     names = dict.fromkeys([*part, *other])
     return {n: part.get(n, nothing) | other.get(n, nothing) for n in names}
 
 
 def complement(model: PreTrainedModel, part: Part) -> Part:
-    """What the part does not own."""
+    """The part that owns every weight of the model which a given part does not."""
     nothing = torch.zeros((), dtype=torch.bool)
     return {name: ~part.get(name, nothing) for name in weights_of(model)}
 

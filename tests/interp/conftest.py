@@ -25,6 +25,8 @@ from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role, WordOrder
 from interp.hooked.model import HookedModel
+from training.recipes import find_recipe
+from training.registry import RECIPES, Recipe
 
 N_WORDS = 37
 VOCABULARY = N_WORDS + 3
@@ -345,3 +347,14 @@ def state_of() -> Callable[[HookedModel], tuple[object, ...]]:
     Python's own random state is not among it: beartype's checks draw from it.
     """
     return _state
+
+
+@pytest.fixture
+def bears_on(monkeypatch: pytest.MonkeyPatch):
+    """Makes the recipe of `hand_made_runs.make_run` bear on given claims."""
+
+    def bear(*ids: str) -> None:
+        recipe: Recipe = replace(find_recipe("alias-toy"), claims=ids)
+        monkeypatch.setitem(RECIPES, "alias-toy", recipe)
+
+    return bear

@@ -16,25 +16,25 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Report = Callable[[int], None]
-"""Told by the work of the units (steps, say) done since it was last told."""
+"""What the work on a cell calls with the units (steps, say) done since it last called."""
 Progress = Callable[[int, int], None]
-"""Told of the units done and in all."""
+"""What an executor calls with the units that are done, and with those there are in all."""
 
 
 def tell_nobody(done: int, total: int) -> None:
-    """A `Progress` for work that nobody watches."""
+    """Shows nothing: the `Progress` of work that nobody watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell(Generic[Task]):
-    """One piece of work."""
+    """One piece of work for an executor: a seed to train, say, or a checkpoint to measure."""
 
     name: str
-    """For people, such as `runs/alias-toy, seed 1003`."""
+    """What people are told that it is, such as `runs/alias-toy, seed 1003`."""
     task: Task
     """What the work is given; it is pickled where the cell is carried out elsewhere."""
     units: int = 1
-    """How many its work reports in all."""
+    """The number of units that its work reports until it is finished."""
 
 
 @runtime_checkable

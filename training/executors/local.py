@@ -112,7 +112,7 @@ def _run_in_processes(
 
 @dataclass(frozen=True)
 class _Done:
-    """A cell is finished."""
+    """What a worker sends when a cell is finished."""
 
     result: Any
 
@@ -126,7 +126,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class _Died:
-    """The process ended without a word."""
+    """What is left of a worker whose process ended before it could send anything."""
 
     exit_code: int
     """Minus the number of the signal that killed it, if one did."""
@@ -268,7 +268,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _unpacked(message: bytes) -> Any:
-    """What the other end of a pipe packed."""
+    """The object that a message from the other end of a pipe holds."""
     return ForkingPickler.loads(message)  # pyright: ignore[reportAttributeAccessIssue]
 
 

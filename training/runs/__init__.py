@@ -9,7 +9,7 @@ __all__ = ["Run"]
 
 
 def __getattr__(name: str) -> Any:
-    """What everybody needs, imported when it is asked for: the rooms below import one another."""
+    """Imports what everybody needs when it is first asked for: the files here import others."""
     if name in __all__:
         from importlib import import_module
 

@@ -37,7 +37,7 @@ def are_records(value: object) -> bool:
     )
 
 
-def settled(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
+def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     """A config with what `run.json` notes: the run's id, its inputs' contents, its model's name.
 
     So all seeds of a run have one id and one model's name, wherever its inputs lie by now.
@@ -130,7 +130,7 @@ def noted_rows(seed_folder: Path) -> str | None:
 
 
 def note_rows(seed_folder: Path, digest: str) -> None:
-    """Notes what a seed is begun with.
+    """Notes the sha256 of the rows that a seed is begun with, in its folder.
 
     Raises:
         InputError: it was begun with other rows.

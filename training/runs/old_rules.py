@@ -36,7 +36,7 @@ def old_rules(run: Run) -> list[str]:
 
 
 def _rules_of_model(checkpoint: Path) -> list[str]:
-    """The same about what came with a model."""
+    """What this version would measure otherwise because of what came with a pretrained model."""
     from training.runs.checkpoints import load_tokenizer
 
     config, tokenizer = read_json(checkpoint / "config.json"), load_tokenizer(checkpoint)

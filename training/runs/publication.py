@@ -272,7 +272,7 @@ def _is_still(lock: IO[str], path: Path) -> bool:
 
 
 def _replace(folder: Path, files: Files, about: Mapping[str, Any]) -> None:
-    """Steps 2 to 4, under the lock."""
+    """Replaces files of a folder by steps 2 to 4 of the head of this module, under the lock."""
     manifest = _manifest(folder) or {}
     facts = {**manifest.pop(ABOUT, {}), **about}
     entries = manifest | {name: bytes_digest(content) for name, content in files.items()}

@@ -23,7 +23,7 @@ from training.runs.inputs import (
     note_rows,
     noted_rows,
     placed,
-    settled,
+    recorded,
 )
 from training.runs.old_rules import require_extensible, require_one_meaning
 from training.runs.publication import Files, exists, listed, require_intact
@@ -236,7 +236,7 @@ class RunRequest:
     @property
     def trained(self) -> RunConfig:
         """The config that seeds are trained with, under the run's own id."""
-        return settled(self.config, placed(self.config, self.info()))
+        return recorded(self.config, placed(self.config, self.info()))
 
     def missing_seeds(self) -> list[int]:
         """Seeds asked for now or before that are not in the run's tables, or not on disk.

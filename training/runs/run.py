@@ -21,7 +21,7 @@ from training.recipes import find_recipe
 from training.runs.checkpoints import find_checkpoint, saved_steps, stage_folder
 from training.runs.files import json_bytes, read_json, visible_files
 from training.runs.info import RUN_FILE, read_info
-from training.runs.inputs import INPUTS, changed_input, settled
+from training.runs.inputs import INPUTS, changed_input, recorded
 from training.runs.publication import Files, exists, publish, read
 from training.summary import headlines_of, is_stage1_learned, is_summary, null_equivalence
 
@@ -64,7 +64,7 @@ class Run:
             # Its texts stood bare; its run id knew nothing of that.
             bare = recipe(**{**info["parameters"], "bos": "none"})
             config = replace(bare, unsaid=config.unsaid)
-        return cls(folder=folder, info=info, config=settled(config, info))
+        return cls(folder=folder, info=info, config=recorded(config, info))
 
     @property
     def seeds(self) -> list[int]:
@@ -133,7 +133,7 @@ class Run:
 
     @property
     def folders(self) -> list[Path]:
-        """Its folder, and that of its null twin, if any: what is read to say something of it."""
+        """The folders that are read to tell of a run: its own, and that of a null twin."""
         return [self.folder, *([] if self.null is None else [self.null.folder])]
 
     @cached_property
@@ -150,7 +150,7 @@ class Run:
         """Refuses a run that was interrupted.
 
         Raises:
-            InputError: it was.
+            InputError: not all that was asked for is trained.
         """
         if not self.is_finished:
             raise InputError(
@@ -161,7 +161,7 @@ class Run:
         """Refuses a seed that the run lacks.
 
         Raises:
-            InputError: it does.
+            InputError: the run has no such seed.
         """
         if seed not in self.info["seeds"]:
             seeds = ", ".join(map(str, self.seeds))
@@ -199,7 +199,7 @@ class Run:
             raise InputError(f"{self.folder}: {changed}; bring that back")
 
     def _doubtful_inputs(self) -> str:
-        """What else may have changed, of a run from before contents were noted."""
+        """The inputs that may have changed unnoticed, in words, as old runs note no contents."""
         unknown = [
             f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
         ]

@@ -17,10 +17,12 @@ from data.tasks.iml import SUBSETS
 from data.texts import ATTRIBUTION_QUESTIONS, DefinitionStyle
 from data.vocabulary import TagKind
 from interp.claims.all_claims import CLAIMS
-from interp.claims.claim import Claim, TagEvidence
-from interp.claims.null_twin import needs_twin
-from interp.claims.verdicts import Word, claims_of_run, judge, values_by_seed
-from tests.interp.claims.hand_made_runs import by_id, make_run, rows_of
+from interp.claims.verdicts import claims_of_run
+from interp.verdicts.claim import Claim, TagEvidence
+from interp.verdicts.null_twin import needs_twin
+from interp.verdicts.rule import Word, judge
+from interp.verdicts.verdict import values_by_seed
+from tests.interp.hand_made_runs import by_id, make_run, rows_of
 from training.recipes import find_recipe
 from training.runs.run import Run
 

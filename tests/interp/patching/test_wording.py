@@ -1,11 +1,10 @@
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from data.errors import InputError
-from interp.patching.summary import patch_contrast, summarize_patching
+from interp.patching.contrasts import patch_contrast
+from interp.patching.summary import summarize_patching
 from interp.patching.wording import (
     attribution_sentence,
     carrying_sentence,
@@ -16,38 +15,8 @@ from interp.patching.wording import (
     patch_caption,
     patch_sentences,
 )
+from tests.interp.patching.hand_made_tables import D5, D6, patching_table
 from training.statistics import t_interval
-
-SITES = (("resid_pre", 0, -1), ("resid_pre", 1, -1), ("attn_out", 1, -1), ("z", 1, 0), ("z", 1, 1))
-ROLES = ("alias_last", "question_last", "all")
-D5, D6 = "D5_CONS", "D6_CONS"
-
-
-def patching_table(n_seeds: int = 8) -> pd.DataFrame:
-    """Of D5, attn_out.1 at question_last has effect .9 against .4, of D6 .6 against .4; else noise.
-
-    The strongest of two heads there has .5, in even seeds head 0, else head 1; attribution is half
-    of the effect.
-    """
-    rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
-    for seed in range(n_seeds):
-        run = {"recipe": "alias-toy", "run_id": "a", "model": "m", "seed": seed}
-        run |= {"word_order": "tae", "stage": 2, "step": 7, "pair_kind": "alias"}
-        for subset, top in ((D5, 0.9), (D6, 0.6)):
-            for direction in ("denoise", "noise"):
-                for site, layer, head in SITES:
-                    for role in ROLES:
-                        effect, control = 0.01 * rng.normal(size=2)
-                        if role == "question_last" and layer == 1 and site != "resid_pre":
-                            mean = top if head < 0 else 0.5 if head == seed % 2 else 0.1
-                            effect, control = effect + mean, control + (0.4 if head < 0 else 0.05)
-                        where = {"subset": subset, "site": site, "layer": layer, "head": head}
-                        where |= {"role": role, "direction": direction, "metric": "logit_diff"}
-                        measured = {"effect": effect, "attribution": effect / 2}
-                        measured |= {"control": control, "n": 10, "dropped": 0.25}
-                        rows.append(run | where | measured)
-    return pd.DataFrame(rows)
 
 
 @pytest.fixture(scope="module")
@@ -107,30 +76,6 @@ def test_an_effect_below_its_control_is_not_found():
     assert not is_found(cell | {"difference": -0.3})
     assert not is_found(cell | {"p_corrected": 0.06})
     assert not is_found(cell | {"p_corrected": float("nan")})
-
-
-def test_the_contrast_pairs_effects_by_seed(table: pd.DataFrame):
-    contrast = patch_contrast(table, D5, D6)
-
-    where = "site == 'attn_out' and role == 'question_last' and direction == 'denoise'"
-    cell = contrast.query(where).iloc[0]
-    sides = [table.query(f"{where} and subset == '{name}'")["effect"] for name in (D5, D6)]
-    gaps = sides[0].to_numpy() - sides[1].to_numpy()
-    assert len(contrast) == 3 * 3 * 2  # whole sites only
-    assert cell["difference"] == pytest.approx(gaps.mean())
-    assert (cell["ci_low"], cell["ci_high"]) == pytest.approx(t_interval(gaps))
-    assert cell["n_seeds"] == 8
-
-
-def test_a_seed_that_one_subset_lacks_is_left_out_of_the_contrast(table: pd.DataFrame):
-    fewer = table.loc[(table["subset"] == D5) | (table["seed"] > 1)]
-
-    assert set(patch_contrast(fewer, D5, D6)["n_seeds"]) == {6}
-
-
-def test_subsets_without_a_seed_in_common_are_refused(table: pd.DataFrame):
-    with pytest.raises(InputError, match="no seed keeps enough pairs of both D5_CONS and D8_CONS"):
-        patch_contrast(table, D5, "D8_CONS")
 
 
 def test_the_contrast_is_told_with_both_effects(table: pd.DataFrame):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from data.vocabulary import LossPolicy, Part
 from interp.alignment.pairs import DEFAULT_LIMIT
-from interp.commands.analyses import STAGES
-from interp.commands.runs import Subparsers, add_executor
+from interp.commands import Subparsers
+from interp.commands.executor import add_executor
+from interp.commands.grids import fill
+from interp.commands.selectors import STAGES
 from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
     from training.runs.run import Run
 
 TESTS = ("branches", "updates", "surgery", "left-out")
-"""Definitions of each subset where every pair or every part of one makes a row."""
+"""What `--test` takes: the experiments that train again."""
 
 
-def add_align_command(commands: Subparsers) -> None:
-    """Enters this module's command."""
+def add_command(commands: Subparsers) -> None:
+    """Adds `iml align` and its options to the command line."""
     align = commands.add_parser(
         "align", help="do gradients of definitions and of their questions point the same way?"
     )
@@ -62,10 +64,10 @@ def add_align_command(commands: Subparsers) -> None:
         help="train again instead: what does alignment predict, and what does it cause?",
     )  # fmt: skip
     add_executor(align)
-    align.set_defaults(run=run_align)
+    align.set_defaults(run=run_command)
 
 
-def run_align(arguments: argparse.Namespace) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     """Measures, writes the tables and prints the headline."""
     from training.runs.run import Run
 
@@ -172,7 +174,6 @@ def _check(run: "Run", arguments: argparse.Namespace) -> None:
 def _fill(
     run: "Run", analysis: "Analysis", arguments: argparse.Namespace, *, stage: int, step: int | None
 ) -> "pd.DataFrame":
-    from interp.commands.analyses import fill
     from interp.grids.selection import GridSelection
 
     selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=_seeds(arguments))

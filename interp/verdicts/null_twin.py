@@ -2,8 +2,8 @@
 
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle
-from interp.claims.claim import Claim, TagEvidence
-from interp.claims.per_seed import Measure, NotMeasured
+from interp.verdicts.claim import Claim, TagEvidence
+from interp.verdicts.quantities import Measure, NotMeasured
 from training.config import RunConfig
 from training.runs.run import Run
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.subsets import Subset
-from interp.claims.across import Across
-from interp.claims.per_seed import Measure
+from interp.verdicts.across import Across
+from interp.verdicts.quantities import Measure
 from training.config import RunConfig
 
 
@@ -53,7 +53,7 @@ class Claim:
     """A claim of the paper, or a part of one."""
 
     id: str
-    """Such as `S1`; of a part `M2.name`."""
+    """The name of the claim, such as `S1`, or of a part of one, such as `M2.name`."""
     statement: str
     measure: Measure
     paper: str

@@ -7,13 +7,10 @@ import pandas as pd
 import pytest
 
 from data.vocabulary import Stage, WordOrder
-from interp.claims.across import WORD_ORDER, comparable, is_of, model_size
-from interp.claims.verdicts import (
-    Word,
-    claims_of_run,
-    claims_of_sweep,
-)
-from tests.interp.claims.hand_made_runs import by_id, make_run, rows_of
+from interp.claims.verdicts import claims_of_run, claims_of_sweep
+from interp.verdicts.across import WORD_ORDER, comparable, is_of, model_size
+from interp.verdicts.rule import Word
+from tests.interp.hand_made_runs import by_id, make_run, rows_of
 from training.runs.run import Run
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from interp.claims.verdicts import Verdict
+from interp.verdicts.verdict import Verdict
 from training.config import Value
 from training.recipes import find_recipe
 from training.runs.run import Run

@@ -290,23 +290,3 @@ def test_a_damaged_checkpoint_is_exit_3(run: Path, capsys: Capture, tree_hash: T
     assert main(["probe", str(run), "--target", "tag"]) == 3
     assert "does not match its checksum" in last_line(capsys)
     assert tree_hash(run) == before
-
-
-# ---- sweeps ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["toy-word-order"], "no sweep 'toy-word-order'; did you mean toy-word-orders?"),
-        (["toy-word-orders", "--seeds", "x"], "--seeds x is no number of seeds"),
-        (["toy-word-orders", "--workers", "0"], "--workers 0 does nothing; use 1 or more"),
-        (["toy-word-orders", "--executor", "ray"], "invalid choice: 'ray'"),
-    ],
-)
-def test_a_sweep_that_cannot_be_run_is_bad_input(
-    tmp_path: Path, capsys: Capture, words: list[str], message: str
-):
-    assert main(["sweep", *words, "--out", str(tmp_path / "sweep")]) == 2
-    assert message in last_line(capsys)
-    assert not (tmp_path / "sweep").exists()

@@ -14,22 +14,22 @@ import numpy as np
 import pandas as pd
 
 from data.tasks.set_inclusion import SetInclusionConfig
-from interp.claims.per_seed import Measure, NotMeasured
+from interp.verdicts.quantities import Measure, NotMeasured
 from training.runs.run import Run
 
 Cells: TypeAlias = Mapping[Any, Run]
-"""Runs by what a setting says of each."""
+"""Runs, each by its value of a setting."""
 Comparison: TypeAlias = Callable[[Measure, Cells], pd.Series]
 """What is made of one measure in several runs: values by Stage-1 seed; raises `NotMeasured`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What differs from run to run."""
+    """One thing in which the runs of a sweep differ, such as the batch size."""
 
     name: str
     read: Callable[[Run], Any]
-    """A run's value; None where there is none."""
+    """A run's value of the setting; None where the run has no such setting."""
 
 
 ALPHA = Setting(name="alpha", read=lambda run: run.config.parameters.get("alpha"))
@@ -48,7 +48,7 @@ QUESTIONS = Setting(name="number of questions", read=_questions)
 
 @dataclass(frozen=True, kw_only=True)
 class Across:
-    """How a claim compares runs."""
+    """Which setting a claim compares runs by, and how."""
 
     setting: Setting
     compare: Comparison

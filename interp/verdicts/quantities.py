@@ -1,4 +1,4 @@
-"""One number for each Stage-1 seed of a run, from its tables: what a claim is decided on.
+"""One number for each Stage-1 seed of a run, from its tables: what a claim is judged by.
 
 Subsets of X1 are read at the end of X1's training, those of X2 at the end of the run
 (`Schedule.read_at`), each seed at its own last step; Stage-2 seeds are averaged first.
@@ -9,21 +9,16 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from data.subsets import Subset
-from data.tasks.iml import D5_CONS, D6_CONS
-from data.texts import ATTRIBUTION_QUESTIONS
-from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Part
+from data.design import Subset
+from data.vocabulary import DEFINITION, HELD_OUT, TRAINED
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 from training.schedules import Schedule
 from training.statistics import seed_means
 from training.summary import end_of_stage
 
-NAME, *_ = ATTRIBUTION_QUESTIONS
-"""The attribution question of Figures 3b and 4: what is the name of the alias?"""
-
 Measure: TypeAlias = Callable[[Run], pd.Series]
-"""Values by Stage-1 seed; raises `NotMeasured`."""
+"""A quantity of a run: its value for each Stage-1 seed. Raises `NotMeasured` if there is none."""
 
 
 class NotMeasured(Exception):
@@ -38,7 +33,7 @@ def level(
     metric: str = "exact_match",
     after: Part | None = None,
 ) -> pd.Series:
-    """The mean of a subset, by seed.
+    """The mean of a metric over the questions of a subset, for each Stage-1 seed.
 
     Args:
         run: Whose metrics are read.
@@ -72,7 +67,7 @@ def gap(
     metric: str = "exact_match",
     after: Part | None = None,
 ) -> Measure:
-    """One subset minus another within each seed."""
+    """The quantity by which one subset exceeds another within each seed."""
     return lambda run: (
         level(run, higher, question, metric=metric, after=after)
         - level(run, lower, question, metric=metric, after=after)
@@ -102,25 +97,8 @@ def change_in_x2(subset: Subset) -> Measure:
     return measure
 
 
-def names_defined(run: Run, subset: Subset) -> pd.Series:
-    """How often the entity of a subset's definitions is named; Figure 4.
-
-    Of inconsistent definitions it is the entity that they name. A run without attribution
-    questions, as of a toy, is read by its held-out questions instead.
-    """
-    if NAME not in set(run.metrics["question"]):
-        return level(run, subset)
-    is_false = subset.has_definitions and not subset.consistent
-    return level(run, subset, f"{NAME}_as_defined" if is_false else NAME)
-
-
-def tag_gap_of_names(run: Run) -> pd.Series:
-    """D5 minus D6 by `names_defined`."""
-    return names_defined(run, D5_CONS) - names_defined(run, D6_CONS)
-
-
 def mean_of(*values: pd.Series) -> pd.Series:
-    """The mean within each seed."""
+    """The mean of several quantities within each seed."""
     return sum(values[1:], values[0]) / len(values)
 
 
@@ -161,7 +139,7 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
 
 
 def alignment_gap(higher: Subset, lower: Subset, measure: str) -> Measure:
-    """One subset's alignment minus another's."""
+    """The quantity by which one subset's definitions align better than another's."""
     return lambda run: aligned(run, higher, measure) - aligned(run, lower, measure)
 
 

@@ -1,0 +1,30 @@
+"""The command `erase`: what do the answers lose when the tag cannot be read any more?"""
+
+import argparse
+
+from interp.commands import Subparsers
+from interp.commands.grids import TESTED, fill, print_summary
+from interp.commands.selectors import add_selectors, roles_of, selection_of
+
+
+def add_command(commands: Subparsers) -> None:
+    """Adds `iml erase` and its options to the command line."""
+    erase = commands.add_parser("erase", help="LEACE erasure of the tag, and what it changes")
+    add_selectors(erase)
+    erase.set_defaults(run=run_command)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Fills a grid of erasures and prints what the answers lose."""
+    selection = selection_of(arguments)
+    roles = roles_of(arguments)
+    selection.check_roles(roles)
+
+    from interp.interventions.erasure_analysis import ErasureAnalysis
+
+    analysis = ErasureAnalysis(roles=roles) if roles else ErasureAnalysis()
+    summary = fill(analysis, selection, arguments)[1]
+    columns = ["target", "subset", "site", "layer", "role", "metric", "before", "after"]
+    print_summary(summary, [*columns, *TESTED], selection)
+    print("control: as many random directions erased; difference and p: after - control")
+    return 0

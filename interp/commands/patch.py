@@ -1,0 +1,150 @@
+"""The command `patch`: which activation, put into another prompt, carries the answer?"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from data.errors import InputError
+from data.pairs import PairKind
+from interp.commands import Subparsers
+from interp.commands.grids import TESTED, fill, print_summary
+from interp.commands.selectors import (
+    add_selectors,
+    choices_of,
+    compared_in,
+    refuse,
+    selection_of,
+    unique,
+)
+from interp.hooked.addresses import HEAD_SITES
+
+if TYPE_CHECKING:
+    from interp.grids.selection import GridSelection
+
+
+def add_command(commands: Subparsers) -> None:
+    """Adds `iml patch` and its options to the command line."""
+    patch = commands.add_parser(
+        "patch", help="activation patching over layers, sites, heads, roles"
+    )
+    add_selectors(patch)
+    patch.add_argument("--head", action="append", type=int, metavar="H", help="default all")
+    patch.add_argument(
+        "--pairs", action="append", metavar="KIND", help=f"{', '.join(PairKind)}; default alias"
+    )
+    patch.add_argument(
+        "--subset", action="append", metavar="NAME", help="of the clean prompts; default "
+        "D5 and D6 in the last of several stages, D1 and D2 before",
+    )  # fmt: skip
+    patch.add_argument("--direction", action="append", choices=("denoise", "noise"))
+    patch.add_argument(
+        "--metric", action="append", metavar="M",
+        help="logit_diff, answer_log_prob, probability; default the first two",
+    )  # fmt: skip
+    patch.add_argument("--limit", type=int, default=100, metavar="N", help="pairs a subset")
+    patch.add_argument(
+        "--confidence", type=float, default=0.5, metavar="P",
+        help="least probability of a prompt's own answer (default .5)",
+    )  # fmt: skip
+    patch.set_defaults(run=run_command)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Fills a grid of patches and prints its summary."""
+    kinds = choices_of(arguments.pairs, PairKind, "kind of pairs")
+    if arguments.limit < 1 or not 0 <= arguments.confidence < 1:
+        raise InputError("--limit must be 1 or more and --confidence in [0, 1); change them")
+    selection = selection_of(arguments, sites=("resid_pre", "attn_out", "mlp_out", "z"))
+    if arguments.head and not HEAD_SITES & set(selection.sites or ()):
+        refuse(arguments.head, "--head", "none of the sites has heads")
+    selection.check_heads(arguments.head or ())
+    subsets, roles = (
+        _subsets(selection, arguments) or compared_in(selection).names,
+        _patched_roles(arguments),
+    )
+    if not kinds or set(kinds) == {PairKind.ALIAS}:
+        _check_prompt_roles(selection, roles or ())
+
+    from interp.patching.analysis import Direction, PatchAnalysis
+    from interp.patching.kept import is_counted, kept_pairs, kept_text
+    from interp.patching.pair_batches import Metric
+    from interp.patching.summary import attribution_correlation
+
+    default = PatchAnalysis(subsets=subsets)
+    analysis = PatchAnalysis(
+        subsets=default.subsets,
+        kinds=kinds or default.kinds,
+        roles=roles,
+        heads=unique(arguments.head) if arguments.head else None,
+        directions=choices_of(arguments.direction, Direction, "direction") or default.directions,
+        metrics=choices_of(arguments.metric, Metric, "metric") or default.metrics,
+        limit=arguments.limit,
+        confidence=arguments.confidence,
+    )
+    table, summary = fill(analysis, selection, arguments)
+    metric = str(analysis.metrics[0])
+    columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
+    columns += ["other_tag"] if PairKind.TAG in analysis.kinds else []
+    columns += TESTED
+    print_summary(summary.loc[summary["metric"] == metric], columns, selection)
+    print(f"effect: share of the {metric} between the two prompts; difference: effect - control")
+    if PairKind.TAG in analysis.kinds:
+        print(f"tag pairs: in units of {metric}; difference: other_tag - control")
+    for run in selection.runs:
+        for subset in analysis.subsets:
+            answered = table.loc[
+                (table["subset"] == subset) & (table["run_id"] == run.config.run_id), "seed"
+            ]
+            if missing := sorted(set(selection.seeds_of(run)) - set(answered)):
+                listed = ", ".join(map(str, missing))
+                print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
+        of_run = table.loc[table["run_id"] == run.config.run_id]
+        for _, kept in kept_pairs(of_run, selection.seeds_of(run)).groupby(["pair_kind", "subset"]):
+            kind, subset = kept[["pair_kind", "subset"]].iloc[0]
+            print(
+                f"{kind} pairs of {subset}: {kept_text(kept)}; {kept['dropped'].mean():.0%} dropped"
+            )
+    found = attribution_correlation(table.loc[is_counted(table)])
+    grids = found.groupby(["pair_kind", "subset", "direction", "metric"])
+    agreement = grids.agg(
+        correlation=("correlation", "mean"),
+        lowest=("correlation", "min"),
+        slope=("slope", "mean"),
+        mean_error=("mean_error", "mean"),
+    )
+    print("\nattribution patching against the exact grid, over seeds (slope 1: as large):")
+    print(agreement.round(3).to_string())
+    return 0
+
+
+def _subsets(selection: "GridSelection", arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The subsets that `--subset` names, each once; None without the option."""
+    selection.runs[0].design.require(arguments.subset or ())
+    return unique(arguments.subset) if arguments.subset else None
+
+
+def _patched_roles(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The token roles that were named, and `all` for every position at once."""
+    from interp.hooked.addresses import TokenRole
+    from interp.patching.pair_batches import EVERYWHERE
+
+    return (
+        unique(
+            EVERYWHERE if name.lower() == EVERYWHERE else str(TokenRole.parse(name))
+            for name in arguments.role or ()
+        )
+        or None
+    )
+
+
+def _check_prompt_roles(selection: "GridSelection", roles: tuple[str, ...]) -> None:
+    """Refuses roles that the prompts of pairs of aliases lack, before a model is opened."""
+    from interp.hooked.addresses import TokenRole
+    from interp.patching.pair_batches import EVERYWHERE
+
+    single = [TokenRole(role) for role in roles if role != EVERYWHERE]
+    for role in single:
+        if role in (TokenRole.ANSWER_FIRST, TokenRole.ANSWER_LAST):
+            raise InputError(
+                f"no prompt has the role {role}: it ends before the answer; leave it out"
+            )
+    selection.check_roles(single)

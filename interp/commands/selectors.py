@@ -1,0 +1,100 @@
+"""Which checkpoints, where in model and text: the options that every analysis has.
+
+`--site`, `--role`, `--layer`, `--seed`, `--stage` and `--step`, and what is made of them.
+"""
+
+import argparse
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from data.errors import InputError, unknown_name
+from data.vocabulary import Stage
+from interp.commands.executor import add_executor
+
+if TYPE_CHECKING:
+    from interp.grids.selection import GridSelection
+    from interp.hooked.addresses import TokenRole
+
+Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=StrEnum)
+STAGES = tuple(map(int, Stage))
+"""What `--stage` takes; a run says which of them it has."""
+
+
+def add_selectors(parser: argparse.ArgumentParser) -> None:
+    """Adds the options by which every analysis chooses checkpoints, sites and token roles."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="together one grid")
+    parser.add_argument(
+        "--site", action="append", metavar="S", help="default the residual stream's states"
+    )
+    parser.add_argument(
+        "--role", action="append", metavar="R", help="token roles; the command says its default"
+    )
+    parser.add_argument("--layer", action="append", type=int, metavar="L", help="default all")
+    parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
+    parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="default 1")
+    parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+    add_executor(parser)
+
+
+def selection_of(
+    arguments: argparse.Namespace, *, sites: tuple[str, ...] | None = None
+) -> "GridSelection":
+    """The grid that the selectors describe, checked against the runs; `sites` unless others are."""
+    from training.runs.run import Run
+
+    runs = tuple(Run.load(folder) for folder in arguments.folders)
+    for run in runs:
+        for seed in arguments.seed or ():
+            run.require_seed(seed)
+
+    from interp.grids.selection import GridSelection
+
+    selection = GridSelection(
+        runs=runs,
+        stage=arguments.stage,
+        step=arguments.step,
+        seeds=unique(arguments.seed) if arguments.seed else None,
+        sites=unique(arguments.site) if arguments.site else sites,
+        layers=unique(arguments.layer) if arguments.layer else None,
+    )
+    selection.check()
+    return selection
+
+
+def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":
+    """The token roles that `--role` names, each once."""
+    from interp.hooked.addresses import TokenRole
+
+    return unique(TokenRole.parse(role) for role in arguments.role or ())
+
+
+def unique(values: Iterable[Value]) -> tuple[Value, ...]:
+    """The values without repetitions, in the order in which they first come."""
+    return tuple(dict.fromkeys(values))
+
+
+def choices_of(names: list[str] | None, kind: type[Choice], what: str) -> tuple[Choice, ...]:
+    """The members of an enumeration that were named, each once.
+
+    Raises:
+        InputError: a name is none of its members; `what` says what they are.
+    """
+    known = [str(member) for member in kind]
+    for name in names or ():
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return unique(kind(name) for name in names or ())
+
+
+def refuse(given: object, flag: str, reason: str) -> None:
+    """Refuses an option that this analysis has no use for, if it was given."""
+    if given:
+        raise InputError(f"{flag} does nothing here: {reason}; leave it out")
+
+
+def compared_in(selection: "GridSelection") -> "Contrast":
+    """What the stage of a grid is about, by the design and schedule of its first run."""
+    return selection.runs[0].compared_at(selection.stage)

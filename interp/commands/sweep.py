@@ -1,0 +1,50 @@
+"""The command `sweep`: many runs and their analyses, with their tables joined."""
+
+import argparse
+from pathlib import Path
+
+from interp.commands import Subparsers
+from interp.commands.executor import add_executor
+from interp.commands.seeds import read_seeds
+from training.executors.executor import find_executor
+
+
+def add_command(commands: Subparsers) -> None:
+    """Adds `iml sweep` and its options to the command line."""
+    sweep = commands.add_parser("sweep", help="many runs and their analyses, tables joined")
+    sweep.add_argument("name", metavar="NAME")
+    sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
+    sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
+    sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
+    add_executor(sweep)
+    sweep.set_defaults(run=run_command)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Runs what is missing of a sweep; prints the gap of each cell and the claims."""
+    seeds = read_seeds(arguments)
+
+    from interp.sweeps.folders import FinishedSweep, require_place_for
+    from interp.sweeps.plans import find_sweep
+
+    sweep = find_sweep(arguments.name)
+    folder = arguments.out or Path("runs") / sweep.name
+    require_place_for(sweep, folder, smoke=arguments.smoke)
+    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
+        request.check()
+
+    from interp.sweeps.summary_text import sweep_text
+    from interp.sweeps.sweep import run_sweep
+    from training.progress import show_progress
+
+    run_sweep(
+        sweep,
+        folder,
+        seeds,
+        smoke=arguments.smoke,
+        workers=arguments.workers,
+        executor=find_executor(arguments.executor),
+        show=show_progress,
+    )
+    print(sweep_text(FinishedSweep.load(folder)))
+    return 0

@@ -1,0 +1,75 @@
+"""The command `transplant`: which weights, moved between checkpoints, bring the gap along?"""
+
+import argparse
+from pathlib import Path
+
+from data.errors import InputError
+from interp.commands import Subparsers
+from interp.commands.grids import TESTED, fill, print_summary
+from interp.commands.selectors import STAGES, add_selectors, roles_of, selection_of
+
+
+def add_command(commands: Subparsers) -> None:
+    """Adds `iml transplant` and its options to the command line."""
+    transplant = commands.add_parser("transplant", help="weights moved between checkpoints")
+    add_selectors(transplant)
+    transplant.add_argument(
+        "--donor", type=Path, metavar="DIR", help="another run on the same data; default DIR itself"
+    )
+    transplant.add_argument(
+        "--donor-stage", type=int, choices=STAGES, help="default the one before"
+    )
+    transplant.add_argument("--donor-step", type=int, metavar="N", help="default the stage's last")
+    transplant.add_argument(
+        "--differences",
+        action="store_true",
+        help="also what the last stage changed, module by module",
+    )
+    transplant.set_defaults(run=run_command)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Moves every part between two stages or runs and prints the gap that comes with it."""
+    if len(arguments.folders) > 1:
+        raise InputError("transplants are of one run; name one DIR, and the donor with --donor")
+    selection = selection_of(arguments)
+    branches_at = selection.runs[0].config.schedule.branches_at
+    if arguments.differences and arguments.stage != branches_at:
+        has = f"add --stage {branches_at}" if branches_at else f"{arguments.folders[0]} has one"
+        raise InputError(f"--differences is about what the last of several stages changed; {has}")
+
+    from interp.grids.selection import GridSelection
+    from interp.transplants.analysis import TransplantAnalysis
+    from interp.transplants.differences import WeightDifferenceAnalysis
+    from training.runs.run import Run
+
+    donor_stage = arguments.donor_stage or (2 if arguments.stage == 1 else arguments.stage - 1)
+    donor = Run.load(arguments.donor or arguments.folders[0])
+    donor_place = {"stage": donor_stage, "step": arguments.donor_step, "seeds": selection.seeds}
+    GridSelection(runs=(donor,), **donor_place).check()
+    roles = roles_of(arguments)
+    selection.check_roles(roles)
+    analysis = TransplantAnalysis(
+        folder=arguments.folders[0],
+        recipient_stage=arguments.stage,
+        recipient_step=arguments.step,
+        donor_stage=donor_stage,
+        donor_step=arguments.donor_step,
+        donor_folder=arguments.donor,
+        roles=roles,
+    )
+    summary = fill(analysis, selection, arguments)[1]
+    is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
+    shown = summary.loc[
+        is_here & (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
+    ]
+    columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
+    print_summary(shown, [*columns, *TESTED], selection)
+    if arguments.differences:
+        changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
+        differences = fill(changes, selection, arguments)[1]
+        columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
+        columns += ["cosine_other_tag", *TESTED[1:]]
+        print_summary(differences, columns, selection)
+        print("difference: cosine_same_tag - cosine_other_tag")
+    return 0
