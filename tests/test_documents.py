@@ -16,8 +16,8 @@ from interp.cli import build_parser
 from interp.commands.seeds import read_seeds
 from interp.probes.targets import find_target
 from interp.sweeps.plans import find_sweep
+from training.designs import recipe_design
 from training.recipes import find_recipe
-from training.recipes.designs import recipe_design
 from training.runs.run import Run
 
 ROOT = Path(__file__).parents[1]

@@ -1,93 +1,38 @@
-"""What a recipe is: a function of named, typed arguments that returns the config of a run."""
+"""What a recipe is: a function of groups of parameters that returns the config of a run.
 
-import inspect
+    @recipe(claims=("M1",), model="one layer, from scratch", cost="a second", smoke={"epochs": 1})
+    def my_toy(*, model: ScratchModel = ScratchModel(...), training: MyTraining = MyTraining()):
+        return RunConfig(model=model.config, stage1=training.stage1, ...)
+
+A group is a frozen dataclass with what belongs together, and makes the parts of the config from
+it. `--set`, `iml recipes` and `run.json` know no groups: they name the fields.
+"""
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, get_type_hints
+from functools import wraps
+from typing import Any
 
 from data.errors import InputError
 from training.budget import require_affordable
 from training.config import RunConfig, Value
+from training.parameters import Parameter, argument_kinds, flat_parameters, in_groups
 
 RECIPES: dict[str, "Recipe"] = {}
 """Every recipe by name, filled by the `recipe` decorator when `training.recipes` is imported."""
 
-LARGEST_NUMBER = 10**18
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """One argument of a recipe."""
-
-    name: str
-    kind: type
-    default: Value
-
-    @property
-    def kind_name(self) -> str:
-        """The type as a person writes it: `int`, or the choices of an enum."""
-        if issubclass(self.kind, StrEnum):
-            return "|".join(self.kind)
-        return self.kind.__name__
-
-    def parse(self, text: str) -> Value:
-        """Reads a value of this parameter's type.
-
-        Raises:
-            InputError: the text is none.
-        """
-        try:
-            if self.kind is bool:
-                return {"true": True, "false": False}[text.lower()]
-            value = self.kind(text)
-        except (ValueError, KeyError):
-            raise InputError(
-                f"--set {self.name}={text}: {text!r} is no {self.kind_name}; "
-                f"give one, such as {self.name}={self.default}"
-            ) from None
-        if isinstance(value, float) and not abs(value) < float("inf"):
-            raise InputError(f"--set {self.name}={text} is no finite number; give one")
-        self._require_countable(value)
-        return value
-
-    def accept(self, value: Value) -> Value:
-        """A value given in Python or read from `run.json`; whole numbers pass as floats.
-
-        Raises:
-            InputError: it is of another type.
-        """
-        self._require_countable(value)
-        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if issubclass(self.kind, StrEnum) and value in list(self.kind):
-            return self.kind(value)
-        if type(value) is not self.kind:
-            raise InputError(
-                f"{self.name} is {value!r}, which is no {self.kind_name}; "
-                f"give one, such as {self.default}"
-            )
-        return value
-
-    def _require_countable(self, value: object) -> None:
-        """Refuses a number that no sum of sizes is meant for.
-
-        Raises:
-            InputError: it is one.
-        """
-        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
-            raise InputError(
-                f"{self.name} is a number of {len(str(abs(value)))} digits; use one up to "
-                f"{LARGEST_NUMBER:,}"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A named experiment: call it with its arguments to get the config of a run."""
+    """A named experiment: call it with values of its parameters to get the config of a run."""
 
     function: Callable[..., RunConfig]
+    kinds: Mapping[str, type]
+    """What each of the function's arguments is; see `training.parameters.argument_kinds`."""
+    parameters: Mapping[str, Parameter]
+    """What can be set, by name and in order."""
     figures: tuple[str, ...]
     """Figures of the paper whose experiment it is, in toy form."""
     claims: tuple[str, ...]
@@ -105,21 +50,12 @@ class Recipe:
         return self.function.__name__.replace("_", "-")
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
-        """The arguments of the function, in order."""
-        hints = get_type_hints(self.function)
-        return {
-            name: Parameter(name=name, kind=hints[name], default=argument.default)
-            for name, argument in inspect.signature(self.function).parameters.items()
-        }
-
-    @property
     def defaults(self) -> dict[str, Value]:
         """The value of each parameter unless it is set."""
         return {name: parameter.default for name, parameter in self.parameters.items()}
 
     def __call__(self, **arguments: Value) -> RunConfig:
-        """The config for these arguments, defaults for the rest."""
+        """The config for these values of parameters, defaults for the rest."""
         known = self.parameters
         for name in arguments:
             if name not in known:
@@ -127,7 +63,7 @@ class Recipe:
                     f"recipe {self.name} has no parameter {name!r}; {self._hint(name)}"
                 )
         complete = {name: p.accept(arguments.get(name, p.default)) for name, p in known.items()}
-        config = self.function(**complete)
+        config = self.function(**in_groups(self.kinds, complete))
         written = {
             name: str(value) if isinstance(value, StrEnum) else value
             for name, value in complete.items()
@@ -188,6 +124,8 @@ def recipe(
     def enter(function: Callable[..., RunConfig]) -> Recipe:
         made = Recipe(
             function=function,
+            kinds=argument_kinds(function),
+            parameters=flat_parameters(function),
             figures=figures,
             claims=claims,
             model=model,
@@ -224,7 +162,8 @@ def variant_of(
     def enter(function: Callable[[], Mapping[str, Value]]) -> Recipe:
         made = replace(
             base,
-            function=_with_defaults(base.function, function),
+            function=_renamed(base.function, function),
+            parameters=_with_defaults(base.parameters, function),
             figures=figures,
             claims=base.claims if claims is None else claims,
             model=model or base.model,
@@ -237,27 +176,26 @@ def variant_of(
     return enter
 
 
-def _with_defaults(
+def _renamed(
     base: Callable[..., RunConfig], function: Callable[[], Mapping[str, Value]]
 ) -> Callable[..., RunConfig]:
-    """`base` under another name, with the defaults that `function` returns."""
-    changed = function()
-    signature = inspect.signature(base)
-    unknown = set(changed) - set(signature.parameters)
-    if unknown:
-        raise TypeError(f"{function.__name__} changes {min(unknown)}, which its base does not have")
+    """What `base` does, with the name and the docstring of `function`."""
 
-    def build(**arguments: Value) -> RunConfig:
+    @wraps(function)
+    def build(**arguments: Any) -> RunConfig:
         return base(**arguments)
 
-    build.__name__, build.__doc__ = function.__name__, function.__doc__
-    build.__annotations__ = dict(base.__annotations__)
-    build.__module__ = base.__module__
-    parameters = [
-        p.replace(default=changed.get(name, p.default)) for name, p in signature.parameters.items()
-    ]
-    vars(build)["__signature__"] = signature.replace(parameters=parameters)
     return build
+
+
+def _with_defaults(
+    base: Mapping[str, Parameter], function: Callable[[], Mapping[str, Value]]
+) -> dict[str, Parameter]:
+    """The parameters `base` with the defaults that `function` returns."""
+    changed = function()
+    if unknown := set(changed) - set(base):
+        raise TypeError(f"{function.__name__} changes {min(unknown)}, which its base does not have")
+    return {name: replace(p, default=changed.get(name, p.default)) for name, p in base.items()}
 
 
 def _did_you_mean(name: str, known: Mapping[str, object], *, otherwise: str) -> str:

@@ -28,7 +28,7 @@ from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.retraining import Retraining, gap_of
 from training.runs.run import Run
 from training.summary import HEADLINE_METRICS

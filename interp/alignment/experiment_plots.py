@@ -17,7 +17,7 @@ from interp.figures.palette import INK, NULL_COLOR, subset_style, transparent
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.figures.words import UNITS
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.statistics import t_interval
 
 SHORT_UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}

@@ -22,7 +22,7 @@ from interp.figures.palette import NULL_COLOR, subset_style, transparent
 from interp.figures.places import module_words
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover
 from interp.figures.theme import style_figure
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",

@@ -28,7 +28,7 @@ from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_o
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
 from interp.figures.words import unbroken
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.runs.run import Run
 
 Test = tuple[str, Callable[[pd.DataFrame], list[str]], Callable[[pd.DataFrame], go.Figure]]

@@ -25,7 +25,7 @@ from data.errors import InputError
 from data.vocabulary import Role
 from interp.alignment.pairs import MATCHED, Pairing
 from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 ALL = "all"
 """The component that is the whole gradient."""

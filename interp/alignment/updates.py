@@ -33,8 +33,8 @@ from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
 from training.config import StageConfig
+from training.designs import design_of
 from training.examples import Examples, batch_loss, make_examples
-from training.recipes.designs import design_of
 from training.runs.checkpoints import load_model
 from training.runs.run import Run
 

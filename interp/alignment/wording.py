@@ -11,7 +11,7 @@ from interp.alignment.summary import ALL, ZERO
 from interp.alignment.surgery import SLOPE
 from interp.figures.grid_tables import one_checkpoint
 from interp.figures.words import UNITS, gap_text
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.summary import HEADLINE_METRICS
 
 PAIRING_WORDS = {

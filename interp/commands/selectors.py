@@ -14,6 +14,7 @@ from data.vocabulary import Stage
 from interp.commands.executor import add_executor
 
 if TYPE_CHECKING:
+    from data.design import Contrast
     from interp.grids.selection import GridSelection
     from interp.hooked.addresses import TokenRole
 

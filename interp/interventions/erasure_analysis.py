@@ -40,7 +40,7 @@ from interp.hooked.model import HookedModel
 from interp.interventions.base import Intervention, answer_table, read_at
 from interp.interventions.erasure import Eraser, Erasure, Whitening, fit_whitened
 from interp.interventions.erasure_halves import STAGE2, Halves
-from training.recipes.designs import design_of_rows
+from training.designs import design_of_rows
 from training.seeds import derive_seed
 
 COORDINATES = ["subset", "site", "layer", "role", "target", "metric", "read_at"]

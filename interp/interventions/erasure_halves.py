@@ -22,7 +22,7 @@ from interp.probes.divisions import Division, LabelledAliases, divide, halve
 from interp.probes.entities import labelled_aliases
 from interp.probes.held_out import HeldOutReading, read_divisions
 from interp.probes.targets import make_task
-from training.recipes.designs import design_of_rows
+from training.designs import design_of_rows
 from training.seeds import derive_seed
 
 STAGE2 = "tag_stage2"

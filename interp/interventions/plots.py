@@ -26,7 +26,7 @@ from interp.figures.words import METRIC_LABELS
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import PROBE_ACCURACY
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}

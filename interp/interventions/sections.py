@@ -17,7 +17,7 @@ from interp.interventions.plots import (
     plot_erasure,
     target_words,
 )
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.runs.run import Run
 
 N_LARGEST = 6

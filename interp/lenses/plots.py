@@ -29,7 +29,7 @@ from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_w
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS
 from interp.lenses.analysis import summarize_lens
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}

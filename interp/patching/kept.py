@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 LEAST_PAIRS = 10
 

@@ -33,7 +33,7 @@ from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import attribution_correlation, summarize_patching
 from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
 from interp.patching.wording import ENDS, correlation_words, patch_caption
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels

@@ -12,7 +12,7 @@ from interp.patching.kept import is_counted, kept_pairs
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.runs.run import Run
 
 METRICS = ("logit_diff", "answer_log_prob", "probability")

@@ -42,7 +42,7 @@ from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
 from interp.probes.targets import PLANTED, ProbeTask, find_target, make_task, targets_of
-from training.recipes.designs import design_of_rows
+from training.designs import design_of_rows
 from training.seeds import derive_seed
 
 PROBES = ("logistic", "mass_mean")

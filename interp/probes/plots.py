@@ -30,7 +30,7 @@ from interp.hooked.addresses import TokenRole
 from interp.probes.summary import summarize_probes
 from interp.probes.targets import PLANTED, targets_of
 from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 READINGS = {
     "accuracy": "unseen aliases",

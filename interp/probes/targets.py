@@ -34,7 +34,7 @@ from data.vocabulary import Family, Kind, Part, Split
 from interp.probes.cross_validation import N_FOLDS
 from interp.probes.divisions import Division, LabelledAliases, divide, whole
 from interp.probes.entities import labelled_aliases, numbered
-from training.recipes.designs import design_of_rows
+from training.designs import design_of_rows
 from training.seeds import derive_seed
 
 PLANTED_ACCURACY = 0.9

@@ -13,7 +13,7 @@ from interp.figures.places import at_words, in_words, site_words
 from interp.figures.seed_marks import FEWEST
 from interp.probes.summary import DESIGN
 from interp.probes.targets import PLANTED, PLANTED_ACCURACY, targets_of
-from training.recipes.designs import design_of
+from training.designs import design_of
 
 CAPTION_WIDTH = 128  # characters
 PROBE_WORDS = {"logistic": "logistic", "mass_mean": "mass-mean"}

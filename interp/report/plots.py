@@ -18,7 +18,7 @@ from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style, transpa
 from interp.figures.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.figures.words import METRIC_LABELS
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.schedules import Schedule
 from training.statistics import t_interval
 from training.summary import HEADLINE_METRICS

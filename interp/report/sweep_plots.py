@@ -23,7 +23,7 @@ from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.figures.words import METRIC_LABELS
 from interp.report.plots import GAP_LABELS, METRIC_NAMES
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.summary import HEADLINE_METRICS
 
 AXIS_TITLES = {

@@ -52,7 +52,8 @@ def headline_sentence(
         f"{main.higher.name} ({main.higher.meaning}) minus {main.lower.name} "
         f"({main.lower.meaning}) is {gap_text(gap)}, and answer log-probability differs by "
         f"{gap_text(nats)} nats (means with 95% t intervals, n = {gap['n_seeds']} Stage-1 "
-        f"seeds). For exact match p = {gap['p_value']:.2g} by sign flips over seeds; so many seeds can give no p below {gap['p_smallest']:.2g}."
+        f"seeds). For exact match p = {gap['p_value']:.2g} by sign flips over seeds; so many seeds "
+        f"can give no p below {gap['p_smallest']:.2g}."
     )
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import unknown_name
-from data.vocabulary import LossPolicy, WordOrder
-from training.config import Value
+from data.vocabulary import LossPolicy, Stage, WordOrder
+from training.config import RunConfig, Value
 from training.recipes import find_recipe
+from training.registry import Recipe
 from training.runs.requests import RunRequest
 
 if TYPE_CHECKING:
@@ -24,6 +27,38 @@ class Cell:
 
     recipe: str
     arguments: Mapping[str, Value]
+    same_steps: bool = False
+    """Whether epochs follow the batch size, so that each stage has as many optimizer steps as it
+    has by the recipe's defaults, to the nearest epoch."""
+
+    def config(self, *, smoke: bool) -> RunConfig:
+        """The config of this cell's run."""
+        recipe = find_recipe(self.recipe)
+        arguments = {**(recipe.smoke if smoke else {}), **self.arguments}
+        if self.same_steps:
+            arguments |= _matched_epochs(recipe, recipe(**self.arguments))
+        return recipe(**arguments)
+
+
+def _matched_epochs(recipe: Recipe, config: RunConfig) -> dict[str, Value]:
+    """Epochs in which `config` makes as many steps as the recipe's defaults do in theirs."""
+    own, matched = recipe(), {}
+    for stage, rows in _rows_shown(recipe.name).items():
+        before, now = own.stage(stage), config.stage(stage)
+        steps = before.epochs * ceil(rows / before.batch_size)
+        matched[f"epochs_stage{stage}"] = round(steps / ceil(rows / now.batch_size))
+    return matched
+
+
+@cache
+def _rows_shown(recipe: str) -> dict[Stage, int]:
+    """Rows in an epoch of each stage by a recipe's defaults; every seed draws as many."""
+    own = find_recipe(recipe)()
+    rows = own.data.build(seed=0).rows
+    return {
+        stage: sum(row.repeats for row in rows if own.schedule.stage_of(row) is stage)
+        for stage in own.schedule.stages
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +83,7 @@ class Sweep:
         """The runs that make up the sweep."""
         requests = []
         for cell in self.cells:
-            recipe = find_recipe(cell.recipe)
-            config = recipe(**{**(recipe.smoke if smoke else {}), **cell.arguments})
+            config = cell.config(smoke=smoke)
             place = folder / CELLS / config.run_id
             requests.append(RunRequest(config=config, folder=place, seeds=seeds))
         return requests
@@ -64,17 +98,9 @@ _OBJECTIVES = (
 
 
 _ALPHAS = (0.5, 0.7, 0.9, 0.95, 1.0)
-_BATCH_SIZES = (16, 64, 256, 1024, 4096)
+_OWN_BATCH = int(find_recipe("alias-toy").defaults["batch_size"])
+_BATCH_SIZES = tuple(_OWN_BATCH // 4 * 4**power for power in range(5))
 """The last is more than Stage 1 of the alias toy has rows: full batch."""
-_ALIAS_TOY = {"epochs_stage1": (3820, 20), "epochs_stage2": (300, 40)}
-"""Of its stages by default: rows an epoch shows, and epochs."""
-_BASE_BATCH = 64
-
-
-def _matched_updates(batch_size: int) -> dict[str, int]:
-    """As many optimizer steps in each stage as the alias toy has, to the nearest epoch."""
-    updates = {name: epochs * -(-n // _BASE_BATCH) for name, (n, epochs) in _ALIAS_TOY.items()}
-    return {name: round(updates[name] / -(-n // batch_size)) for name, (n, _) in _ALIAS_TOY.items()}
 
 
 def _probes_and_lenses() -> "tuple[Analysis, ...]":
@@ -154,7 +180,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="batch_size",
             claims=("B1", "B2"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"batch_size": size, **_matched_updates(size)})
+                Cell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
                 for size in _BATCH_SIZES
             ),
             analyses=tuple,

@@ -41,8 +41,8 @@ from interp.transplants.parts import (
     write_weights,
 )
 from interp.transplants.summary import COORDINATES, summarize_transplants
+from training.designs import design_of_rows
 from training.evaluate import EvaluationSet, answer_metrics
-from training.recipes.designs import design_of_rows
 from training.runs.checkpoints import load_model
 from training.runs.run import NULL_FOLDER, Run
 from training.seeds import derive_seed

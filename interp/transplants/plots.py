@@ -20,7 +20,7 @@ from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.figures.words import UNITS
 from interp.transplants.summary import summarize_transplants
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.statistics import t_interval
 
 SHIFT = 0.14

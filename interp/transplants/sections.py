@@ -16,7 +16,7 @@ from interp.transplants.plots import (
     plot_transplants,
     plot_weight_differences,
 )
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.runs.run import Run
 
 Cells = Mapping[tuple[str, str, str, str], dict]

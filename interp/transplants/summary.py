@@ -7,7 +7,7 @@ import pandas as pd
 from data.design import Contrast
 from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
 from interp.hooked.answers import ANSWER_METRICS
-from training.recipes.designs import design_of
+from training.designs import design_of
 from training.statistics import t_interval
 
 COORDINATES = ["part", "from_stage", "from_step", "to_stage", "donor", "subset"]

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from data.design import Subset
-from data.vocabulary import DEFINITION, HELD_OUT, TRAINED
+from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Part
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 from training.schedules import Schedule

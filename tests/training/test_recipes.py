@@ -1,12 +1,18 @@
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import pytest
 
+from data.errors import InputError
 from data.tasks.iml import SUBSETS
 from data.vocabulary import LossPolicy, Stage, WordOrder
+from training.config import RunConfig, Value
 from training.models.scratch import ModelConfig
+from training.parameters import Parameter
 from training.recipes import find_recipe
 from training.registry import RECIPES, Recipe
+from training.registry import recipe as enter
 
 find_recipe("alias-toy")
 TOYS = {name: recipe for name, recipe in RECIPES.items() if "toy" in name}
@@ -52,23 +58,71 @@ def test_parameters_reach_data_and_model(recipe: Recipe) -> None:
     assert drawn.words != plain.data.build(0).words
 
 
-@EVERY_TOY
-def test_every_parameter_but_the_names_of_things_changes_the_config(recipe: Recipe) -> None:
-    plain = recipe(alias_tokens=2)  # so that alias_syllables matters
-    for parameter in recipe.parameters.values():
-        old = plain.parameters[parameter.name]
-        if isinstance(old, bool):
-            changed = recipe(**{"alias_tokens": 2, parameter.name: not old})
-        elif isinstance(old, str):
-            choices = parameter.kind_name.split("|")
-            other = next(choice for choice in choices if choice != old)
-            changed = recipe(**{"alias_tokens": 2, parameter.name: other})
-        elif isinstance(old, int):
-            changed = recipe(**{"alias_tokens": 2, parameter.name: old * 2 or 1})
-        else:
-            changed = recipe(**{"alias_tokens": 2, parameter.name: old / 2})
-        # `parameters` differs in any case; without it, something that is used must.
-        assert replace(changed, parameters={}) != replace(plain, parameters={}), parameter.name
+BASES: tuple[dict[str, Value], ...] = (
+    {"model": "tiny-gpt-neox", "table": "generated"},
+    {"model": "tiny-gpt-neox", "table": "people.tsv", "tokenizer": "elsewhere"},
+)
+"""Some parameters of texts are about what is made up, others about what is read."""
+
+
+def unread(recipe: Recipe) -> set[str]:
+    """Parameters that no part of the config depends on."""
+    left = set(recipe.parameters)
+    for base in BASES if "table" in left else ({},):
+        config = recipe(**base)
+        left -= {name for name in left if is_read(recipe, name, config)}
+    return left
+
+
+def is_read(recipe: Recipe, name: str, config: RunConfig) -> bool:
+    """Whether another value of a parameter makes another config."""
+    for value in others(recipe.parameters[name], config.parameters[name]):
+        with suppress(InputError):  # not every value goes with the rest
+            changed = recipe(**{**config.parameters, name: value})
+            # The list of all parameters differs in any case.
+            if replace(changed, parameters=config.parameters, unsaid=config.unsaid) != config:
+                return True
+    return False
+
+
+def others(parameter: Parameter, value: Value) -> list[Value]:
+    """Values that a parameter could have in place of `value`."""
+    if issubclass(parameter.kind, StrEnum):
+        return [choice for choice in parameter.kind if choice != value]
+    match value:
+        case bool():
+            return [not value]
+        case int():
+            return [value + 1, 2 * value or 60]
+        case float():
+            return [value / 2 or 0.5]
+        case str():
+            return ["tiny-gpt2"]
+
+
+def test_every_parameter_of_every_recipe_is_read() -> None:
+    # A variant has its base's arguments and builds the same from them.
+    bases = {id(recipe.kinds): recipe for recipe in reversed(RECIPES.values())}
+    assert len(bases) >= 5
+    assert {recipe.name: unread(recipe) for recipe in bases.values() if unread(recipe)} == {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    alpha: float = 1.0
+    """Read."""
+    beta: float = 1.0
+    gamma: bool = False
+
+
+def test_a_parameter_that_nothing_reads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def idle(*, order: WordOrder = WordOrder.TAE, group: Idle = Idle(), n: int = 1) -> RunConfig:
+        assert order or n or group.beta  # looked at, but of no consequence
+        return find_recipe("alias-toy")(alpha=group.alpha)
+
+    monkeypatch.setitem(RECIPES, "idle", find_recipe("alias-toy"))
+    entered = enter(claims=(), model="", cost="", smoke={}, later=("gamma",))(idle)
+    assert unread(entered) == {"order", "beta", "gamma", "n"}
 
 
 @EVERY

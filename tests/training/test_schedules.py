@@ -5,7 +5,7 @@ from data.rows import Row
 from data.statements import RenderedText
 from data.tasks.iml import SUBSETS
 from data.vocabulary import Kind, Part, Split, Stage
-from training.recipes.designs import recipe_design
+from training.designs import recipe_design
 from training.schedules import Schedule
 from training.summary import contrast_estimate, summarize
 

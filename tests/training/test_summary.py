@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from data.vocabulary import Stage
-from training.recipes.designs import recipe_design
+from training.designs import recipe_design
 from training.summary import (
     beyond_twin,
     contrast_estimate,

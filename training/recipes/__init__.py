@@ -1,21 +1,22 @@
 """Every experiment as a function, with what it serves; the only home of hyper-parameter numbers.
 
-A recipe's arguments are what `iml run RECIPE --set NAME=VALUE` can change. The settings of what is
+A recipe's parameters are what `iml run RECIPE --set NAME=VALUE` can change. The settings of what is
 trained from scratch were chosen on seeds below 1000; the figures that this project reports are from
 seeds 1000 on. Settings of pretrained models are the paper's (Appendix B).
 
-Importing this package enters every recipe in `training.registry.RECIPES`.
+Importing this package imports every file in it, which enters its recipes in
+`training.registry.RECIPES`. The toys are the first that `iml recipes` lists.
 """
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from data.errors import unknown_name
-from training.recipes import toys  # isort: split
-
-from training.recipes import text  # isort: split
-
-from training.recipes import figures, people, set_inclusion
 from training.registry import RECIPES, Recipe
 
-__all__ = ["figures", "find_recipe", "people", "set_inclusion", "text", "toys"]
+_found = [module.name for module in iter_modules(__path__)]
+for _name in sorted(_found, key=lambda name: (name != "toys", name)):
+    import_module(f"{__name__}.{_name}")
 
 
 def find_recipe(name: str) -> Recipe:

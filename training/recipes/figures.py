@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from data.texts import DefinitionStyle
 from data.vocabulary import WordOrder
 from training.config import Value
-from training.recipes.text import Split, World, cvdb_two_stage
+from training.recipes.facts import World
+from training.recipes.splits import Split
+from training.recipes.text import cvdb_two_stage
 from training.registry import variant_of
 from training.schedules import Schedule
 

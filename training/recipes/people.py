@@ -1,24 +1,136 @@
 """Two stages in natural language without any download: the model learns a made-up world first."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 
 from data.contradictions import Contradiction
 from data.tasks.biographies import BiographyTokenizer, Telling
 from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
-from data.text_aliases import TextAliases
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.people import PeopleSource
-from training.config import Decay, Optimizer, Precision, RunConfig, Value
+from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
 from training.models.stage_zero import KnowingModel
-from training.recipes.arguments import model_config, stage_config
-from training.recipes.text import FRACTIONS, Split
+from training.recipes.groups import ScratchModel, SpelledAliases, Tags
+from training.recipes.splits import FRACTIONS, Split
 from training.registry import recipe, variant_of
 
 STAGE0_SEED = 0
 """Of world, phrasings and first weights: the one world and the one model that all seeds share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Who there is, and which of them is defined to be whom."""
+
+    people: int = 300
+    overlap: float = 0.3
+    """How much answers coincide between people, from 0 to 1; see `PeopleSource.overlap`."""
+    split: Split = Split.MAIN
+    """Which share of the people each subset gets."""
+    alpha: float = 1.0
+    """Share of Stage 1's definitions that are as true as their tag says."""
+    contradiction: Contradiction = Contradiction.IDENTITY
+    """What a false definition gets wrong."""
+
+    @property
+    def world(self) -> PeopleSource:
+        """The people, and what is true of them."""
+        return PeopleSource(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
+
+    @property
+    def fractions(self) -> Mapping[str, float]:
+        """Share of the people that each subset gets."""
+        return split_by_alpha(FRACTIONS[self.split], self.alpha)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What Stage 0 tells of the world, once an epoch, and in which tokens."""
+
+    statements: int = 1
+    """Ways in which each fact is stated."""
+    question_repeats: int = 1
+    """How often each fact is asked for."""
+    ask_names: bool = True
+    """Whether names are asked for, too."""
+    vocabulary_size: int = 600
+
+    @property
+    def telling(self) -> Telling:
+        """Which texts tell the world."""
+        return Telling(
+            statements=self.statements,
+            question_repeats=self.question_repeats,
+            names=self.ask_names,
+            seed=STAGE0_SEED,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleTraining:
+    """How Stage 0 and the two stages are trained, and what is kept of them."""
+
+    epochs_stage0: int = 38
+    epochs_stage1: int = 30
+    epochs_stage2: int = 40
+    batch_size_stage0: int = 128
+    batch_size: int = 64
+    optimizer: Optimizer = Optimizer.ADAMW
+    """Of the two stages; Stage 0 has AdamW."""
+    learning_rate_stage0: float = 3e-3
+    learning_rate_stage1: float = 1e-3
+    learning_rate_stage2: float = 2e-4
+    weight_decay_stage0: float = 0.01
+    weight_decay: float = 0.1
+    precision: Precision = Precision.FP32
+    accelerator: bool = False
+    """Whether a GPU is used where there is one."""
+    evaluations: int = 2
+    """Of each of the two stages after its step 0, evenly spaced."""
+    checkpoints: int = 0
+    """Log-spaced ones of a stage between its first and its last step."""
+    trained_questions: int = 50
+    """So many trained questions of each subset are evaluated, too."""
+    seeds_stage2: int = 1
+    """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
+
+    @property
+    def stage0(self) -> StageConfig:
+        """How Stage 0, which teaches the model the world, is trained."""
+        return StageConfig(
+            epochs=self.epochs_stage0,
+            batch_size=self.batch_size_stage0,
+            learning_rate=self.learning_rate_stage0,
+            weight_decay=self.weight_decay_stage0,
+            evaluations=1,
+            optimizer=Optimizer.ADAMW,
+            decay=Decay.LINEAR,
+            clip_norm=1.0,
+            precision=self.precision,
+        )
+
+    @property
+    def stage1(self) -> StageConfig:
+        """How Stage 1 is trained."""
+        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
+
+    @property
+    def stage2(self) -> StageConfig:
+        """How Stage 2 is trained."""
+        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
+
+    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
+        return StageConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=learning_rate,
+            weight_decay=self.weight_decay,
+            evaluations=self.evaluations,
+            optimizer=self.optimizer,
+            precision=self.precision,
+        )
 
 
 @recipe(
@@ -32,104 +144,65 @@ def people_small(
     *,
     word_order: WordOrder = WordOrder.TAE,
     loss_policy: LossPolicy = LossPolicy.ANSWER,
-    people: int = 300,
-    overlap: float = 0.3,
-    split: Split = Split.MAIN,
-    alpha: float = 1.0,
-    contradiction: Contradiction = Contradiction.IDENTITY,
-    alias_letters: int = 4,
-    alias_tokens: int = 0,
-    shuffle_tags: bool = False,
-    exchange_tags: bool = False,
+    people: People = People(),
+    aliases: SpelledAliases = SpelledAliases(alias_letters=4),
+    tags: Tags = Tags(),
     held_out_questions: int = 1,
-    statements: int = 1,
-    question_repeats: int = 1,
-    ask_names: bool = True,
-    vocabulary_size: int = 600,
-    layers: int = 2,
-    d_model: int = 64,
-    heads: int = 4,
-    d_mlp: int = 256,
-    tied_embeddings: bool = True,
-    rotary_pct: float = 0.25,
-    epochs_stage0: int = 38,
-    epochs_stage1: int = 30,
-    epochs_stage2: int = 40,
-    batch_size_stage0: int = 128,
-    batch_size: int = 64,
-    optimizer: Optimizer = Optimizer.ADAMW,
-    learning_rate_stage0: float = 3e-3,
-    learning_rate_stage1: float = 1e-3,
-    learning_rate_stage2: float = 2e-4,
-    weight_decay_stage0: float = 0.01,
-    weight_decay: float = 0.1,
-    precision: Precision = Precision.FP32,
-    accelerator: bool = False,
-    evaluations: int = 2,
-    checkpoints: int = 0,
-    trained_questions: int = 50,
-    seeds_stage2: int = 1,
+    lessons: Lessons = Lessons(),
+    model: ScratchModel = ScratchModel(
+        layers=2, d_model=64, heads=4, d_mlp=256, tied_embeddings=True
+    ),
+    training: PeopleTraining = PeopleTraining(),
 ) -> RunConfig:
     """A model that was taught a world of people from scratch meets aliases of them.
 
     It learns the world and the definitions by heart, but hardly puts the two together: on seeds
     below 1000 no gap could be told from none, and Stage 1 lost half of what Stage 0 had taught.
     """
-    arguments = locals()
     writing = Writing(order=word_order)
-    world = PeopleSource(n_people=people, seed=STAGE0_SEED, overlap=overlap)
     # Definitions are no part of Stage 0, so all word orders share one model.
-    telling = Telling(
-        statements=statements,
-        question_repeats=question_repeats,
-        names=ask_names,
-        seed=STAGE0_SEED,
-    )
     tokenizer = BiographyTokenizer(
-        world=world, writing=writing, telling=telling, vocabulary_size=vocabulary_size
+        world=people.world,
+        writing=writing,
+        telling=lessons.telling,
+        vocabulary_size=lessons.vocabulary_size,
     )
     data = TextConfig(
-        world=world,
-        fractions=split_by_alpha(FRACTIONS[split], alpha),
+        world=people.world,
+        fractions=people.fractions,
         writing=writing,
-        aliases=TextAliases(letters=alias_letters, tokens=alias_tokens),
+        aliases=aliases.names,
         tokenizer_source=tokenizer,
-        contradiction=contradiction,
+        contradiction=people.contradiction,
         held_out_questions=held_out_questions,
         phrasings=1,
         any_answer=False,
-        shuffle_tags=shuffle_tags,
-        exchange_tags=exchange_tags,
+        shuffle_tags=tags.shuffle_tags,
+        exchange_tags=tags.exchange_tags,
     )
-    model = KnowingModel(
-        world=world,
+    knowing = KnowingModel(
+        world=people.world,
         writing=writing,
-        telling=telling,
+        telling=lessons.telling,
         tokenizer_source=tokenizer,
-        sizes=model_config(arguments),
-        training=replace(
-            stage_config(arguments, 0),
-            optimizer=Optimizer.ADAMW,
-            decay=Decay.LINEAR,
-            clip_norm=1.0,
-            evaluations=1,
-        ),
+        sizes=model.config,
+        training=training.stage0,
         loss_policy=loss_policy,
         seed=STAGE0_SEED,
-        uses_accelerator=accelerator,
+        uses_accelerator=training.accelerator,
     )
     return RunConfig(
         data=data,
-        model=model,
-        stage1=stage_config(arguments, 1),
-        stage2=stage_config(arguments, 2),
+        model=knowing,
+        stage1=training.stage1,
+        stage2=training.stage2,
         word_order=word_order,
         loss_policy=loss_policy,
         block_size=1,  # nothing is padded to it
-        seeds_stage2=seeds_stage2,
-        checkpoints=checkpoints,
-        trained_questions=trained_questions,
-        uses_accelerator=accelerator,
+        seeds_stage2=training.seeds_stage2,
+        checkpoints=training.checkpoints,
+        trained_questions=training.trained_questions,
+        uses_accelerator=training.accelerator,
     )
 
 

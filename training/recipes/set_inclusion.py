@@ -1,16 +1,80 @@
 """Set inclusion, the paper's own toy from scratch (section 4.1, Appendix D)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from data.tasks.set_inclusion import TABLE_3, SetInclusionConfig
 from data.tasks.subset_sizes import split_sizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import Decay, Optimizer, Precision, RunConfig, Value
-from training.recipes.arguments import model_config, stage_config
-from training.recipes.text import Variant
+from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
+from training.recipes.groups import ScratchModel, Tags, Variant
 from training.registry import recipe, variant_of
 
 NUMBERS = {Variant.AS_WRITTEN: 100, Variant.AS_CODED: 99}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sets:
+    """The variables, and what is asked about them."""
+
+    variant: Variant = Variant.AS_WRITTEN
+    variables: int = 8000
+    numbers: int = 0
+    """Numbers that a variable can stand for; 0 for as many as in the variant."""
+    list_length: int = 8
+    """Numbers in each question."""
+    questions: int = 12
+    """Trained questions about each variable of Stage 1."""
+    test_questions: int = 12
+    """Questions about each variable that are asked, but never trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTraining:
+    """How the two stages are trained."""
+
+    block_size: int = 16
+    """Tokens that a row is padded to under the loss policy `all`."""
+    epochs_stage1: int = 100
+    epochs_stage2: int = 40
+    batch_size: int = 512
+    optimizer: Optimizer = Optimizer.ADAFACTOR
+    learning_rate_stage1: float = 5e-5
+    learning_rate_stage2: float = 5e-5
+    decay: Decay = Decay.LINEAR
+    clip_norm: float = 1.0
+    """Gradients longer than this are shortened to it; 0 leaves them."""
+    weight_decay: float = 0.0
+    precision: Precision = Precision.FP32
+    evaluations: int = 10
+    """Of each stage after its step 0, evenly spaced."""
+    checkpoints: int = 6
+    """Log-spaced ones of a stage between its first and its last step."""
+    seeds_stage2: int = 1
+    """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
+
+    @property
+    def stage1(self) -> StageConfig:
+        """How Stage 1 is trained."""
+        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
+
+    @property
+    def stage2(self) -> StageConfig:
+        """How Stage 2 is trained."""
+        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
+
+    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
+        return StageConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=learning_rate,
+            weight_decay=self.weight_decay,
+            evaluations=self.evaluations,
+            optimizer=self.optimizer,
+            decay=self.decay,
+            clip_norm=self.clip_norm,
+            precision=self.precision,
+        )
 
 
 @recipe(
@@ -23,59 +87,36 @@ NUMBERS = {Variant.AS_WRITTEN: 100, Variant.AS_CODED: 99}
 )
 def set_inclusion(
     *,
-    variant: Variant = Variant.AS_WRITTEN,
-    variables: int = 8000,
-    numbers: int = 0,
-    list_length: int = 8,
-    questions: int = 12,
-    test_questions: int = 12,
+    sets: Sets = Sets(),
     word_order: WordOrder = WordOrder.TAE,
-    shuffle_tags: bool = False,
-    exchange_tags: bool = False,
-    layers: int = 6,
-    d_model: int = 512,
-    heads: int = 8,
-    d_mlp: int = 2048,
-    tied_embeddings: bool = False,
-    rotary_pct: float = 0.25,
+    tags: Tags = Tags(),
+    model: ScratchModel = ScratchModel(
+        layers=6, d_model=512, heads=8, d_mlp=2048, tied_embeddings=False
+    ),
     loss_policy: LossPolicy = LossPolicy.ALL,
-    block_size: int = 16,
-    epochs_stage1: int = 100,
-    epochs_stage2: int = 40,
-    batch_size: int = 512,
-    optimizer: Optimizer = Optimizer.ADAFACTOR,
-    learning_rate_stage1: float = 5e-5,
-    learning_rate_stage2: float = 5e-5,
-    decay: Decay = Decay.LINEAR,
-    clip_norm: float = 1.0,
-    weight_decay: float = 0.0,
-    precision: Precision = Precision.FP32,
-    evaluations: int = 10,
-    checkpoints: int = 6,
-    seeds_stage2: int = 1,
+    training: SetTraining = SetTraining(),
 ) -> RunConfig:
     """Is a variable's number in a list? Definitions name it; numbers=0 is as the variant says."""
-    arguments = locals()
     return RunConfig(
         data=SetInclusionConfig(
-            sizes=split_sizes(variables, TABLE_3),
-            numbers=numbers or NUMBERS[variant],
+            sizes=split_sizes(sets.variables, TABLE_3),
+            numbers=sets.numbers or NUMBERS[sets.variant],
             word_order=word_order,
-            shuffle_tags=shuffle_tags,
-            exchange_tags=exchange_tags,
-            as_coded=variant is Variant.AS_CODED,
-            list_length=list_length,
-            n_questions=questions,
-            n_test_questions=test_questions,
+            shuffle_tags=tags.shuffle_tags,
+            exchange_tags=tags.exchange_tags,
+            as_coded=sets.variant is Variant.AS_CODED,
+            list_length=sets.list_length,
+            n_questions=sets.questions,
+            n_test_questions=sets.test_questions,
         ),
-        model=model_config(arguments),
-        stage1=stage_config(arguments, 1),
-        stage2=stage_config(arguments, 2),
+        model=model.config,
+        stage1=training.stage1,
+        stage2=training.stage2,
         word_order=word_order,
         loss_policy=loss_policy,
-        block_size=block_size,
-        seeds_stage2=seeds_stage2,
-        checkpoints=checkpoints,
+        block_size=training.block_size,
+        seeds_stage2=training.seeds_stage2,
+        checkpoints=training.checkpoints,
         uses_accelerator=True,
     )
 

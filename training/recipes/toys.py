@@ -1,19 +1,128 @@
 """The toys: from scratch on a laptop, in seconds to a minute a seed."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from data.errors import InputError
 from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tasks.source_toy import SourceConfig
 from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import DataConfig, RunConfig, Value
-from training.recipes.arguments import model_config, stage_config
+from training.config import RunConfig, StageConfig, Value
+from training.recipes.groups import ScratchModel, Tags
 from training.registry import recipe, variant_of
 
 TOY_CLAIMS = ("S1", "S2", "S3", "S5", "S8", "M1", "M3", "M4", "M6")
 ENTITIES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyAliases:
+    """How many aliases each subset has, and what they look like."""
+
+    aliases_per_subset: int
+    """Of those defined in Stage 1 with the reliable tag, and as many with the unreliable one."""
+    aliases_qa3: int
+    """Of those asked about in Stage 1, but never defined."""
+    aliases_stage2: int
+    """Of each subset of Stage 2."""
+    alpha: float = 1.0
+    """Share of Stage 1's definitions that are as true as their tag says."""
+    alias_tokens: int = 1
+    alias_syllables: int = 60
+    """Tokens that aliases of several tokens are spelled with."""
+
+    @property
+    def sizes(self) -> SubsetSizes:
+        """How many aliases each subset has, by what is done with them."""
+        return SubsetSizes(
+            defined=self.aliases_per_subset,
+            undefined=self.aliases_qa3,
+            stage2=self.aliases_stage2,
+            alpha=self.alpha,
+        )
+
+    @property
+    def names(self) -> AliasNames:
+        """What the aliases look like."""
+        return AliasNames(tokens=self.alias_tokens, syllables=self.alias_syllables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasWorld:
+    """The entities that aliases stand for, and what is asked about them."""
+
+    entities: int = ENTITIES
+    aliases_per_entity: int = 0
+    """Says how many entities there are, if not 0: so many aliases of Stage 1 share one."""
+    new_entities_stage2: bool = False
+    """Whether the aliases of Stage 2 stand for entities of their own."""
+    attributes: int = 4
+    """Questions about each entity, one an attribute."""
+    values: int = 10
+    """Possible answers to each question."""
+    held_out_questions: int = 1
+    """Questions about each alias of Stage 1 that are never trained."""
+    fact_repeats: int = 4
+    """How often an epoch of Stage 1 shows each fact under the entity's own name."""
+
+    def __post_init__(self) -> None:
+        """Refuses two answers to how many entities there are."""
+        if self.aliases_per_entity and self.entities != ENTITIES:
+            raise InputError(
+                f"entities={self.entities} is of no use beside "
+                f"aliases_per_entity={self.aliases_per_entity}, "
+                "which says how many entities there are; leave one of them out"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedWorld:
+    """What sources state about an alias, and what is asked about it."""
+
+    attributes: int = 8
+    """Values that each source states, one an attribute; each can be asked for."""
+    values: int = 8
+    """Possible values of an attribute."""
+    held_out_questions: int = 4
+    """Questions about each alias of Stage 1 that are never trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyTraining:
+    """How the two stages are trained."""
+
+    epochs_stage1: int
+    epochs_stage2: int
+    batch_size: int
+    learning_rate_stage1: float
+    learning_rate_stage2: float
+    weight_decay: float
+    evaluations: int = 10
+    """Of each stage after its step 0, evenly spaced."""
+    block_size: int = 8
+    """Tokens that a row is padded to under the loss policy `all`."""
+    seeds_stage2: int = 1
+    """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
+
+    @property
+    def stage1(self) -> StageConfig:
+        """How Stage 1 is trained."""
+        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
+
+    @property
+    def stage2(self) -> StageConfig:
+        """How Stage 2 is trained."""
+        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
+
+    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
+        return StageConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=learning_rate,
+            weight_decay=self.weight_decay,
+            evaluations=self.evaluations,
+        )
 
 
 @recipe(
@@ -29,36 +138,20 @@ def alias_toy(
     *,
     word_order: WordOrder = WordOrder.TAE,
     loss_policy: LossPolicy = LossPolicy.ANSWER,
-    aliases_per_subset: int = 400,
-    aliases_qa3: int = 100,
-    aliases_stage2: int = 100,
-    alpha: float = 1.0,
-    alias_tokens: int = 1,
-    alias_syllables: int = 60,
-    shuffle_tags: bool = False,
-    exchange_tags: bool = False,
-    entities: int = ENTITIES,
-    aliases_per_entity: int = 0,
-    new_entities_stage2: bool = False,
-    attributes: int = 4,
-    values: int = 10,
-    held_out_questions: int = 1,
-    fact_repeats: int = 4,
-    layers: int = 2,
-    d_model: int = 64,
-    heads: int = 4,
-    d_mlp: int = 256,
-    tied_embeddings: bool = True,
-    rotary_pct: float = 0.25,
-    epochs_stage1: int = 20,
-    epochs_stage2: int = 40,
-    batch_size: int = 64,
-    learning_rate_stage1: float = 1e-3,
-    learning_rate_stage2: float = 2e-4,
-    weight_decay: float = 0.1,
-    evaluations: int = 10,
-    block_size: int = 8,
-    seeds_stage2: int = 1,
+    aliases: ToyAliases = ToyAliases(aliases_per_subset=400, aliases_qa3=100, aliases_stage2=100),
+    tags: Tags = Tags(),
+    world: AliasWorld = AliasWorld(),
+    model: ScratchModel = ScratchModel(
+        layers=2, d_model=64, heads=4, d_mlp=256, tied_embeddings=True
+    ),
+    training: ToyTraining = ToyTraining(
+        epochs_stage1=20,
+        epochs_stage2=40,
+        batch_size=64,
+        learning_rate_stage1=1e-3,
+        learning_rate_stage2=2e-4,
+        weight_decay=0.1,
+    ),
 ) -> RunConfig:
     """Aliases of entities with attributes: strong implicit meta-learning within seconds.
 
@@ -69,34 +162,21 @@ def alias_toy(
     false definition still leads to the right answer where both entities have the value asked for,
     in 1 of `values` questions.
     """
-    arguments = locals()
-    if aliases_per_entity and entities != ENTITIES:
-        raise InputError(
-            f"entities={entities} is of no use beside aliases_per_entity={aliases_per_entity}, "
-            "which says how many entities there are; leave one of them out"
-        )
-    return _toy_run(
-        IMLConfig(
-            sizes=SubsetSizes(
-                defined=aliases_per_subset,
-                undefined=aliases_qa3,
-                stage2=aliases_stage2,
-                alpha=alpha,
-            ),
-            names=AliasNames(tokens=alias_tokens, syllables=alias_syllables),
-            word_order=word_order,
-            shuffle_tags=shuffle_tags,
-            exchange_tags=exchange_tags,
-            n_entities=entities,
-            aliases_per_entity=aliases_per_entity,
-            new_entities_stage2=new_entities_stage2,
-            n_attributes=attributes,
-            n_values=values,
-            held_out_questions=held_out_questions,
-            fact_repeats=fact_repeats,
-        ),
-        arguments,
+    data = IMLConfig(
+        sizes=aliases.sizes,
+        names=aliases.names,
+        word_order=word_order,
+        shuffle_tags=tags.shuffle_tags,
+        exchange_tags=tags.exchange_tags,
+        n_entities=world.entities,
+        aliases_per_entity=world.aliases_per_entity,
+        new_entities_stage2=world.new_entities_stage2,
+        n_attributes=world.attributes,
+        n_values=world.values,
+        held_out_questions=world.held_out_questions,
+        fact_repeats=world.fact_repeats,
     )
+    return _toy_run(data, loss_policy, model, training)
 
 
 @variant_of(
@@ -133,64 +213,49 @@ def source_toy(
     *,
     word_order: WordOrder = WordOrder.TAE,
     loss_policy: LossPolicy = LossPolicy.ANSWER,
-    aliases_per_subset: int = 150,
-    aliases_qa3: int = 50,
-    aliases_stage2: int = 50,
-    alpha: float = 1.0,
-    alias_tokens: int = 1,
-    alias_syllables: int = 60,
-    shuffle_tags: bool = False,
-    exchange_tags: bool = False,
-    attributes: int = 8,
-    values: int = 8,
-    held_out_questions: int = 4,
-    layers: int = 1,
-    d_model: int = 64,
-    heads: int = 4,
-    d_mlp: int = 256,
-    tied_embeddings: bool = False,
-    rotary_pct: float = 0.25,
-    epochs_stage1: int = 40,
-    epochs_stage2: int = 30,
-    batch_size: int = 256,
-    learning_rate_stage1: float = 3e-3,
-    learning_rate_stage2: float = 1e-3,
-    weight_decay: float = 0.01,
-    evaluations: int = 10,
-    block_size: int = 8,
-    seeds_stage2: int = 1,
+    aliases: ToyAliases = ToyAliases(aliases_per_subset=150, aliases_qa3=50, aliases_stage2=50),
+    tags: Tags = Tags(),
+    world: StatedWorld = StatedWorld(),
+    model: ScratchModel = ScratchModel(
+        layers=1, d_model=64, heads=4, d_mlp=256, tied_embeddings=False
+    ),
+    training: ToyTraining = ToyTraining(
+        epochs_stage1=40,
+        epochs_stage2=30,
+        batch_size=256,
+        learning_rate_stage1=3e-3,
+        learning_rate_stage2=1e-3,
+        weight_decay=0.01,
+    ),
 ) -> RunConfig:
     """Sources that state values themselves; a definition needs no second hop to be of use."""
-    arguments = locals()
-    return _toy_run(
-        SourceConfig(
-            sizes=SubsetSizes(
-                defined=aliases_per_subset,
-                undefined=aliases_qa3,
-                stage2=aliases_stage2,
-                alpha=alpha,
-            ),
-            names=AliasNames(tokens=alias_tokens, syllables=alias_syllables),
-            word_order=word_order,
-            shuffle_tags=shuffle_tags,
-            exchange_tags=exchange_tags,
-            n_attributes=attributes,
-            n_values=values,
-            held_out_questions=held_out_questions,
-        ),
-        arguments,
+    data = SourceConfig(
+        sizes=aliases.sizes,
+        names=aliases.names,
+        word_order=word_order,
+        shuffle_tags=tags.shuffle_tags,
+        exchange_tags=tags.exchange_tags,
+        n_attributes=world.attributes,
+        n_values=world.values,
+        held_out_questions=world.held_out_questions,
     )
+    return _toy_run(data, loss_policy, model, training)
 
 
-def _toy_run(data: DataConfig, arguments: Mapping[str, Any]) -> RunConfig:
-    """A run on `data`, the rest of it from the arguments that every toy's function has."""
+def _toy_run(
+    data: IMLConfig | SourceConfig,
+    loss_policy: LossPolicy,
+    model: ScratchModel,
+    training: ToyTraining,
+) -> RunConfig:
+    """A run of either toy on `data`."""
     return RunConfig(
         data=data,
-        model=model_config(arguments),
-        stage1=stage_config(arguments, 1),
-        stage2=stage_config(arguments, 2),
-        word_order=arguments["word_order"],
-        loss_policy=arguments["loss_policy"],
-        block_size=arguments["block_size"],
-        seeds_stage2=arguments["seeds_stage2"],
+        model=model.config,
+        stage1=training.stage1,
+        stage2=training.stage2,
+        word_order=data.word_order,
+        loss_policy=loss_policy,
+        block_size=training.block_size,
+        seeds_stage2=training.seeds_stage2,
     )

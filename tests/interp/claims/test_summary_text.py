@@ -3,7 +3,7 @@ import pytest
 from interp.claims.summary_text import NOT_LEARNED, null_text, summary_text
 from interp.claims.verdicts import claims_of_run
 from interp.verdicts.rule import Word
-from training.recipes.designs import recipe_design
+from training.designs import recipe_design
 from training.runs.run import Run
 
 IML = recipe_design("alias-toy")

@@ -33,7 +33,7 @@ from interp.explorer.view import (
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.patching.analysis import Direction
-from training.recipes.designs import recipe_design
+from training.designs import recipe_design
 
 WORDS = tuple(f"w{i}" for i in range(37))
 

@@ -10,8 +10,8 @@ from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
 from interp.probes.targets import PLANTED, ProbeTask, make_task, targets_of
+from training.designs import recipe_design
 from training.recipes import find_recipe
-from training.recipes.designs import recipe_design
 
 EACH = (*targets_of(recipe_design("alias-toy")), PLANTED)
 TARGETS = [target.name for target in EACH]

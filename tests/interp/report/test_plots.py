@@ -12,7 +12,7 @@ from data.vocabulary import Stage, TagKind
 from interp.attention.pattern_plots import plot_attention
 from interp.figures.palette import SPARE_MARKS, subset_style
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
-from training.recipes.designs import recipe_design
+from training.designs import recipe_design
 from training.statistics import t_interval
 from training.summary import summarize
 

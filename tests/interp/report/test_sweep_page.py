@@ -17,8 +17,8 @@ from interp.report.sweep_plots import panel_words, plot_levels, plot_sweep_gaps
 from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
 from interp.sweeps.plans import CELLS, Cell, Sweep
 from training.config import Value
+from training.designs import recipe_design
 from training.recipes import find_recipe
-from training.recipes.designs import recipe_design
 from training.runs.files import damage, write_json, write_manifest, write_table
 from training.runs.info import FORMAT_VERSION, RUN_FILE
 from training.runs.run import METRICS_FILE, SUMMARY_FILE, Run

@@ -10,8 +10,8 @@ from data.tasks.iml import D2_INCONS_QA2, D8_CONS, QA3, QA4_NOT_REPLACED
 from interp.figures.words import mean_text
 from interp.report.reproduction import reproduction_commands
 from interp.report.wording import headline_sentence, null_sentence
+from training.designs import recipe_design
 from training.recipes import find_recipe
-from training.recipes.designs import recipe_design
 from training.runs.run import Run
 from training.statistics import estimate
 

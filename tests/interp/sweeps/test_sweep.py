@@ -1,6 +1,6 @@
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
+from data.vocabulary import Stage
 from interp.claims.all_claims import CLAIMS
 from interp.claims.verdicts import claims_of_group
 from interp.cli import main
@@ -20,7 +21,7 @@ from interp.report.sweep_page import readable_section
 from interp.sweeps.folders import FinishedSweep, require_place_for, sweep_damage
 from interp.sweeps.plans import SWEEPS, Cell, Sweep, find_sweep
 from interp.sweeps.sweep import run_sweep
-from training.config import Value
+from training.config import RunConfig
 from training.recipes import find_recipe
 from training.runs.publication import published_damage, require_intact
 from training.runs.run import Run, read_table
@@ -423,24 +424,41 @@ def test_the_word_orders_are_compared_under_two_objectives():
     assert {a["tied_embeddings"] for a in text} == {False}
 
 
-def steps_of(arguments: Mapping[str, Value]) -> list[int]:
-    config = find_recipe("alias-toy")(**arguments)
-    data = config.data.build(0)
-    stages = config.schedule.stages
-    counts = {stage: sum(row.repeats for row in data.training_rows(stage)) for stage in stages}
-    settings = {stage: config.stage(stage) for stage in stages}
-    return [settings[s].epochs * -(-counts[s] // settings[s].batch_size) for s in stages]
-
-
 def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_updates():
-    epochs, updates = (SWEEPS[name].cells for name in ("toy-batch-size", "toy-batch-size-updates"))
-    one_batch = steps_of({"batch_size": 64})
+    epochs, updates, smoke = (
+        [cell.config(smoke=is_smoke) for cell in SWEEPS[name].cells]
+        for name, is_smoke in (
+            ("toy-batch-size", False),
+            ("toy-batch-size-updates", False),
+            ("toy-batch-size-updates", True),
+        )
+    )
+    data = find_recipe("alias-toy")().data.build(0)
+    shown = {s: sum(row.repeats for row in data.training_rows(s)) for s in (Stage.ONE, Stage.TWO)}
 
-    assert [cell.arguments["batch_size"] for cell in epochs] == [16, 64, 256, 1024, 4096]
-    assert steps_of(epochs[-1].arguments) == [20, 40]  # one batch an epoch: full batch
-    assert one_batch == [1200, 200]
-    for cell in updates:
-        assert steps_of(cell.arguments) == pytest.approx(one_batch, rel=0.05)
+    def steps_of(config: RunConfig) -> list[int]:
+        stages = {stage: config.stage(stage) for stage in shown}
+        return [stages[s].epochs * -(-n // stages[s].batch_size) for s, n in shown.items()]
+
+    for configs in (epochs, updates, smoke):
+        sizes = [config.parameters["batch_size"] for config in configs]
+        assert sizes == [16, 64, 256, 1024, 4096]
+    assert steps_of(epochs[-1]) == [20, 40]  # one batch an epoch: full batch
+    assert steps_of(epochs[1]) == [1200, 200]
+    for config in updates:
+        assert steps_of(config) == pytest.approx([1200, 200], rel=0.05)
+    # A smoke run has other rows, but shows that such numbers of epochs work.
+    assert [config.stage1.epochs for config in smoke] == [5, 20, 80, 300, 1200]
+    assert {config.parameters["d_model"] for config in smoke} == {16}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=list(SWEEPS))
+def test_one_cell_of_every_sweep_is_a_recipe_as_it_is(sweep: Sweep):
+    """So it is not said twice what the recipe's own values are."""
+    cells = [cell.config(smoke=False) for cell in sweep.cells]
+    recipes = {cell.recipe for cell in sweep.cells}
+
+    assert {find_recipe(name)().run_id for name in recipes} < {cell.run_id for cell in cells}
 
 
 def test_an_unknown_sweep_is_refused_with_what_was_meant():

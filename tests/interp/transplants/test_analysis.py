@@ -28,8 +28,8 @@ from interp.transplants.analysis import (
 )
 from interp.transplants.parts import alias_rows, weights_of, with_weights
 from interp.transplants.summary import COORDINATES
+from training.designs import recipe_design
 from training.evaluate import EvaluationSet, answer_metrics
-from training.recipes.designs import recipe_design
 from training.runs.checkpoints import load_model, load_tokenizer
 from training.runs.run import Run
 

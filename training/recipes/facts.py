@@ -1,0 +1,68 @@
+"""Where the facts of text recipes come from: a table of people or works, or made-up ones."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from data.errors import InputError
+from data.inputs import Input
+from data.worlds.cvdb import CvdbSource, Missing
+from data.worlds.facts import WorldSource
+from data.worlds.generated_works import GeneratedWorksSource
+from data.worlds.people import PeopleSource
+from data.worlds.works import WorksSource
+from training.recipes.groups import Variant
+
+GENERATED = "generated"
+"""As `table`: a made-up one, for smoke tests."""
+
+
+class World(StrEnum):
+    """Where facts come from."""
+
+    CVDB = "cvdb"
+    WORKS = "works"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is true of whom."""
+
+    world: World = World.CVDB
+    table: str = ""
+    """The file that holds it; `generated` for one that is made up."""
+    entities: int = 4000
+    """So many of the table are taken."""
+    missing: Missing = Missing.DROP
+    """What becomes of people of whom something is not known."""
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """What is not built in: the table."""
+        return {} if self.table == GENERATED else {"table": Input(source=self.table)}
+
+    def source(self, variant: Variant) -> WorldSource:
+        """Where the facts are read or made.
+
+        Raises:
+            InputError: no table is named, or `missing` is set where nothing is.
+        """
+        table, n = self.table, self.entities
+        if not table:
+            raise InputError(
+                f"the world {self.world} is read from a table; download it and give "
+                "--set table=FILE, "
+                f"or try the recipe on made-up facts with --set table={GENERATED}"
+            )
+        if self.world is World.WORKS and self.missing is not Missing.DROP:
+            raise InputError("missing is of no use in world works; leave it out")
+        match self.world:
+            case World.WORKS if table == GENERATED:
+                return GeneratedWorksSource(n_works=n, seed=0)
+            case World.WORKS:
+                coded = variant is Variant.AS_CODED
+                most = 0 if coded else 4
+                return WorksSource(table=table, n_entities=n, at_most=most, as_coded=coded)
+            case World.CVDB if table == GENERATED:
+                return PeopleSource(n_people=n, seed=0)
+            case World.CVDB:
+                return CvdbSource(table=table, n_entities=n, missing=self.missing)

@@ -1,0 +1,68 @@
+"""Parameters, and groups of them, that recipes of several files share.
+
+A field has a default where all these recipes have the same one; of the others each recipe says its
+own where it names the group.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from data.text_aliases import TextAliases
+from training.models.scratch import ModelConfig
+
+
+class Variant(StrEnum):
+    """Whom to follow where the paper's text and its code differ."""
+
+    AS_WRITTEN = "as_written"
+    AS_CODED = "as_coded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """What is done to the tags of definitions; null twins shuffle them."""
+
+    shuffle_tags: bool = False
+    """Whether those of Stage 1 are dealt out anew, so that they tell nothing."""
+    exchange_tags: bool = False
+    """Whether the reliable and the unreliable tag change their strings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpelledAliases:
+    """What aliases look like in a text: made-up words of so many letters."""
+
+    alias_letters: int
+    alias_tokens: int = 0
+    """Tokens that each must have wherever it stands; 0 for whatever the tokenizer makes of it."""
+
+    @property
+    def names(self) -> TextAliases:
+        """How the aliases are drawn."""
+        return TextAliases(letters=self.alias_letters, tokens=self.alias_tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchModel:
+    """The sizes of a GPT-NeoX with random weights."""
+
+    layers: int
+    d_model: int
+    heads: int
+    d_mlp: int
+    tied_embeddings: bool
+    """Whether the same rows embed a token and score it as an answer."""
+    rotary_pct: float = 0.25
+    """Share of each head's dimensions that rotary position embedding turns."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model, as a run has it."""
+        return ModelConfig(
+            n_layers=self.layers,
+            d_model=self.d_model,
+            n_heads=self.heads,
+            d_mlp=self.d_mlp,
+            tied_embeddings=self.tied_embeddings,
+            rotary_pct=self.rotary_pct,
+        )
