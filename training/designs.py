@@ -10,17 +10,20 @@ from data.errors import InputError
 from data.subsets import Subset
 from data.tokens import TokenizedRow
 from data.vocabulary import Part
-from training.registry import RECIPES
+from training.recipes import RECIPES
 
 
 @cache
 def recipe_design(recipe: str) -> Design:
-    """The design of a recipe's defaults.
+    """The design of a recipe, of its smallest runs: they can be made without any file.
+
+    Margins may be others under other parameters; `Run.design` has a run's own.
 
     Args:
         recipe: Its name; it must exist.
     """
-    return RECIPES[recipe]().design
+    found = RECIPES[recipe]
+    return found(**found.smoke).design
 
 
 def known_designs() -> Iterator[Design]:
