@@ -20,7 +20,7 @@ from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.patching.attribution import attribute
 from interp.patching.cells import grid_cells, patched_metrics
-from interp.patching.pair_batches import Metric, PairBatch
+from interp.patching.pair_batches import PairBatch, PatchMetric
 from interp.patching.unrolled import UnrolledModel
 
 LAYERS, HEADS, WIDTH, VOCABULARY, LENGTH = 6, 4, 128, 2048, 16
@@ -76,7 +76,7 @@ def exact_grid(model: HookedModel, batch: PairBatch) -> Tensor:
     cells = grid_cells(unrolled, SITES, LENGTH)
     with torch.no_grad():
         base, donor = unrolled.trace(batch.corrupted), unrolled.trace(batch.clean)
-    metrics = [Metric.LOGIT_DIFF]
+    metrics = [PatchMetric.LOGIT_DIFF]
     grids = [
         patched_metrics(unrolled, batch, each, base=base, donor=donor, metrics=metrics)
         for each in cells
@@ -90,7 +90,7 @@ def attribution(model: HookedModel, batch: PairBatch) -> Tensor:
     cells = grid_cells(unrolled, SITES, LENGTH)
     with torch.no_grad():
         donor = unrolled.trace(batch.clean)
-    metrics = [Metric.LOGIT_DIFF]
+    metrics = [PatchMetric.LOGIT_DIFF]
     _, _, estimates = attribute(unrolled, batch, cells, batch.corrupted, donor, metrics)
     return estimates[:, 0].view(LAYERS, LENGTH, HEADS, -1)
 

@@ -21,9 +21,10 @@ from data.vocabulary import LossPolicy, Part, Stage
 from interp.cli import main
 from interp.gradients.gram import GradientOptions, gradient_gram
 from training.config import END_OF_STAGE, RunConfig, StageConfig
-from training.evaluate import METRICS, EvaluationSet, answer_metrics, evaluate
+from training.evaluate import EvaluationSet, answer_metrics, evaluate
 from training.examples import make_examples
 from training.loop import StageTrainer
+from training.metrics import METRICS
 from training.models.elsewhere import TINY, SourceModel
 from training.pipeline import SeedTask, train_seed
 from training.recipes import find_recipe
@@ -147,7 +148,7 @@ def gradients_of(trainer: StageTrainer) -> list[torch.nn.Parameter]:
 
 def test_c9_names_in_the_metrics_table_hold_no_literal_placeholder(tiny_run: Run) -> None:
     texts = tiny_run.metrics.select_dtypes(exclude="number").astype(str)
-    assert set(texts["metric"]) == set(METRICS)
+    assert set(texts["metric"]) == {metric.name for metric in METRICS}
     for column in texts.columns:
         assert "{" not in " ".join(texts[column].tolist()), column
     assert len(set(texts["subset"])) == 8

@@ -20,11 +20,12 @@ from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Family, Kind, LossPolicy, Split
 from training.examples import Examples, make_examples
+from training.metrics import METRICS, Metric
 from training.models.architectures import stop_tokens
 from training.models.contexts import check_tokens
+from training.scores import AnswerScores
 from training.seq2seq import Layout
 
-METRICS = ("exact_match", "answer_log_prob", "answer_rank", "loss")
 BATCH_SIZE = 512
 
 
@@ -131,7 +132,7 @@ def _is_trained_question(row: Row) -> bool:
 
 @torch.no_grad()
 def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
-    """One record for each row of the set, under the names of `METRICS`.
+    """One record for each row of the set, under the names of `training.metrics.METRICS`.
 
     `exact_match` is 1 where greedy decoding gives the tokens of an answer that counts as right and,
     if the set has a stop token, stops behind it (at any token that `generate` stops at). The rest
@@ -145,7 +146,7 @@ def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.Data
         metrics = torch.cat([_batch_metrics(model, batch) for batch in evaluation.batches])
     finally:
         model.train(was_training)
-    table = pd.DataFrame(metrics.numpy(), columns=list(METRICS))
+    table = pd.DataFrame(metrics.numpy(), columns=[metric.name for metric in METRICS])
     best = table["exact_match"].groupby(evaluation.asked).max()
     return table.iloc[: len(evaluation.rows)].assign(exact_match=best)
 
@@ -157,14 +158,19 @@ def _batch_metrics(model: PreTrainedModel, asked: AskedTexts) -> Float[Tensor, "
 
 
 def score_answers(
-    logits: Float[Tensor, "target d_vocab"], asked: AskedTexts, *, stops: Sequence[int]
+    logits: Float[Tensor, "target d_vocab"],
+    asked: AskedTexts,
+    *,
+    stops: Sequence[int],
+    metrics: Sequence[Metric] = METRICS,
 ) -> Float[Tensor, "row metric"]:
-    """What logits say of each text of a batch, under `METRICS`; see `answer_metrics`.
+    """What logits say of each text of a batch; see `answer_metrics`.
 
     Args:
         logits: Those from which the batch's targets are predicted, in row-major order.
         asked: The batch.
         stops: Tokens at which the model's `generate` stops.
+        metrics: Which to read off.
     """
     answers = asked.examples.tokens[asked.examples.targets].to(logits.device)
     chosen = logits.gather(1, answers[:, None])
@@ -179,25 +185,15 @@ def score_answers(
     row_of_target = targets.nonzero()[:, 0]
     is_answer = (targets.cumsum(1) - 1)[targets] < asked.lengths[row_of_target]
 
-    def over_answer(values: Tensor, how: str) -> Float[Tensor, " row"]:
-        return _reduce(values[is_answer].double(), row_of_target[is_answer], len(targets), how)
-
-    return torch.stack(
-        [
-            _reduce(hit.double().cpu(), row_of_target, len(targets), "amin"),
-            over_answer(log_prob, "sum"),
-            over_answer(rank, "amax"),
-            -over_answer(log_prob, "mean"),
-        ],
-        dim=1,
+    scores = AnswerScores(
+        hits=hit.cpu(),
+        log_probs=log_prob,
+        ranks=rank,
+        is_answer=is_answer,
+        texts=row_of_target,
+        n_texts=len(targets),
     )
-
-
-def _reduce(
-    values: Float[Tensor, " target"], rows: Int[Tensor, " target"], n_rows: int, how: str
-) -> Float[Tensor, " row"]:
-    zeros = torch.zeros(n_rows, dtype=values.dtype)
-    return zeros.scatter_reduce(0, rows, values, how, include_self=False)
+    return torch.stack([metric.score(scores) for metric in metrics], dim=1)
 
 
 def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
@@ -219,7 +215,8 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     together = metrics.assign(question=[_group(row) for row in rows])
     repeats = named["question"] == together["question"]
     table = pd.concat([together, named[~repeats]], ignore_index=True)
-    long = table.melt(["subset", "question"], list(METRICS), var_name="metric")
+    names = [metric.name for metric in METRICS]
+    long = table.melt(["subset", "question"], names, var_name="metric")
     groups = long.groupby(["subset", "question", "metric"])["value"]
     return groups.agg(value="mean", n="size").reset_index()
 

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from data.vocabulary import Stage
+from training.columns import run_columns
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
 from training.evaluate import evaluate
@@ -225,18 +226,15 @@ def _measure(
 ) -> pd.DataFrame:
     """One evaluation, with the run columns, in the order of `Run.metrics`."""
     measured = evaluate(trainer.model, material.evaluation)
-    run_columns = {
-        "recipe": task.config.recipe,
-        "run_id": task.config.run_id,
-        "model": task.config.model.name,
-        "word_order": str(task.config.word_order),
+    columns = {
+        **run_columns(task.config),
         "seed": task.seed,
         "stage2_seed": stage2_seed,
         "stage": int(stage),
         "epoch": trainer.step / trainer.steps_per_epoch,
         "step": trainer.step,
     }
-    for place, (name, value) in enumerate(run_columns.items()):
+    for place, (name, value) in enumerate(columns.items()):
         measured.insert(place, name, value)
     return measured
 

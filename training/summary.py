@@ -16,13 +16,13 @@ import pandas as pd
 from data.design import Contrast, Design
 from data.subsets import Subset
 from data.vocabulary import HELD_OUT, Part, Stage
+from training.metrics import HEADLINE_METRICS
 from training.schedules import Schedule
 from training.statistics import Equivalence, Estimate, equivalence, estimate, seed_means
 
 ESTIMATE_NUMBERS = [each.name for each in fields(Estimate) if each.name != "per_seed"]
 EQUIVALENCE_NUMBERS = [each.name for each in fields(Equivalence)]
 """What `summary.json` has of each gap, beside one value a seed, and of the null twin's."""
-HEADLINE_METRICS = ("exact_match", "answer_log_prob")
 
 
 def end_of_stage(metrics: pd.DataFrame, stage: Stage, question: str = HELD_OUT) -> pd.DataFrame:

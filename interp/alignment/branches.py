@@ -28,10 +28,11 @@ from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
+from training.columns import RUN_COLUMNS
 from training.designs import design_of
+from training.metrics import HEADLINE_METRICS
 from training.retraining import Retraining, gap_of
 from training.runs.run import Run
-from training.summary import HEADLINE_METRICS
 
 PREDICTORS = ("cosine", "dot", "control_cosine", "log_step")
 MIN_BRANCHES = 3
@@ -134,7 +135,7 @@ def branch_correlations(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: run columns, `predictor, metric, correlation, n` (branch points).
     """
-    keys = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
+    keys = RUN_COLUMNS
     records = []
     main = design_of(table).main
     for key, rows in table.groupby(keys, sort=True):

@@ -16,11 +16,9 @@ from interp.alignment.surgery import QUESTIONS, RANDOM
 from interp.figures.palette import INK, NULL_COLOR, subset_style, transparent
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
-from interp.figures.words import UNITS
 from training.designs import design_of
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.statistics import t_interval
-
-SHORT_UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
 
 
 def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go.Figure:
@@ -54,7 +52,7 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
     figure.update_xaxes(
         title=f"{main.words} in cosine at the branch point", zeroline=True, matches="x"
     )
-    figure.update_yaxes(title=f"{main.name}, {UNITS[metric]}", col=1)
+    figure.update_yaxes(title=f"{main.name}, {find_metric(metric).heading}", col=1)
     figure.update_layout(margin={"t": 110, "b": 60})
     return figure
 
@@ -151,10 +149,10 @@ def _own_color(table: pd.DataFrame) -> str:
 
 def _quantities(design: Design) -> dict[str, str]:
     """What surgery may change, with the words above its panel."""
-    gaps = [(design.main, metric) for metric in SHORT_UNITS]
+    gaps = [(design.main, metric) for metric in HEADLINE_METRICS]
     gaps += [(contrast, "exact_match") for contrast in design.leading[1:]]
     return {"alignment": f"{design.main.words} cosine before Stage 2"} | {
-        f"{contrast.name}_{metric}": f"{contrast.name}, {SHORT_UNITS[metric]}"
+        f"{contrast.name}_{metric}": f"{contrast.name}, {find_metric(metric).heading}"
         for contrast, metric in gaps
     }
 

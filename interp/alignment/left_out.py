@@ -27,11 +27,12 @@ from interp.alignment.analysis import gradient_options, index_pairs
 from interp.alignment.pairs import AlignmentPair, Pairing, PairMode, make_alignment_pairs
 from interp.alignment.summary import correlation, rank_correlation
 from interp.gradients.gram import gradient_pairs
-from interp.grids.grid import RUN_COLUMNS, Measured
+from interp.grids.grid import Measured
 from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
+from training.columns import RUN_COLUMNS
 from training.evaluate import EvaluationSet, answer_metrics
 from training.retraining import Retraining
 from training.runs.run import Run

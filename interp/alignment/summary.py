@@ -24,7 +24,8 @@ from data.design import Contrast
 from data.errors import InputError
 from data.vocabulary import Role
 from interp.alignment.pairs import MATCHED, Pairing
-from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import summarize_over_seeds
+from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
 ALL = "all"
@@ -74,7 +75,7 @@ def seed_contrasts(table: pd.DataFrame, *, within: bool = True) -> pd.DataFrame:
         table: Rows of an `alignment` table.
         within: Whether to permute within seeds; without, `p_within` is NaN.
     """
-    keys = [*CHECKPOINT, "seed", "component", "loss_policy", "measure", "pairs"]
+    keys = [*WITHOUT_SEED, "seed", "component", "loss_policy", "measure", "pairs"]
     compared = [contrast.names for contrast in sorted(design_of(table).leading, key=_part)]
     records = []
     for key, rows in table.groupby(keys, sort=True):
@@ -94,9 +95,9 @@ def with_seeds(levels: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         levels: The rows.
         table: Rows of the `alignment` table that was summarized.
     """
-    shared = [*CHECKPOINT, "component", "loss_policy", "measure", "pairs"]
+    shared = [*WITHOUT_SEED, "component", "loss_policy", "measure", "pairs"]
     rows = table.merge(levels[shared].drop_duplicates(), on=shared)
-    cell = [*CHECKPOINT, *CELL]
+    cell = [*WITHOUT_SEED, *CELL]
     found: dict[object, dict[int, float]] = {}
     for record in [] if rows.empty else seed_contrasts(rows, within=False).to_dict("records"):
         key = tuple(record[name] for name in cell)

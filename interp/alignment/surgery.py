@@ -21,14 +21,15 @@ from data.vocabulary import LossPolicy, Part
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import PairMode, make_alignment_pairs
 from interp.alignment.summary import tag_gap
-from interp.grids.grid import RUN_COLUMNS, Measured
+from interp.grids.grid import Measured
 from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.transplants.analysis import check_is_view
+from training.columns import RUN_COLUMNS
+from training.metrics import HEADLINE_METRICS
 from training.retraining import Retraining, gap_of
 from training.runs.run import Run
-from training.summary import HEADLINE_METRICS
 
 DOSES, CONTROL_DOSES = (-1.0, 0.0, 0.5, 1.0), (-1.0, 0.5, 1.0)
 QUESTIONS, RANDOM = "questions", "random"

@@ -10,9 +10,9 @@ from interp.alignment.pairs import MATCHED, Pairing
 from interp.alignment.summary import ALL, ZERO
 from interp.alignment.surgery import SLOPE
 from interp.figures.grid_tables import one_checkpoint
-from interp.figures.words import UNITS, gap_text
+from interp.figures.words import gap_text
 from training.designs import design_of
-from training.summary import HEADLINE_METRICS
+from training.metrics import HEADLINE_METRICS, find_metric
 
 PAIRING_WORDS = {
     Pairing.OWN: "own questions",
@@ -100,8 +100,8 @@ def branch_sentences(summary: pd.DataFrame) -> list[str]:
         sentences.append(
             f"Over branch points within a seed, {main.words} in cosine before Stage 2 has a rank "
             f"correlation of {estimate_text(cell)} with the branch's {main.name} in "
-            f"{UNITS[metric]}; {cell['n_positive']} of {cell['n_seeds']} seeds are positive (sign "
-            f"test p = {cell['sign_p']:.2g}). Controls: {controls}."
+            f"{find_metric(metric).heading}; {cell['n_positive']} of {cell['n_seeds']} seeds are "
+            f"positive (sign test p = {cell['sign_p']:.2g}). Controls: {controls}."
         )
     return sentences
 
@@ -144,7 +144,7 @@ def surgery_sentences(summary: pd.DataFrame) -> list[str]:
     rows = summary.loc[summary["against"] == SLOPE].set_index("quantity")
     design = design_of(summary)
     names = {"alignment": f"{design.main.words} in cosine before Stage 2"} | {
-        f"{contrast.name}_{metric}": f"{contrast.name} in {UNITS[metric]}"
+        f"{contrast.name}_{metric}": f"{contrast.name} in {find_metric(metric).heading}"
         for contrast in design.leading
         for metric in HEADLINE_METRICS
     }

@@ -9,10 +9,11 @@ from data.design import Design
 from data.errors import printable
 from interp.claims.text import claims_text
 from interp.claims.verdicts import claims_of_run
-from interp.figures.words import UNITS, consecutive
+from interp.figures.words import consecutive
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin, no_gap_in
 from interp.verdicts.null_twin import RUN_MINUS_TWIN
 from interp.verdicts.wording import WIDTH
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.summary import end_of_stage, subset_estimates
@@ -63,14 +64,14 @@ def _gap_lines(run: Run) -> list[str]:
     lines = [f"{'gap':<14}{'metric':<18}{head}"]
     gaps = contrasts_in(run)
     for gap, found in gaps.items():
-        lines += [_gap_line(gap, unit, found[metric]) for metric, unit in UNITS.items()]
+        lines += [_gap_line(gap, metric, found[metric]) for metric in HEADLINE_METRICS]
     if not run.config.is_null_twin:
         lines += [line for text in note_texts(run) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
         lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
         for gap, of_gap in beyond.items():
             words = " - ".join(run.design.contrast(gap).short_names)
-            lines += [_gap_line(words, UNITS[m], e.to_json()) for m, e in of_gap.items()]
+            lines += [_gap_line(words, m, e.to_json()) for m, e in of_gap.items()]
     return lines
 
 
@@ -104,11 +105,11 @@ def null_text(verdict: Mapping[str, Any], design: Design) -> str:
     )
 
 
-def _gap_line(gap: str, unit: str, estimate: dict[str, Any]) -> str:
+def _gap_line(gap: str, metric: str, estimate: dict[str, Any]) -> str:
     low, high = estimate["ci_low"], estimate["ci_high"]
     interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
     return (
-        f"{gap:<14}{unit:<18}{estimate['mean']:+.3f}{interval:<18}"
+        f"{gap:<14}{find_metric(metric).heading:<18}{estimate['mean']:+.3f}{interval:<18}"
         f"{estimate['p_value']:>8.4f}{estimate['p_smallest']:>9.4f}"
     )
 

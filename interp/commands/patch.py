@@ -66,7 +66,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     from interp.patching.analysis import Direction, PatchAnalysis
     from interp.patching.kept import is_counted, kept_pairs, kept_text
-    from interp.patching.pair_batches import Metric
+    from interp.patching.pair_batches import PatchMetric
     from interp.patching.summary import attribution_correlation
 
     default = PatchAnalysis(subsets=subsets)
@@ -76,7 +76,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         roles=roles,
         heads=unique(arguments.head) if arguments.head else None,
         directions=choices_of(arguments.direction, Direction, "direction") or default.directions,
-        metrics=choices_of(arguments.metric, Metric, "metric") or default.metrics,
+        metrics=choices_of(arguments.metric, PatchMetric, "metric") or default.metrics,
         limit=arguments.limit,
         confidence=arguments.confidence,
     )

@@ -12,15 +12,12 @@ import pandas as pd
 from data.errors import InputError
 from interp.figures.places import site_words
 from interp.hooked.addresses import SITE_HOOKS
+from training.columns import NO_RUN
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 
 ALPHA = 0.05
 """Corrected p up to which a cell counts as found."""
-ONE_MODEL: dict[str, object] = {
-    "recipe": "", "run_id": "", "model": "", "seed": 0, "word_order": "", "stage": 0, "step": 0
-}  # fmt: skip
-"""What stands in the run columns of a table that is of no run."""
 
 
 def table_of(run: Run, name: str) -> pd.DataFrame | None:
@@ -45,7 +42,7 @@ def with_run_columns(table: pd.DataFrame, **others: object) -> pd.DataFrame:
         table: As an analysis of a model or of a run returns it.
         others: Further columns that only a grid adds, and what stands for them.
     """
-    lacking = {n: v for n, v in {**ONE_MODEL, **others}.items() if n not in table.columns}
+    lacking = {n: v for n, v in {**NO_RUN, **others}.items() if n not in table.columns}
     return table.assign(**lacking)
 
 
@@ -71,7 +68,7 @@ def checkpoint_words(table: pd.DataFrame) -> str:
         InputError: the table is empty or holds several.
     """
     stage, step = one_checkpoint(table)
-    is_one_model = set(table["run_id"]) == {ONE_MODEL["run_id"]}
+    is_one_model = set(table["run_id"]) == {NO_RUN["run_id"]}
     return "one model" if is_one_model else f"Stage {stage}, step {step}"
 
 

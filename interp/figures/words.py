@@ -1,17 +1,7 @@
-"""Numbers, settings and metrics in words: what sentences, tables and axes are made of."""
+"""Numbers and settings in words: what sentences, tables and axes are made of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-UNITS = {"exact_match": "exact match", "answer_log_prob": "log-prob (nats)"}
-"""The headline metrics in short."""
-METRIC_LABELS = {
-    "exact_match": "exact match (share of questions)",
-    "answer_log_prob": "answer log-probability (nats)",
-    "answer_rank": "rank of the answer (1 = most likely)",
-    "loss": "loss (nats a token)",
-}
-"""Metrics as axes have them, with their unit."""
 
 
 def gap_text(estimate: Mapping[str, Any]) -> str:

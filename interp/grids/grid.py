@@ -25,15 +25,13 @@ from interp.grids.settings import Entry, carrying, gathered, labelled, settings_
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
+from training.columns import CHECKPOINT, RUN_COLUMNS, run_columns
 from training.executors.executor import Cell, Executor, Progress, Report, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
 from training.runs.files import table_bytes
 from training.runs.publication import Files, is_published, read
 from training.runs.run import Run, publish_runs, read_table
 from training.threads import THREADS, one_thread
-
-RUN_COLUMNS = ["recipe", "run_id", "model", "seed", "word_order", "stage", "step"]
-CHECKPOINT = ["stage", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,15 +213,7 @@ def _measure(cell: _Checkpoint, report: Report) -> Measured:
             measured = cell.analysis.beside_twin(
                 measured, rows, twin_model, twin_rows, sites, seed=cell.seed
             )
-    columns = {
-        "recipe": run.config.recipe,
-        "run_id": run.config.run_id,
-        "model": run.config.model.name,
-        "seed": cell.seed,
-        "word_order": str(run.config.word_order),
-        "stage": selection.stage,
-        "step": step,
-    }
+    columns = {**run_columns(run.config), "seed": cell.seed, "stage": selection.stage, "step": step}
     table = measured.table.copy()
     for place, name in enumerate(RUN_COLUMNS):
         table.insert(place, name, columns[name])

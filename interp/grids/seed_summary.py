@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from training.columns import WITHOUT_SEED
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
-
-CHECKPOINT = ["recipe", "run_id", "model", "word_order", "stage", "step"]
-"""Run columns without the seed."""
 
 
 def summarize_over_seeds(
@@ -32,7 +30,7 @@ def summarize_over_seeds(
         means: Columns to average over seeds.
         tested: Column whose mean is held against 0.
     """
-    keys = [*CHECKPOINT, *cell]
+    keys = [*WITHOUT_SEED, *cell]
     groups = [group for _, group in table.groupby(keys, sort=True, dropna=False)]
     seeds = sorted(set(table["seed"]))
     # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from data.tokens import TokenizedRow
 from interp.hooked.model import HookedModel
-from training.evaluate import METRICS, AskedTexts, score_answers
+from training.evaluate import AskedTexts, score_answers
 from training.examples import make_examples
+from training.metrics import ANSWER_LOG_PROB, EXACT_MATCH
 from training.models.architectures import stop_tokens
 
-ANSWER_METRICS = ("exact_match", "answer_log_prob")
+ANSWERED = (EXACT_MATCH, ANSWER_LOG_PROB)
+ANSWER_METRICS = tuple(metric.name for metric in ANSWERED)
+"""What interventions are measured in."""
 
 
 def read_length(model: HookedModel, row: TokenizedRow) -> int:
@@ -38,5 +41,4 @@ def batch_answers(model: HookedModel, rows: Sequence[TokenizedRow]) -> Float[Ten
     logits = model.logits(tokens[:, :last], logits_to_keep=last - first + 1)
     predicting = logits[targets[:, first : last + 1].to(logits.device)]
     plain: Any = model.bridge.original_model
-    scores = score_answers(predicting, asked, stops=stop_tokens(plain))
-    return scores[:, [METRICS.index(name) for name in ANSWER_METRICS]]
+    return score_answers(predicting, asked, stops=stop_tokens(plain), metrics=ANSWERED)

@@ -22,16 +22,15 @@ from interp.figures.palette import FAINT, INK
 from interp.figures.places import address_words, at_words, route_words, site_words
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
-from interp.figures.words import METRIC_LABELS
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import PROBE_ACCURACY
 from training.designs import design_of
+from training.metrics import find_metric
 from training.statistics import t_interval
 
 KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
-METRIC_WORDS = {"answer_log_prob": "answer log-probability", "exact_match": "exact match"}
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 READ_MARKS = {
     "before": ("before", "line-ew-open", INK),
@@ -93,11 +92,13 @@ def plot_ablation(
                 as_many = "control: as many other tokens"
                 _add_means(figure, part, "control", as_many, ("circle-open", color), row)
     height = ABOVE_AND_BELOW + 210 * len(shown)
-    asked = f"{METRIC_WORDS[metric]} of {kind}s" if kind != QUESTION else METRIC_WORDS[metric]
+    asked = (
+        f"{find_metric(metric).words} of {kind}s" if kind != QUESTION else find_metric(metric).words
+    )
     title = f"What ablations change: {asked}, {checkpoint_words(cells)}"
     title += f"<br><sup>{_about(cells)}</sup>"
     style_figure(figure, title=title, height=height)
-    unit = METRIC_LABELS[metric].partition("(")[2].rstrip(")")
+    unit = find_metric(metric).unit
     figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-40)
     _make_room(figure, height)
@@ -133,7 +134,9 @@ def plot_erasure(
             part = part.assign(role=part["role"].where(part["site"] != EVERYWHERE, part["read_at"]))
         for column, (label, symbol, color) in READ_MARKS.items():
             _add_means(figure, part, column, label, (symbol, color), row)
-        title = "accuracy" if subset == EVERYWHERE else METRIC_LABELS[metric].replace("answer ", "")
+        title = (
+            "accuracy" if subset == EVERYWHERE else find_metric(metric).label.replace("answer ", "")
+        )
         y_range = _fitting(figure, row, [0.5] if subset == EVERYWHERE else [])
         figure.update_yaxes(title=title.replace("(", "<br>(", 1), range=y_range, row=row)
     chance = {"dash": "dot", "color": FAINT, "width": 1.2}

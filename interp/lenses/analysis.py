@@ -27,6 +27,7 @@ from interp.grids.grid import Measured
 from interp.hooked.activations import Activations, collect_activations, pad_tokens
 from interp.hooked.addresses import Site, TokenRole, check_residual, role_positions
 from interp.hooked.model import HookedModel
+from training.columns import WITHOUT_SEED
 from training.models.contexts import similar_lengths
 from training.seeds import derive_seed
 from training.statistics import t_interval
@@ -36,7 +37,7 @@ TUNED_STEPS, TUNED_BATCH, TUNED_LEARNING_RATE = 400, 256, 3e-3
 """Adam on the rows of the run; enough for a toy, whose loss is flat by then."""
 
 COORDINATES = ["subset", "lens", "site", "layer", "role", "quantity"]
-CELL = ["recipe", "run_id", "model", "word_order", "stage", "step", *COORDINATES]
+CELL = [*WITHOUT_SEED, *COORDINATES]
 
 Translator = nn.Linear
 Quantities = Mapping[str, Int[np.ndarray, " row"]]

@@ -41,9 +41,9 @@ from interp.patching.cells import Cells, grid_cells, patched_metrics
 from interp.patching.pair_batches import (
     CONFIDENT,
     EVERYWHERE,
-    Metric,
     NoConfidentPairError,
     PairBatch,
+    PatchMetric,
     batch_pairs,
     confident_pairs,
     prompt_roles,
@@ -70,7 +70,7 @@ def patch_pairs(
     sites: Sequence[Site] | None = None,
     roles: Sequence[str] | None = None,
     directions: Sequence[Direction] = tuple(Direction),
-    metrics: Sequence[Metric] = (Metric.LOGIT_DIFF,),
+    metrics: Sequence[PatchMetric] = (PatchMetric.LOGIT_DIFF,),
     control: bool = True,
 ) -> pd.DataFrame:
     """The whole grid for pairs of one kind and subset.
@@ -122,7 +122,7 @@ def _measure(
     batch: PairBatch,
     cells: Sequence[Cells],
     direction: Direction,
-    metrics: Sequence[Metric],
+    metrics: Sequence[PatchMetric],
     control: bool,
 ) -> dict[str, np.ndarray]:
     """Metrics of each pair: of both passes `[metric, pair]`, of cells `[cell, metric, pair]`."""
@@ -153,7 +153,7 @@ def _patched(
     cells: Sequence[Cells],
     base: Trace,
     donor: Trace,
-    metrics: Sequence[Metric],
+    metrics: Sequence[PatchMetric],
 ) -> Float[Tensor, "cell metric pair"]:
     parts = [
         patched_metrics(unrolled, batch, each, base=base, donor=donor, metrics=metrics).flatten(
@@ -169,7 +169,7 @@ def _records(
     cells: Sequence[Cells],
     roles: Sequence[str],
     direction: Direction,
-    metrics: Sequence[Metric],
+    metrics: Sequence[PatchMetric],
     kind: PairKind,
 ) -> list[dict[str, object]]:
     """Rows of the table: effects are ratios of means over pairs, so that no pair weighs much."""
@@ -235,7 +235,7 @@ class PatchAnalysis:
     roles: tuple[str, ...] | None = None
     heads: tuple[int, ...] | None = None
     directions: tuple[Direction, ...] = tuple(Direction)
-    metrics: tuple[Metric, ...] = (Metric.LOGIT_DIFF, Metric.ANSWER_LOG_PROB)
+    metrics: tuple[PatchMetric, ...] = (PatchMetric.LOGIT_DIFF, PatchMetric.ANSWER_LOG_PROB)
     limit: int = 100
     """Most pairs of a kind and subset."""
     confidence: float = CONFIDENT

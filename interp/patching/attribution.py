@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.patching.cells import Cells
-from interp.patching.pair_batches import Metric, PairBatch, read_metrics
+from interp.patching.pair_batches import PairBatch, PatchMetric, read_metrics
 from interp.patching.unrolled import Trace, UnrolledModel
 
 
@@ -22,7 +22,7 @@ def attribute(
     cells: Sequence[Cells],
     tokens: Tensor,
     donor: Trace,
-    metrics: Sequence[Metric],
+    metrics: Sequence[PatchMetric],
 ) -> tuple[Trace, Float[Tensor, "metric pair"], Float[Tensor, "cell metric pair"]]:
     """Attribution patching: one pass over the base and one backward pass for each metric.
 

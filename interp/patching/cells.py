@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interp.hooked.addresses import HEAD_SITES, Site
 from interp.hooked.sites import check_site
-from interp.patching.pair_batches import Metric, PairBatch, read_metrics
+from interp.patching.pair_batches import PairBatch, PatchMetric, read_metrics
 from interp.patching.unrolled import Trace, UnrolledModel
 
 ROWS_A_PASS = 32
@@ -58,7 +58,7 @@ def patched_metrics(
     *,
     base: Trace,
     donor: Trace,
-    metrics: Sequence[Metric],
+    metrics: Sequence[PatchMetric],
 ) -> Float[Tensor, "role head metric pair"]:
     """Each pair's metrics after each patch of one site and layer, exactly."""
     after = cells.site.layer + (cells.site.name != "resid_pre")

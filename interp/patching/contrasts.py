@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from data.errors import InputError
-from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import summarize_over_seeds
 from interp.patching.kept import is_counted
 from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.summary import CELL
+from training.columns import WITHOUT_SEED
 
 
 def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame:
@@ -28,7 +29,7 @@ def patch_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame
     """
     cell = [name for name in CELL if name not in ("subset", "head")]
     whole = table.loc[(table["head"] < 0) & is_counted(table)].set_index(
-        [*CHECKPOINT, "seed", *cell]
+        [*WITHOUT_SEED, "seed", *cell]
     )
     sides = {
         name: whole.loc[whole["subset"] == subset, "effect"]

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 import torch
@@ -32,14 +33,23 @@ class NoConfidentPairError(InputError):
     """The model answers no pair of a set with confidence."""
 
 
-class Metric(StrEnum):
-    """How strongly a forward pass says the clean answer."""
+class PatchMetric(StrEnum):
+    """How strongly a forward pass says the clean answer: its name, in words, and its unit."""
 
-    LOGIT_DIFF = "logit_diff"
+    LOGIT_DIFF = "logit_diff", "logit difference", "logits"
     """Logit of the clean answer's first token minus that of the corrupted one's."""
-    ANSWER_LOG_PROB = "answer_log_prob"
-    """In nats, summed over the clean answer's tokens."""
-    PROBABILITY = "probability"
+    ANSWER_LOG_PROB = "answer_log_prob", "answer log-probability", "nats"
+    """Summed over the clean answer's tokens."""
+    PROBABILITY = "probability", "answer probability", "probability"
+
+    words: str
+    unit: str
+
+    def __new__(cls, name: str, words: str, unit: str) -> Self:
+        """A member that is equal to its name."""
+        member = str.__new__(cls, name)
+        member._value_, member.words, member.unit = name, words, unit
+        return member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +151,9 @@ def confident_pairs(
 
 
 def read_metrics(
-    logits: Float[Tensor, "*cell pair kept d_vocab"], batch: PairBatch, metrics: Sequence[Metric]
+    logits: Float[Tensor, "*cell pair kept d_vocab"],
+    batch: PairBatch,
+    metrics: Sequence[PatchMetric],
 ) -> Float[Tensor, "metric *cell pair"]:
     """What the logits at the last positions say of each pair's clean answer."""
     answers, foils = batch.answers.to(logits.device), batch.foils.to(logits.device)
@@ -149,13 +161,13 @@ def read_metrics(
     chosen = logits.gather(-1, answers.expand(logits.shape[:-1])[..., None])[..., 0]
     values = []
     for metric in metrics:
-        if metric is Metric.LOGIT_DIFF:
+        if metric is PatchMetric.LOGIT_DIFF:
             first = logits[..., 0, :]
             foil = first.gather(-1, foils.expand(first.shape[:-1])[..., None])[..., 0]
             values.append(chosen[..., 0] - foil)
             continue
         log_prob = (chosen - logits.logsumexp(-1)).sum(-1)
-        values.append(log_prob if metric is Metric.ANSWER_LOG_PROB else log_prob.exp())
+        values.append(log_prob if metric is PatchMetric.ANSWER_LOG_PROB else log_prob.exp())
     return torch.stack(values)
 
 

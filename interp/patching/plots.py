@@ -29,9 +29,9 @@ from interp.figures.seed_marks import difference_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS, TokenRole
 from interp.patching.kept import is_counted, kept_texts
-from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import attribution_correlation, summarize_patching
-from interp.patching.units import METRIC_WORDS, is_of_tags, tag_colors, unit_words
+from interp.patching.units import is_of_tags, tag_colors, unit_words
 from interp.patching.wording import ENDS, correlation_words, patch_caption
 from training.designs import design_of
 
@@ -230,7 +230,7 @@ def _about(cells: pd.DataFrame) -> str:
     """What was done, to which pairs, where."""
     kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
     pairs = f"{kind.replace('_', ' ')} pairs"
-    return f"{ENDS[direction][0]}, {pairs}, {METRIC_WORDS[metric]}, {checkpoint_words(cells)}"
+    return f"{ENDS[direction][0]}, {pairs}, {PatchMetric(metric).words}, {checkpoint_words(cells)}"
 
 
 def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:

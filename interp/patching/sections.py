@@ -9,13 +9,12 @@ from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_o
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
 from interp.patching.kept import is_counted, kept_pairs
-from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.patching.wording import ENDS, patch_sentences
 from training.designs import design_of
 from training.runs.run import Run
 
-METRICS = ("logit_diff", "answer_log_prob", "probability")
 """The first of these that a table has is shown."""
 NOTES = (
     "A pair is two prompts that differ in one thing, each with its own answer. Denoising asks what "
@@ -64,7 +63,7 @@ def _kind_html(
         for each in dict.fromkeys((*compared, *design_of(cells).names))
         if each in set(cells["subset"])
     ]
-    metric = next(each for each in METRICS if each in set(cells["metric"]))
+    metric = next(each for each in PatchMetric if each in set(cells["metric"]))
     directions = [
         each for each in ENDS if each in set(cells.loc[cells["metric"] == metric, "direction"])
     ]

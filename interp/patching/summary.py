@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from data.pairs import PairKind
-from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import summarize_over_seeds
 from interp.patching.kept import is_counted, kept_pairs, kept_text
+from training.columns import WITHOUT_SEED
 
 GRID = ["pair_kind", "subset", "direction", "metric"]
 CELL = ["pair_kind", "subset", "site", "layer", "head", "role", "direction", "metric"]
@@ -32,7 +33,7 @@ def summarize_patching(table: pd.DataFrame) -> pd.DataFrame:
     tested.loc[is_few, [*means, "specific"]] = np.nan
     tested.loc[is_few, "n"] = 0
     summary = summarize_over_seeds(tested, cell=CELL, means=[*means, "dropped"], tested="specific")
-    place = [*CHECKPOINT, "pair_kind"]
+    place = [*WITHOUT_SEED, "pair_kind"]
     texts = pd.DataFrame(
         [
             {name: grid[name].iloc[0] for name in place}

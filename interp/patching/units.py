@@ -5,18 +5,12 @@ from typing import Any
 import pandas as pd
 
 from data.pairs import PairKind
-
-METRIC_WORDS = {
-    "logit_diff": "logit difference",
-    "answer_log_prob": "answer log-probability",
-    "probability": "answer probability",
-}
-UNITS = {"logit_diff": "logits", "answer_log_prob": "nats", "probability": "probability"}
+from interp.patching.pair_batches import PatchMetric
 
 
 def metric_words(cells: pd.DataFrame) -> str:
     """The metric of rows that all have the same one, in words."""
-    return METRIC_WORDS[cells["metric"].iloc[0]]
+    return PatchMetric(cells["metric"].iloc[0]).words
 
 
 def is_of_tags(cells: pd.DataFrame) -> bool:
@@ -26,7 +20,7 @@ def is_of_tags(cells: pd.DataFrame) -> bool:
 
 def unit_words(cells: pd.DataFrame) -> str:
     """The unit of effects: shares of the difference between two prompts, or the metric's own."""
-    return UNITS[cells["metric"].iloc[0]] if is_of_tags(cells) else "share"
+    return PatchMetric(cells["metric"].iloc[0]).unit if is_of_tags(cells) else "share"
 
 
 def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:

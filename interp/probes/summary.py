@@ -16,10 +16,10 @@ from jaxtyping import Float
 
 from interp.probes.power import min_detectable
 from interp.probes.targets import PLANTED
+from training.columns import WITHOUT_SEED
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
 
 CELL = ["target", "site", "layer", "role", "probe"]
-RUN = ["recipe", "run_id", "model", "word_order", "stage", "step"]
 MEANS = ["accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "selectivity", "chance"]
 DESIGN = ["n_train", "n_test", "n_folds", "n_divisions", "n_read"]
 
@@ -33,7 +33,7 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
         above=probes["accuracy"] - probes["null_accuracy"],
         minus_twin=probes["accuracy"] - probes["twin_accuracy"],
     )
-    cells = [(key, group) for key, group in above.groupby([*RUN, *CELL], sort=True)]
+    cells = [(key, group) for key, group in above.groupby([*WITHOUT_SEED, *CELL], sort=True)]
     values = _by_seed(cells, above, "above")
     planted = np.array([group["target"].iloc[0] == PLANTED.name for _, group in cells])
     corrected = np.full(len(cells), np.nan)
@@ -47,7 +47,7 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
     for place, (_, group) in enumerate(cells):
         low, high = t_interval(group["accuracy"])
         records.append(
-            {name: group[name].iloc[0] for name in (*RUN, *CELL)}
+            {name: group[name].iloc[0] for name in (*WITHOUT_SEED, *CELL)}
             | group[MEANS].mean().to_dict()
             | {
                 "ci_low": low,
@@ -94,7 +94,7 @@ def _deviations(above: pd.DataFrame) -> dict[tuple[object, ...], float]:
     One cell's own deviation, of few seeds, says little.
     """
     variances: dict[tuple[object, ...], list[float]] = {}
-    for _, cell in above.groupby([*RUN, *CELL]):
+    for _, cell in above.groupby([*WITHOUT_SEED, *CELL]):
         if len(cell) > 1:
             variance = float(np.var(cell["above"].to_numpy(dtype=float), ddof=1))
             variances.setdefault(_scattering(cell), []).append(variance)
@@ -103,7 +103,7 @@ def _deviations(above: pd.DataFrame) -> dict[tuple[object, ...], float]:
 
 def _scattering(cell: pd.DataFrame) -> tuple[object, ...]:
     """The key of the cells whose seeds are taken to scatter equally."""
-    return tuple(cell[name].iloc[0] for name in (*RUN, "target", "probe"))
+    return tuple(cell[name].iloc[0] for name in (*WITHOUT_SEED, "target", "probe"))
 
 
 def _min_detectable_of(

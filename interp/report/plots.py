@@ -17,17 +17,10 @@ from data.vocabulary import HELD_OUT
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style, transparent
 from interp.figures.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
 from interp.figures.theme import style_figure
-from interp.figures.words import METRIC_LABELS
 from training.designs import design_of
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.schedules import Schedule
 from training.statistics import t_interval
-from training.summary import HEADLINE_METRICS
-
-METRIC_NAMES = ("exact match", "answer log-probability")  # of HEADLINE_METRICS
-GAP_LABELS = {
-    "exact_match": "gap (share of questions)",
-    "answer_log_prob": "gap (nats)",
-}
 
 
 def learning_curves(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -101,7 +94,7 @@ def plot_curves(
     about = seeds_words(n_seeds)
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
-    label = METRIC_LABELS.get(metric, metric).replace(" (", "<br>(")
+    label = find_metric(metric).label.replace(" (", "<br>(")
     figure.update_yaxes(title=label, range=y_range)
     figure.update_layout(margin={"r": beside})
     return figure
@@ -126,7 +119,9 @@ def plot_gaps(
     """
     shown = [contrast for contrast in design.contrasts if contrast.name in summary]
     figure = make_subplots(
-        cols=len(HEADLINE_METRICS), horizontal_spacing=0.13, subplot_titles=list(METRIC_NAMES)
+        cols=len(HEADLINE_METRICS),
+        horizontal_spacing=0.13,
+        subplot_titles=[find_metric(name).words for name in HEADLINE_METRICS],
     )
     runs = [(summary, "run", INK, "circle", -0.27)]
     if null_summary is not None:
@@ -139,7 +134,7 @@ def plot_gaps(
             for trace in _gap_traces(estimates, name, color, symbol, shift):
                 trace.showlegend = col == 1
                 figure.add_trace(trace, row=1, col=col)
-        figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, row=1, col=col)
+        figure.update_yaxes(title=find_metric(metric).gap_label, zeroline=True, row=1, col=col)
     n_seeds = summary[shown[0].name]["exact_match"]["n_seeds"]
     style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
     figure.update_xaxes(

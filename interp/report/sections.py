@@ -17,7 +17,6 @@ from interp.figures.markup import (
 )
 from interp.figures.seed_marks import FEWEST
 from interp.figures.words import (
-    UNITS,
     gap_text,
     mean_text,
     plain,
@@ -33,12 +32,12 @@ from interp.report.wording import (
     null_sentence,
 )
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.recipes import find_recipe
 from training.registry import Recipe
 from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.summary import (
-    HEADLINE_METRICS,
     end_of_stage,
     subset_estimates,
 )
@@ -98,7 +97,7 @@ def gaps_section(run: Run) -> Html:
         for metric in HEADLINE_METRICS:
             estimate = found[metric]
             cells = [gap, f"{higher} − {lower}, end of Stage {int(stage)}"]
-            cells += [UNITS[metric], unbroken(gap_text(estimate))]
+            cells += [find_metric(metric).heading, unbroken(gap_text(estimate))]
             cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
             cells += [str(estimate["n_seeds"])]
             if twin is not None:
@@ -138,7 +137,7 @@ def curves_section(run: Run) -> Html:
             figure = plot_curves(
                 each.metrics,
                 metric,
-                title=f"{UNITS[metric]}, {name}",
+                title=f"{find_metric(metric).heading}, {name}",
                 chance=chance.get(metric),
                 y_range=limits,
             )
@@ -157,7 +156,7 @@ def subsets_section(run: Run) -> Html:
     last = end_of_stage(run.metrics, stages[-1])
     n_questions = dict(zip(last["subset"], last["n"], strict=True))
     columns = {
-        f"{UNITS[metric]}, end of Stage {int(stage)}": subset_estimates(
+        f"{find_metric(metric).heading}, end of Stage {int(stage)}": subset_estimates(
             run.metrics, run.design, stage, metric
         )
         for metric in HEADLINE_METRICS

@@ -11,7 +11,6 @@ from interp.figures.markup import Html, as_html, figure_html, note_html, swatch_
 from interp.figures.places import at_words, site_words
 from interp.figures.settings_note import settings_note
 from interp.figures.words import (
-    UNITS,
     consecutive,
     gap_text,
     mean_text,
@@ -39,10 +38,10 @@ from interp.report.sweep_plots import (
 )
 from interp.report.wording import POLICIES
 from interp.sweeps.folders import FinishedSweep
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
 from training.runs.publication import Files, exists, publish, require_intact
 from training.runs.run import Run, read_table
-from training.summary import HEADLINE_METRICS
 
 PROBES_FILE = "probes_summary.parquet"
 
@@ -192,7 +191,7 @@ def gaps_section(sweep: FinishedSweep) -> Html:
     figure = figure_html(plot_sweep_gaps(gaps, sweep.varies, main), "gaps")
     head = _names(sweep)
     for metric in HEADLINE_METRICS:
-        head += [f"{UNITS[metric]}: mean [95% interval]", "p"]
+        head += [f"{find_metric(metric).heading}: mean [95% interval]", "p"]
     body = []
     for run in sweep.runs:
         found = run.summary[main.name]

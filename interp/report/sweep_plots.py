@@ -21,10 +21,8 @@ from data.vocabulary import Part
 from interp.figures.palette import FAINT, INK, subset_style
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
-from interp.figures.words import METRIC_LABELS
-from interp.report.plots import GAP_LABELS, METRIC_NAMES
 from training.designs import design_of
-from training.summary import HEADLINE_METRICS
+from training.metrics import EXACT_MATCH, HEADLINE_METRICS, find_metric
 
 AXIS_TITLES = {
     "alpha": "alpha (share of definitions whose tag tells the truth)",
@@ -124,7 +122,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
             )
     if chance is not None:
         figure.add_hline(chance, line={"dash": "dot", "color": INK, "width": 1.2}, opacity=0.8)
-    title = f"{METRIC_LABELS['exact_match'].capitalize()} by {varies.replace('_', ' ')}"
+    title = f"{EXACT_MATCH.label.capitalize()} by {varies.replace('_', ' ')}"
     about = _levels_text(levels)
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
@@ -145,7 +143,7 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str, contrast: Contrast) -> go.F
     titles = [
         f"{f'{panel_words(panel)}<br>' if panel else ''}{name}"
         for panel in panels
-        for name in METRIC_NAMES
+        for name in (find_metric(each).words for each in HEADLINE_METRICS)
     ]
     figure = _panels(titles, len(panels), len(HEADLINE_METRICS))
     for (panel, metric), rows in gaps.groupby(["panel", "metric"], sort=False):  # pyright: ignore[reportGeneralTypeIssues]
@@ -161,7 +159,9 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str, contrast: Contrast) -> go.F
     _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
         first = "y" if col == 1 else f"y{col}"  # panels of one metric have the same limits
-        figure.update_yaxes(title=GAP_LABELS[metric], zeroline=True, matches=first, col=col)
+        figure.update_yaxes(
+            title=find_metric(metric).gap_label, zeroline=True, matches=first, col=col
+        )
     return figure
 
 

@@ -7,8 +7,8 @@ from data.design import Design
 from data.vocabulary import LossPolicy
 from interp.claims.summary_text import null_text
 from interp.figures.words import gap_text
+from training.metrics import HEADLINE_METRICS
 from training.schedules import Schedule
-from training.summary import HEADLINE_METRICS
 
 POLICIES = {
     LossPolicy.ANSWER: "the loss covers only a row's answer; a definition's answer is its last "

@@ -17,6 +17,7 @@ from interp.verdicts.across import Setting, comparable
 from interp.verdicts.quantities import NotMeasured, level
 from interp.verdicts.verdict import Verdict
 from training.config import Value
+from training.metrics import HEADLINE_METRICS
 from training.runs.files import MANIFEST, read_json
 from training.runs.info import RUN_FILE
 from training.runs.integrity import run_damage
@@ -33,7 +34,6 @@ from training.runs.publication import (
 from training.runs.requests import is_blank, require_outside
 from training.runs.run import Run, files_outside
 from training.statistics import estimate
-from training.summary import HEADLINE_METRICS
 
 SWEEP_FILE = "sweep.json"
 RUN_ID = re.compile(r"[0-9a-f]{10}")

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from interp.claims.text import claims_text
-from interp.figures.words import UNITS, gap_text
+from interp.figures.words import gap_text
 from interp.sweeps.folders import FinishedSweep
+from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules, old_rules_text
 
 
@@ -13,8 +14,8 @@ def sweep_text(sweep: FinishedSweep) -> str:
     rows, main = [], sweep.design.main
     for run in sweep.runs:
         row = {name: run.config.parameters.get(name) for name in sweep.differing()}
-        for metric, unit in UNITS.items():
-            found = run.summary[main.name][metric]
+        for metric in HEADLINE_METRICS:
+            found, unit = run.summary[main.name][metric], find_metric(metric).heading
             row |= {f"{unit} [95% CI]": gap_text(found), f"p {unit}": f"{found['p_value']:.4f}"}
         rows.append({**row, "n": run.summary[main.name]["exact_match"]["n_seeds"]})
     cells = pd.DataFrame(rows).to_string(index=False)

@@ -18,9 +18,9 @@ from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.figures.places import address_words, module_words
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
-from interp.figures.words import UNITS
 from interp.transplants.summary import summarize_transplants
 from training.designs import design_of
+from training.metrics import find_metric
 from training.statistics import t_interval
 
 SHIFT = 0.14
@@ -98,7 +98,7 @@ def plot_transplants(
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
     about += "grey: a random change of the part, as large"
-    title = f"{direction_words(cells)}: {UNITS[metric]}<br><sup>{about}</sup>"
+    title = f"{direction_words(cells)}: {find_metric(metric).heading}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=100 + BELOW + 195 * len(panels))
     figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
     last = len(panels)
@@ -108,10 +108,10 @@ def plot_transplants(
         title="part of the donor",
         row=last,
     )
-    figure.update_yaxes(title=UNITS[metric], row=1)
+    figure.update_yaxes(title=find_metric(metric).heading, row=1)
     figure.update_yaxes(title=f"gap {main.words}", zeroline=True, row=2)
     if recited:
-        figure.update_yaxes(title=f"recited,<br>{UNITS[metric]}", row=3)
+        figure.update_yaxes(title=f"recited,<br>{find_metric(metric).heading}", row=3)
     figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
     return figure
 

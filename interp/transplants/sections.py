@@ -7,7 +7,7 @@ import pandas as pd
 from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
-from interp.figures.words import UNITS, gap_text, unbroken
+from interp.figures.words import gap_text, unbroken
 from interp.hooked.answers import ANSWER_METRICS
 from interp.transplants.plots import (
     direction_words,
@@ -17,6 +17,7 @@ from interp.transplants.plots import (
     plot_weight_differences,
 )
 from training.designs import design_of
+from training.metrics import find_metric
 from training.runs.run import Run
 
 Cells = Mapping[tuple[str, str, str, str], dict]
@@ -83,8 +84,8 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
                 f"{lost['p_corrected']:.2g})."
             )  # fmt: skip
             sentences.append(
-                f"With the donor's {part} alone the gap {main.words} in {UNITS[metric]} is "
-                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
+                f"With the donor's {part} alone the gap {main.words} in "
+                f"{find_metric(metric).heading} is {gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
                 f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
                 f"change as large {cell['control']:+.3f}, from which it {found} told apart "
                 f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
@@ -176,7 +177,7 @@ def _gap_table(cells: pd.DataFrame) -> Html:
     body = [
         [
             part_words(part),
-            UNITS[metric],
+            find_metric(metric).heading,
             unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
             *(
                 text
@@ -216,7 +217,9 @@ def _parts_table(cells: pd.DataFrame) -> Html:
         if "." not in part and "@" not in part
         for which, level in (("alone", "value"), ("all but it", "without"))
     ]
-    return table_html(["part", "", *(f"{s}, {UNITS[metric]}" for s, metric in columns)], body)
+    return table_html(
+        ["part", "", *(f"{s}, {find_metric(metric).heading}" for s, metric in columns)], body
+    )
 
 
 def _level(cell: dict | None, level: str) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from data.design import Contrast
-from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.answers import ANSWER_METRICS
+from training.columns import WITHOUT_SEED
 from training.designs import design_of
 from training.statistics import t_interval
 
@@ -38,7 +39,7 @@ def summarize_transplants(table: pd.DataFrame) -> pd.DataFrame:
     """
     main = design_of(table).main
     rows = _levels(table, main)
-    keys = [*CHECKPOINT, *COORDINATES, "metric"]
+    keys = [*WITHOUT_SEED, *COORDINATES, "metric"]
     cell = [*COORDINATES, "metric", "contrast"]
     summaries = [
         summarize_over_seeds(family, cell=cell, means=_levels_of(rows), tested="tested")
@@ -67,7 +68,7 @@ def _levels_of(table: pd.DataFrame) -> list[str]:
 
 def _levels(table: pd.DataFrame, main: Contrast) -> pd.DataFrame:
     """A row for each seed, part, subset (and the gap) and metric, with the four levels."""
-    of_run = [*CHECKPOINT, "seed", *COORDINATES]
+    of_run = [*WITHOUT_SEED, "seed", *COORDINATES]
     rows = pd.concat(
         [
             table[[*of_run, "n"]].assign(

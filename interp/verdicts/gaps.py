@@ -6,10 +6,10 @@ from typing import Any
 
 from interp.verdicts.null_twin import beyond_twin
 from interp.verdicts.quantities import NotMeasured, gap
+from training.metrics import HEADLINE_METRICS
 from training.runs.run import Run
 from training.statistics import Equivalence, Estimate, equivalence, estimate
 from training.summary import (
-    HEADLINE_METRICS,
     contrast_estimate,
     contrasts_of,
     is_stage1_learned,

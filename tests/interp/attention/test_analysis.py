@@ -16,10 +16,11 @@ from interp.attention.analysis import (
 )
 from interp.attention.heads import read_heads
 from interp.attention.patterns import attention_by_role
-from interp.grids.grid import RUN_COLUMNS, Analysis, run_grid
+from interp.grids.grid import Analysis, run_grid
 from interp.grids.selection import GridSelection
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
+from training.columns import RUN_COLUMNS
 from training.runs.run import Run, read_table
 from training.statistics import t_interval
 

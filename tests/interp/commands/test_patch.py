@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from interp.cli import main
-from interp.grids.grid import RUN_COLUMNS, run_grid
+from interp.grids.grid import run_grid
 from interp.grids.selection import GridSelection
 from interp.hooked.addresses import TokenRole
 from interp.hooked.model import load_hooked
 from interp.patching.analysis import Direction, PatchAnalysis
-from interp.patching.pair_batches import Metric
+from interp.patching.pair_batches import PatchMetric
+from training.columns import RUN_COLUMNS
 from training.recipes import find_recipe
 from training.runs.integrity import run_damage
 from training.runs.requests import RunRequest
@@ -174,7 +175,7 @@ def test_the_numbers_do_not_depend_on_the_number_of_workers(
         subsets=("D1_CONS_QA1",),
         roles=(TokenRole.ALIAS_LAST, "all"),
         directions=(Direction.DENOISE,),
-        metrics=(Metric.LOGIT_DIFF,),
+        metrics=(PatchMetric.LOGIT_DIFF,),
         limit=5,
         confidence=0.0,
     )

@@ -11,13 +11,14 @@ from safetensors.numpy import load, load_file
 
 from data.errors import DamagedError, InputError
 from data.tokens import TokenizedRow
-from interp.grids.grid import RUN_COLUMNS, Measured, run_grid
+from interp.grids.grid import Measured, run_grid
 from interp.grids.selection import GridSelection
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.report.page import build_report
+from training.columns import RUN_COLUMNS
 from training.recipes import find_recipe
 from training.runs.integrity import run_damage
 from training.runs.publication import listed

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.grids.seed_summary import CHECKPOINT, summarize_over_seeds
+from interp.grids.seed_summary import summarize_over_seeds
+from training.columns import WITHOUT_SEED
 
 RUN = {
     "recipe": "alias-toy",
@@ -66,10 +67,10 @@ def test_the_columns_are_run_cell_means_and_statistics():
     found = summary(rows("a", {0: 1.0, 1: 2.0}))
 
     assert list(found.columns) == [
-        *CHECKPOINT, "cell", "other", "difference", "ci_low", "ci_high", "p_value", "p_corrected",
+        *WITHOUT_SEED, "cell", "other", "difference", "ci_low", "ci_high", "p_value", "p_corrected",
         "p_smallest", "n", "n_seeds",
     ]  # fmt: skip
-    assert found[CHECKPOINT].iloc[0].to_dict() == RUN
+    assert found[WITHOUT_SEED].iloc[0].to_dict() == RUN
     table = pd.DataFrame(rows("a", {0: 1.0, 1: 2.0})).drop(columns="n")
     assert "n" not in summarize_over_seeds(table, cell=["cell"], means=[], tested="value")
 

@@ -23,7 +23,7 @@ from interp.patching.analysis import (
     summarize_patching,
 )
 from interp.patching.kept import is_counted
-from interp.patching.pair_batches import Metric, batch_pairs
+from interp.patching.pair_batches import PatchMetric, batch_pairs
 from interp.patching.summary import attribution_correlation
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
@@ -40,7 +40,7 @@ def effects(table: pd.DataFrame, column: str = "effect") -> dict[tuple[object, .
 
 
 def test_one_row_is_one_cell(neox: HookedModel, word_pairs: list[PromptPair]):
-    table = patch_pairs(neox, word_pairs, metrics=tuple(Metric))
+    table = patch_pairs(neox, word_pairs, metrics=tuple(PatchMetric))
 
     assert list(table.columns) == [*CELL, "effect", "attribution", "control", "gap", "n"]
     # Of resid_pre, attn_out and mlp_out one cell, of z four, in 2 layers; both directions.
@@ -65,7 +65,7 @@ def test_sites_heads_roles_directions_and_metrics_can_be_chosen(
         sites=[Site("z", 1, 2), Site("mlp_out", 0)],
         roles=[TokenRole.ALIAS_LAST, "all"],
         directions=[Direction.NOISE],
-        metrics=[Metric.PROBABILITY],
+        metrics=[PatchMetric.PROBABILITY],
     )
 
     assert table[KEY].to_numpy().tolist() == [
@@ -160,7 +160,9 @@ def test_everything_patched_is_an_effect_of_one(
     last = any_model.n_layers - 1
     sites = [Site("resid_pre", 0), Site("resid_post", last)]
 
-    table = patch_pairs(any_model, word_pairs, sites=sites, roles=["all"], metrics=tuple(Metric))
+    table = patch_pairs(
+        any_model, word_pairs, sites=sites, roles=["all"], metrics=tuple(PatchMetric)
+    )
 
     assert len(table) == 2 * 2 * 3
     assert table["effect"].tolist() == pytest.approx([1.0] * 12, abs=1e-3)
@@ -436,7 +438,7 @@ def test_a_checkpoint_is_measured_for_each_kind_and_subset(
         roles=("alias_last",),
         heads=(1,),
         directions=(Direction.DENOISE,),
-        metrics=(Metric.LOGIT_DIFF,),
+        metrics=(PatchMetric.LOGIT_DIFF,),
         limit=4,
         confidence=0.0,
     )

@@ -11,11 +11,11 @@ from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.patching.attribution import attribute, ending_logits
 from interp.patching.cells import grid_cells, patched_metrics
-from interp.patching.pair_batches import Metric, PairBatch, batch_pairs, read_metrics
+from interp.patching.pair_batches import PairBatch, PatchMetric, batch_pairs, read_metrics
 from interp.patching.unrolled import Trace, UnrolledModel
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
-METRICS = [Metric.LOGIT_DIFF, Metric.ANSWER_LOG_PROB]
+METRICS = [PatchMetric.LOGIT_DIFF, PatchMetric.ANSWER_LOG_PROB]
 ROLES = ["alias_last", "question_last", "prompt_last", "all"]
 SITES = [Site(name, i) for name in ("resid_pre", "attn_out", "mlp_out", "z", "v") for i in range(2)]
 

@@ -10,14 +10,14 @@ from data.pairs import PromptPair
 from interp.hooked.addresses import HEAD_SITES, SITE_HOOKS, Site
 from interp.hooked.model import HookedModel
 from interp.patching.cells import Cells, grid_cells, patched_metrics
-from interp.patching.pair_batches import Metric, PairBatch, batch_pairs, read_metrics
+from interp.patching.pair_batches import PairBatch, PatchMetric, batch_pairs, read_metrics
 from interp.patching.unrolled import UnrolledModel
 
 StateOf = Callable[[HookedModel], tuple[object, ...]]
 WordPair = Callable[..., PromptPair]
 NAMES = ["neox", "neox-sequential", "gpt2", "gpt-neo", "llama"]
 ROLES = ["alias_first", "alias_last", "question_last", "prompt_last", "all"]
-METRICS = [Metric.LOGIT_DIFF, Metric.ANSWER_LOG_PROB]
+METRICS = [PatchMetric.LOGIT_DIFF, PatchMetric.ANSWER_LOG_PROB]
 PLACES = ["attn_head_out_by_pos", "resid_pre", "attn_out", "mlp_out"]
 
 
@@ -32,7 +32,10 @@ def both(
 
 
 def exact(
-    model: HookedModel, batch: PairBatch, sites: Sequence[Site], metrics: Sequence[Metric] = METRICS
+    model: HookedModel,
+    batch: PairBatch,
+    sites: Sequence[Site],
+    metrics: Sequence[PatchMetric] = METRICS,
 ) -> dict[tuple[Site, int], Tensor]:
     """What the patches under test say, of clean into corrupted: `[metric, pair]` by cell."""
     unrolled = UnrolledModel(model)
@@ -271,7 +274,9 @@ def test_metrics_of_a_coarse_model_are_not_rounded_again(
     coarse = HookedModel.from_hf(random_model("neox").bfloat16())
     batch = batch_pairs(word_pairs, ["all"])[1]
 
-    (values,) = exact(coarse, batch, [Site("resid_post", 1)], [Metric.ANSWER_LOG_PROB]).values()
+    (values,) = exact(
+        coarse, batch, [Site("resid_post", 1)], [PatchMetric.ANSWER_LOG_PROB]
+    ).values()
 
     assert values.dtype == torch.float32
     assert not torch.equal(values, values.bfloat16().float())

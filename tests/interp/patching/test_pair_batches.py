@@ -10,7 +10,7 @@ from interp.hooked.addresses import TokenRole
 from interp.hooked.model import HookedModel
 from interp.patching.pair_batches import (
     PAIRS_A_BATCH,
-    Metric,
+    PatchMetric,
     answer_probability,
     batch_pairs,
     confident_pairs,
@@ -188,7 +188,7 @@ def test_metrics_are_those_of_a_calculation_by_hand(word_pair: WordPair):
     logits[0, 0, ids(1, 3)] = torch.tensor([4.0, 2.0]).log()
     logits[0, 1, ids(2, 5)] = torch.tensor([3.0, 1.0]).log()
 
-    found = read_metrics(logits, batch, list(Metric))[:, 0].tolist()
+    found = read_metrics(logits, batch, list(PatchMetric))[:, 0].tolist()
 
     # log 4 - log 2; log (4 / 6 * 3 / 4); 4 / 6 * 3 / 4
     assert found == pytest.approx([0.693147, -0.693147, 0.5], abs=1e-6)
@@ -198,10 +198,10 @@ def test_metrics_of_many_cells_are_those_of_each(word_pairs: list[PromptPair]):
     batch = batch_pairs(word_pairs, ["all"])[1]
     logits = torch.randn(4, 3, 1, 40, generator=torch.Generator().manual_seed(0))
 
-    together = read_metrics(logits, batch, list(Metric))
+    together = read_metrics(logits, batch, list(PatchMetric))
 
     assert together.shape == (3, 4, 3)
-    alone = torch.stack([read_metrics(each, batch, list(Metric)) for each in logits], 1)
+    alone = torch.stack([read_metrics(each, batch, list(PatchMetric)) for each in logits], 1)
     assert torch.equal(together, alone)
 
 

@@ -1,0 +1,36 @@
+"""What a model says at every token that it is asked for: what metrics are read off."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerScores:
+    """What a model says at every target of a batch of texts, each of which ends with an answer."""
+
+    hits: Bool[Tensor, " target"]
+    """Whether greedy decoding says it."""
+    log_probs: Float[Tensor, " target"]
+    """In nats."""
+    ranks: Int[Tensor, " target"]
+    """1 is the most likely token."""
+    is_answer: Bool[Tensor, " target"]
+    """False of a stop token."""
+    texts: Int[Tensor, " target"]
+    """The text of each target, by its number."""
+    n_texts: int
+
+    def over_text(self, values: Tensor, how: str) -> Float[Tensor, " text"]:
+        """The values of each text together, by torch's `scatter_reduce`."""
+        return self._reduced(values.double(), self.texts, how)
+
+    def over_answer(self, values: Tensor, how: str) -> Float[Tensor, " text"]:
+        """The same without stop tokens."""
+        return self._reduced(values[self.is_answer].double(), self.texts[self.is_answer], how)
+
+    def _reduced(self, values: Tensor, texts: Tensor, how: str) -> Float[Tensor, " text"]:
+        zeros = torch.zeros(self.n_texts, dtype=values.dtype)
+        return zeros.scatter_reduce(0, texts, values, how, include_self=False)
