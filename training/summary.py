@@ -71,27 +71,6 @@ def contrast_estimate(
     return estimate(_gap_by_seed(metrics, contrast, metric, schedule).to_dict())
 
 
-def beyond_twin(
-    metrics: pd.DataFrame,
-    twin: pd.DataFrame,
-    contrast: Contrast,
-    metric: str,
-    schedule: Schedule = Schedule.TWO_STAGE,
-) -> Estimate | None:
-    """What a contrast is beyond that of the null twin, paired by seed; None without a common one.
-
-    Args:
-        metrics: The run's.
-        twin: The null twin's.
-        contrast: One of those of their design.
-        metric: One of the `HEADLINE_METRICS`.
-        schedule: Of both.
-    """
-    run, null = (_gap_by_seed(each, contrast, metric, schedule) for each in (metrics, twin))
-    paired = (run - null).dropna()
-    return estimate(paired.to_dict()) if len(paired) else None
-
-
 def _gap_by_seed(
     metrics: pd.DataFrame, contrast: Contrast, metric: str, schedule: Schedule
 ) -> pd.Series:

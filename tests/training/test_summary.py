@@ -6,7 +6,6 @@ import pytest
 from data.vocabulary import Stage
 from training.designs import recipe_design
 from training.summary import (
-    beyond_twin,
     contrast_estimate,
     contrasts_of,
     end_of_stage,
@@ -179,16 +178,6 @@ def test_a_new_tag_splits_the_gap_in_two() -> None:
     assert whole.mean == pytest.approx(trust.mean + distrust.mean)
     without = metrics.loc[metrics["subset"] != "D8_CONS"]
     assert [c.name for c in contrasts_of(without, IML)] == ["iml_gap"]
-
-
-def test_what_a_run_has_beyond_its_null_twin_is_paired_by_seed() -> None:
-    run = gaps_of({"D1_CONS_QA1": [0.9, 0.8, 0.7], "D2_INCONS_QA2": [0.5, 0.5, 0.5]}, 1)
-    twin = gaps_of({"D1_CONS_QA1": [0.9, 0.7], "D2_INCONS_QA2": [0.6, 0.5]}, 1)
-    found = beyond_twin(run, twin, IML.contrast("stage1_gap"), "exact_match")
-    assert found is not None
-    assert found.per_seed == pytest.approx({1000: 0.1, 1001: 0.1})
-    other = twin.assign(seed=twin["seed"] + 10)
-    assert beyond_twin(run, other, IML.contrast("stage1_gap"), "exact_match") is None
 
 
 @pytest.mark.parametrize(
