@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ class PatchMetric(StrEnum):
     words: str
     unit: str
 
-    def __new__(cls, name: str, words: str, unit: str) -> Self:
+    def __new__(cls, name: str, words: str, unit: str) -> "PatchMetric":
         """A member that is equal to its name."""
         member = str.__new__(cls, name)
         member._value_, member.words, member.unit = name, words, unit

@@ -86,7 +86,8 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
             sentences.append(
                 f"With the donor's {part} alone the gap {main.words} in "
                 f"{find_metric(metric).heading} is "
-                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is {cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
+                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
+                f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
                 f"change as large {cell['control']:+.3f}, from which it {found} told apart "
                 f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
                 f"{control['p_smallest']:.2g}).{without}"
