@@ -103,10 +103,11 @@ class RunConfig:
     model: ModelSource
     stage1: StageConfig
     stage2: StageConfig
-    word_order: WordOrder
     loss_policy: LossPolicy
     block_size: int
     """Length that rows are padded to under the loss policy `all`."""
+    word_order: WordOrder | None = None
+    """Of the definitions; None where there is no such thing."""
     schedule: Schedule = Schedule.TWO_STAGE
     """Which rows each stage trains."""
     checkpoints: int = N_LOG_SPACED
