@@ -158,10 +158,10 @@ class RunConfig:
     def null_margin(self) -> Margin | None:
         """Within which a gap's 90% interval in exact match shows that it is none.
 
-        None for a design without a null twin.
+        None for a design without a null twin, and under a loss policy that it has no margin of.
         """
         twin = self.design.null_twin
-        return None if twin is None else twin.margins[self.loss_policy]
+        return None if twin is None else twin.margins.get(self.loss_policy)
 
     @property
     def is_null_twin(self) -> bool:

@@ -38,6 +38,7 @@ from interp.probes.cross_validation import (
     held_out_accuracy,
 )
 from interp.probes.held_out import N_PERMUTATIONS, read_divisions
+from interp.probes.kinds import PROBES
 from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
@@ -45,7 +46,6 @@ from interp.probes.targets import PHANTOM, PLANTED, ProbeTask, find_target, make
 from training.designs import design_of_rows
 from training.seeds import derive_seed
 
-PROBES = ("logistic", "mass_mean")
 N_CONTROL_LABELS = 5
 """Random labellings that the control accuracy is a mean over."""
 

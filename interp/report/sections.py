@@ -27,7 +27,6 @@ from interp.report.guessing import guessing, guessing_words
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.reproduction import reproduction_commands
 from interp.report.wording import (
-    POLICIES,
     headline_sentence,
     null_sentence,
 )
@@ -54,7 +53,7 @@ def overview_section(run: Run) -> Html:
         "recipe": about,
         "model": run.info.get("model", config.model.name),
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
-        "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
+        "loss policy": f"{config.loss_policy}: {config.loss_policy.words}",
         "serves": _serves(recipe),
     }
     if config.word_order is not None:

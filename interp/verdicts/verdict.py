@@ -176,8 +176,11 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     if claim.margin is not None:
         margin, margin_reason = claim.margin.value, claim.margin.reason
     if claim.margin is not None and margin is None:
-        found = used[0].config.null_margin
-        assert found is not None, "claims are of designs with a null twin"
+        config = used[0].config
+        found = config.null_margin
+        if found is None:
+            reason = f"no margin is known under loss policy {config.loss_policy}"
+            return _not_measured(claim, reason, label)
         margin, margin_reason = found.value, f"{margin_reason}, {found.reason}"
     word = judge(claim, values, margin=margin)
     is_void = (
