@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import os
 import shutil
@@ -16,21 +17,50 @@ if TYPE_CHECKING:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
 
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+    # Each file of a run is flushed to disk, which takes milliseconds. What tests write is thrown
+    # away, so it is kept in memory where there is room.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder by its name, once for all processes of a session; never to be changed."""
+    folders = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folders = folders.parent
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, begun = folders / f"once-{name}", folders / f"once-{name}-begun"
+        with (folders / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+            if not folder.exists():
+                shutil.rmtree(begun, ignore_errors=True)
+                make(begun)
+                begun.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once: Callable[[str, Callable[[Path], object]], Path]) -> "Run":
     """What `iml run alias-toy --smoke --with-null` makes; shared by all tests, so never changed."""
     from training.recipes import find_recipe
     from training.runs.requests import RunRequest
     from training.runs.run import Run, write_null_verdict
     from training.runs.runner import run_seeds
 
-    recipe = find_recipe("alias-toy")
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    request = RunRequest(config=recipe(**recipe.smoke), folder=folder, seeds=(1000, 1001))
-    run_seeds([request, request.null_twin()], workers=1)
-    write_null_verdict(Run.load(folder))
-    return Run.load(folder)
+    def train(folder: Path) -> None:
+        recipe = find_recipe("alias-toy")
+        request = RunRequest(config=recipe(**recipe.smoke), folder=folder, seeds=(1000, 1001))
+        run_seeds([request, request.null_twin()], workers=1)
+        write_null_verdict(Run.load(folder))
+
+    return Run.load(made_once("tiny-run", train))
 
 
 @pytest.fixture

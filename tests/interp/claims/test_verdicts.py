@@ -21,7 +21,6 @@ from interp.claims.verdicts import (
 from tests.interp.claims.hand_made_runs import by_id, make_run, rows_of
 from training.recipes import find_recipe
 from training.registry import RECIPES
-from training.runs.run import Run
 from training.schedules import Schedule
 
 PAPER = {
@@ -275,9 +274,7 @@ def test_a_full_batch_that_learned_nothing_has_no_gap_and_shows_none(bears_on):
     assert "Stage 1 not learned" in found_text(found["B1.full"])
 
 
-def test_the_new_tag_is_expected_elsewhere_in_a_single_stage(
-    bears_on, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_new_tag_is_expected_elsewhere_in_a_single_stage(bears_on):
     bears_on("M4")
     rows = rows_of({"D5_CONS": [0.5, 0.5], "D8_CONS": [0.4, 0.41]}, stage=1, question="name")
     rows += [row | {"stage": 2} for row in rows]
@@ -285,10 +282,8 @@ def test_the_new_tag_is_expected_elsewhere_in_a_single_stage(
     twin_rows = [row | {"value": 0.4} for row in rows]
     found = {}
     for schedule in (Schedule.SINGLE_STAGE, Schedule.TWO_STAGE):
-        run, twin = (make_run(each, schedule=schedule) for each in (rows, twin_rows))
-        twin.info["finished"] = "now"
-        monkeypatch.setattr(Run, "null", property(lambda each, twin=twin: twin))
-        found[schedule] = by_id(claims_of_run(run))
+        twin = make_run(twin_rows, schedule=schedule)
+        found[schedule] = by_id(claims_of_run(make_run(rows, schedule=schedule, null=twin)))
     single, two = found.values()
 
     assert single["M4.name_single_stage"].word is Word.HOLDS
