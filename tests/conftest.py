@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,17 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     # Each file of a run is flushed to disk, which takes milliseconds. What tests write is thrown
     # away, so it is kept in memory where there is room.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process() -> Iterator[None]:
+    """Commands work in this process where no number of workers is named.
+
+    Else each core would get a process, which takes seconds to import what it needs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.executors.local.available_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

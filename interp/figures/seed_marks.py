@@ -164,13 +164,13 @@ def with_own_words(
     return cells.assign(**added)
 
 
-def own_hover(cells: pd.DataFrame, column: str) -> tuple[str, pd.Series | None]:
+def own_hover(cells: pd.DataFrame, column: str) -> tuple[str, list[str] | None]:
     """The end of a heat map's `hovertemplate`, and its `hovertext`, of `with_own_words`."""
-    words = cells[f"own_{column}"]
-    return ("%{hovertext}", words) if words.map(bool).any() else ("", None)
+    words = cells[f"own_{column}"].tolist()
+    return ("%{hovertext}", words) if any(words) else ("", None)
 
 
 def own_note(cells: pd.DataFrame) -> str:
     """What a caption says after its words on means, of `with_own_words`."""
     own = [name for name in cells.columns if name.startswith("own_")]
-    return ", each seed's on hover" if cells[own].map(bool).any(axis=None) else ""
+    return ", each seed's on hover" if any(any(cells[name]) for name in own) else ""

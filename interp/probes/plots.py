@@ -66,7 +66,8 @@ def plot_probes(
     cells = with_own_words(cells, rows, list(READINGS), keys=[*RUN, *CELL])
     names, states = run_names(cells), ordered_states(cells)
     caption = probe_caption(of_probe, about_means=own_note(cells))
-    panels = sorted(cells.groupby(["target", "run_id"], sort=False), key=_target_order)
+    groups: Any = cells.groupby(["target", "run_id"], sort=False)
+    panels = sorted(groups, key=_target_order)
     height = len(panels) * (CELL_HEIGHT * len(states) + 30)
     figure = make_subplots(
         rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,

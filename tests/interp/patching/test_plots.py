@@ -261,7 +261,7 @@ def test_cells_of_few_seeds_say_each_seeds_own_value_on_hover(table: pd.DataFram
     caption = layout_of(figure).annotations[-1].text.replace("<br>", " ")
     assert "Means over seeds, each seed's on hover. " in caption
     # Seeds' rows alone are as good as their summary with them.
-    assert traces(plot_patching(few))[0].hovertext.tolist() == list(d5.values())
+    assert traces(plot_patching(few))[0].hovertext == tuple(d5.values())
 
 
 def test_cells_of_many_seeds_or_of_a_summary_alone_say_no_seeds_own_values(table: pd.DataFrame):
