@@ -67,11 +67,12 @@ def tiny_run(made_once: Callable[[str, Callable[[Path], object]], Path]) -> "Run
 
     def train(folder: Path) -> None:
         recipe = find_recipe("alias-toy")
-        request = RunRequest(config=recipe(**recipe.smoke), folder=folder, seeds=(1000, 1001))
+        config = recipe(**recipe.smoke)
+        request = RunRequest(config=config, folder=folder / "run", seeds=(1000, 1001))
         run_seeds([request, request.null_twin()], workers=1)
-        write_null_verdict(Run.load(folder))
+        write_null_verdict(Run.load(folder / "run"))
 
-    return Run.load(made_once("tiny-run", train))
+    return Run.load(made_once("tiny", train) / "run")
 
 
 @pytest.fixture
