@@ -116,6 +116,27 @@ def test_training_loop_knows_nothing_of_iml() -> None:
         assert not re.search(r"D[0-9]+_|iml_gap|COMPARED", MODULES[module].read_text()), module
 
 
+IML = re.compile(
+    r"\b(D\d+_\w+|D[1-9]|QA\d\w*|UNIQUE_TAGS\w*|(iml|stage1|ocl|trust|distrust)_gap)\b"
+)
+"""What only implicit meta-learning has."""
+IML_ROOMS = ("data/tasks/", "training/recipes/", "interp/sweeps/plans.py", "interp/claims/")
+
+
+def test_nothing_else_knows_what_implicit_meta_learning_compares() -> None:
+    """Its data sets, recipes, sweeps and claims do; everything else asks a run's `Design`."""
+    for path in FILES:
+        if path.relative_to(ROOT).as_posix().startswith(IML_ROOMS):
+            continue
+        root = tree(path)
+        told = {id(n.value) for n in ast.walk(root) if isinstance(n, ast.Expr)}
+        for node in ast.walk(root):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert id(node) in told or not IML.search(node.value), f"{path}:{node.lineno}"
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module != "data.tasks.iml", f"{path}:{node.lineno}"
+
+
 def test_imports_go_in_no_circle() -> None:
     tuple(TopologicalSorter(module_graph()).static_order())  # raises CycleError otherwise
 
@@ -231,6 +252,11 @@ def test_packages_are_listed_explicitly_and_completely() -> None:
 def test_tests_are_no_package() -> None:
     # A tests/data/__init__.py would shadow the real package `data`.
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_no_file_is_long() -> None:
+    for path in FILES:
+        assert len(path.read_text().splitlines()) <= LONGEST_FILE, path
 
 
 def test_no_file_is_named_for_nothing_in_particular() -> None:

@@ -33,7 +33,7 @@ def add_command(commands: Subparsers) -> None:
     )
     patch.add_argument(
         "--subset", action="append", metavar="NAME", help="of the clean prompts; default "
-        "D5 and D6 in the last of several stages, D1 and D2 before",
+        "the two that are compared at the stage",
     )  # fmt: skip
     patch.add_argument("--direction", action="append", choices=("denoise", "noise"))
     patch.add_argument(

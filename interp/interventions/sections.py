@@ -73,10 +73,11 @@ def erasure_section(run: Run) -> Html | None:
         for target in dict.fromkeys(cells["target"]):
             figure = plot_erasure(of_checkpoint, target=target)
             parts.append(figure_html(figure, f"erasure-{stage}-{target.replace('_', '-')}"))
+    compared = " and ".join(run.design.main.short_names)
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
-        "of others, no entity of which the eraser saw. Target tag: fitted to Stage-1 aliases (D1, "
-        "D2) and applied to all; tag (Stage 2): fitted to those of D5 and D6. Probes read every "
+        "of others, no entity of which the eraser saw. Target tag: fitted to Stage-1 aliases and "
+        f"applied to all; tag (Stage 2): fitted to those of {compared}. Probes read every "
         "place that was erased; labels that mean nothing say what they read by chance. Where no "
         "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at "
         "test time says what the answer reads, not what training on the definition left behind."

@@ -45,11 +45,12 @@ def transplants_section(run: Run) -> Html | None:
             for metric in ANSWER_METRICS
         ]
         parts += [_gap_table(cells), _parts_table(cells)]
+    compared = " and ".join(run.design.main.short_names)
     notes = (
         "none: the recipient as it is; all: the donor. A part suffices as far as it brings along, "
         "alone, what the donor has, and is needed as far as all but it do not; most parts do "
         "neither, as what they bring counts only together. Alias rows: embedding rows of "
-        "the aliases of D5 and D6. Tied embeddings are the unembedding, too. A "
+        f"the aliases of {compared}. Tied embeddings are the unembedding, too. A "
         "head is its rows of query, key and value and its columns of the output projection; where "
         "heads share keys and values, query and output only. Random change: in each weight matrix "
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "

@@ -12,10 +12,10 @@ from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
 from training.config import RunConfig, Value
-from training.models.elsewhere import SourceModel
 from training.recipes import find_recipe
 from training.runs.checkpoints import checkpoint_damage, seed_folder
 from training.runs.files import json_bytes, require_writable
+from training.runs.fits import check_lengths, check_model
 from training.runs.info import RUN_FILE, new_info, read_info
 from training.runs.inputs import (
     INPUTS,
@@ -37,9 +37,7 @@ from training.runs.run import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-    from data.tokens import TokenizedRow
+    pass
 
 TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
 """What `iml run` writes beside checkpoints."""
@@ -181,35 +179,9 @@ class RunRequest:
         if noted_rows(home) is not None:
             note_rows(home, rows_digest(rows))
         if is_padded:
-            self._check_lengths(rows)
+            check_lengths(self.config, rows)
         if not self._drawn:
-            self._check_model(rows, tokenizer)
-
-    def _check_model(
-        self, rows: "list[TokenizedRow]", tokenizer: "PreTrainedTokenizerFast"
-    ) -> None:
-        """Loads a model from elsewhere once, so that what is wrong with it is known beforehand."""
-        model = self.config.model
-        if not isinstance(model, SourceModel) or model.is_tiny:
-            return
-        longest = self.config.longest_text(rows)
-        if model.random_weights:
-            model.require_fit(tokenizer, longest)
-        else:
-            model.make(tokenizer, seed=0, max_length=longest)
-
-    def _check_lengths(self, rows: "list[TokenizedRow]") -> None:
-        """Looks whether every trained row, or its answer alone, fits into a block."""
-        trained = [r for r in rows if self.config.schedule.stage_of(r.row) is not None]
-        is_answer_only = self.config.model.is_encoder_decoder
-        lengths = [len(r.answer_positions if is_answer_only else r.input_ids) for r in trained]
-        length, longest = max(zip(lengths, trained, strict=True), key=lambda pair: pair[0])
-        length += 1  # the end token
-        if length > self.config.block_size:
-            raise InputError(
-                f"row {longest.row.row_id} and its end token are {length} tokens long, "
-                f"block_size is {self.config.block_size}; use block_size={length} or more"
-            )
+            check_model(self.config, rows, tokenizer)
 
     def null_twin(self) -> "RunRequest":
         """The same seeds without what the design is about, in the folder's `null`.
