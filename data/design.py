@@ -164,6 +164,8 @@ class Design:
     learned: Learned | None = None
     targets: tuple[ProbeTarget, ...] = ()
     """For probes; the first two are read unless others are asked for."""
+    figures: tuple[str, ...] = ("gaps", "curves", "subsets")
+    """Which of the figures and tables of `interp.report.sections` about training it is made for."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a table with this contrast must say, by contrast."""
 

@@ -55,6 +55,7 @@ DESIGN = Design(
         Contrast(name="repetition_gap", higher=OFTEN, lower=SELDOM, part=Part.X1,
                  meaning="told four times against once"),
     ),
+    figures=("subsets", "gaps"),
     targets=(ProbeTarget(name="often", meaning="whether it was told often", label=told_often),),
 )  # fmt: skip
 ASKED, TRAINED = "town", "home"
@@ -194,6 +195,8 @@ def test_its_report_asks_its_question_in_its_colours(folder: Path) -> None:
     assert "told four times" in page
     assert "OFTEN (told four times) minus SELDOM (told once)" in page
     shown = page[page.index("</script>") :]
+    headings = re.findall("<h2>([^<]+)</h2>", shown)
+    assert headings[:4] == ["Subsets", "Gaps", "Probes", "Lenses"]
     assert not [word for word in ("D5_CONS", "iml_gap", "implicit meta") if word in shown]
 
 

@@ -1,12 +1,13 @@
 """One self-contained HTML page about a run: `DIR/report.html`.
 
 The page is a list of sections, each a function from a run to HTML, or to None where it does not
-apply; add a section by adding its function to `SECTIONS`. Every number comes from the run folder,
+apply; a new analysis adds its function to `ANALYSES`. Every number comes from the run folder,
 so a rebuilt report is the same, byte for byte. Nothing is loaded from a network.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from plotly.offline import get_plotlyjs
 
@@ -31,12 +32,14 @@ from training.runs.publication import Files, require_intact
 from training.runs.run import Run, publish_runs
 
 REPORT_FILE = "report.html"
-SECTIONS: list[Callable[[Run], Html | None]] = [
-    overview_section,
-    gaps_section,
-    claims_section,
-    curves_section,
-    subsets_section,
+Section: TypeAlias = Callable[[Run], Html | None]
+FIGURES: Mapping[str, Section] = {
+    "gaps": gaps_section,
+    "curves": curves_section,
+    "subsets": subsets_section,
+}
+"""About training, by the names that a `Design` has in its `figures`."""
+ANALYSES: Sequence[Section] = [
     probes_section,
     lens_section,
     patching_section,
@@ -46,10 +49,22 @@ SECTIONS: list[Callable[[Run], Html | None]] = [
     transplants_section,
     weight_differences_section,
     alignment_section,
-    examples_section,
-    settings_section,
 ]
-"""The page, from top to bottom."""
+"""About what was looked at inside, from top to bottom."""
+
+
+def sections_of(run: Run) -> list[Section]:
+    """The page about a run, from top to bottom."""
+    first, *others = run.design.figures
+    return [
+        overview_section,
+        FIGURES[first],
+        claims_section,
+        *(FIGURES[name] for name in others),
+        *ANALYSES,
+        examples_section,
+        settings_section,
+    ]
 
 
 def build_report(run: Run) -> Path:
@@ -70,7 +85,7 @@ def build_report(run: Run) -> Path:
 
 def report_html(run: Run) -> Html:
     """The whole page about a run."""
-    sections = [html for section in SECTIONS if (html := section(run)) is not None]
+    sections = [html for section in sections_of(run) if (html := section(run)) is not None]
     return page_html(f"{run.config.recipe} {run.config.run_id}", sections)
 
 

@@ -13,7 +13,7 @@ from interp.figures.markup import Html
 from interp.figures.words import gap_text
 from interp.report import page as report
 from interp.report.claims_section import claims_section
-from interp.report.page import SECTIONS, build_report, report_html
+from interp.report.page import build_report, report_html, sections_of
 from interp.report.sections import curves_section, example_rows, gaps_section
 from interp.report.wording import headline_sentence, null_sentence
 from training.recipes import find_recipe
@@ -137,7 +137,7 @@ def test_a_run_without_null_twin_has_a_report_without_one(copy: Path):
     run = Run.load(copy)
     claims = claims_section(run)
 
-    for section in SECTIONS:
+    for section in sections_of(run):
         if section is not claims_section:
             html = section(run) or ""
             assert "ull twin" not in html
@@ -188,7 +188,7 @@ def test_examples_show_each_subset_by_one_alias(trained: Path):
 
 def test_sections_that_do_not_apply_are_left_out(trained: Path, monkeypatch: pytest.MonkeyPatch):
     sections = [lambda run: None, lambda run: Html(f"<p>{run.seeds}</p>")]
-    monkeypatch.setattr(report, "SECTIONS", sections)
+    monkeypatch.setattr(report, "sections_of", lambda _run: sections)
 
     html = report_html(Run.load(trained))
 
