@@ -6,7 +6,6 @@ from functools import cache
 import pandas as pd
 
 from data.design import Design
-from data.errors import InputError
 from data.subsets import Subset
 from data.tokens import TokenizedRow
 from data.vocabulary import Part
@@ -33,17 +32,16 @@ def known_designs() -> Iterator[Design]:
 
 
 def design_of_rows(rows: Sequence[TokenizedRow]) -> Design:
-    """The design that has the subsets of a seed's rows.
+    """The design that has the subsets of a seed's rows; of prompts of one's own, one without any.
 
-    Raises:
-        InputError: none has; the rows are prompts of one's own.
+    Args:
+        rows: At least one.
     """
     subsets = list(dict.fromkeys(row.row.subset for row in rows))
     for design in known_designs():
         if any(subset in design.subsets for subset in subsets):
             return design
-    listed = ", ".join(subset.name for subset in subsets) or "nothing"
-    raise InputError(f"rows of {listed} are of no experiment; use the rows of a run")
+    return _of_no_experiment(subsets)
 
 
 def design_of(table: pd.DataFrame) -> Design:
@@ -64,10 +62,16 @@ def design_of(table: pd.DataFrame) -> Design:
         if _words_of(design) & (values | set(map(str, table.columns))):
             return design
     subsets = list(dict.fromkeys(map(str, table["subset"]))) if "subset" in table.columns else []
-    unknown = (
-        Subset(name=name, notation="", meaning="", part=Part.X1) for name in subsets or ["none"]
-    )
-    return Design(name="", question="", parts={}, subsets=tuple(unknown), contrasts=())
+    return _of_no_experiment([_unknown(name) for name in subsets or ["none"]])
+
+
+def _of_no_experiment(subsets: Sequence[Subset]) -> Design:
+    """A design that compares nothing, and says so where it is asked for what it compares."""
+    return Design(name="", question="", parts={}, subsets=tuple(subsets), contrasts=())
+
+
+def _unknown(name: str) -> Subset:
+    return Subset(name=name, notation="", meaning="", part=Part.X1)
 
 
 def _words_of(design: Design) -> set[str]:

@@ -106,8 +106,9 @@ def transplant_weights(
 
 
 def _compared_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
-    """Tokens of the aliases of the two subsets that the experiment compares."""
-    compared = design_of_rows(rows).main.names
+    """Tokens of the aliases of the two subsets that the experiment compares, if there is one."""
+    design = design_of_rows(rows)
+    compared = design.main.names if design.contrasts else ()
     return {
         token
         for row in rows
