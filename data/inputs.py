@@ -12,22 +12,22 @@ from typing import Any
 
 from data.digests import file_sha256
 from data.errors import InputError
-from data.hub import Part, find_folder, is_hub_name, part_files
+from data.hub import ModelFiles, find_folder, is_hub_name, paths_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A file, or a part of a model's folder."""
+    """A file, or some of the files of a model's folder."""
 
     source: str
     """A path, or a model's name on the hub."""
-    part: Part | None = None
-    """Of a folder, what is read of it; None for a file."""
+    files: ModelFiles | None = None
+    """Which are read, of a model's folder; None for a single file."""
 
     @property
     def is_local(self) -> bool:
         """Whether it is a path, and not a name on the hub."""
-        return self.part is None or self._path.exists() or not is_hub_name(self.source)
+        return self.files is None or self._path.exists() or not is_hub_name(self.source)
 
     @property
     def name(self) -> str:
@@ -40,7 +40,7 @@ class Input:
         Raises:
             InputError: it is not there, or not whole.
         """
-        return {path.name: file_sha256(path) for path in self._files()}
+        return {path.name: file_sha256(path) for path in self._paths()}
 
     def sha256(self) -> str:
         """Of a file its sha256; of several that of what `sha256sum` prints of them, by name.
@@ -62,7 +62,7 @@ class Input:
     @property
     def is_ambiguous(self) -> bool:
         """Whether it is a folder here, and may be meant as a name on the hub."""
-        return self.part is not None and self._path.exists() and is_hub_name(self.source)
+        return self.files is not None and self._path.exists() and is_hub_name(self.source)
 
     def is_at(self, source: str) -> bool:
         """Whether another way of writing it means the same place."""
@@ -73,9 +73,9 @@ class Input:
     def _path(self) -> Path:
         return Path(self.source).expanduser()
 
-    def _files(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
         if self._path.is_file():
             return [self._path]
-        if self.part is None:
+        if self.files is None:
             raise InputError(f"there is no table {self._path}; give its path, or bring it back")
-        return part_files(find_folder(self.source, self.part), self.part)
+        return paths_of(find_folder(self.source, self.files), self.files)

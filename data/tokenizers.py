@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError, reading
-from data.hub import Part, find_folder
+from data.hub import ModelFiles, find_folder
 from data.inputs import Input
 from data.texts import Writing, question_text
 from data.vocabulary import Role
@@ -59,7 +59,9 @@ class FolderTokenizer:
         Raises:
             InputError: there is none, it cannot be read, has no end token or no offsets.
         """
-        return _read(self.source, self.bos, Input(source=self.source, part=Part.TOKENIZER).sha256())
+        return _read(
+            self.source, self.bos, Input(source=self.source, files=ModelFiles.TOKENIZER).sha256()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
 
     path = Path(source).expanduser()
     if not path.is_file():
-        path = find_folder(source, Part.TOKENIZER)
+        path = find_folder(source, ModelFiles.TOKENIZER)
     # The Rust reader raises bare exceptions, with the place in the file.
     with reading(path, "give a tokenizer.json", InputError, fault="is no tokenizer"):
         if path.is_file():

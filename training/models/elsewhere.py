@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.hub import Part, find_folder, lacking
+from data.hub import ModelFiles, find_folder, lacking
 from data.inputs import Input
 from training.models.architectures import decoder_starts, require_left_to_right, stop_at
 from training.models.folders import one_line_errors, read_config, read_weights
@@ -71,7 +71,7 @@ class SourceModel:
     @property
     def input(self) -> Input:
         """Where it comes from, and with which content."""
-        return Input(source=self.source, part=self._part)
+        return Input(source=self.source, files=self._files)
 
     @property
     def is_encoder_decoder(self) -> bool:
@@ -81,7 +81,7 @@ class SourceModel:
     @property
     def has_tokenizer(self) -> bool:
         """Whether a tokenizer comes with it, for `data.tokenizers.FolderTokenizer`."""
-        return not self.is_tiny and not lacking(self._folder(), Part.TOKENIZER)
+        return not self.is_tiny and not lacking(self._folder(), ModelFiles.TOKENIZER)
 
     @property
     def max_length(self) -> int | None:
@@ -170,16 +170,16 @@ class SourceModel:
         return self.source in TINY
 
     @property
-    def _part(self) -> Part:
-        return Part.CONFIG if self.random_weights else Part.WEIGHTS
+    def _files(self) -> ModelFiles:
+        return ModelFiles.CONFIG if self.random_weights else ModelFiles.WEIGHTS
 
     def _folder(self) -> Path:
-        return find_folder(self.source, self._part)
+        return find_folder(self.source, self._files)
 
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
         if not self.is_tiny:
-            return read_config(find_folder(self.source, Part.CONFIG))
+            return read_config(find_folder(self.source, ModelFiles.CONFIG))
         from transformers import AutoConfig
 
         family, sizes = TINY[self.source]

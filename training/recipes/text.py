@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.contradictions import Contradiction
-from data.hub import Part
+from data.hub import ModelFiles
 from data.inputs import Input
 from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
@@ -91,7 +91,9 @@ class Pretrained:
         model = self.source
         found = {} if model.is_tiny else {"model": model.input}
         if self.tokenizer or not model.is_tiny:
-            found["tokenizer"] = Input(source=self.tokenizer or model.source, part=Part.TOKENIZER)
+            found["tokenizer"] = Input(
+                source=self.tokenizer or model.source, files=ModelFiles.TOKENIZER
+            )
         return found
 
     def tokenizer_source(self, facts: WorldSource, bos: Bos) -> TokenizerSource:
