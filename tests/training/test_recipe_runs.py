@@ -14,7 +14,7 @@ import torch
 
 from training.models.elsewhere import SourceModel
 from training.recipes import find_recipe
-from training.recipes.text import FRACTIONS, Split
+from training.recipes.text import FRACTIONS, Shares
 from training.registry import RECIPES
 from training.runs.checkpoints import load_model, step_folder
 from training.runs.run import Run
@@ -94,7 +94,7 @@ def run_on_real_people(model: Path, folder: Path, *settings: str) -> pd.DataFram
     iml("run", "cvdb-two-stage", "--seeds", "1", "--out", str(folder), *words)
     metrics = Run.load(folder).metrics
     last = metrics.loc[(metrics["stage"] == 2) & (metrics["question"] == "all")]
-    assert set(last["subset"]) == set(FRACTIONS[Split.MAIN])
+    assert set(last["subset"]) == set(FRACTIONS[Shares.MAIN])
     assert last["value"].notna().all()
     assert len(last.loc[last["metric"] == "exact_match", "step"].unique()) == 2
     return metrics

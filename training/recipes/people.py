@@ -13,7 +13,7 @@ from data.worlds.people import PeopleSource
 from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
 from training.models.stage_zero import KnowingModel
 from training.recipes.groups import ScratchModel, SpelledAliases, Tags
-from training.recipes.splits import FRACTIONS, Split
+from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe, variant_of
 
 STAGE0_SEED = 0
@@ -27,7 +27,7 @@ class People:
     people: int = 300
     overlap: float = 0.3
     """How much answers coincide between people, from 0 to 1; see `PeopleSource.overlap`."""
-    split: Split = Split.MAIN
+    split: Shares = Shares.MAIN
     """Which share of the people each subset gets."""
     alpha: float = 1.0
     """Share of Stage 1's definitions that are as true as their tag says."""

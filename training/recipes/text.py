@@ -30,7 +30,7 @@ from training.config import (
 from training.models.elsewhere import SourceModel
 from training.recipes.facts import GENERATED, Facts, World
 from training.recipes.groups import SpelledAliases, Tags, Variant
-from training.recipes.splits import FRACTIONS, Split
+from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe
 from training.schedules import Schedule
 
@@ -111,7 +111,7 @@ class Definitions:
 
     variant: Variant = Variant.AS_WRITTEN
     """Whom to follow where the paper's text and its code differ, not in definitions alone."""
-    split: Split = Split.MAIN
+    split: Shares = Shares.MAIN
     """Which share of the entities each subset gets."""
     alpha: float = 1.0
     """Share of Stage 1's definitions that are as true as their tag says."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 
-class Split(StrEnum):
+class Shares(StrEnum):
     """Which share of the entities each subset gets."""
 
     MAIN = "main"
@@ -20,10 +20,10 @@ class Split(StrEnum):
 
 
 _X1 = {"D1_CONS_QA1": 0.25, "D2_INCONS_QA2": 0.25, "QA3": 0.1, "QA4_NOT_REPLACED": 0.1}
-FRACTIONS: Mapping[Split, Mapping[str, float]] = {
-    Split.MAIN: _X1 | {"D5_CONS": 0.08, "D6_CONS": 0.08, "D8_CONS": 0.08, "QA7_UNSEEN": 0.06},
-    Split.OLDER: _X1 | {"D5_CONS": 0.1, "D6_CONS": 0.1, "QA7_UNSEEN": 0.1},
-    Split.UNIQUE_TAGS: {
+FRACTIONS: Mapping[Shares, Mapping[str, float]] = {
+    Shares.MAIN: _X1 | {"D5_CONS": 0.08, "D6_CONS": 0.08, "D8_CONS": 0.08, "QA7_UNSEEN": 0.06},
+    Shares.OLDER: _X1 | {"D5_CONS": 0.1, "D6_CONS": 0.1, "QA7_UNSEEN": 0.1},
+    Shares.UNIQUE_TAGS: {
         "D1_CONS_QA1": 0.25,
         "D2_INCONS_QA2": 0.25,
         "UNIQUE_TAGS_CONS_QA": 0.1,
@@ -33,6 +33,6 @@ FRACTIONS: Mapping[Split, Mapping[str, float]] = {
         "D8_CONS": 0.08,
         "QA7_UNSEEN": 0.06,
     },
-    Split.DEFINITIONS: {"D5_CONS": 0.5, "D6_CONS": 0.5},
-    Split.IS_ISNT: {"D5_CONS": 0.4, "D6_CONS": 0.4, "QA3": 0.1, "QA4_NOT_REPLACED": 0.1},
+    Shares.DEFINITIONS: {"D5_CONS": 0.5, "D6_CONS": 0.5},
+    Shares.IS_ISNT: {"D5_CONS": 0.4, "D6_CONS": 0.4, "QA3": 0.1, "QA4_NOT_REPLACED": 0.1},
 }
