@@ -6,7 +6,7 @@ import pytest
 
 from interp.probes.power import min_detectable
 from interp.probes.summary import CELL, summarize_probes
-from training.columns import RUN_COLUMNS
+from training.columns import WITHOUT_SEED
 from training.statistics import max_sign_flip_p, t_interval
 
 
@@ -55,7 +55,7 @@ def test_a_cell_is_summarised_over_seeds():
     summary = summarize_probes(probe_rows(ABOVE, targets=("tag", "tag")))
     first = summary.iloc[0]
 
-    assert list(summary.columns[: len(RUN_COLUMNS) + len(CELL)]) == [*RUN_COLUMNS, *CELL]
+    assert list(summary.columns[: len(WITHOUT_SEED) + len(CELL)]) == [*WITHOUT_SEED, *CELL]
     assert len(summary) == 2
     assert first["accuracy"] == pytest.approx(0.9)
     # sd = sqrt(.04 / 5), t(5, .975) = 2.570582
