@@ -35,7 +35,7 @@ from interp.alignment.summary import ALL, summarize_alignment
 from interp.gradients.gram import (
     GradientGram,
     GradientOptions,
-    Split,
+    Granularity,
     gradient_gram,
     gradient_pairs,
     token_gram,
@@ -155,7 +155,7 @@ def measure_alignment(
     Args:
         model: A plain Hugging Face model; left as it was.
         pairs: See `make_alignment_pairs`.
-        options: See `GradientOptions`; the split follows from `components`.
+        options: See `GradientOptions`; the granularity follows from `components`.
         components: Parts beside the component `all`. They have no `grad_sqdist`; their `grad_dot`
             and `grad_cosine` (the part's inner product over the norms of the whole gradients) sum
             to those of the whole.
@@ -169,7 +169,7 @@ def measure_alignment(
     """
     definitions, questions, places = index_pairs(pairs)
     by_module = components is Components.MODULE
-    options = replace(options, split=Split.MODULE if by_module else Split.WHOLE)
+    options = replace(options, granularity=Granularity.MODULE if by_module else Granularity.WHOLE)
     if len(pairs) == len(definitions) * len(questions):
         whole = gradient_gram(model, definitions, questions, options=options)
         at = (places[:, 0], places[:, 1])

@@ -15,8 +15,8 @@ forming a gradient (`factors` has the formulas):
 
 The model is a plain Hugging Face one (`training.runs.checkpoints.load_model`), on any device, and
 is left as it was. Rows are `TokenizedRow`s; what the loss of one is the mean over, `options.policy`
-says. `options.split` splits every inner product into layers, modules or attention heads, whose
-parts sum to the whole.
+says. `options.granularity` splits every inner product into layers, modules or attention heads,
+whose parts sum to the whole.
 
 How to read it: a cosine of 1 is the same direction, 0 says that a small enough step on one example
 leaves the other's loss as it is. The gradient is not the update of an optimizer that rescales it.
@@ -33,7 +33,7 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.gradients.all_pairs import all_pairs
-from interp.gradients.options import GradientOptions, Split
+from interp.gradients.options import GradientOptions, Granularity
 from interp.gradients.own_pairs import GradientStatistics, own_pairs
 from interp.gradients.source import GradientSource
 from interp.gradients.tokens import token_dots
@@ -42,7 +42,7 @@ __all__ = [
     "GradientGram",
     "GradientOptions",
     "GradientStatistics",
-    "Split",
+    "Granularity",
     "gradient_gram",
     "gradient_pairs",
     "gradient_statistics",

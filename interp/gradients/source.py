@@ -121,8 +121,8 @@ class GradientSource:
         return with_crossed_products(joined, self.coverage), torch.cat(losses)
 
     def components(self, factors: FactorsByModule) -> Components:
-        """Factors with the component that each counts for; see `GradientOptions.split`."""
-        return list(components(self.model, factors, self.options.split))
+        """Factors with the component that each counts for; see `GradientOptions.granularity`."""
+        return list(components(self.model, factors, self.options.granularity))
 
 
 def examples_at(examples: Examples, chosen: Int[Tensor, " example"]) -> Examples:
