@@ -8,13 +8,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.attention.pattern_plots import TOKEN_HEIGHT, plot_attention
-from interp.explorer.view import Ablation, Cell, grid_cells
+from interp.explorer.view import Cell, grid_cells
 from interp.figures.grid_tables import ordered_axis
 from interp.figures.markup import token_label
 from interp.figures.palette import FAINT, INK
 from interp.figures.places import at_words, role_words, site_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import TokenRole
+from interp.interventions.ablation import AblationKind
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
 LABELLED = 0.02
@@ -224,7 +225,7 @@ def component_label(component: Component) -> str:
     return site_words(site, layer, -1 if head is None else head)
 
 
-def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
+def cell_words(cells: Sequence[Cell], ablation: AblationKind) -> str:
     """Which cells are ablated, and how; empty if none is."""
     if not cells:
         return ""
@@ -232,7 +233,7 @@ def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
         f"{component_label((c.site.layer, c.site.name, c.site.head))} {at_words(c.role)}"
         for c in cells
     ]
-    return f"{'; '.join(named)} (to {'zero' if ablation is Ablation.ZERO else 'its mean'})"
+    return f"{'; '.join(named)} (to {'zero' if ablation is AblationKind.ZERO else 'its mean'})"
 
 
 def _frame(x: int, y: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from interp.explorer.figures import (
 from interp.explorer.shelf import Shelf
 from interp.explorer.texts import error_html, pair_words, texts_html
 from interp.explorer.view import (
-    Ablation,
+    ABLATIONS,
     Cell,
     View,
     answers_table,
@@ -42,6 +42,7 @@ from interp.explorer.view import (
     patch_grid_of_pair,
     read_view,
 )
+from interp.interventions.ablation import AblationKind
 from interp.patching.analysis import Direction
 
 MENUS = {
@@ -84,7 +85,7 @@ class Explorer:
         self.menus: dict[str, widgets.Dropdown] = {name: _dropdown(MENUS[name]) for name in MENUS}
         self.menus["head"] = _dropdown("attention of")
         self.menus["direction"] = _dropdown("patching", [(str(d), d) for d in Direction])
-        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in Ablation])
+        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in ABLATIONS])
         self.reset_button = widgets.Button(description="undo ablations", disabled=True)
         self.message, self.texts = widgets.HTML(), widgets.HTML()
         self.board: Board | None = None
@@ -167,7 +168,7 @@ class Explorer:
         """Draws what is looked at, with the ablations."""
         self.reset_button.disabled = not self.cells
         view, before = self.view, self._reading
-        ablation = Ablation(str(self.menus["ablation"].value))
+        ablation = AblationKind(str(self.menus["ablation"].value))
         after = read_view(view, self.cells, ablation) if self.cells else None
         ablated, guess = cell_words(self.cells, ablation), chance(view)
         head = self.menus["head"].value

@@ -17,7 +17,6 @@ from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.explorer.shelf import SeedRows
 from interp.explorer.view import (
     TOP,
-    Ablation,
     Cell,
     View,
     answers_table,
@@ -32,6 +31,7 @@ from interp.explorer.view import (
 )
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
+from interp.interventions.ablation import AblationKind
 from interp.patching.analysis import Direction
 from training.designs import recipe_design
 
@@ -121,7 +121,7 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 
     with any_model.hooks([("blocks.1.attn.hook_z", zero)]):
         expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
-    ablated = read_view(view, heads, Ablation.ZERO).log_probs
+    ablated = read_view(view, heads, AblationKind.ZERO).log_probs
     assert torch.equal(ablated, expected)
     assert not torch.allclose(ablated, read_view(view).log_probs, atol=1e-3)
 
@@ -150,7 +150,7 @@ def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> No
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
     cell = Cell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
-    after = read_view(view, [cell], Ablation.MEAN).log_probs
+    after = read_view(view, [cell], AblationKind.MEAN).log_probs
     torch.testing.assert_close(after, read_view(view).log_probs, atol=1e-6, rtol=0)
 
 
@@ -159,7 +159,7 @@ def test_what_the_last_position_cannot_see_any_more_changes_nothing(
 ) -> None:
     view = view_of(neox, word_rows)
     cell = Cell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
-    after = read_view(view, [cell], Ablation.ZERO)
+    after = read_view(view, [cell], AblationKind.ZERO)
     assert torch.equal(after.log_probs, read_view(view).log_probs)
 
 
@@ -226,7 +226,7 @@ def test_nothing_of_the_model_changes_also_where_a_pass_raises(
     patch_grid_of_pair(view)
     beyond = Cell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
     with pytest.raises(InputError, match="no head 4 at z of layer 0"):
-        read_view(view, [beyond], Ablation.ZERO)
+        read_view(view, [beyond], AblationKind.ZERO)
     assert state_of(neox) == before
 
 
