@@ -12,7 +12,7 @@ from data.errors import InputError
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import Split, Stage
-from interp.explorer.shelf import Place, SeedRows, Shelf, is_laid_out_alike
+from interp.explorer.shelf import CheckpointPlace, SeedRows, Shelf, is_laid_out_alike
 
 Options = list[tuple[str, Any]]
 """What a menu shows, and what it stands for."""
@@ -35,11 +35,11 @@ class Choice:
     """Place of the alias that the corrupted question is about."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CheckpointPlace:
         """The checkpoint of a settled choice."""
         assert self.seed is not None
         assert self.step is not None
-        return Place(run=self.run, seed=self.seed, stage=self.stage, step=self.step)
+        return CheckpointPlace(run=self.run, seed=self.seed, stage=self.stage, step=self.step)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ SAMPLE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class CheckpointPlace:
     """A checkpoint of one of the explorer's runs."""
 
     run: int
@@ -139,7 +139,7 @@ class Shelf:
         """Nothing is read before it is asked for."""
         self.runs = tuple(runs)
         self._rows: OrderedDict[tuple[int, int], SeedRows] = OrderedDict()
-        self._models: OrderedDict[Place, HookedModel] = OrderedDict()
+        self._models: OrderedDict[CheckpointPlace, HookedModel] = OrderedDict()
 
     def rows(self, run: int, seed: int) -> SeedRows:
         """The rows of a seed of a run.
@@ -155,7 +155,7 @@ class Shelf:
             self._rows[key] = SeedRows(data, config.tokenizer(data), config.design)
         return _kept(self._rows, key, KEPT_SEEDS)
 
-    def model(self, place: Place) -> HookedModel:
+    def model(self, place: CheckpointPlace) -> HookedModel:
         """A checkpoint as a hooked model; nobody else changes it.
 
         Raises:
@@ -170,7 +170,7 @@ class Shelf:
             self._models[place] = model
         return _kept(self._models, place, KEPT_MODELS)
 
-    def _check_vocabulary(self, place: Place, model: HookedModel) -> None:
+    def _check_vocabulary(self, place: CheckpointPlace, model: HookedModel) -> None:
         """Aliases are drawn at random, so another draw has other words."""
         drawn = self.rows(place.run, place.seed).vocabulary()
         if model.tokenizer is not None and model.tokenizer.get_vocab() != drawn:

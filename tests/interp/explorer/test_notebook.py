@@ -13,7 +13,7 @@ from data.tasks.iml import SUBSETS
 from interp.explorer import explore
 from interp.explorer.board import DRAW, board_program
 from interp.explorer.choice import Choice, first_choice, settle
-from interp.explorer.shelf import KEPT_MODELS, Place, Shelf
+from interp.explorer.shelf import KEPT_MODELS, CheckpointPlace, Shelf
 from interp.explorer.texts import error_html, texts_html
 from interp.explorer.view import TOP, grid_cells
 from interp.explorer.widgets import Explorer
@@ -60,7 +60,7 @@ def test_it_begins_where_it_is_told_to(tiny_run: Run) -> None:
     )
     assert explorer.view.question.row.alias == alias
     assert explorer.view.question.row.question == "attr1"
-    assert explorer.choice.place == Place(run=0, seed=1001, stage=1, step=0)
+    assert explorer.choice.place == CheckpointPlace(run=0, seed=1001, stage=1, step=0)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_rows_that_a_model_was_not_trained_on_are_refused(tiny_run: Run) -> None
     other = replace(tiny_run, config=replace(tiny_run.config, data=data))
     step = tiny_run.steps(1000, 2)[-1]
     with pytest.raises(InputError, match="draws other rows for seed 1000"):
-        Shelf([other]).model(Place(run=0, seed=1000, stage=2, step=step))
+        Shelf([other]).model(CheckpointPlace(run=0, seed=1000, stage=2, step=step))
 
 
 def test_models_are_kept_but_not_all(tiny_run: Run) -> None:
     shelf = Shelf([tiny_run])
     places = [
-        Place(run=0, seed=seed, stage=stage, step=step)
+        CheckpointPlace(run=0, seed=seed, stage=stage, step=step)
         for seed in tiny_run.seeds
         for stage in (1, 2)
         for step in tiny_run.steps(seed, stage)
