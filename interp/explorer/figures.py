@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.attention.pattern_plots import TOKEN_HEIGHT, plot_attention
-from interp.explorer.view import Cell, grid_cells
+from interp.explorer.view import GridCell, cells_of_rows
 from interp.figures.grid_tables import ordered_axis
 from interp.figures.markup import token_label
 from interp.figures.palette import FAINT, INK
@@ -151,7 +151,7 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
 
 
 def plot_grid(
-    grid: pd.DataFrame, *, tokens: Sequence[str], cells: Collection[Cell], about: str
+    grid: pd.DataFrame, *, tokens: Sequence[str], cells: Collection[GridCell], about: str
 ) -> go.Figure:
     """The patching grid, a row a site and head, layers upwards; ablated cells are framed.
 
@@ -164,7 +164,7 @@ def plot_grid(
     components, roles = grid_rows(grid), grid_roles(grid)
     effect = np.full((len(components), len(roles)), np.nan)
     shapes = []
-    for cell, value in zip(grid_cells(grid), grid["effect"], strict=True):
+    for cell, value in zip(cells_of_rows(grid), grid["effect"], strict=True):
         y, x = components.index((cell.site.layer, cell.site.name, cell.site.head)), roles.index(
             cell.role
         )  # fmt: skip
@@ -206,7 +206,7 @@ Component = tuple[int, str, int | None]
 def grid_rows(grid: pd.DataFrame) -> list[Component]:
     """The components of a grid, from the first layer to the last, as the model computes them."""
     order = ["resid_pre", "z", "attn_out", "mlp_out"]
-    found = {(cell.site.layer, cell.site.name, cell.site.head) for cell in grid_cells(grid)}
+    found = {(cell.site.layer, cell.site.name, cell.site.head) for cell in cells_of_rows(grid)}
     return sorted(found, key=lambda c: (c[0], order.index(c[1]), -1 if c[2] is None else c[2]))
 
 
@@ -225,7 +225,7 @@ def component_label(component: Component) -> str:
     return site_words(site, layer, -1 if head is None else head)
 
 
-def cell_words(cells: Sequence[Cell], ablation: AblationKind) -> str:
+def cell_words(cells: Sequence[GridCell], ablation: AblationKind) -> str:
     """Which cells are ablated, and how; empty if none is."""
     if not cells:
         return ""

@@ -39,7 +39,7 @@ ABLATIONS = (AblationKind.MEAN, AblationKind.ZERO)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class GridCell:
     """A cell of the patching grid."""
 
     site: Site
@@ -72,7 +72,7 @@ class Reading:
 
 
 def read_view(
-    view: View, cells: Sequence[Cell] = (), ablation: AblationKind = AblationKind.MEAN
+    view: View, cells: Sequence[GridCell] = (), ablation: AblationKind = AblationKind.MEAN
 ) -> Reading:
     """Runs the question once, with cells ablated if there are any; changes nothing.
 
@@ -96,7 +96,7 @@ def read_view(
 
 
 def ablation_hooks(
-    view: View, cells: Sequence[Cell], ablation: AblationKind
+    view: View, cells: Sequence[GridCell], ablation: AblationKind
 ) -> list[tuple[str, HookFunction]]:
     """Hooks that replace each cell's activation of one prompt.
 
@@ -154,11 +154,11 @@ def patch_grid_of_pair(view: View, direction: Direction = Direction.DENOISE) -> 
     return table.loc[:, columns]
 
 
-def grid_cells(grid: pd.DataFrame) -> list[Cell]:
+def cells_of_rows(grid: pd.DataFrame) -> list[GridCell]:
     """The cell of each row of a grid."""
     columns = (grid[name] for name in ("site", "layer", "head", "role"))
     return [
-        Cell(site=Site(site, int(layer), None if head < 0 else int(head)), role=TokenRole(role))
+        GridCell(site=Site(site, int(layer), None if head < 0 else int(head)), role=TokenRole(role))
         for site, layer, head, role in zip(*columns, strict=True)
     ]
 

@@ -31,12 +31,12 @@ from interp.explorer.shelf import Shelf
 from interp.explorer.texts import error_html, pair_words, texts_html
 from interp.explorer.view import (
     ABLATIONS,
-    Cell,
+    GridCell,
     View,
     answers_table,
     attention_table,
+    cells_of_rows,
     chance,
-    grid_cells,
     lens_table,
     logit_differences,
     patch_grid_of_pair,
@@ -78,7 +78,7 @@ class Explorer:
     def __init__(self, shelf: Shelf, choice: Choice) -> None:
         """Computes and lays out the first view."""
         self.shelf = shelf
-        self.cells: tuple[Cell, ...] = ()
+        self.cells: tuple[GridCell, ...] = ()
         self.grid = pd.DataFrame()
         self._is_settling = False
         self._menu = settle(shelf, choice)
@@ -109,18 +109,18 @@ class Explorer:
     def _direction(self) -> Direction:
         return Direction(str(self.menus["direction"].value))
 
-    def toggle(self, cell: Cell) -> None:
+    def toggle(self, cell: GridCell) -> None:
         """Ablates a cell of the grid, or takes its ablation back: what a click does."""
         others = tuple(each for each in self.cells if each != cell)
         self.set_cells(others if cell in self.cells else (*others, cell))
 
-    def set_cells(self, cells: tuple[Cell, ...]) -> None:
+    def set_cells(self, cells: tuple[GridCell, ...]) -> None:
         """Ablates these cells of the grid and no others.
 
         Raises:
             InputError: one is not of the grid.
         """
-        known = grid_cells(self.grid)
+        known = cells_of_rows(self.grid)
         for cell in cells:
             if cell not in known:
                 raise InputError(f"{cell} is not in the grid; choose one of its cells")
@@ -158,7 +158,7 @@ class Explorer:
         view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
         grid, reading = patch_grid_of_pair(view, self._direction), read_view(view)
         self.grid, self.view, self._reading = grid, view, reading
-        known = grid_cells(self.grid)
+        known = cells_of_rows(self.grid)
         self.cells = tuple(cell for cell in self.cells if cell in known)
         self._fill_menus(menu)
         self.texts.value = texts_html(view)
@@ -191,7 +191,7 @@ class Explorer:
             return
         layer, site, head = grid_rows(self.grid)[row]
         role = grid_roles(self.grid)[column]
-        for cell in grid_cells(self.grid):
+        for cell in cells_of_rows(self.grid):
             at = cell.site
             if (at.layer, at.name, at.head, cell.role) == (layer, site, head, role):
                 self.toggle(cell)
