@@ -22,7 +22,7 @@ CELLS = "cells"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class SweepCell:
     """One run of a sweep."""
 
     recipe: str
@@ -73,7 +73,7 @@ class Sweep:
     """The parameter that is looked at; whatever else differs makes cells that are told apart."""
     claims: tuple[str, ...] = ()
     """Of the paper, those about what changes from cell to cell; see `training.claims`."""
-    cells: tuple[Cell, ...]
+    cells: tuple[SweepCell, ...]
     analyses: Callable[[], "tuple[Analysis, ...]"]
     """Made when the sweep runs: they import torch."""
     stage: int
@@ -120,7 +120,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="word_order",
             claims=("O1", "O2", "O3", "O4"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                SweepCell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
                 for objective in _OBJECTIVES
                 for order in WordOrder
             ),
@@ -133,7 +133,9 @@ SWEEPS: dict[str, Sweep] = {
             figures=("4a",),
             varies="alpha",
             claims=("A1", "A2", "A3"),
-            cells=tuple(Cell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS),
+            cells=tuple(
+                SweepCell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS
+            ),
             analyses=tuple,
             stage=2,
         ),
@@ -143,7 +145,8 @@ SWEEPS: dict[str, Sweep] = {
             figures=(),
             varies="alias_tokens",
             cells=tuple(
-                Cell(recipe="alias-toy-tokens", arguments={"alias_tokens": n}) for n in (1, 2, 3)
+                SweepCell(recipe="alias-toy-tokens", arguments={"alias_tokens": n})
+                for n in (1, 2, 3)
             ),
             analyses=tuple,
             stage=2,
@@ -155,7 +158,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="questions",
             claims=("T2",),
             cells=tuple(
-                Cell(recipe="set-inclusion-small", arguments={"questions": n})
+                SweepCell(recipe="set-inclusion-small", arguments={"questions": n})
                 for n in (2, 4, 8, 16)
             ),
             analyses=tuple,
@@ -168,7 +171,8 @@ SWEEPS: dict[str, Sweep] = {
             varies="batch_size",
             claims=("B1", "B2"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"batch_size": size}) for size in _BATCH_SIZES
+                SweepCell(recipe="alias-toy", arguments={"batch_size": size})
+                for size in _BATCH_SIZES
             ),
             analyses=tuple,
             stage=2,
@@ -180,7 +184,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="batch_size",
             claims=("B1", "B2"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
+                SweepCell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
                 for size in _BATCH_SIZES
             ),
             analyses=tuple,
