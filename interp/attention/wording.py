@@ -12,7 +12,6 @@ from interp.attention.patterns import PROMPT_LAST
 from interp.figures.grid_tables import ALPHA
 from interp.figures.words import gap_text
 
-Cell = Mapping[str, Any]
 ALIAS = "alias"
 
 
@@ -120,7 +119,7 @@ def _layers(cells: pd.DataFrame) -> list[int]:
     return sorted(set(cells["layer"].tolist()))
 
 
-def _cell(of_layer: pd.DataFrame, kind: str, head: str) -> Cell:
+def _cell(of_layer: pd.DataFrame, kind: str, head: str) -> Mapping[str, Any]:
     return of_layer.loc[[(kind, head)]].to_dict("records")[0]
 
 
@@ -129,11 +128,11 @@ def _n_heads(of_layer: pd.DataFrame) -> int:
     return len({head for head in heads if head.startswith("#")})
 
 
-def _estimate_text(cell: Cell) -> str:
+def _estimate_text(cell: Mapping[str, Any]) -> str:
     """The difference as `wording` takes it: None where one seed has no interval."""
     low, high = (None if pd.isna(cell[name]) else cell[name] for name in ("ci_low", "ci_high"))
     return gap_text({"mean": cell["difference"], "ci_low": low, "ci_high": high})
 
 
-def _p_text(cell: Cell) -> str:
+def _p_text(cell: Mapping[str, Any]) -> str:
     return f"corrected p = {cell['p_corrected']:.2g}"
