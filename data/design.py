@@ -89,7 +89,7 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Margin:
-    """Up to what difference in exact match a contrast counts as none."""
+    """Up to what a mean counts as none, and why."""
 
     value: float
     reason: str

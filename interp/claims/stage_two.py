@@ -16,11 +16,12 @@ checkable:
 
 import pandas as pd
 
+from data.design import Margin
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, D8_CONS, QA3, QA7_UNSEEN
 from data.texts import ATTRIBUTION_QUESTIONS
 from data.vocabulary import Family
 from interp.claims.names import NAME
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, TagEvidence, above
 from interp.verdicts.quantities import Measure, change_in_x2, gap, level
 from training.runs.run import Run
 from training.schedules import Schedule

@@ -9,12 +9,13 @@ attribution questions (O1).
 
 import pandas as pd
 
+from data.design import Margin
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN
 from data.texts import ATTRIBUTION_QUESTIONS
 from data.vocabulary import Family, WordOrder
 from interp.claims.names import tag_gap_of_names
 from interp.verdicts.across import WORD_ORDER, Across, at
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Side, TagEvidence
 from interp.verdicts.quantities import Measure, change_in_x2, gap, level, mean_of
 from training.runs.run import Run
 
