@@ -33,9 +33,9 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.gradients.all_pairs import all_pairs
+from interp.gradients.example_gradients import ExampleGradients
 from interp.gradients.options import GradientOptions, Granularity
 from interp.gradients.own_pairs import GradientStatistics, own_pairs
-from interp.gradients.source import GradientSource
 from interp.gradients.tokens import token_dots
 
 __all__ = [
@@ -142,8 +142,8 @@ def gradient_gram(
         InputError: a side is empty, a gradient is not finite, or the model has a parameter that
             the exact form does not cover.
     """
-    a = GradientSource.open(model, rows_a, options)
-    b = GradientSource.open(model, rows_b, options)
+    a = ExampleGradients.open(model, rows_a, options)
+    b = ExampleGradients.open(model, rows_b, options)
     measured = all_pairs(a, b)
     check_finite(measured.squares_a, rows_a)
     check_finite(measured.squares_b, rows_b)
@@ -180,8 +180,8 @@ def gradient_pairs(
     """
     indices = _check_pairs(pairs, len(rows_a), len(rows_b))
     rows, n = [*rows_a, *rows_b], len(rows_a)
-    source = GradientSource.open(model, rows, options)
-    measured = own_pairs(source, indices, statistics=statistics)
+    gradients = ExampleGradients.open(model, rows, options)
+    measured = own_pairs(gradients, indices, statistics=statistics)
     check_finite(measured.squares, rows)
     return GradientGram(
         parts=measured.dots,
@@ -198,8 +198,8 @@ def gradient_statistics(
     model: PreTrainedModel, rows: Sequence[TokenizedRow], *, options: GradientOptions
 ) -> GradientStatistics:
     """Mean gradient, variance and cosines to the mean over some rows."""
-    source = GradientSource.open(model, rows, options)
-    measured = own_pairs(source, torch.zeros(0, 2, dtype=torch.long), statistics=True)
+    gradients = ExampleGradients.open(model, rows, options)
+    measured = own_pairs(gradients, torch.zeros(0, 2, dtype=torch.long), statistics=True)
     check_finite(measured.squares, rows)
     assert measured.statistics is not None
     return measured.statistics
@@ -222,8 +222,8 @@ def token_gram(
         InputError: as `gradient_pairs`.
     """
     indices = _check_pairs(pairs, len(rows_a), len(rows_b))
-    source = GradientSource.open(model, [*rows_a, *rows_b], options)
-    return token_dots(source, indices)
+    gradients = ExampleGradients.open(model, [*rows_a, *rows_b], options)
+    return token_dots(gradients, indices)
 
 
 def check_finite(

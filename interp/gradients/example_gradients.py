@@ -31,8 +31,8 @@ Components = list[tuple[str, Factors]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientSource:
-    """A model and the examples that gradients are taken of."""
+class ExampleGradients:
+    """The gradients of examples: a model, and the examples that they are taken of."""
 
     model: PreTrainedModel
     coverage: Coverage
@@ -44,7 +44,7 @@ class GradientSource:
     @classmethod
     def open(
         cls, model: PreTrainedModel, rows: Sequence[TokenizedRow], options: GradientOptions
-    ) -> "GradientSource":
+    ) -> "ExampleGradients":
         """Lays the rows out, and checks on the longest of them that the model is understood.
 
         Raises:
