@@ -60,26 +60,26 @@ def is_hub_name(text: str) -> bool:
     return bool(is_name) and not any(each in text for each in ("..", "--")) and text[-4:] != ".git"
 
 
-def find_folder(source: str, files: ModelFiles) -> Path:
+def find_folder(location: str, files: ModelFiles) -> Path:
     """The folder that holds some of the files of a model.
 
     Args:
-        source: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A folder
-            comes first, then the hub's local cache, then a download.
+        location: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A
+            folder comes first, then the hub's local cache, then a download.
         files: What the folder must hold.
 
     Raises:
         InputError: there is no such folder, it lacks the files, or it would have to be downloaded
             and cannot be.
     """
-    folder = Path(source).expanduser()
+    folder = Path(location).expanduser()
     if not folder.is_dir():
-        if not is_hub_name(source):
+        if not is_hub_name(location):
             raise InputError(
-                f"there is no folder {source}; give a model's folder, or a name on the hub like "
+                f"there is no folder {location}; give a model's folder, or a name on the hub like "
                 "EleutherAI/pythia-70m-deduped"
             )
-        folder = _cached(source, files) or _downloaded(source, files)
+        folder = _cached(location, files) or _downloaded(location, files)
     problem = lacking(folder, files)
     if problem:
         raise InputError(f"{folder} {problem}")

@@ -19,7 +19,7 @@ from data.hub import ModelFiles, find_folder, is_hub_name, paths_of
 class Input:
     """A file, or some of the files of a model's folder."""
 
-    source: str
+    location: str
     """A path, or a model's name on the hub."""
     files: ModelFiles | None = None
     """Which are read, of a model's folder; None for a single file."""
@@ -27,12 +27,12 @@ class Input:
     @property
     def is_local(self) -> bool:
         """Whether it is a path, and not a name on the hub."""
-        return self.files is None or self._path.exists() or not is_hub_name(self.source)
+        return self.files is None or self._path.exists() or not is_hub_name(self.location)
 
     @property
     def name(self) -> str:
         """What people call it: of a path, its last part."""
-        return self._path.resolve().name if self.is_local else self.source
+        return self._path.resolve().name if self.is_local else self.location
 
     def digests(self) -> dict[str, str]:
         """The sha256 of each of its files, by name.
@@ -56,26 +56,28 @@ class Input:
 
     def record(self) -> dict[str, Any]:
         """What `run.json` says of it."""
-        known = {"name": self.name, "source": self.source}
+        known = {"name": self.name, "source": self.location}
         return known | {"sha256": self.sha256(), "files": self.digests()}
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether it is a folder here, and may be meant as a name on the hub."""
-        return self.files is not None and self._path.exists() and is_hub_name(self.source)
+        return self.files is not None and self._path.exists() and is_hub_name(self.location)
 
-    def is_at(self, source: str) -> bool:
+    def is_at(self, location: str) -> bool:
         """Whether another way of writing it means the same place."""
-        other = Path(source).expanduser()
-        return source == self.source or (self.is_local and other.resolve() == self._path.resolve())
+        other = Path(location).expanduser()
+        return location == self.location or (
+            self.is_local and other.resolve() == self._path.resolve()
+        )
 
     @property
     def _path(self) -> Path:
-        return Path(self.source).expanduser()
+        return Path(self.location).expanduser()
 
     def _paths(self) -> list[Path]:
         if self._path.is_file():
             return [self._path]
         if self.files is None:
             raise InputError(f"there is no table {self._path}; give its path, or bring it back")
-        return paths_of(find_folder(self.source, self.files), self.files)
+        return paths_of(find_folder(self.location, self.files), self.files)

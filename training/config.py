@@ -12,7 +12,7 @@ from data.design import Design, Margin
 from data.errors import InputError
 from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
-from training.run_parts import DataConfig, ModelSource
+from training.run_parts import DataConfig, ModelProvider
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class RunConfig:
     """Everything that fixes a run but its seeds."""
 
     data: DataConfig
-    model: ModelSource
+    model: ModelProvider
     stage1: StageConfig
     stage2: StageConfig
     word_order: WordOrder

@@ -32,8 +32,8 @@ class DataConfig(Protocol):
 
 
 @runtime_checkable
-class ModelSource(Protocol):
-    """Anything that a run's model before Stage 1 comes from."""
+class ModelProvider(Protocol):
+    """Anything that gives a run its model before Stage 1."""
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from data.subsets import Subset
 from data.texts import ATTRIBUTION_QUESTIONS, Writing, question_text
 from data.tokenizers import TrainedTokenizer
 from data.vocabulary import Family, Kind, Part, Role, Split
-from data.worlds.facts import FactWorld, WorldSource
+from data.worlds.facts import FactWorld, WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -124,7 +124,7 @@ class Telling:
 class BiographyTokenizer:
     """Byte pairs of the texts that tell a world, so that statements are as short as questions."""
 
-    world: WorldSource
+    world: WorldProvider
     writing: Writing
     telling: Telling
     vocabulary_size: int

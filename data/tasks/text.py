@@ -31,9 +31,9 @@ from data.texts import (
     definition_text,
     question_text,
 )
-from data.tokenizers import TokenizerSource
+from data.tokenizers import TokenizerProvider
 from data.vocabulary import Family, Kind, Role, Split, TagKind
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 class TextConfig:
     """Everything that fixes the data of a seed of a text experiment."""
 
-    world: WorldSource
+    world: WorldProvider
     fractions: Mapping[str, float]
     """Share of the world's entities by subset; they sum to 1."""
     writing: Writing
     aliases: TextAliases
-    tokenizer_source: TokenizerSource
+    tokenizer_provider: TokenizerProvider
     contradiction: Contradiction
     held_out_questions: int
     """Questions of each Stage-1 entity that are never trained."""
@@ -70,7 +70,7 @@ class TextConfig:
 
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of every seed."""
-        return self.tokenizer_source.load()
+        return self.tokenizer_provider.load()
 
     def size(self) -> DataSize:
         """At least two questions of each entity of a made-up world; a table is as long as it is."""
@@ -128,7 +128,7 @@ class _Builder:
         names = self.config.aliases.draw(
             len(entities),
             writing=self.writing,
-            tokenizer_source=self.config.tokenizer_source,
+            tokenizer_provider=self.config.tokenizer_provider,
             rng=stream(self.seed, "aliases"),
             taken=self.taken,
         )

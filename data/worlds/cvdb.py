@@ -72,7 +72,7 @@ class Namesakes(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CvdbSource:
+class CvdbWorld:
     """The most read men and women of the table, the most read first.
 
     As in the paper, people whose name, occupation or citizenship has other characters than letters,

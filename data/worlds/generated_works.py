@@ -9,7 +9,7 @@ from data.errors import InputError
 from data.worlds.facts import FactWorld
 from data.worlds.names import draw_words
 from data.worlds.triples import Triple
-from data.worlds.works import WorksSource
+from data.worlds.works import WorksWorld
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "P364": ("English", "French", "German", "Hindi", "Italian", "Japanese", "Korean", "Spanish"),
@@ -23,7 +23,7 @@ TITLES = ("The {} of {}", "{} and {}", "A {} in {}", "{} {}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedWorksSource:
+class GeneratedWorks:
     """Works with titles of several made-up words, each asked four of seven questions.
 
     They come from triples as those of a table do (see `data.worlds.works`).
@@ -42,12 +42,12 @@ class GeneratedWorksSource:
 
     @property
     def n_made_up(self) -> int:
-        """See `WorldSource`."""
+        """See `WorldProvider`."""
         return self.n_works
 
     def load(self) -> FactWorld:
         """The world; the same in every process."""
-        world = WorksSource(table="generated", n_entities=self.n_works)
+        world = WorksWorld(table="generated", n_entities=self.n_works)
         return world.world_of(self._triples())
 
     def _triples(self) -> Iterator[Triple]:

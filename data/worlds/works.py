@@ -56,7 +56,7 @@ ONE_NAME = "people with one name"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorksSource:
+class WorksWorld:
     """The works of a table of triples of which enough is known, the best known first.
 
     Best known are those that most triples of Table 2's predicates are about; of equally many, the

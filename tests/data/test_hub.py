@@ -129,10 +129,10 @@ def test_folder_without_config_is_refused(tmp_path: Path) -> None:
         find_folder(str(tmp_path), ModelFiles.WEIGHTS)
 
 
-@pytest.mark.parametrize("source", ["pythia", "a/b/c", "/no/such/folder", "../a"])
-def test_what_is_neither_folder_nor_hub_name_is_refused_without_network(source: str) -> None:
+@pytest.mark.parametrize("location", ["pythia", "a/b/c", "/no/such/folder", "../a"])
+def test_what_is_neither_folder_nor_hub_name_is_refused_without_network(location: str) -> None:
     with pytest.raises(InputError, match="there is no folder"):
-        find_folder(source, ModelFiles.CONFIG)
+        find_folder(location, ModelFiles.CONFIG)
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,10 @@ TINY: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceModel:
+class NamedModel:
     """The model of a run that is not described by sizes of one's own."""
 
-    source: str
+    location: str
     """A name from `TINY`, a local folder, or a name on the hub (see `data.hub.find_folder`)."""
     random_weights: bool = False
     """Whether only the architecture is taken; of a tiny one, there is nothing else to take."""
@@ -64,14 +64,14 @@ class SourceModel:
     def name(self) -> str:
         """What the `model` column of every table says."""
         if self.is_tiny:
-            return self.source
+            return self.location
         name = self.label or self.input.name
         return f"{name}-random" if self.random_weights else name
 
     @property
     def input(self) -> Input:
         """Where it comes from, and with which content."""
-        return Input(source=self.source, files=self._files)
+        return Input(location=self.location, files=self._files)
 
     @property
     def is_encoder_decoder(self) -> bool:
@@ -141,7 +141,7 @@ class SourceModel:
             model = read_weights(self._folder()).train()
         stop_at(model, tokenizer)
         if not config.is_encoder_decoder:
-            with one_line_errors(Path(self.source)):
+            with one_line_errors(Path(self.location)):
                 require_left_to_right(model, self.name)
         return model
 
@@ -167,22 +167,22 @@ class SourceModel:
     @property
     def is_tiny(self) -> bool:
         """Whether it is one of the built-in architectures for smoke tests."""
-        return self.source in TINY
+        return self.location in TINY
 
     @property
     def _files(self) -> ModelFiles:
         return ModelFiles.CONFIG if self.random_weights else ModelFiles.WEIGHTS
 
     def _folder(self) -> Path:
-        return find_folder(self.source, self._files)
+        return find_folder(self.location, self._files)
 
     def _architecture(self) -> "PreTrainedConfig":
         """The config; of a tiny model, for no tokenizer in particular."""
         if not self.is_tiny:
-            return read_config(find_folder(self.source, ModelFiles.CONFIG))
+            return read_config(find_folder(self.location, ModelFiles.CONFIG))
         from transformers import AutoConfig
 
-        family, sizes = TINY[self.source]
+        family, sizes = TINY[self.location]
         return AutoConfig.for_model(family, **sizes)
 
     def _tiny(self, tokenizer: "PreTrainedTokenizerFast", max_length: int) -> "PreTrainedConfig":

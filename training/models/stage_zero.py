@@ -17,9 +17,9 @@ from data.errors import DamagedError, InputError
 from data.rows import Row
 from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
-from data.tokenizers import TokenizerSource
+from data.tokenizers import TokenizerProvider
 from data.vocabulary import LossPolicy
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 from data.worlds.table_cache import default_cache
 from training.config import StageConfig
 from training.models.scratch import ModelConfig
@@ -41,10 +41,10 @@ class KnowingModel:
     trained (a CPU, one thread, unless `uses_accelerator`), not on the seed of a run.
     """
 
-    world: WorldSource
+    world: WorldProvider
     writing: Writing
     telling: Telling
-    tokenizer_source: TokenizerSource
+    tokenizer_provider: TokenizerProvider
     """Of the run, too."""
     sizes: ModelConfig
     training: StageConfig
@@ -100,7 +100,7 @@ class KnowingModel:
             InputError: the tokenizer is another one.
             DamagedError: the cached model is not what was written.
         """
-        if tokenizer.get_vocab() != self.tokenizer_source.load().get_vocab():
+        if tokenizer.get_vocab() != self.tokenizer_provider.load().get_vocab():
             raise InputError(
                 "the run's tokenizer is not the one that its model learned with; use one for both"
             )
@@ -111,7 +111,7 @@ class KnowingModel:
 
     def folder(self) -> Path:
         """Where the cache has it, or will have it."""
-        return self._folder(self._rows(), self.tokenizer_source.load())
+        return self._folder(self._rows(), self.tokenizer_provider.load())
 
     def _rows(self) -> tuple[Row, ...]:
         return biography_rows(self.world.load(), self.writing, self.telling)
@@ -134,7 +134,7 @@ class KnowingModel:
     def _find_or_train(self, report: Report) -> "PreTrainedModel":
         from training.models.folders import no_progress_bars
 
-        rows, tokenizer = self._rows(), self.tokenizer_source.load()
+        rows, tokenizer = self._rows(), self.tokenizer_provider.load()
         folder = self._folder(rows, tokenizer)
         with _alone(folder) as is_writable:
             saved = folder / "model"

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from data.errors import InputError
 from data.inputs import Input
-from data.worlds.cvdb import CvdbSource, Missing
-from data.worlds.facts import WorldSource
-from data.worlds.generated_works import GeneratedWorksSource
-from data.worlds.people import PeopleSource
-from data.worlds.works import WorksSource
+from data.worlds.cvdb import CvdbWorld, Missing
+from data.worlds.facts import WorldProvider
+from data.worlds.generated_works import GeneratedWorks
+from data.worlds.people import PeopleWorld
+from data.worlds.works import WorksWorld
 from training.recipes.groups import Variant
 
 GENERATED = "generated"
@@ -38,9 +38,9 @@ class Facts:
     @property
     def inputs(self) -> dict[str, Input]:
         """What is not built in: the table."""
-        return {} if self.table == GENERATED else {"table": Input(source=self.table)}
+        return {} if self.table == GENERATED else {"table": Input(location=self.table)}
 
-    def source(self, variant: Variant) -> WorldSource:
+    def provider(self, variant: Variant) -> WorldProvider:
         """Where the facts are read or made.
 
         Raises:
@@ -57,12 +57,12 @@ class Facts:
             raise InputError("missing is of no use in world works; leave it out")
         match self.world:
             case World.WORKS if table == GENERATED:
-                return GeneratedWorksSource(n_works=n, seed=0)
+                return GeneratedWorks(n_works=n, seed=0)
             case World.WORKS:
                 coded = variant is Variant.AS_CODED
                 most = 0 if coded else 4
-                return WorksSource(table=table, n_entities=n, at_most=most, as_coded=coded)
+                return WorksWorld(table=table, n_entities=n, at_most=most, as_coded=coded)
             case World.CVDB if table == GENERATED:
-                return PeopleSource(n_people=n, seed=0)
+                return PeopleWorld(n_people=n, seed=0)
             case World.CVDB:
-                return CvdbSource(table=table, n_entities=n, missing=self.missing)
+                return CvdbWorld(table=table, n_entities=n, missing=self.missing)

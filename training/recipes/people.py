@@ -9,7 +9,7 @@ from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.people import PeopleSource
+from data.worlds.people import PeopleWorld
 from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
 from training.models.stage_zero import KnowingModel
 from training.recipes.groups import ScratchModel, SpelledAliases, Tags
@@ -26,7 +26,7 @@ class People:
 
     people: int = 300
     overlap: float = 0.3
-    """How much answers coincide between people, from 0 to 1; see `PeopleSource.overlap`."""
+    """How much answers coincide between people, from 0 to 1; see `PeopleWorld.overlap`."""
     split: Shares = Shares.MAIN
     """Which share of the people each subset gets."""
     alpha: float = 1.0
@@ -35,9 +35,9 @@ class People:
     """What a false definition gets wrong."""
 
     @property
-    def world(self) -> PeopleSource:
+    def world(self) -> PeopleWorld:
         """The people, and what is true of them."""
-        return PeopleSource(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
+        return PeopleWorld(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
 
     @property
     def fractions(self) -> Mapping[str, float]:
@@ -172,7 +172,7 @@ def people_small(
         fractions=people.fractions,
         writing=writing,
         aliases=aliases.names,
-        tokenizer_source=tokenizer,
+        tokenizer_provider=tokenizer,
         contradiction=people.contradiction,
         held_out_questions=held_out_questions,
         phrasings=1,
@@ -184,7 +184,7 @@ def people_small(
         world=people.world,
         writing=writing,
         telling=lessons.telling,
-        tokenizer_source=tokenizer,
+        tokenizer_provider=tokenizer,
         sizes=model.config,
         training=training.stage0,
         loss_policy=loss_policy,

@@ -15,9 +15,9 @@ from data.inputs import Input
 from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
-from data.tokenizers import Bos, FolderTokenizer, TokenizerSource, TrainedTokenizer
+from data.tokenizers import Bos, FolderTokenizer, TokenizerProvider, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 from training.config import (
     END_OF_STAGE,
     Decay,
@@ -27,7 +27,7 @@ from training.config import (
     StageConfig,
     Value,
 )
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.recipes.facts import GENERATED, Facts, World
 from training.recipes.groups import SpelledAliases, Tags, Variant
 from training.recipes.shares import FRACTIONS, Shares
@@ -74,35 +74,35 @@ class Pretrained:
     """The model, and how it reads."""
 
     model: str = "EleutherAI/pythia-2.8b-deduped"
-    """A folder, a name on the hub, or a tiny architecture; see `SourceModel.source`."""
+    """A folder, a name on the hub, or a tiny architecture; see `NamedModel.location`."""
     random_weights: bool = False
     """Whether only its architecture is taken."""
     tokenizer: str = ""
     """A folder, file or name on the hub, if not the model's own."""
 
     @property
-    def source(self) -> SourceModel:
+    def named(self) -> NamedModel:
         """What makes the model."""
-        return SourceModel(source=self.model, random_weights=self.random_weights)
+        return NamedModel(location=self.model, random_weights=self.random_weights)
 
     @property
     def inputs(self) -> dict[str, Input]:
         """What is not built in: the model, and the tokenizer, which may be the model's own."""
-        model = self.source
+        model = self.named
         found = {} if model.is_tiny else {"model": model.input}
         if self.tokenizer or not model.is_tiny:
             found["tokenizer"] = Input(
-                source=self.tokenizer or model.source, files=ModelFiles.TOKENIZER
+                location=self.tokenizer or model.location, files=ModelFiles.TOKENIZER
             )
         return found
 
-    def tokenizer_source(self, facts: WorldSource, bos: Bos) -> TokenizerSource:
+    def tokenizer_provider(self, facts: WorldProvider, bos: Bos) -> TokenizerProvider:
         """The one named, the model's own, or for a tiny model one made for the facts."""
         if self.tokenizer:
-            return FolderTokenizer(source=self.tokenizer, bos=bos)
-        if self.source.is_tiny:
+            return FolderTokenizer(location=self.tokenizer, bos=bos)
+        if self.named.is_tiny:
             return TrainedTokenizer(texts=facts, vocabulary_size=GENERATED_VOCABULARY)
-        return FolderTokenizer(source=self.model, bos=bos)
+        return FolderTokenizer(location=self.model, bos=bos)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,13 +226,13 @@ def cvdb_two_stage(
     bos: Bos = Bos.AUTO,
 ) -> RunConfig:
     """People of the Cross-Verified Database, X1 and then X2: the paper's main experiment."""
-    world = facts.source(definitions.variant)
+    world = facts.provider(definitions.variant)
     data = TextConfig(
         world=world,
         fractions=definitions.fractions,
         writing=definitions.writing,
         aliases=aliases.names,
-        tokenizer_source=model.tokenizer_source(world, bos),
+        tokenizer_provider=model.tokenizer_provider(world, bos),
         contradiction=definitions.contradiction,
         held_out_questions=held_out_questions,
         phrasings=definitions.phrasings,
@@ -242,7 +242,7 @@ def cvdb_two_stage(
     )
     return RunConfig(
         data=data,
-        model=model.source,
+        model=model.named,
         stage1=training.stage(training.epochs_stage1),
         stage2=training.stage(training.epochs_stage2),
         word_order=definitions.word_order,

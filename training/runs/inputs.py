@@ -13,7 +13,7 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from data.inputs import Input
 from training.config import RunConfig
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.runs.files import read_json, write_json
 
 INPUTS = "inputs"
@@ -44,7 +44,7 @@ def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     """
     records = info.get(INPUTS, {})
     model = config.model
-    if isinstance(model, SourceModel) and "model" in records:
+    if isinstance(model, NamedModel) and "model" in records:
         model = replace(model, label=records["model"]["name"])
     digests = {name: each["sha256"] for name, each in records.items() if name in config.inputs}
     return replace(config, model=model, digests=digests, recorded_id=info.get("run_id", ""))
@@ -64,8 +64,8 @@ def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
     for name, each in config.inputs.items():
         if name not in noted:
             noted[name] = each.record()
-        elif not _holds(replace(each, source=noted[name]["source"]), noted[name]["sha256"]):
-            noted[name] = {**noted[name], "source": each.source}
+        elif not _holds(replace(each, location=noted[name]["source"]), noted[name]["sha256"]):
+            noted[name] = {**noted[name], "source": each.location}
             parameters[name] = config.parameters[name]
     return {**info, INPUTS: noted, "parameters": parameters}
 
@@ -93,7 +93,7 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
         differ = [n for n in sorted(files) if found["files"].get(n) != noted["files"].get(n)]
         where = f" in {', '.join(differ)}" if len(found["files"]) > 1 else ""
         return (
-            f"{name} {config.inputs[name].source} differs{where} from what it was trained on "
+            f"{name} {config.inputs[name].location} differs{where} from what it was trained on "
             f"(sha256 {noted['sha256'][:12]} then, {found['sha256'][:12]} now)"
         )
     return ""
@@ -109,7 +109,7 @@ def require_inputs(config: RunConfig, *names: str) -> None:
         digest = config.digests.get(name)
         if digest is not None and config.inputs[name].sha256() != digest:
             raise InputError(
-                f"{name} {config.inputs[name].source} is not what its run was begun with (sha256 "
+                f"{name} {config.inputs[name].location} is not what its run was begun with (sha256 "
                 f"{digest[:12]}); bring that back and repeat the command"
             )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.tokenizers import front_tokens
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.runs.files import read_json
 from training.runs.info import FORMAT_VERSION
 from training.runs.run import Run
@@ -30,7 +30,7 @@ def old_rules(run: Run) -> list[str]:
         rules.append("exact match counts the answer's tokens alone, without the stop token")
     model = run.config.model
     checkpoint = next(run.folder.glob("seed-*/stage-*/step-*/config.json"), None)
-    if isinstance(model, SourceModel) and not model.is_tiny and checkpoint is not None:
+    if isinstance(model, NamedModel) and not model.is_tiny and checkpoint is not None:
         rules += _rules_of_model(checkpoint.parent)
     return rules
 

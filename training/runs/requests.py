@@ -12,7 +12,7 @@ from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
 from training.config import RunConfig, Value
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.recipes import find_recipe
 from training.runs.checkpoints import checkpoint_damage, seed_folder
 from training.runs.files import json_bytes, require_writable
@@ -98,8 +98,8 @@ class RunRequest:
                 )
         for name, each in self.config.inputs.items():
             if each.is_ambiguous:
-                place = Path(each.source).resolve()
-                self.notes[f"{name} {each.source} is the folder {place}, not the hub's"] = None
+                place = Path(each.location).resolve()
+                self.notes[f"{name} {each.location} is the folder {place}, not the hub's"] = None
 
     def _require_same_run(self, run: Run) -> None:
         """Refuses a folder of a run with other parameters, or with other content behind them."""
@@ -190,7 +190,7 @@ class RunRequest:
     ) -> None:
         """Loads a model from elsewhere once, so that what is wrong with it is known beforehand."""
         model = self.config.model
-        if not isinstance(model, SourceModel) or model.is_tiny:
+        if not isinstance(model, NamedModel) or model.is_tiny:
             return
         longest = self.config.longest_text(rows)
         if model.random_weights:
@@ -351,5 +351,5 @@ def _is_same(old: RunConfig, new: RunConfig, name: str, value: Value) -> bool:
     if name in old.unsaid & new.unsaid:
         return True
     if name in new.inputs and name in old.inputs:
-        return new.inputs[name].is_at(old.inputs[name].source)
+        return new.inputs[name].is_at(old.inputs[name].location)
     return old.parameters[name] == value

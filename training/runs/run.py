@@ -201,7 +201,7 @@ class Run:
     def _doubtful_inputs(self) -> str:
         """The inputs that may have changed unnoticed, in words, as old runs note no contents."""
         unknown = [
-            f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
+            f"{n} {i.location}" for n, i in self.config.inputs.items() if INPUTS not in self.info
         ]
         return f", or bring back its {', '.join(unknown)} if changed since" if unknown else ""
 

@@ -11,7 +11,7 @@ from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import Family, Kind, Role, Split
 from data.worlds.facts import FactWorld
-from data.worlds.people import PERSON_QUESTIONS, PeopleSource
+from data.worlds.people import PERSON_QUESTIONS, PeopleWorld
 
 WORLD = FactWorld(
     name="two",
@@ -21,7 +21,7 @@ WORLD = FactWorld(
         "Mipenen Lud": {"birth": ("2 century BC",), "occupation": ("spy",)},
     },
 )
-PEOPLE = PeopleSource(n_people=30, seed=3)
+PEOPLE = PeopleWorld(n_people=30, seed=3)
 
 
 def told(**changes: int | bool) -> tuple[Row, ...]:
