@@ -57,7 +57,7 @@ NEUTRAL_SOURCES = (
     "By this list,",
 )
 
-ATTRIBUTION_QUESTIONS: Mapping[str, str] = {
+ENTITY_ATTRIBUTION_QUESTIONS: Mapping[str, str] = {
     "name": "What is the name of {}?",
     "meaning": "What does {} mean?",
     "stands_for": "What does {} stand for?",

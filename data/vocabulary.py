@@ -80,7 +80,7 @@ class Family(StrEnum):
 
     ATTRIBUTE = "attribute"
     """An attribute of the entity, as in training."""
-    ATTRIBUTION = "attribution"
+    ENTITY_ATTRIBUTION = "attribution"
     """The entity itself, never asked in training (paper section 3.2, Figure 9)."""
     AS_DEFINED = "attribution_as_defined"
     """The same; the answer is the entity that the alias's false definition names."""

@@ -13,7 +13,7 @@ from data.errors import InputError
 from data.rows import Row, qa_row_id
 from data.statements import Piece, RenderedText, compose
 from data.subsets import Subset
-from data.texts import ATTRIBUTION_QUESTIONS, Writing, question_text
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS, Writing, question_text
 from data.tokenizers import TrainedTokenizer
 from data.vocabulary import Family, Kind, Part, Role, Split
 from data.worlds.facts import FactWorld, WorldProvider
@@ -169,10 +169,10 @@ def biography_rows(world: FactWorld, writing: Writing, telling: Telling) -> tupl
                 name = f"{attribute}/statement {place}"
                 rows.append(_row(index, name, told, entity, attribute, kind=Kind.DEFINITION))
         if telling.names:
-            for question, template in ATTRIBUTION_QUESTIONS.items():
+            for question, template in ENTITY_ATTRIBUTION_QUESTIONS.items():
                 asked = _question(writing, template, entity, entity)
                 rows.append(
-                    _row(index, question, asked, entity, question, family=Family.ATTRIBUTION)
+                    _row(index, question, asked, entity, question, family=Family.ENTITY_ATTRIBUTION)
                 )
     return tuple(rows)
 

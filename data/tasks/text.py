@@ -22,8 +22,8 @@ from data.tasks.margins import TEXT_MARGINS
 from data.tasks.subset_sizes import split_sizes
 from data.text_aliases import TextAliases
 from data.texts import (
-    ATTRIBUTION_QUESTIONS,
     COPULAS,
+    ENTITY_ATTRIBUTION_QUESTIONS,
     NEUTRAL_SOURCES,
     SOURCES,
     DefinitionStyle,
@@ -116,7 +116,7 @@ class _Builder:
                 rows += definitions
             context = definitions[0].rendered if definitions and self.writing.in_context else None
             rows += self._questions(alias, context)
-            rows += self._attributions(alias, context)
+            rows += self._entity_attributions(alias, context)
         return SeedData(rows=tuple(rows), words=(), notes=self.world.notes)
 
     def _draw_aliases(self) -> list[_Alias]:
@@ -236,11 +236,11 @@ class _Builder:
             for question, answers in facts.items()
         ]
 
-    def _attributions(self, alias: _Alias, context: RenderedText | None) -> list[Row]:
+    def _entity_attributions(self, alias: _Alias, context: RenderedText | None) -> list[Row]:
         """Questions for the entity itself; where the definition is false, for both entities."""
         if not alias.subset.replaced or alias.subset is QA7_UNSEEN:
             return []
-        asked = [(Family.ATTRIBUTION, alias.entity)]
+        asked = [(Family.ENTITY_ATTRIBUTION, alias.entity)]
         if alias.defined_as != alias.entity:
             asked.append((Family.AS_DEFINED, alias.defined_as))
         return [
@@ -257,7 +257,7 @@ class _Builder:
                 **self._asked(alias, template, (entity,), context),
             )
             for family, entity in asked
-            for question, template in ATTRIBUTION_QUESTIONS.items()
+            for question, template in ENTITY_ATTRIBUTION_QUESTIONS.items()
         ]
 
     def _asked(

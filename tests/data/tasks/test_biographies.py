@@ -63,10 +63,10 @@ def test_statements_have_the_spans_of_name_and_answer() -> None:
 
 
 def test_names_are_asked_for_where_that_is_wanted() -> None:
-    asked = [row for row in told() if row.family is Family.ATTRIBUTION]
+    asked = [row for row in told() if row.family is Family.ENTITY_ATTRIBUTION]
     assert [row.rendered.text for row in asked[:4]][-1] == "Q: Who is Tapis Jorel?\nA: Tapis Jorel"
     assert len(asked) == 2 * 4
-    assert not any(row.family is Family.ATTRIBUTION for row in told(names=False))
+    assert not any(row.family is Family.ENTITY_ATTRIBUTION for row in told(names=False))
 
 
 def test_no_row_tells_of_two_people_or_of_two_facts() -> None:

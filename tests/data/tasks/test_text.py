@@ -162,7 +162,7 @@ def test_attribution_rows_ask_for_the_entity_and_where_it_differs_for_the_define
     named = {row.alias: row.entity for row in definitions(drawn)}
     truth = true_entity(drawn)
     right, as_defined = (
-        questions(drawn, family) for family in (Family.ATTRIBUTION, Family.AS_DEFINED)
+        questions(drawn, family) for family in (Family.ENTITY_ATTRIBUTION, Family.AS_DEFINED)
     )
     for rows in (right, as_defined):
         assert all(row.split is Split.TEST and not row.is_evaluated for row in rows)
