@@ -83,7 +83,7 @@ class PartnerDraw:
         )
 
 
-def grouped(rows: Sequence[TokenizedRow], key: Key) -> dict[object, list[TokenizedRow]]:
+def rows_by_key(rows: Sequence[TokenizedRow], key: Key) -> dict[object, list[TokenizedRow]]:
     """Rows by key, in their order."""
     groups: dict[object, list[TokenizedRow]] = defaultdict(list)
     for row in rows:
@@ -113,7 +113,7 @@ def _layout(row: TokenizedRow) -> tuple[int, dict[Role, tuple[int, int]]]:
 
 def _rounds(rows: Sequence[TokenizedRow], rng: random.Random) -> Iterator[TokenizedRow]:
     """Every row once, in rounds that take one row of each subject, in random order."""
-    of_subject = list(grouped(rows, subject).values())
+    of_subject = list(rows_by_key(rows, subject).values())
     for own in of_subject:
         rng.shuffle(own)
     for place in range(max(len(own) for own in of_subject)):

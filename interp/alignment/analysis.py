@@ -217,7 +217,7 @@ def index_pairs(
     return definitions, questions, torch.tensor(indices)
 
 
-def token_roles(tokenized: TokenizedRow, n_positions: int) -> list[str]:
+def position_roles(tokenized: TokenizedRow, n_positions: int) -> list[str]:
     """What each position means: a role, `word` where there is none, `end` behind the text."""
     names = ["word"] * len(tokenized.input_ids)
     for role in sorted(tokenized.spans, key=lambda role: role is not Role.ANSWER):
@@ -241,8 +241,8 @@ def _by_role(
     """Positions of one role together: `alias x question` is the definition's alias first."""
     parts: dict[str, Tensor] = {}
     for i, pair in enumerate(pairs):
-        left = np.array(token_roles(pair.definition, maps.shape[1]))
-        right = np.array(token_roles(pair.question, maps.shape[2]))
+        left = np.array(position_roles(pair.definition, maps.shape[1]))
+        right = np.array(position_roles(pair.question, maps.shape[2]))
         for a in set(left.tolist()):
             for b in set(right.tolist()):
                 chosen = maps[i][torch.tensor(left == a)][:, torch.tensor(right == b)]

@@ -35,7 +35,7 @@ CELL = ["subset", "pairing", "against", "component", "loss_policy", "measure", "
 FAMILY = ["component_kind", "loss_policy", "measure", "pairs"]
 """What is corrected together: all contrasts of one measure, the whole and the parts apart."""
 TOKENS = {*map(str, Role), "word", "end"}
-"""What a token's position can be called; see `interp.alignment.analysis.token_roles`."""
+"""What a token's position can be called; see `interp.alignment.analysis.position_roles`."""
 ALPHA = 0.05
 N_PERMUTATIONS = 999
 

@@ -26,7 +26,7 @@ def attention_sentences(
         compared: Two subsets; the first one's heads are described.
     """
     carried = alias_cells(summary, compared[0])
-    sentences = [carrying_sentence(carried, compared[0], layer) for layer in _layers(carried)]
+    sentences = [alias_sentence(carried, compared[0], layer) for layer in _layers(carried)]
     contrast = attention_contrast(table, *compared)
     for kind, what in (
         ("pattern", "attention to the alias"),
@@ -64,7 +64,7 @@ def alias_cells(cells: pd.DataFrame, subset: str) -> pd.DataFrame:
     return chosen
 
 
-def carrying_sentence(cells: pd.DataFrame, subset: str, layer: int) -> str:
+def alias_sentence(cells: pd.DataFrame, subset: str, layer: int) -> str:
     """How much one layer looks at the alias, and what it moves from there to the answer's logit."""
     of_layer = cells.loc[cells["layer"] == layer].set_index(["kind", "head"])
     pattern, logit = (_cell(of_layer, kind, ALL_HEADS) for kind in ("pattern", "direct_logit"))

@@ -86,7 +86,7 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
     return figure
 
 
-def plot_lens(
+def plot_lens_of_prompt(
     lens: pd.DataFrame, *, chance: float, ablated: str = "", height: int = HEIGHT
 ) -> go.Figure:
     """What the logit lens reads at the prompt's last token, state by state.
@@ -132,7 +132,9 @@ def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> Non
         )  # fmt: skip
 
 
-def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "") -> go.Figure:
+def plot_where_heads_look(
+    pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = ""
+) -> go.Figure:
     """Attention to the prompt's tokens, of all heads or of one.
 
     Args:

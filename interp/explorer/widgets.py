@@ -24,8 +24,8 @@ from interp.explorer.figures import (
     grid_rows,
     plot_answers,
     plot_grid,
-    plot_heads,
-    plot_lens,
+    plot_lens_of_prompt,
+    plot_where_heads_look,
 )
 from interp.explorer.shelf import Shelf
 from interp.explorer.texts import error_html, pair_words, texts_html
@@ -179,8 +179,8 @@ class Explorer:
         answers, lens = answers_table(view, before, after), lens_table(view, before, after)
         self.figures = {
             "answers": plot_answers(answers, chance=guess, ablated=ablated),
-            "heads": plot_heads(pattern, view.prompt, ablated=ablated),
-            "lens": plot_lens(lens, chance=guess, ablated=ablated, height=height),
+            "heads": plot_where_heads_look(pattern, view.prompt, ablated=ablated),
+            "lens": plot_lens_of_prompt(lens, chance=guess, ablated=ablated, height=height),
             "grid": plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about),
         }
         if self.board is not None:

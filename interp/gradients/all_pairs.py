@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.gradients.example_gradients import Components, ExampleGradients, last_targets
+from interp.gradients.example_gradients import ExampleGradients, NamedFactors, last_targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def _chunks(gradients: ExampleGradients) -> tuple[Int[Tensor, " example"], ...]:
 
 def _add_squares(
     squares: dict[str, Float[Tensor, " example"]],
-    parts: Components,
+    parts: NamedFactors,
     chosen: Int[Tensor, " chosen"],
     gradients: ExampleGradients,
 ) -> None:

@@ -20,14 +20,15 @@ from interp.gradients.captured_factors import (
 from interp.gradients.factors import Factors
 from interp.gradients.modules import Coverage, cover
 from interp.gradients.options import GradientOptions
-from interp.gradients.split import components
+from interp.gradients.split import split_factors
 from training.examples import Examples, make_examples
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1 << 11, 1 << 12
 PASS_SHARE = 4
 """A pass may record this fraction of the memory: its graph takes about twice its records."""
 
-Components = list[tuple[str, Factors]]
+NamedFactors = list[tuple[str, Factors]]
+"""Factors, each with the name of the component that it counts for; names may repeat."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +121,9 @@ class ExampleGradients:
         joined = {name: type(by_module[name][0]).join(by_module.pop(name)) for name in names}
         return with_crossed_products(joined, self.coverage), torch.cat(losses)
 
-    def components(self, factors: FactorsByModule) -> Components:
+    def components(self, factors: FactorsByModule) -> NamedFactors:
         """Factors with the component that each counts for; see `GradientOptions.granularity`."""
-        return list(components(self.model, factors, self.options.granularity))
+        return list(split_factors(self.model, factors, self.options.granularity))
 
 
 def examples_at(examples: Examples, chosen: Int[Tensor, " example"]) -> Examples:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.gradients.captured_factors import FactorsByModule
-from interp.gradients.example_gradients import Components, ExampleGradients
+from interp.gradients.example_gradients import ExampleGradients, NamedFactors
 from interp.gradients.factors import Chosen, Factors
 
 MAX_GROUP = 8
@@ -173,7 +173,7 @@ def as_slice(places: Int[Tensor, " place"]) -> Chosen:
 
 
 def _add_dots(
-    sums: _Sums, parts: Components, block: PairBlock, n_pairs: int, n_examples: int
+    sums: _Sums, parts: NamedFactors, block: PairBlock, n_pairs: int, n_examples: int
 ) -> None:
     is_pair = block.pair >= 0
     for name, factor in parts:

@@ -1,4 +1,4 @@
-"""Components of a Gram matrix: layers, modules, attention heads.
+"""NamedFactors of a Gram matrix: layers, modules, attention heads.
 
 An inner product over all parameters is a sum over any partition of them, so the parts sum to the
 whole exactly. A head owns rows of W_Q, W_K and W_V with their biases, and columns of W_O; the bias
@@ -34,7 +34,7 @@ _READS = {
 _WRITES = ("attention.dense", "attn.c_proj", "attention.out_proj", "self_attn.o_proj")
 
 
-def components(
+def split_factors(
     model: PreTrainedModel, factors: FactorsByModule, granularity: Granularity
 ) -> Iterator[tuple[str, Factors]]:
     """Factors with the name of the component that they count for; names may repeat.
