@@ -5,7 +5,7 @@ import pandas as pd
 from data.design import Design
 from data.rows import Row
 from data.vocabulary import Kind, Split
-from interp.claims.summary_text import NOT_LEARNED, note_texts
+from interp.claims.summary_text import TWIN_NOT_LEARNED, note_texts
 from interp.figures.markup import (
     Html,
     as_html,
@@ -67,7 +67,11 @@ def overview_section(run: Run) -> Html:
     words = [headline_sentence(run.summary, run.design, config.schedule, is_twin=is_twin)]
     if "null_equivalence" in run.summary:
         words.append(null_sentence(run.summary["null_equivalence"], run.design))
-        words += [] if has_learned_twin(run) else [f"{NOT_LEARNED[0].upper()}{NOT_LEARNED[1:]}."]
+        words += (
+            []
+            if has_learned_twin(run)
+            else [f"{TWIN_NOT_LEARNED[0].upper()}{TWIN_NOT_LEARNED[1:]}."]
+        )
     if not is_twin:
         words += [f"{text}." for text in note_texts(run)]
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
