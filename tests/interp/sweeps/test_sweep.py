@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
-from data.vocabulary import Stage
+from data.vocabulary import Part, Stage
 from interp.claims.all_claims import CLAIMS
 from interp.claims.verdicts import claims_of_group
 from interp.cli import main
@@ -434,7 +434,8 @@ def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_update
         )
     )
     data = find_recipe("alias-toy")().data.build(0)
-    shown = {s: sum(row.repeats for row in data.training_rows(s)) for s in (Stage.ONE, Stage.TWO)}
+    parts = {Stage.ONE: Part.X1, Stage.TWO: Part.X2}
+    shown = {s: sum(row.repeats for row in data.training_rows(p)) for s, p in parts.items()}
 
     def steps_of(config: RunConfig) -> list[int]:
         stages = {stage: config.stage(stage) for stage in shown}
