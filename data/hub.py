@@ -21,12 +21,12 @@ PATIENCE = 1.2
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
-"""With any of these a folder has a tokenizer."""
+"""Files of which any one makes a folder that of a tokenizer."""
 TOKENIZER_SETTINGS = (
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("merges.txt", "vocab.txt"),
 )
-"""What else such a folder may say of its tokenizer."""
+"""Files in which such a folder may say more of its tokenizer."""
 CONFIG_FILES = (
     "config.json",
     "generation_config.json",
@@ -34,11 +34,11 @@ CONFIG_FILES = (
     "processor_config.json",
     "preprocessor_config.json",
 )
-"""What transformers looks for names of code in."""
+"""Files in which transformers looks for names of code to run."""
 CODE_KEYS = ("auto_map", "custom_generate")
-"""What a JSON file names code of its own by."""
+"""Keys under which a JSON file names code of its own."""
 KERNEL_KEYS = ("attn_implementation", "_attn_implementation", "experts_implementation")
-"""What a config names compiled code by, which is of the hub where the name holds a slash."""
+"""Keys under which a config names compiled code: of the hub where the name holds a slash."""
 
 
 class ModelFiles(StrEnum):
@@ -46,7 +46,7 @@ class ModelFiles(StrEnum):
 
     CONFIG = "config"
     WEIGHTS = "weights"
-    """With the config that they belong to."""
+    """The weights, with the config that they belong to."""
     TOKENIZER = "tokenizer"
 
 
@@ -88,7 +88,7 @@ def find_folder(location: str, files: ModelFiles) -> Path:
 
 
 def lacking(folder: Path, files: ModelFiles) -> str:
-    """What a folder lacks of such files, and what to do about it; empty if nothing."""
+    """Which of these files a folder lacks, and what to do about it; empty if none."""
     match files:
         case ModelFiles.TOKENIZER:
             if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -103,7 +103,7 @@ def lacking(folder: Path, files: ModelFiles) -> str:
 
 
 def paths_of(folder: Path, files: ModelFiles) -> list[Path]:
-    """Where in a folder such files lie; those that it has."""
+    """The paths of those of these files that a folder has."""
     match files:
         case ModelFiles.TOKENIZER:
             names = (*TOKENIZER_FILES, *TOKENIZER_SETTINGS)

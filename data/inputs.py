@@ -22,31 +22,31 @@ class Input:
     location: str
     """A path, or a model's name on the hub."""
     files: ModelFiles | None = None
-    """Which are read, of a model's folder; None for a single file."""
+    """Which files of a model's folder are read; None for a single file."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a path, and not a name on the hub."""
+        """Whether the location is a path, and not a name on the hub."""
         return self.files is None or self._path.exists() or not is_hub_name(self.location)
 
     @property
     def name(self) -> str:
-        """What people call it: of a path, its last part."""
+        """What people call the input: of a path, its last part."""
         return self._path.resolve().name if self.is_local else self.location
 
     def digests(self) -> dict[str, str]:
-        """The sha256 of each of its files, by name.
+        """The sha256 of each of the input's files, by name.
 
         Raises:
-            InputError: it is not there, or not whole.
+            InputError: the input is not there, or not whole.
         """
         return {path.name: file_sha256(path) for path in self._paths()}
 
     def sha256(self) -> str:
-        """Of a file its sha256; of several that of what `sha256sum` prints of them, by name.
+        """The sha256 of a file; of several, that of what `sha256sum` prints of them, by name.
 
         Raises:
-            InputError: it is not there, or not whole.
+            InputError: the input is not there, or not whole.
         """
         digests = self.digests()
         if self._path.is_file():
@@ -55,17 +55,17 @@ class Input:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` says of it."""
+        """What `run.json` says of the input."""
         known = {"name": self.name, "source": self.location}
         return known | {"sha256": self.sha256(), "files": self.digests()}
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether it is a folder here, and may be meant as a name on the hub."""
+        """Whether the location is a folder here, and may be meant as a name on the hub."""
         return self.files is not None and self._path.exists() and is_hub_name(self.location)
 
     def is_at(self, location: str) -> bool:
-        """Whether another way of writing it means the same place."""
+        """Whether another way of writing a location means the same place."""
         other = Path(location).expanduser()
         return location == self.location or (
             self.is_local and other.resolve() == self._path.resolve()

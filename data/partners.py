@@ -17,13 +17,13 @@ class PartnerDraw:
     """Draws a partner for each prompt of a list."""
 
     what: str
-    """Names the pairs in messages."""
+    """What messages call the pairs."""
     partners: dict[object, list[TokenizedRow]]
-    """All possible partners, by `held_fixed`."""
+    """All possible partners, by what `held_fixed` says of them."""
     held_fixed: Key
     """What both prompts of a pair share."""
     varied: Key
-    """What differs between them; each of its values is used about equally often."""
+    """What differs between the prompts of a pair; each value is used about equally often."""
     retagged: dict[str, TokenizedRow]
     """By row id, prompts that stand in place of a partner's own: the partner gives its answer."""
     rng: random.Random
@@ -107,7 +107,7 @@ def prompt_spans(row: TokenizedRow) -> dict[Role, tuple[int, int]]:
 
 
 def _layout(row: TokenizedRow) -> tuple[int, dict[Role, tuple[int, int]]]:
-    """Prompts of one layout can stand in for each other, token by token."""
+    """The layout of a prompt; those of one layout can stand in for each other by token."""
     return row.answer_positions[0], prompt_spans(row)
 
 

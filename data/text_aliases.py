@@ -21,7 +21,7 @@ MOST_LETTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class TextAliases:
-    """What aliases look like."""
+    """The shape of aliases in texts: their letters and their length in tokens."""
 
     letters: int
     tokens: int = 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END_TOKENS = ("<|endoftext|>", "</s>")
-"""Looked for, in this order, where a bare tokenizer.json does not say which token ends a text."""
+"""End tokens to look for, in this order, where a bare tokenizer.json does not name one."""
 N_BYTES = 256
 
 
@@ -54,10 +54,10 @@ class FolderTokenizer:
     bos: Bos = Bos.AUTO
 
     def load(self) -> "PreTrainedTokenizerFast":
-        """Reads it.
+        """Reads the tokenizer.
 
         Raises:
-            InputError: there is none, it cannot be read, has no end token or no offsets.
+            InputError: there is no tokenizer, it cannot be read, has no end token or no offsets.
         """
         return _read(
             self.location,
@@ -83,7 +83,7 @@ class TrainedTokenizer:
             )
 
     def load(self) -> "PreTrainedTokenizerFast":
-        """Trains it."""
+        """Trains the tokenizer on its texts."""
         texts = self.texts if isinstance(self.texts, tuple) else world_texts(self.texts.load())
         return _trained(texts, self.vocabulary_size)
 
@@ -141,7 +141,7 @@ def _read(location: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
 def _checked(
     tokenizer: "PreTrainedTokenizerFast", location: str, path: Path
 ) -> "PreTrainedTokenizerFast":
-    """Gives it an end token and one to pad with; the ids that a model's config names come first."""
+    """The tokenizer with an end token and one to pad with; those that a model names come first."""
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {location} reports no character offsets; use one with a "

@@ -20,7 +20,7 @@ def recipe_design(recipe: str) -> Design:
     Margins may be others under other parameters; `Run.design` has a run's own.
 
     Args:
-        recipe: Its name; it must exist.
+        recipe: The recipe's name; it must exist.
     """
     found = RECIPES[recipe]
     return found(**found.smoke).design
@@ -35,7 +35,7 @@ def design_of_rows(rows: Sequence[TokenizedRow]) -> Design:
     """The design that has the subsets of a seed's rows.
 
     Raises:
-        InputError: none has; the rows are prompts of one's own.
+        InputError: no design has them; the rows are prompts of one's own.
     """
     subsets = list(dict.fromkeys(row.row.subset for row in rows))
     for design in known_designs():

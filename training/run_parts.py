@@ -42,7 +42,7 @@ class ModelProvider(Protocol):
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         ...
 
     @property
@@ -51,10 +51,10 @@ class ModelProvider(Protocol):
         ...
 
     def check(self) -> None:
-        """Looks whether it is there, before anything is written.
+        """Looks whether the model is there, before anything is written.
 
         Raises:
-            InputError: it is not, or not whole.
+            InputError: the model is not there, or not whole.
         """
         ...
 

@@ -28,9 +28,9 @@ class Seq2SeqExamples(Examples):
     """What the decoder says, in the columns of `tokens` after the first; what the encoder reads."""
 
     prompts: Int[Tensor, "example prompt_pos"]
-    """Right-padded."""
+    """The tokens that the encoder reads, right-padded."""
     prompt_mask: Bool[Tensor, "example prompt_pos"]
-    """True where a prompt has a token."""
+    """Where a prompt has a token and no padding."""
 
     @property
     def lengths(self) -> Int[Tensor, " example"]:

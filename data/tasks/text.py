@@ -81,18 +81,18 @@ class TextConfig:
 @dataclass(frozen=True, kw_only=True)
 class _Alias:
     spelled: str
-    """As it stands in the text."""
+    """The word as it stands in the text."""
     index: int
-    """Its number within its subset."""
+    """The number of the alias within its subset."""
     subset: Subset
     entity: str
     defined_as: str
     tag: str | None
-    """As it stands in the text."""
+    """The word as it stands in the text."""
 
 
 class _Builder:
-    """One draw."""
+    """One draw of a text experiment."""
 
     def __init__(self, config: TextConfig, seed: int) -> None:
         self.config = config

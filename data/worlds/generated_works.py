@@ -16,7 +16,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "P136": ("comedy", "crime", "drama", "fantasy", "horror", "romance", "thriller", "western"),
     "P840": ("Berlin", "Cairo", "Chicago", "Delhi", "London", "Paris", "Rome", "Tokyo"),
 }
-"""By predicate the objects, each equally likely."""
+"""The objects of each predicate, all equally likely."""
 PEOPLE = ("P57", "P58", "P86")
 YEARS = (1860, 2020)
 TITLES = ("The {} of {}", "{} and {}", "A {} in {}", "{} {}")
@@ -42,7 +42,7 @@ class GeneratedWorks:
 
     @property
     def n_made_up(self) -> int:
-        """See `WorldProvider`."""
+        """How many works are made up; see `WorldProvider`."""
         return self.n_works
 
     def load(self) -> FactWorld:

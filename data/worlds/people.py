@@ -104,7 +104,7 @@ class PeopleWorld:
 
     @property
     def n_made_up(self) -> int:
-        """See `WorldProvider`."""
+        """How many people are made up; see `WorldProvider`."""
         return self.n_people
 
     def load(self) -> FactWorld:

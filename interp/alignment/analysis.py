@@ -57,7 +57,7 @@ class Components(StrEnum):
     MODULE = "module"
     """Every module that has parameters."""
     TOKENS = "tokens"
-    """Token of the definition x token of the question, by role; see `interp.gradients.tokens`."""
+    """Parts by token of the definition x token of the question (`interp.gradients.tokens`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +68,20 @@ class AlignmentAnalysis:
     """
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     stage: int = 1
     step: int | None = None
-    """None for the stage's last."""
+    """The step of the checkpoint; None for the stage's last."""
     subsets: tuple[str, ...] = ()
-    """Of the definitions; those that the run's design compares unless given."""
+    """The subsets of the definitions; those that the run's design compares unless given."""
     pairs: PairMode = PairMode.OWN
     loss_policy: LossPolicy | None = None
-    """The run's own if None."""
+    """The loss policy of the gradients; None for the run's own."""
     limit: int | None = None
-    """Definitions of each subset."""
+    """Most definitions of each subset."""
     components: Components = Components.NONE
     allow_materialise: bool = False
-    """See `GradientOptions`."""
+    """Whether to form gradients that the closed forms do not cover; see `GradientOptions`."""
 
     @property
     def name(self) -> str:
@@ -90,11 +90,11 @@ class AlignmentAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
         return COORDINATES
 
     def of_design(self, design: Design) -> "AlignmentAnalysis":
-        """See `interp.grids.grid.OfDesign`."""
+        """The analysis for what a design compares; see `interp.grids.grid.OfDesign`."""
         names = [name for contrast in design.leading for name in contrast.names]
         return self if self.subsets else replace(self, subsets=tuple(names))
 
@@ -126,14 +126,14 @@ class AlignmentAnalysis:
         return Measured(table=table)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
-        """See `interp.alignment.summary`."""
+        """The table over seeds; see `interp.alignment.summary`."""
         return summarize_alignment(table)
 
 
 def gradient_options(
     run: Run, checkpoint: Path, policy: LossPolicy | None = None
 ) -> GradientOptions:
-    """Gradients of the losses that the run trains on, unless another policy is given."""
+    """Options for gradients of the losses that the run trains on, unless given another policy."""
     end_token = load_tokenizer(checkpoint).eos_token_id
     assert isinstance(end_token, int)
     return GradientOptions(
@@ -238,7 +238,7 @@ def _ratio(values: Float[Tensor, " pair"], norms: Float[Tensor, " pair"]) -> Flo
 def _by_role(
     maps: Float[Tensor, "pair pos_a pos_b"], pairs: Sequence[AlignmentPair]
 ) -> dict[str, Float[Tensor, " pair"]]:
-    """Positions of one role together: `alias x question` is the definition's alias first."""
+    """Sums over positions by role: in `alias x question` the definition's alias comes first."""
     parts: dict[str, Tensor] = {}
     for i, pair in enumerate(pairs):
         left = np.array(position_roles(pair.definition, maps.shape[1]))

@@ -19,7 +19,7 @@ from interp.interventions.ablation import AblationKind
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
 LABELLED = 0.02
-"""Bars as long as this have their number on them."""
+"""The length from which on a bar has its number on it."""
 BEFORE, AFTER = "#8b93a5", "#d9730d"
 ROW_HEIGHT = 22
 LEAST_HEADS = 80  # pixels of a head's panel
@@ -117,7 +117,7 @@ def plot_lens_of_prompt(
 
 
 def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> None:
-    """Before, and after unless the quantity is a control; one entry in the legend."""
+    """Lines of a quantity before and, unless it is a control, after; one entry in the legend."""
     color, symbol, dash, width = LINES[quantity]
     looks = {"before": (symbol, dash, width)}
     if not quantity.startswith("other"):
@@ -139,7 +139,7 @@ def plot_where_heads_look(
 
     Args:
         pattern: See `interp.explorer.view.attention_table`.
-        tokens: Of the prompt.
+        tokens: The tokens of the prompt.
         ablated: What is ablated, in words.
     """
     title = "Where each head looks" + (" after the ablation" if ablated else "")
@@ -202,7 +202,7 @@ def grid_height(grid: pd.DataFrame) -> int:
 
 
 Component = tuple[int, str, int | None]
-"""Layer, site and head."""
+"""A component as a row of the grid: layer, site and head."""
 
 
 def grid_rows(grid: pd.DataFrame) -> list[Component]:

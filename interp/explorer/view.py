@@ -32,7 +32,7 @@ from interp.patching.analysis import Direction, patch_pairs
 from interp.patching.pair_batches import prompt_roles
 
 TOP = 8
-"""So many of the likeliest answers are shown."""
+"""Number of the likeliest answers that are shown."""
 PATTERN = "blocks.{layer}.attn.hook_pattern"
 ABLATIONS = (AblationKind.MEAN, AblationKind.ZERO)
 """What a cell can be ablated to; the mean is over questions of the same layout."""
@@ -254,7 +254,7 @@ def attention_table(reading: Reading, *, head: tuple[int, int] | None = None) ->
     Columns `layer head dest_pos src_pos attention`.
 
     Args:
-        reading: Of the prompt.
+        reading: What a forward pass over the prompt says.
         head: Layer and number of one head; all unless given.
 
     Raises:

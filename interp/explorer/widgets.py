@@ -55,9 +55,9 @@ MENUS = {
     "question": "question",
     "against": "other alias",
 }
-"""Fields of a choice, and what stands before their menus."""
+"""The fields of a choice, each with what stands before its menu."""
 ALL = "all"
-"""Value of the menu of heads that stands for every head."""
+"""The value of the menu of heads that stands for every head."""
 
 
 class Explorer:
@@ -102,7 +102,7 @@ class Explorer:
 
     @property
     def choice(self) -> Choice:
-        """Where somebody looks now."""
+        """The choice that the explorer shows now."""
         return self._menu.choice
 
     @property
@@ -118,7 +118,7 @@ class Explorer:
         """Ablates these cells of the grid and no others.
 
         Raises:
-            InputError: one is not of the grid.
+            InputError: a cell is not of the grid.
         """
         known = cells_of_rows(self.grid)
         for cell in cells:

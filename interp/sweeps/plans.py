@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from interp.grids.grid import Analysis
 
 CELLS = "cells"
-"""Folder of the runs within a sweep's folder."""
+"""The folder of the runs within a sweep's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +68,14 @@ class Sweep:
     name: str
     question: str
     figures: tuple[str, ...]
-    """Of the paper."""
+    """The figures of the paper that the sweep is of."""
     varies: str
-    """The parameter that is looked at; whatever else differs makes cells that are told apart."""
+    """The parameter that is compared; whatever else differs makes cells that are told apart."""
     claims: tuple[str, ...] = ()
-    """Of the paper, those about what changes from cell to cell; see `training.claims`."""
+    """The paper's claims about what changes from cell to cell; see `interp.claims`."""
     cells: tuple[SweepCell, ...]
     analyses: Callable[[], "tuple[Analysis, ...]"]
-    """Made when the sweep runs: they import torch."""
+    """Makes the analyses of each cell when the sweep runs: they import torch."""
     stage: int
     """The stage at whose end the analyses look."""
 
@@ -198,7 +198,7 @@ def find_sweep(name: str) -> Sweep:
     """The sweep of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no sweep of this name.
     """
     if name not in SWEEPS:
         raise unknown_name("sweep", name, SWEEPS)

@@ -51,7 +51,7 @@ TINY: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NamedModel:
-    """The model of a run that is not described by sizes of one's own."""
+    """A model that is named: by its folder, on the hub, or as a built-in tiny architecture."""
 
     location: str
     """A name from `TINY`, a local folder, or a name on the hub (see `data.hub.find_folder`)."""
@@ -70,7 +70,7 @@ class NamedModel:
 
     @property
     def input(self) -> Input:
-        """Where it comes from, and with which content."""
+        """The files that the model is read from, with their content."""
         return Input(location=self.location, files=self._files)
 
     @property
@@ -80,19 +80,19 @@ class NamedModel:
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether a tokenizer comes with it, for `data.tokenizers.FolderTokenizer`."""
+        """Whether a tokenizer comes with the model, for `data.tokenizers.FolderTokenizer`."""
         return not self.is_tiny and not lacking(self._folder(), ModelFiles.TOKENIZER)
 
     @property
     def max_length(self) -> int | None:
-        """Tokens that it was made for; None where there is no limit."""
+        """Number of tokens that the model was made for; None where there is no limit."""
         if self.is_tiny:
             return None
         return getattr(self._architecture(), "max_position_embeddings", None)
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         config = self._architecture()
         size = f"{config.model_type}, {config.num_hidden_layers} layers, d_model "
         size += f"{config.hidden_size}"
@@ -102,7 +102,7 @@ class NamedModel:
         return f"{self.name}: {size}, {_n_parameters(config):,} parameters, {weights}"
 
     def check(self) -> None:
-        """Finds its files, which may mean to download them.
+        """Finds the model's files, which may mean to download them.
 
         Raises:
             InputError: they cannot be found, or are not complete, or the architecture is none that
@@ -115,7 +115,7 @@ class NamedModel:
             decoder_starts(config, None)
 
     def prepare(self) -> None:
-        """Its files are there once it is checked."""
+        """Does nothing: the files are there once the model is checked."""
 
     def make(
         self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
@@ -149,7 +149,7 @@ class NamedModel:
         """Looks whether a model that is not tiny has a row for every token, and can read so many.
 
         Raises:
-            InputError: it does not.
+            InputError: the model has too few rows or reads too few tokens.
         """
         config = self._architecture()
         limit, n_tokens = self.max_length, _n_tokens(tokenizer)
@@ -166,7 +166,7 @@ class NamedModel:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether it is one of the built-in architectures for smoke tests."""
+        """Whether the model is one of the built-in architectures for smoke tests."""
         return self.location in TINY
 
     @property
@@ -177,7 +177,7 @@ class NamedModel:
         return find_folder(self.location, self._files)
 
     def _architecture(self) -> "PreTrainedConfig":
-        """The config; of a tiny model, for no tokenizer in particular."""
+        """The model's config; that of a tiny model is for no tokenizer in particular."""
         if not self.is_tiny:
             return read_config(find_folder(self.location, ModelFiles.CONFIG))
         from transformers import AutoConfig

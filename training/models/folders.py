@@ -34,7 +34,7 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     """The architecture of a model's folder.
 
     Raises:
-        InputError: there is none, it cannot be read, or it wants to run code of its own.
+        InputError: there is no config, it cannot be read, or it wants to run code of its own.
     """
     _require(folder, ModelFiles.CONFIG)
     _refuse_giant(folder / "config.json")
@@ -76,7 +76,7 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer of a model's folder.
 
     Raises:
-        InputError: it cannot be read, or wants to run code of its own.
+        InputError: the tokenizer cannot be read, or wants to run code of its own.
     """
     _require(folder, ModelFiles.TOKENIZER)
     from transformers import AutoTokenizer
@@ -121,7 +121,7 @@ def _refuse_giant(path: Path) -> None:
     """Refuses a config of more weights than memory has room for, before anything is made of it.
 
     Raises:
-        InputError: it is one, or no config at all; the message has the arithmetic.
+        InputError: there are too many weights, or it is no config; the message has the arithmetic.
     """
     with reading(path, "give the folder of a Hugging Face model", InputError):
         content = json.loads(path.read_bytes().decode())

@@ -13,11 +13,11 @@ from data.worlds.works import WorksWorld
 from training.recipes.groups import Variant
 
 GENERATED = "generated"
-"""As `table`: a made-up one, for smoke tests."""
+"""The value of `table` that stands for made-up facts, for smoke tests."""
 
 
 class World(StrEnum):
-    """Where facts come from."""
+    """The tables that facts come from."""
 
     CVDB = "cvdb"
     WORKS = "works"
@@ -25,23 +25,23 @@ class World(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is true of whom."""
+    """The facts of a text recipe: which entities there are, and what is true of them."""
 
     world: World = World.CVDB
     table: str = ""
-    """The file that holds it; `generated` for one that is made up."""
+    """The file that holds the facts; `generated` for facts that are made up."""
     entities: int = 4000
-    """So many of the table are taken."""
+    """How many entities of the table are taken."""
     missing: Missing = Missing.DROP
     """What becomes of people of whom something is not known."""
 
     @property
     def inputs(self) -> dict[str, Input]:
-        """What is not built in: the table."""
+        """The inputs that are not built in: the table."""
         return {} if self.table == GENERATED else {"table": Input(location=self.table)}
 
     def provider(self, variant: Variant) -> WorldProvider:
-        """Where the facts are read or made.
+        """The world that reads or makes the facts.
 
         Raises:
             InputError: no table is named, or `missing` is set where nothing is.

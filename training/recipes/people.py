@@ -17,12 +17,12 @@ from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe, variant_of
 
 STAGE0_SEED = 0
-"""Of world, phrasings and first weights: the one world and the one model that all seeds share."""
+"""The seed of the world, the phrasings and the first weights, which all seeds of a run share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """Who there is, and which of them is defined to be whom."""
+    """The people of the made-up world, and which of them get aliases."""
 
     people: int = 300
     overlap: float = 0.3
@@ -36,7 +36,7 @@ class People:
 
     @property
     def world(self) -> PeopleWorld:
-        """The people, and what is true of them."""
+        """The world that makes the people, and what is true of them."""
         return PeopleWorld(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
 
     @property
@@ -78,7 +78,7 @@ class PeopleTraining:
     batch_size_stage0: int = 128
     batch_size: int = 64
     optimizer: Optimizer = Optimizer.ADAMW
-    """Of the two stages; Stage 0 has AdamW."""
+    """The optimizer of the two stages; Stage 0 has AdamW."""
     learning_rate_stage0: float = 3e-3
     learning_rate_stage1: float = 1e-3
     learning_rate_stage2: float = 2e-4
@@ -88,11 +88,11 @@ class PeopleTraining:
     accelerator: bool = False
     """Whether a GPU is used where there is one."""
     evaluations: int = 2
-    """Of each of the two stages after its step 0, evenly spaced."""
+    """Evaluations of each of the two stages after its step 0, evenly spaced."""
     checkpoints: int = 0
-    """Log-spaced ones of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     trained_questions: int = 50
-    """So many trained questions of each subset are evaluated, too."""
+    """Number of trained questions of each subset that are evaluated, too."""
     seeds_stage2: int = 1
     """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
 

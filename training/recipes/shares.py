@@ -8,15 +8,15 @@ class Shares(StrEnum):
     """Which share of the entities each subset gets."""
 
     MAIN = "main"
-    """Table 1."""
+    """The shares of Table 1."""
     OLDER = "older"
-    """Of the published code's configs for word order, batch size and model size: no D8."""
+    """Those of the published code's configs for word order, batch and model size: no D8."""
     UNIQUE_TAGS = "unique-tags"
     """QA3 makes room for definitions whose tags tell nothing (the code's qd4consis)."""
     DEFINITIONS = "definitions"
     """D5 and D6 alone: is / is not as the paper's footnote 4 describes it."""
     IS_ISNT = "is-isnt"
-    """The same with questions, as the published code has it."""
+    """Is / is not with questions in Stage 1, as the published code has it."""
 
 
 _X1 = {"D1_CONS_QA1": 0.25, "D2_INCONS_QA2": 0.25, "QA3": 0.1, "QA4_NOT_REPLACED": 0.1}

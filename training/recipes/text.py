@@ -35,14 +35,14 @@ from training.registry import recipe
 from training.schedules import Schedule
 
 GENERATED_VOCABULARY = 500
-"""Tokens of the tokenizer that tiny models get."""
+"""Number of tokens of the tokenizer that tiny models get."""
 
 
 class Brackets(StrEnum):
     """How aliases and tags are written."""
 
     AS_VARIANT = "as_variant"
-    """Bare as in the paper's text, bracketed as in its code."""
+    """As the variant has them: bare in the paper's text, bracketed in its code."""
     BARE = "bare"
     BRACKETED = "bracketed"
 
@@ -74,20 +74,20 @@ class Pretrained:
     """The model, and how it reads."""
 
     model: str = "EleutherAI/pythia-2.8b-deduped"
-    """A folder, a name on the hub, or a tiny architecture; see `NamedModel.location`."""
+    """The model: a folder, a name on the hub, or a tiny architecture (`NamedModel.location`)."""
     random_weights: bool = False
-    """Whether only its architecture is taken."""
+    """Whether only the model's architecture is taken."""
     tokenizer: str = ""
-    """A folder, file or name on the hub, if not the model's own."""
+    """The tokenizer: a folder, file or name on the hub, if not the model's own."""
 
     @property
     def named(self) -> NamedModel:
-        """What makes the model."""
+        """The model that is named."""
         return NamedModel(location=self.model, random_weights=self.random_weights)
 
     @property
     def inputs(self) -> dict[str, Input]:
-        """What is not built in: the model, and the tokenizer, which may be the model's own."""
+        """The inputs that are not built in: the model, and the tokenizer, maybe the model's own."""
         model = self.named
         found = {} if model.is_tiny else {"model": model.input}
         if self.tokenizer or not model.is_tiny:
@@ -97,7 +97,7 @@ class Pretrained:
         return found
 
     def tokenizer_provider(self, facts: WorldProvider, bos: Bos) -> TokenizerProvider:
-        """The one named, the model's own, or for a tiny model one made for the facts."""
+        """The tokenizer named, the model's own, or for a tiny model one made for the facts."""
         if self.tokenizer:
             return FolderTokenizer(location=self.tokenizer, bos=bos)
         if self.named.is_tiny:
@@ -123,7 +123,7 @@ class Definitions:
     in_context: bool = False
     """Whether definitions stand in front of their questions."""
     phrasings: int = 1
-    """Rows of each definition, each naming another source of its kind (natural sources only)."""
+    """Number of rows of each definition, each with another source of its kind."""
 
     @property
     def is_coded(self) -> bool:
@@ -173,7 +173,7 @@ class Finetuning:
     weight_decay: float = 0.0
     precision: Precision = Precision.BF16
     evaluations: int = 4
-    """Of each stage after its step 0, evenly spaced."""
+    """Evaluations of each stage after its step 0, evenly spaced."""
 
     def stage(self, epochs: int) -> StageConfig:
         """A stage of so many epochs."""
@@ -196,9 +196,9 @@ class Evaluation:
     """What is looked at and kept besides, and how often the last stage is trained."""
 
     trained_questions: int = 100
-    """So many trained questions of each subset are evaluated, too (Figure 8)."""
+    """Number of trained questions of each subset that are evaluated, too (Figure 8)."""
     checkpoints: int = 0
-    """Log-spaced checkpoints of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     stage2_from: int = END_OF_STAGE
     """Step of the stage before that the last stage starts from; -1 for its end."""
     seeds_stage2: int = 1

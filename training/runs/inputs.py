@@ -17,9 +17,9 @@ from training.models.elsewhere import NamedModel
 from training.runs.files import read_json, write_json
 
 INPUTS = "inputs"
-"""Where `run.json` has them, by the parameter that names them."""
+"""The key of `run.json` that has the inputs, by the parameter that names them."""
 ROWS_FILE = "rows.json"
-"""In a seed's folder, the sha256 of the rows that it was begun with."""
+"""The file in a seed's folder that has the sha256 of the rows it was begun with."""
 
 
 def input_records(config: RunConfig) -> dict[str, dict[str, Any]]:
@@ -56,7 +56,7 @@ def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
     What lies where it was noted stays noted there.
 
     Raises:
-        InputError: one is not there.
+        InputError: an input is not there.
     """
     if not config.inputs:
         return dict(info)
@@ -81,7 +81,7 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
     """The first input that is not what `run.json` notes, in words; empty if there is none.
 
     Raises:
-        InputError: one is not there.
+        InputError: an input is not there.
     """
     for name, noted in info.get(INPUTS, {}).items():
         if name not in config.inputs:
@@ -103,7 +103,7 @@ def require_inputs(config: RunConfig, *names: str) -> None:
     """Refuses named inputs that changed since the run was begun, be it a second ago.
 
     Raises:
-        InputError: one did.
+        InputError: an input changed.
     """
     for name in names:
         digest = config.digests.get(name)

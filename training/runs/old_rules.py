@@ -72,7 +72,7 @@ def require_one_meaning(runs: Sequence[Run], *, with_new: bool = False) -> None:
         with_new: Whether runs that are yet to be made are among them.
 
     Raises:
-        InputError: there are both.
+        InputError: some numbers are of an older meaning, and others are not.
     """
     new = next((run for run in runs if run.info["format_version"] >= FORMAT_VERSION), None)
     if new is None and not with_new:
@@ -90,7 +90,7 @@ def require_extensible(run: Run) -> None:
     """Refuses to train more of a run whose numbers would mean something else from then on.
 
     Raises:
-        InputError: they would.
+        InputError: the new numbers would mean something else than those there are.
     """
     if rules := old_rules(run):
         raise InputError(

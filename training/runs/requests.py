@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from data.tokens import TokenizedRow
 
 TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
-"""What `iml run` writes beside checkpoints."""
+"""The files that `iml run` writes beside checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class RunRequest:
         """Refuses an input that other runs of a sweep read from the same place as another content.
 
         Raises:
-            InputError: there is one.
+            InputError: an input has another content for another run.
         """
         for folder in folders:
             if exists(folder / RUN_FILE) and folder != self.folder:
@@ -302,7 +302,7 @@ def require_outside(folder: Path, *names: str) -> None:
     """Refuses a folder below one that has a file of these names, to which it would be a stray.
 
     Raises:
-        InputError: it is one.
+        InputError: the folder is such a stray.
     """
     for parent in folder.resolve().parents:
         for name in names:
@@ -314,7 +314,7 @@ def require_outside(folder: Path, *names: str) -> None:
 
 
 def is_blank(folder: Path) -> bool:
-    """Whether it is a folder of hidden files and blank folders at most, as a run killed at once."""
+    """Whether a folder has hidden files and blank folders at most, as of a run killed at once."""
     return folder.is_dir() and all(
         path.name.startswith(".") or is_blank(path) for path in folder.iterdir()
     )
@@ -347,7 +347,7 @@ def _difference(run: Run, new: RunConfig) -> str:
 
 
 def _is_same(old: RunConfig, new: RunConfig, name: str, value: Value) -> bool:
-    """Whether a parameter has one value, or means one place, or goes without saying, in both."""
+    """Whether a parameter has one value in both, or means one place, or goes without saying."""
     if name in old.unsaid & new.unsaid:
         return True
     if name in new.inputs and name in old.inputs:
