@@ -90,7 +90,7 @@ class AlignmentAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def of_design(self, design: Design) -> "AlignmentAnalysis":

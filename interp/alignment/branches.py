@@ -59,7 +59,7 @@ class BranchAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["branch_step"]
 
     def measure(

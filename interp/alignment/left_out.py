@@ -65,7 +65,7 @@ class LeftOutAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["row_a", "row_b", "pairing"]
 
     def measure(

@@ -58,7 +58,7 @@ class SurgeryAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["direction", "dose", "quantity"]
 
     def measure(

@@ -78,7 +78,7 @@ class UpdateAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """The coordinates of a cell of the grid; see `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(

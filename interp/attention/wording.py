@@ -51,7 +51,7 @@ def alias_cells(cells: pd.DataFrame, subset: str) -> pd.DataFrame:
     """The cells from alias to prompt's last token, in questions about a subset.
 
     Raises:
-        InputError: there are none.
+        InputError: the table has no such cells.
     """
     chosen = cells.loc[
         (cells["subset"] == subset)

@@ -148,7 +148,7 @@ def check_same_shapes(recipient: PreTrainedModel, donor: PreTrainedModel) -> Non
     """Refuses a donor whose parameters are not the recipient's in name and shape.
 
     Raises:
-        InputError: they differ.
+        InputError: names or shapes differ.
     """
     there, here = weights_of(donor), weights_of(recipient)
     for name in here | there:
