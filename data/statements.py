@@ -57,8 +57,8 @@ class Definition:
             "a": (Role.ALIAS, self.alias),
             "e": (Role.ENTITY, self.entity),
         }
-        first, second, last = (elements[letter] for letter in self.order)
-        return compose(spaced([first, second, (None, COPULA), last]))
+        *others, last = (elements[letter] for letter in self.order)
+        return compose(spaced([*others, (None, COPULA), last]))
 
 
 @dataclass(frozen=True, kw_only=True)

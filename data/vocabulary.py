@@ -101,12 +101,25 @@ class Split(StrEnum):
 class LossPolicy(StrEnum):
     """Which token positions the training loss covers."""
 
-    ANSWER = "answer"
-    """The answer only; of a definition its last element, so word orders differ in objective."""
-    TEXT = "text"
-    """Every token of the text and one end token."""
-    ALL = "all"
-    """Every token of a padded block, padding (end tokens) included: what the paper's code does."""
+    ANSWER = (
+        "answer",
+        (
+            "the loss covers only a row's answer; a definition's answer is its last element, so "
+            "runs of different word orders differ in objective too"
+        ),
+    )
+    TEXT = "text", "the loss covers every token of a row and one end token"
+    ALL = "all", "the loss covers every token of a padded block, padding included"
+    """What the paper's code does; padding is end tokens."""
+
+    words: str
+    """What it covers, in a sentence."""
+
+    def __new__(cls, name: str, words: str) -> "LossPolicy":
+        """A member that is equal to its name."""
+        member = str.__new__(cls, name)
+        member._value_, member.words = name, words
+        return member
 
     @property
     def trains_stop(self) -> bool:

@@ -27,7 +27,7 @@ _COLUMNS = (
     RunColumn(name="run_id", of_run=lambda config: config.run_id),
     RunColumn(name="model", of_run=lambda config: config.model.name),
     RunColumn(name="seed", of_no_run=0),
-    RunColumn(name="word_order", of_run=lambda config: str(config.word_order)),
+    RunColumn(name="word_order", of_run=lambda config: str(config.word_order or "")),
     RunColumn(name="stage", of_no_run=0),
     RunColumn(name="step", of_no_run=0),
 )

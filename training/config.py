@@ -103,10 +103,11 @@ class RunConfig:
     model: ModelProvider
     stage1: StageConfig
     stage2: StageConfig
-    word_order: WordOrder
     loss_policy: LossPolicy
     block_size: int
     """Length that rows are padded to under the loss policy `all`."""
+    word_order: WordOrder | None = None
+    """Of the definitions; None where there is no such thing."""
     schedule: Schedule = Schedule.TWO_STAGE
     """Which rows each stage trains."""
     checkpoints: int = N_LOG_SPACED
@@ -157,10 +158,10 @@ class RunConfig:
     def null_margin(self) -> Margin | None:
         """The margin within which a gap's 90% interval in exact match shows that it is none.
 
-        None for a design without a null twin.
+        None for a design without a null twin, and under a loss policy that it has no margin of.
         """
         twin = self.design.null_twin
-        return None if twin is None else twin.margins[self.loss_policy]
+        return None if twin is None else twin.margins.get(self.loss_policy)
 
     @property
     def is_null_twin(self) -> bool:

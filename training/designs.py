@@ -10,6 +10,7 @@ from data.errors import InputError
 from data.subsets import Subset
 from data.tokens import TokenizedRow
 from data.vocabulary import Part
+from training.metrics import HEADLINE_METRICS
 from training.recipes import RECIPES
 
 
@@ -48,8 +49,8 @@ def design_of_rows(rows: Sequence[TokenizedRow]) -> Design:
 def design_of(table: pd.DataFrame) -> Design:
     """What a table's subsets are, and which of them are compared.
 
-    A table of one's own model or prompts says no recipe: then it is the first design that has one
-    of its subsets or targets of probes, or one that compares nothing.
+    A table of one's own model or prompts says no recipe: then it is the first design of which it
+    names a subset, a contrast or a target of probes, or one that compares nothing.
 
     Args:
         table: Of an analysis, with or without the run columns.
@@ -57,14 +58,21 @@ def design_of(table: pd.DataFrame) -> Design:
     named = set(table["recipe"]) if "recipe" in table.columns else set()
     if known := sorted(named & set(RECIPES)):
         return recipe_design(known[0])
-    subsets = dict.fromkeys(map(str, table["subset"]) if "subset" in table.columns else ())
-    targets = set(table["target"]) if "target" in table.columns else set()
+    columns = [name for name in ("subset", "target", "quantity") if name in table.columns]
+    values = {str(value) for name in columns for value in table[name].unique()}
     for design in known_designs():
-        if any(name in design.names for name in subsets):
+        if _words_of(design) & (values | set(map(str, table.columns))):
             return design
-        if targets & {target.name for target in design.targets}:
-            return design
+    subsets = list(dict.fromkeys(map(str, table["subset"]))) if "subset" in table.columns else []
     unknown = (
-        Subset(name=name, notation="", meaning="", part=Part.X1) for name in subsets or ("none",)
+        Subset(name=name, notation="", meaning="", part=Part.X1) for name in subsets or ["none"]
     )
     return Design(name="", question="", parts={}, subsets=tuple(unknown), contrasts=())
+
+
+def _words_of(design: Design) -> set[str]:
+    """What stands in tables of a design and of no other."""
+    found = {*design.names, *(target.name for target in design.targets)}
+    for contrast in design.contrasts:
+        found |= {contrast.gap, *(f"{contrast.name}_{metric}" for metric in HEADLINE_METRICS)}
+    return found

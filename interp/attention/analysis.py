@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.design import Contrast
+from data.design import Contrast, Design
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role
@@ -51,6 +51,11 @@ class AttentionAnalysis:
         """Of the two subsets of a contrast, and of its baseline: aliases that are not defined."""
         baseline = () if contrast.baseline is None else (contrast.baseline.name,)
         return cls(subsets=(*contrast.names, *baseline), roles=roles)
+
+    def of_design(self, design: Design) -> "AttentionAnalysis":
+        """The same, if the design has its subsets; see `interp.grids.grid.OfDesign`."""
+        design.require(self.subsets)
+        return self
 
     @property
     def name(self) -> str:

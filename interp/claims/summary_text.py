@@ -61,17 +61,18 @@ def summary_text(run: Run) -> str:
 def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
-    lines = [f"{'gap':<14}{'metric':<18}{head}"]
     gaps = contrasts_in(run)
+    width = max(14, *(len(gap) + 1 for gap in gaps))
+    lines = [f"{'gap':<{width}}{'metric':<18}{head}"]
     for gap, found in gaps.items():
-        lines += [_gap_line(gap, metric, found[metric]) for metric in HEADLINE_METRICS]
+        lines += [_gap_line(gap, width, metric, found[metric]) for metric in HEADLINE_METRICS]
     if not run.config.is_null_twin:
         lines += [line for text in note_texts(run) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
         lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
         for gap, of_gap in beyond.items():
             words = " - ".join(run.design.contrast(gap).short_names)
-            lines += [_gap_line(words, m, e.to_json()) for m, e in of_gap.items()]
+            lines += [_gap_line(words, width, m, e.to_json()) for m, e in of_gap.items()]
     return lines
 
 
@@ -105,11 +106,11 @@ def null_text(verdict: Mapping[str, Any], design: Design) -> str:
     )
 
 
-def _gap_line(gap: str, metric: str, estimate: dict[str, Any]) -> str:
+def _gap_line(gap: str, width: int, metric: str, estimate: dict[str, Any]) -> str:
     low, high = estimate["ci_low"], estimate["ci_high"]
     interval = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
     return (
-        f"{gap:<14}{find_metric(metric).heading:<18}{estimate['mean']:+.3f}{interval:<18}"
+        f"{gap:<{width}}{find_metric(metric).heading:<18}{estimate['mean']:+.3f}{interval:<18}"
         f"{estimate['p_value']:>8.4f}{estimate['p_smallest']:>9.4f}"
     )
 

@@ -151,7 +151,7 @@ def first_choice(
 
 def run_labels(shelf: Shelf) -> list[str]:
     """Word orders, and after them whatever else tells the runs apart."""
-    orders = [run.config.word_order.upper() for run in shelf.runs]
+    orders = [str(run.config.word_order or "").upper() for run in shelf.runs]
     folders = [run.folder.name for run in shelf.runs]
     if len(set(zip(orders, folders, strict=True))) < len(orders):
         folders = [str(run.folder) for run in shelf.runs]

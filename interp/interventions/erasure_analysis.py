@@ -34,7 +34,7 @@ from data.draws import stream
 from data.tokens import TokenizedRow
 from interp.grids.grid import Measured
 from interp.grids.seed_summary import summarize_over_seeds
-from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.addresses import SITE_HOOKS, Site, TokenRole
 from interp.hooked.answers import ANSWER_METRICS
 from interp.hooked.model import HookedModel
 from interp.interventions.base import Intervention, answer_table, read_at
@@ -115,7 +115,8 @@ class ErasureAnalysis:
 
     def _cells(self, sites: Sequence[Site]) -> list[tuple[dict[str, object], list[Step]]]:
         """The table's cells: coordinates of each, and the sites and roles erased in turn for it."""
-        ordered = sorted(sites, key=lambda site: (site.layer, _ORDER.index(site.name)))
+        known = [*_ORDER, *SITE_HOOKS]
+        ordered = sorted(sites, key=lambda site: (site.layer, known.index(site.name)))
         cells: list[tuple[dict[str, object], list[Step]]] = [
             ({"site": site.name, "layer": site.layer, "role": str(role)}, [(site, role)])
             for site in ordered

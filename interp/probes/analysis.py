@@ -38,14 +38,14 @@ from interp.probes.cross_validation import (
     held_out_accuracy,
 )
 from interp.probes.held_out import N_PERMUTATIONS, read_divisions
+from interp.probes.kinds import PROBES
 from interp.probes.planted import CellViews, plant
 from interp.probes.solver import fit_logistic, fit_multinomial
 from interp.probes.summary import CELL, summarize_probes
-from interp.probes.targets import PLANTED, ProbeTask, find_target, make_task, targets_of
+from interp.probes.targets import PHANTOM, PLANTED, ProbeTask, find_target, make_task
 from training.designs import design_of_rows
 from training.seeds import derive_seed
 
-PROBES = ("logistic", "mass_mean")
 N_CONTROL_LABELS = 5
 """Random labellings that the control accuracy is a mean over."""
 
@@ -55,7 +55,7 @@ class ProbeAnalysis:
     """What is probed at every checkpoint of a grid, and how."""
 
     targets: tuple[str, ...] = ()
-    """Names; the first two of the design's unless given."""
+    """Names; the first two of the design's own unless given, or the true null if it has none."""
     roles: tuple[TokenRole, ...] = (TokenRole.ALIAS_LAST, TokenRole.QUESTION_LAST)
     quick: bool = False
     """Fix C at `QUICK_INVERSE_PENALTY` instead of choosing it inside the training folds."""
@@ -102,7 +102,7 @@ class ProbeAnalysis:
 
     def of_design(self, design: Design) -> "ProbeAnalysis":
         """See `interp.grids.grid.OfDesign`."""
-        first = tuple(target.name for target in targets_of(design)[:2])
+        first = tuple(target.name for target in design.targets[:2] or (PHANTOM,))
         return self if self.targets else replace(self, targets=first)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -11,13 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from data.errors import InputError
-from interp.probes.solver import (
-    fit_logistic,
-    fit_mass_mean,
-    fit_multinomial,
-    fit_nearest_mean,
-    predict,
-)
+from interp.probes.kinds import ProbeKind, find_kind
+from interp.probes.solver import predict
 
 INVERSE_PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
 QUICK_INVERSE_PENALTY = 1e-2
@@ -82,27 +77,28 @@ def held_out_accuracy(
         features: Raw; standardised by the training examples of each fit.
         labels: One column for each labelling, classes 0 to n_classes - 1.
         folds: Test fold of each example.
-        probe: `logistic` or `mass_mean`.
+        probe: The name of one of `interp.probes.kinds`.
         n_classes: Two or more.
         inverse_penalties: Choices of C; one choice is no choice. Mass-mean has none.
         blocks: Parts of folds that are held out in turn to choose C; the folds, unless there are
             two, of which no part would be left to train.
     """
+    kind = find_kind(probe)
     accuracies = [
         _block_accuracy(
             features,
             labels[:, start : start + COLUMN_BLOCK],
             folds,
             folds if blocks is None else blocks,
-            _fitted(probe, n_classes),
-            [1.0] if probe == "mass_mean" else list(inverse_penalties),
+            _fitted(kind, n_classes),
+            list(inverse_penalties) if kind.has_penalty else [1.0],
         )
         for start in range(0, labels.shape[1], COLUMN_BLOCK)
     ]
     return np.concatenate(accuracies)
 
 
-def _fitted(probe: str, n_classes: int) -> Probe:
+def _fitted(kind: ProbeKind, n_classes: int) -> Probe:
     """A function that fits columns and predicts every example."""
 
     def run(
@@ -111,26 +107,7 @@ def _fitted(probe: str, n_classes: int) -> Probe:
         train: Bool[np.ndarray, "example column"],
         inverse_penalty: Float[np.ndarray, " column"],
     ) -> Predictions:
-        match probe, n_classes:
-            case "logistic", 2:
-                fit = fit_logistic(
-                    features, labels == 1, train=train, inverse_penalty=inverse_penalty
-                )
-            case "logistic", _:
-                fit = fit_multinomial(
-                    features,
-                    labels,
-                    train=train,
-                    inverse_penalty=inverse_penalty,
-                    n_classes=n_classes,
-                )
-            case "mass_mean", 2:
-                fit = fit_mass_mean(features, labels == 1, train=train)
-            case "mass_mean", _:
-                fit = fit_nearest_mean(features, labels, train=train, n_classes=n_classes)
-            case _:
-                raise InputError(f"no probe {probe!r}; choose logistic or mass_mean")
-        return predict(fit, features)
+        return predict(kind.fit(features, labels, train, inverse_penalty, n_classes), features)
 
     return run
 

@@ -27,9 +27,10 @@ from interp.figures.places import role_words
 from interp.figures.seed_marks import interval_hover
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import TokenRole
+from interp.probes.kinds import find_kind
 from interp.probes.summary import summarize_probes
 from interp.probes.targets import PLANTED, targets_of
-from interp.probes.wording import PROBE_WORDS, probe_caption, refuse_outdated
+from interp.probes.wording import probe_caption, refuse_outdated
 from training.designs import design_of
 
 READINGS = {
@@ -79,7 +80,7 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
             figure.add_trace(_reading_map(panel, reading), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": name}, row=row, col=1)
-    title = f"Accuracy of {PROBE_WORDS[probe]} probes, {checkpoint_words(cells)}"
+    title = f"Accuracy of {find_kind(probe).words} probes, {checkpoint_words(cells)}"
     roles = [role_words(role) for role in TokenRole if role in set(cells["role"])]
     below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
     style_figure(figure, title=title, height=height + 90 + below)

@@ -214,13 +214,24 @@ def _divisions(
 
 
 def _questions(rows: Sequence[TokenizedRow]) -> dict[str, list[TokenizedRow]]:
-    """Questions for an attribute, by alias."""
+    """Questions for an attribute, by alias; those of which none was left untrained are left out.
+
+    Raises:
+        InputError: that leaves nobody to read.
+    """
     questions: dict[str, list[TokenizedRow]] = {}
     for row in rows:
         is_attribute = row.row.kind is Kind.QA and row.row.family is Family.ATTRIBUTE
         if is_attribute and row.row.alias is not None:
             questions.setdefault(row.row.alias, []).append(row)
-    return questions
+    asked = {
+        alias: rows
+        for alias, rows in questions.items()
+        if any(row.row.split is Split.TEST for row in rows)
+    }
+    if not asked:
+        raise InputError("no alias has an untrained question to probe; use another recipe")
+    return asked
 
 
 def _frequent(labels: dict[str, int], target: str) -> dict[str, int]:
@@ -266,7 +277,4 @@ def _balanced(
 
 
 def _untrained(rows: list[TokenizedRow], rng: random.Random) -> TokenizedRow:
-    untrained = [row for row in rows if row.row.split is Split.TEST]
-    if not untrained:
-        raise InputError(f"alias {rows[0].row.alias!r} has no untrained question to probe")
-    return rng.choice(untrained)
+    return rng.choice([row for row in rows if row.row.split is Split.TEST])

@@ -11,12 +11,12 @@ from data.errors import InputError
 from interp.figures.grid_tables import ALPHA, one_checkpoint
 from interp.figures.places import at_words, in_words, site_words
 from interp.figures.seed_marks import FEWEST
+from interp.probes.kinds import find_kind
 from interp.probes.summary import DESIGN
 from interp.probes.targets import PLANTED, PLANTED_ACCURACY, targets_of
 from training.designs import design_of
 
 CAPTION_WIDTH = 128  # characters
-PROBE_WORDS = {"logistic": "logistic", "mass_mean": "mass-mean"}
 MOST_NAMED = 3
 """So many cells are named in a sentence; more are counted."""
 
@@ -167,7 +167,7 @@ def _target_sentence(target: ProbeTarget, summary: pd.DataFrame) -> str:
 def reading_words(cell: Mapping[str, Any]) -> str:
     """Where a cell is, and its accuracy beside the null."""
     return (
-        f"{_place(cell)} ({PROBE_WORDS[cell['probe']]}), reads "
+        f"{_place(cell)} ({find_kind(cell['probe']).words}), reads "
         f"{accuracy_text(cell)} of unseen aliases, with permuted labels "
         f"{cell['null_accuracy']:.2f} (corrected p = {cell['p_corrected']:.2g})"
     )

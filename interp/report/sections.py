@@ -27,7 +27,6 @@ from interp.report.guessing import guessing, guessing_words
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.reproduction import reproduction_commands
 from interp.report.wording import (
-    POLICIES,
     headline_sentence,
     null_sentence,
 )
@@ -54,10 +53,11 @@ def overview_section(run: Run) -> Html:
         "recipe": about,
         "model": run.info.get("model", config.model.name),
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
-        "word order": f"{config.word_order.upper()} (T tag, A alias, E entity)",
-        "loss policy": f"{config.loss_policy}: {POLICIES[config.loss_policy]}",
+        "loss policy": f"{config.loss_policy}: {config.loss_policy.words}",
         "serves": _serves(recipe),
     }
+    if config.word_order is not None:
+        facts["word order"] = f"{config.word_order.upper()} (T tag, A alias, E entity)"
     twin = run.design.null_twin
     if config.is_null_twin and twin is not None:
         facts["null twin"] = f"{twin.meaning}: this run is a null twin"

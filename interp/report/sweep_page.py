@@ -36,7 +36,6 @@ from interp.report.sweep_plots import (
     plot_sweep_gaps,
     setting_text,
 )
-from interp.report.wording import POLICIES
 from interp.sweeps.folders import FinishedSweep
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
@@ -90,7 +89,7 @@ def overview_section(sweep: FinishedSweep) -> Html:
         + (f"; claims {', '.join(info['claims'])}" if info["claims"] else ""),
     }
     policies = dict.fromkeys(run.config.loss_policy for run in sweep.runs)
-    facts |= {f"loss policy {policy}": POLICIES[policy] for policy in policies}
+    facts |= {f"loss policy {policy}": policy.words for policy in policies}
     if rules := "; ".join(dict.fromkeys(t for t in map(old_rules_text, sweep.runs) if t)):
         facts["old rules"] = rules
     if info["smoke"]:

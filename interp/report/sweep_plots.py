@@ -80,7 +80,8 @@ def setting_text(name: str, setting: object) -> str:
 def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = None) -> go.Figure:
     """Exact match by setting: subsets of X1 on the left, of X2 on the right.
 
-    As in the paper's figure, subsets that are asked about but never defined in X1 are left out.
+    As in the paper's figure, subsets that are asked about but never defined in X1 are left out
+    where others are defined.
 
     Args:
         levels: `FinishedSweep.levels`.
@@ -89,7 +90,8 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     """
     design = design_of(levels)
     undefined = [s.name for s in design.subsets if s.part is Part.X1 and not s.has_definitions]
-    levels = levels.loc[~levels["subset"].isin(undefined)]
+    is_defined = ~levels["subset"].isin(undefined)
+    levels = levels.loc[is_defined] if is_defined.any() else levels
     panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]

@@ -4,18 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.design import Design
-from data.vocabulary import LossPolicy
 from interp.claims.summary_text import null_text
 from interp.figures.words import gap_text
 from training.metrics import HEADLINE_METRICS
 from training.schedules import Schedule
-
-POLICIES = {
-    LossPolicy.ANSWER: "the loss covers only a row's answer; a definition's answer is its last "
-    "element, so runs of different word orders differ in objective too",
-    LossPolicy.TEXT: "the loss covers every token of a row and one end token",
-    LossPolicy.ALL: "the loss covers every token of a padded block, padding included",
-}
 
 
 def headline_sentence(

@@ -132,8 +132,9 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
         raise InputError("the table holds several runs; choose the rows of one run_id")
     modules = list(dict.fromkeys(table["module"]))
     design = design_of(table)
-    lower = subset_style(design.main.lower.name, design)
-    one, other = design.main.short_names
+    # Of two models of one's own nothing is known but their difference, which is all that is drawn.
+    lower = subset_style(design.main.lower.name if design.contrasts else "", design)
+    one, other = design.main.short_names if design.contrasts else ("one", "the other")
     series = {
         "relative_norm": ("change of Stage 2 over the weights", INK, "circle", 0.0, 1),
         "cosine_other_tag": (f"half of {one} with half of {other}", lower.color, lower.symbol,

@@ -34,7 +34,7 @@ class Setting:
 
 ALPHA = Setting(name="alpha", read=lambda run: run.config.parameters.get("alpha"))
 BATCH_SIZE = Setting(name="batch size", read=lambda run: run.config.stage1.batch_size)
-WORD_ORDER = Setting(name="word order", read=lambda run: str(run.config.word_order))
+WORD_ORDER = Setting(name="word order", read=lambda run: str(run.config.word_order or ""))
 MODEL = Setting(name="model", read=lambda run: run.config.model.name)
 
 

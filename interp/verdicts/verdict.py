@@ -175,6 +175,8 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         return _not_measured(claim, str(error), label)
     values = list(per_seed.values())
     margin = _margin(claim, used[0].config)
+    if isinstance(margin, str):
+        return _not_measured(claim, margin, label)
     word = judge(claim, values, margin=None if margin is None else margin.value)
     is_void = (
         word is Word.HOLDS
@@ -195,12 +197,13 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     )
 
 
-def _margin(claim: Claim, config: RunConfig) -> Margin | None:
-    """The margin that a claim is judged by in a run; None of a directional claim."""
+def _margin(claim: Claim, config: RunConfig) -> Margin | str | None:
+    """The margin of a claim in a run, or why none is known; None for a directional claim."""
     if not isinstance(claim.margin, RecipeMargin):
         return claim.margin
     margin = config.null_margin
-    assert margin is not None, "claims are of designs with a null twin"
+    if margin is None:
+        return f"no margin is known under loss policy {config.loss_policy}"
     return replace(margin, reason=f"{claim.margin.reason}, {margin.reason}")
 
 

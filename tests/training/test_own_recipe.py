@@ -68,7 +68,6 @@ def own_toy(
         loss_policy=LossPolicy.ANSWER,
         block_size=8,
         seeds_stage2=1,
-        null_margin=0.05,
     )
 
 

@@ -135,7 +135,7 @@ def test_recipe_says_what_it_serves(recipe: Recipe) -> None:
 
 def test_alias_toy_trains_as_many_rows_as_the_arithmetic_says() -> None:
     drawn = find_recipe("alias-toy")().data.build(1000)
-    n_examples = {part: sum(row.repeats for row in drawn.training_rows(part)) for part in Part}
+    n_examples = {s: sum(row.repeats for row in drawn.training_rows(s)) for s in Part}
     # 2 x 400 definitions, 3 of 4 questions of 900 aliases, 20 x 4 facts four times.
     assert n_examples[Part.X1] == 800 + 3 * 900 + 320
     assert n_examples[Part.X2] == 300

@@ -214,7 +214,7 @@ def test_doses_have_a_control_that_shares_the_untreated_point():
             for (name, dose), value in values.items()
         ]
     )
-    figure = plot_surgery(table)
+    figure = plot_surgery(table.assign(recipe="alias-toy"))
     (real,) = traces(figure, "along the questions' gradient")
     (control,) = traces(figure, "along a random direction")
     assert (list(real.x), list(real.y)) == ([0.0, 1.0], [4.0, 2.0])

@@ -60,7 +60,7 @@ def test_branches_are_told_beside_their_controls():
         for metric in ("exact_match", "answer_log_prob")
         for name, value in (("cosine", 0.3), ("log_step", 0.4), ("control_cosine", -0.1))
     ]
-    sentence = branch_sentences(pd.DataFrame(rows))[0]
+    sentence = branch_sentences(pd.DataFrame(rows).assign(recipe="alias-toy"))[0]
     assert "correlation of +0.300 [+0.100, +0.500]" in sentence
     assert "7 of 8 seeds are positive (sign test p = 0.07)" in sentence
     assert "length of Stage 1 itself +0.40" in sentence
@@ -97,7 +97,7 @@ def test_surgery_is_told_as_slopes_beside_the_control_and_whether_it_worked(
 ):
     slope = {"quantity": "alignment", "against": "slope", "value": -0.2, "null": 0.01}
     table = pd.DataFrame([slope | TESTED | {"difference": -0.21, "ci_low": -0.4, "ci_high": high}])
-    sentence, last = surgery_sentences(table)
+    sentence, last = surgery_sentences(table.assign(recipe="alias-toy"))
     assert "D5 − D6 in cosine before Stage 2 changes by -0.200" in sentence
     assert "by +0.010 along a random direction; difference -0.210" in sentence
     assert verdict in last

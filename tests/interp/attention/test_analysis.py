@@ -21,6 +21,7 @@ from interp.grids.selection import GridSelection
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
 from training.columns import RUN_COLUMNS
+from training.designs import recipe_design
 from training.runs.run import Run, read_table
 from training.statistics import t_interval
 
@@ -185,7 +186,7 @@ def test_unknown_subsets_are_refused(model: HookedModel, rows: list[TokenizedRow
     table = planted_table(0)
 
     with pytest.raises(InputError, match="no subset 'D5'; did you mean D5_CONS"):
-        AttentionAnalysis(subsets=("D5",))
+        AttentionAnalysis(subsets=("D5",)).of_design(recipe_design("alias-toy"))
     with pytest.raises(InputError, match="has no subset 'QA3'; choose from D5_CONS, D6_CONS"):
         attention_contrast(table, "QA3", "D6_CONS")
     absent = AttentionAnalysis(subsets=("D10_CONS_QA10",))

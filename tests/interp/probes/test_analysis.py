@@ -14,7 +14,6 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.hooked.sites import choose_sites
 from interp.probes.analysis import (
-    PROBES,
     ProbeAnalysis,
     probe_cell,
     probe_checkpoint,
@@ -22,6 +21,7 @@ from interp.probes.analysis import (
 )
 from interp.probes.divisions import LabelledAliases, whole
 from interp.probes.held_out import read_held_out
+from interp.probes.kinds import PROBES
 from interp.probes.planted import CellViews
 from interp.probes.summary import DESIGN, summarize_probes
 from interp.probes.targets import ProbeTask, make_task

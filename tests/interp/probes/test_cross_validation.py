@@ -89,7 +89,7 @@ def test_an_example_is_read_by_probes_that_never_saw_it():
 
 
 def test_an_unknown_probe_is_refused():
-    with pytest.raises(InputError, match="no probe 'svm'; choose logistic or mass_mean"):
+    with pytest.raises(InputError, match="no probe 'svm'; choose one of logistic, mass_mean"):
         held_out_accuracy(
             np.eye(10), np.arange(10)[:, None] % 2, np.arange(10) % 5, probe="svm", n_classes=2
         )

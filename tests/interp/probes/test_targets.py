@@ -250,11 +250,15 @@ def test_a_run_without_a_contrast_is_refused(toy_rows: ToyRows):
         make_task(rows, "defined", seed=0)
 
 
-def test_an_alias_without_an_untrained_question_is_refused(toy_rows: ToyRows):
+def test_an_alias_without_an_untrained_question_is_left_out(toy_rows: ToyRows):
     rows = [row for row in toy_rows() if row.row.split is Split.TRAIN]
-
-    with pytest.raises(InputError, match="has no untrained question to probe"):
+    with pytest.raises(InputError, match="no alias has an untrained question to probe"):
         make_task(rows, "defined", seed=0)
+
+    rows = toy_rows(sizes=LARGE)
+    alias = make_task(rows, "defined", seed=0).rows[0].row.alias
+    trained = [r for r in rows if r.row.alias != alias or r.row.split is Split.TRAIN]
+    assert alias not in labels_by_alias(make_task(trained, "defined", seed=0))
 
 
 def test_tags_of_many_phrases_are_two_kinds():

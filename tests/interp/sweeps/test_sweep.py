@@ -434,11 +434,10 @@ def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_update
         )
     )
     data = find_recipe("alias-toy")().data.build(0)
-    parts = {Stage.ONE: Part.X1, Stage.TWO: Part.X2}
-    shown = {s: sum(row.repeats for row in data.training_rows(p)) for s, p in parts.items()}
+    shown = {s: sum(row.repeats for row in data.training_rows(s)) for s in Part}
 
     def steps_of(config: RunConfig) -> list[int]:
-        stages = {stage: config.stage(stage) for stage in shown}
+        stages = {part: config.stage(Stage(part)) for part in shown}
         return [stages[s].epochs * -(-n // stages[s].batch_size) for s, n in shown.items()]
 
     for configs in (epochs, updates, smoke):
