@@ -91,7 +91,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     design = design_of(levels)
     undefined = [s.name for s in design.subsets if s.part is Part.X1 and not s.has_definitions]
     is_defined = ~levels["subset"].isin(undefined)
-    levels = levels.loc[is_defined] if is_defined.any() else levels
+    levels = levels.loc[is_defined] if is_defined.to_numpy().any() else levels
     panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
