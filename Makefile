@@ -13,14 +13,14 @@ demo: $(VENV)/installed
 	@echo "open $(DEMO)/report.html, or run: make notebook"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # Formatting, lint, types, tests: what a change must pass.
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # Everything, the slow tests and those that need an accelerator included.
 nightly: $(VENV)/installed

@@ -1,9 +1,10 @@
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +17,62 @@ if TYPE_CHECKING:
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 torch.set_num_threads(1)
 
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+    # Each file of a run is flushed to disk, which takes milliseconds. What tests write is thrown
+    # away, so it is kept in memory where there is room.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_process() -> Iterator[None]:
+    """Commands work in this process where no number of workers is named.
+
+    Else each core would get a process, which takes seconds to import what it needs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.executors.local.available_cores", lambda: 1)
+        yield
+
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder by its name, once for all processes of a session; never to be changed."""
+    folders = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folders = folders.parent
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, begun = folders / f"once-{name}", folders / f"once-{name}-begun"
+        with (folders / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+            if not folder.exists():
+                shutil.rmtree(begun, ignore_errors=True)
+                make(begun)
+                begun.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once: Callable[[str, Callable[[Path], object]], Path]) -> "Run":
     """What `iml run alias-toy --smoke --with-null` makes; shared by all tests, so never changed."""
     from training.recipes import find_recipe
     from training.runs.requests import RunRequest
     from training.runs.run import Run, write_null_verdict
     from training.runs.runner import run_seeds
 
-    recipe = find_recipe("alias-toy")
-    folder = tmp_path_factory.mktemp("tiny") / "run"
-    request = RunRequest(config=recipe(**recipe.smoke), folder=folder, seeds=(1000, 1001))
-    run_seeds([request, request.null_twin()], workers=1)
-    write_null_verdict(Run.load(folder))
-    return Run.load(folder)
+    def train(folder: Path) -> None:
+        recipe = find_recipe("alias-toy")
+        config = recipe(**recipe.smoke)
+        request = RunRequest(config=config, folder=folder / "run", seeds=(1000, 1001))
+        run_seeds([request, request.null_twin()], workers=1)
+        write_null_verdict(Run.load(folder / "run"))
+
+    return Run.load(made_once("tiny", train) / "run")
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """What figures of alignment draw: means over seeds, their intervals, or few seeds' own values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from data.errors import InputError
 from interp.alignment.summary import ALL, ZERO, summarize_alignment, with_seeds
-from interp.figures.grid_tables import summarized, with_run_columns
+from interp.figures.grid_tables import summarized_with_rows
 from interp.figures.seed_marks import FEWEST, seeds_words, shown_halves
 
 
@@ -27,9 +27,7 @@ def alignment_levels(
     Raises:
         InputError: there are no means, or those of several runs or loss policies.
     """
-    if "n_seeds" not in summary.columns:
-        summary = rows = with_run_columns(summary, pairs="own")
-    summary = summarized(summary, summarize_alignment)
+    summary, rows = summarized_with_rows(summary, rows, summarize_alignment, pairs="own")
     is_whole = summary["component"] == ALL
     levels = summary.loc[(summary["measure"] == measure) & (is_whole if whole else ~is_whole)]
     levels = levels.loc[levels["against"] == ZERO]
@@ -65,11 +63,6 @@ def own_values(
     ]
     x, y, seeds = zip(*found, strict=True) if found else ((), (), ())
     return list(x), list(y), list(seeds)
-
-
-def seed_words(by_seed: Mapping[int, float]) -> str:
-    """Each seed's own value in lines below another, for a hover."""
-    return "".join(f"<br>seed {seed}: {value:.4f}" for seed, value in by_seed.items())
 
 
 def bars(cells: pd.DataFrame) -> dict[str, object]:

@@ -5,6 +5,8 @@ interval is a 95% t interval over Stage-1 seeds; of few seeds each one's own val
 table's rows are given beside the summary.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,14 +15,14 @@ from plotly.subplots import make_subplots
 from data.design import Design
 from data.errors import InputError
 from data.vocabulary import Role
-from interp.alignment.levels import alignment_levels, bars, levels_words, own_values, seed_words
+from interp.alignment.levels import alignment_levels, bars, levels_words, own_values
 from interp.alignment.pairs import Pairing
 from interp.alignment.summary import is_token_part
 from interp.alignment.wording import PAIRING_WORDS
 from interp.figures.grid_tables import checkpoint_words
 from interp.figures.palette import NULL_COLOR, subset_style, transparent
 from interp.figures.places import module_words
-from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover
+from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, own_words
 from interp.figures.theme import style_figure
 from training.designs import design_of
 
@@ -151,7 +153,7 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
     )
     for col, subset in enumerate(subsets, start=1):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
-        values, own = of_subset["value"], of_subset["by_seed"].map(seed_words)
+        values, own = of_subset["value"], of_subset["by_seed"].map(partial(own_words, decimals=4))
         parts = [[f"{a} x {b}" for b in asked] for a in defining]
         figure.add_heatmap(
             z=[[values.get(part, 0.0) for part in line] for line in parts], x=asked, y=defining,

@@ -121,6 +121,20 @@ def attention_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataF
     """One subset's values minus another's, paired by seed; see `interp.grids.seed_summary`.
 
     The columns are those of a summary, `value` being the first subset's and `control` the second's.
+    Takes and refuses what `paired_by_seed` does.
+    """
+    return summarize_over_seeds(
+        paired_by_seed(table, higher, lower),
+        cell=COORDINATES[1:],
+        means=["value", "control"],
+        tested="difference",
+    )
+
+
+def paired_by_seed(table: pd.DataFrame, higher: str, lower: str) -> pd.DataFrame:
+    """What `attention_contrast` is over seeds, a row a seed and cell.
+
+    Columns: the run columns, those of the cell, `value`, `control` and `difference`.
 
     Args:
         table: Rows of an `attention` table of one run and checkpoint.
@@ -143,12 +157,7 @@ def attention_contrast(table: pd.DataFrame, higher: str, lower: str) -> pd.DataF
     if paired.empty:
         raise InputError(f"{higher} and {lower} have no cell in common; choose other subsets")
     paired = paired.rename(columns={"value_lower": "control"})
-    return summarize_over_seeds(
-        paired.assign(excess=paired["value"] - paired["control"]),
-        cell=COORDINATES[1:],
-        means=["value", "control"],
-        tested="excess",
-    )
+    return paired.assign(difference=paired["value"] - paired["control"])
 
 
 def _rows_table(

@@ -15,12 +15,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from interp.attention.analysis import attention_contrast
+from interp.attention.analysis import COORDINATES, attention_contrast, paired_by_seed
 from interp.attention.cells import ALL_HEADS, head_name, is_comparable
 from interp.figures.grid_tables import ALPHA, checkpoint_words, with_run_columns
 from interp.figures.places import route_words
-from interp.figures.seed_marks import difference_words
+from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
+from training.columns import WITHOUT_SEED
 
 UNITS = {
     "pattern": "share of attention",
@@ -35,6 +36,10 @@ CONTROLS = {
 }
 ARROW = "attended token → token that attends"
 CELL_HEIGHT, BELOW = 27, 140  # pixels
+MEANS = ["value", "control"]
+"""Columns of a summary that are drawn."""
+KEYS_OF_PAIRED = [*WITHOUT_SEED, *COORDINATES[1:]]
+KEYS = [*KEYS_OF_PAIRED, "subset"]
 MOST_COLUMNS = 18
 """So many numbers have room side by side."""
 
@@ -51,6 +56,7 @@ class _Panel:
 
 def plot_heads(
     cells: pd.DataFrame,
+    rows: pd.DataFrame | None = None,
     *,
     subset: str,
     kind: str = "pattern",
@@ -61,6 +67,7 @@ def plot_heads(
 
     Args:
         cells: Rows of an `attention_summary` of one checkpoint, or of one seed's `attention`.
+        rows: Of `attention`, to say on hover what each seed has where a summary's seeds are few.
         subset: Whose rows.
         kind: `pattern`, `value_norm` or `direct_logit`.
         text: `qa` or `definition`.
@@ -74,6 +81,7 @@ def plot_heads(
     if "seed" in chosen.columns and len(set(chosen["seed"])) > 1:
         raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
     is_summary = "p_corrected" in chosen.columns
+    chosen = with_own_words(chosen, rows if is_summary else None, MEANS, keys=KEYS)
     panels = [
         _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
         _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
@@ -109,6 +117,8 @@ def plot_attention_contrast(
     """
     contrast = attention_contrast(with_run_columns(table), higher, lower)
     chosen = _chosen(contrast, kind, text, destinations, f"{higher} and {lower}")
+    paired = paired_by_seed(with_run_columns(table), higher, lower)
+    chosen = with_own_words(chosen, paired, [*MEANS, "difference"], keys=KEYS_OF_PAIRED)
     panels = [
         _Panel(column="value", title=higher, color_axis="coloraxis", is_marked=False),
         _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
@@ -175,7 +185,8 @@ def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> 
 def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
     records = cells.to_dict("records")
     numbers = cells[panel.column].to_numpy()
-    hover = "%{y}, %{x}: %{z:.3f}"
+    own, hovertext = own_hover(cells, panel.column)
+    hover = "%{y}, %{x}: %{z:.3f}" + own
     details = None
     if "p_corrected" in cells.columns:
         details = [
@@ -198,6 +209,7 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
         texttemplate="%{text}",
         textfont={"size": 11},
         customdata=details,
+        hovertext=hovertext,
         hovertemplate=f"{hover}<extra>{panel.title}</extra>",
         coloraxis=panel.color_axis,
         xgap=1,
@@ -245,4 +257,4 @@ def _seeds(cells: pd.DataFrame) -> str:
     if "seed" in cells.columns:
         return f"seed {cells['seed'].iloc[0]}" if cells["run_id"].iloc[0] else "its own heads"
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    return f"mean over {n_seeds} seeds" if n_seeds > 1 else "1 seed"
+    return f"mean over {n_seeds} seeds{own_note(cells)}" if n_seeds > 1 else "1 seed"

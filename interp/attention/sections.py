@@ -38,7 +38,7 @@ def attention_section(run: Run) -> Html | None:
         parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{result}</div>')
         for kind in ("pattern", "direct_logit"):
             name = f"attention-{stage}-{kind.replace('_', '-')}"
-            parts.append(figure_html(plot_heads(cells, subset=higher, kind=kind), name))
+            parts.append(figure_html(plot_heads(cells, rows, subset=higher, kind=kind), name))
             contrast = plot_attention_contrast(rows, higher, lower, kind=kind)
             parts.append(figure_html(contrast, f"{name}-contrast"))
     if not parts:

@@ -61,6 +61,25 @@ def summarized(
     return summarize(with_run_columns(table, **others))
 
 
+def summarized_with_rows(
+    table: pd.DataFrame,
+    rows: pd.DataFrame | None,
+    summarize: Callable[[pd.DataFrame], pd.DataFrame],
+    **others: object,
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """As `summarized`, with the seeds' own rows: those that are given, or the table if it is them.
+
+    Args:
+        table: Either.
+        rows: What a summary was made of, if at hand.
+        summarize: How.
+        others: As for `with_run_columns`.
+    """
+    if "n_seeds" not in table.columns:
+        rows = with_run_columns(table, **others)
+    return summarized(table, summarize, **others), rows
+
+
 def checkpoint_words(table: pd.DataFrame) -> str:
     """Stage and step of a table's only checkpoint, in words.
 

@@ -1,13 +1,15 @@
 """How sure a mean over seeds is, as figures show it.
 
 A 95% t interval of two or three seeds is wider than anything that was measured, and reaches beyond
-what is possible. Figures of so few show each seed's own value instead; tables keep the interval.
+what is possible. Figures of so few show each seed's own value instead, a heat map when the mouse is
+over a cell; tables keep the interval.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
@@ -120,3 +122,55 @@ def add_seeds(
         offsetgroup=group,
         row=row, col=col,
     )  # fmt: skip
+
+
+def own_words(by_seed: Mapping[int, float], *, decimals: int = 3) -> str:
+    """Each seed's own value in lines below another, for a hover; nothing of one seed or many.
+
+    Args:
+        by_seed: The values.
+        decimals: Of the numbers.
+
+    >>> own_words({1000: 0.61, 1001: 0.58}, decimals=2)
+    '<br>seed 1000: 0.61<br>seed 1001: 0.58'
+    >>> own_words({1000: 0.61}), own_words(dict.fromkeys(range(4), 0.5))
+    ('', '')
+    """
+    if not 1 < len(by_seed) < FEWEST:
+        return ""
+    return "".join(f"<br>seed {seed}: {by_seed[seed]:.{decimals}f}" for seed in sorted(by_seed))
+
+
+def with_own_words(
+    cells: pd.DataFrame, rows: pd.DataFrame | None, columns: Sequence[str], *, keys: Sequence[str]
+) -> pd.DataFrame:
+    """Cells of a heat map with a column `own_` and the name for each of `columns`: see `own_words`.
+
+    Args:
+        cells: Means over seeds, a row a cell.
+        rows: What they are means of, a row a seed and cell; without, there are no words.
+        columns: Whose values.
+        keys: Columns of both that tell the cells apart.
+    """
+    added = {}
+    for column in columns:
+        found: dict[object, dict[int, float]] = {}
+        if rows is not None:
+            known = rows.loc[rows[column].notna(), [*keys, "seed", column]]
+            for *key, seed, value in known.itertuples(index=False, name=None):
+                found.setdefault(tuple(key), {})[seed] = value
+        places = cells[list(keys)].itertuples(index=False, name=None)
+        added[f"own_{column}"] = [own_words(found.get(place, {})) for place in places]
+    return cells.assign(**added)
+
+
+def own_hover(cells: pd.DataFrame, column: str) -> tuple[str, list[str] | None]:
+    """The end of a heat map's `hovertemplate`, and its `hovertext`, of `with_own_words`."""
+    words = cells[f"own_{column}"].tolist()
+    return ("%{hovertext}", words) if any(words) else ("", None)
+
+
+def own_note(cells: pd.DataFrame) -> str:
+    """What a caption says after its words on means, of `with_own_words`."""
+    own = [name for name in cells.columns if name.startswith("own_")]
+    return ", each seed's on hover" if any(any(cells[name]) for name in own) else ""

@@ -20,34 +20,27 @@ from interp.figures.grid_tables import (
     ordered_states,
     run_names,
     state_names,
-    summarized,
+    summarized_with_rows,
     with_run_columns,
 )
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.figures.places import at_words, role_words, site_kind_words, site_words
-from interp.figures.seed_marks import difference_words
+from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS, TokenRole
 from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE, PatchMetric
-from interp.patching.summary import attribution_correlation, summarize_patching
+from interp.patching.summary import CELL, attribution_correlation, summarize_patching
 from interp.patching.units import is_of_tags, tag_colors, unit_words
 from interp.patching.wording import ENDS, correlation_words, patch_caption
+from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels
 SITE_MARKS = (
-    "circle",
-    "diamond",
-    "square",
-    "cross",
-    "x",
-    "triangle-up",
-    "star",
-    "hexagon",
-    "bowtie",
-)
+    "circle", "diamond", "square", "cross", "x", "triangle-up", "star", "hexagon", "bowtie",
+)  # fmt: skip
 COLOR_AXIS = {
     "cmin": -1,
     "cmax": 1,
@@ -59,7 +52,11 @@ SPREAD = 0.17
 
 
 def plot_patching(
-    summary: pd.DataFrame, *, direction: str = "denoise", metric: str = "logit_diff"
+    summary: pd.DataFrame,
+    rows: pd.DataFrame | None = None,
+    *,
+    direction: str = "denoise",
+    metric: str = "logit_diff",
 ) -> go.Figure:
     """Sites by roles: the effect and its control for each subset, whole sites without heads.
 
@@ -68,17 +65,20 @@ def plot_patching(
     Args:
         summary: Rows of a `patching_summary` of one run, checkpoint and kind of pairs, or what
             `patch_pairs` returns.
+        rows: Of `patching`, to say each seed's own value on hover where seeds are few.
         direction: `denoise` or `noise`.
         metric: What is read.
 
     Raises:
         InputError: several runs, checkpoints or kinds of pairs, or nothing of the sort.
     """
-    summary = summarized(summary, summarize_patching, dropped=np.nan)
+    summary, rows = summarized_with_rows(summary, rows, summarize_patching, dropped=np.nan)
     grid = _of_grid(summary, direction, metric)
     cells = grid.loc[grid["head"] < 0]
     if cells.empty:
         raise InputError("the table has heads only; patch whole sites too, or plot the heads")
+    counted = None if rows is None else rows.loc[is_counted(rows)]
+    cells = with_own_words(cells, counted, list(READINGS), keys=[*WITHOUT_SEED, *CELL])
     subsets, states = _subsets(cells), ordered_states(cells)
     roles = [role_words(role) for role in _ordered_roles(cells)]
     titles = [f"<b>{name}</b><br>{words}" for name in subsets for words in READINGS.values()]
@@ -89,7 +89,7 @@ def plot_patching(
     for col, (name, reading) in enumerate(places, start=1):
         panel = cells.loc[cells["subset"] == name]
         figure.add_trace(_effect_map(panel, reading), row=1, col=col)
-    caption = patch_caption(cells, subsets)
+    caption = patch_caption(cells, subsets, about_means=own_note(cells))
     below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
     height = 120 + below + CELL_HEIGHT * len(states)
     title = f"Activation patching: {_about(cells)}"
@@ -241,9 +241,11 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         (difference_words(cell), cell["p_value"], cell["p_corrected"], cell["attribution"])
         for cell in cells.to_dict("records")
     ]
+    own, hovertext = own_hover(cells, reading)
     hover = (
-        "%{y}, %{x}: %{z:.3f}<br>effect − control %{customdata[0]}<br>p %{customdata[1]:.3g}, "
-        "corrected %{customdata[2]:.3g}<br>attribution %{customdata[3]:.3f}"
+        f"%{{y}}, %{{x}}: %{{z:.3f}}{own}<br>effect − control "
+        "%{customdata[0]}<br>p %{customdata[1]:.3g}, corrected %{customdata[2]:.3g}"
+        "<br>attribution %{customdata[3]:.3f}"
     )
     return go.Heatmap(
         x=cells["role"].map(role_words),
@@ -257,6 +259,7 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         customdata=details,
         texttemplate="%{text}",
         textfont={"size": 12},
+        hovertext=hovertext,
         hovertemplate=f"{hover}<extra>{cells['subset'].iloc[0]}, {READINGS[reading]}</extra>",
         coloraxis="coloraxis",
         xgap=2,

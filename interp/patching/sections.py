@@ -72,7 +72,7 @@ def _kind_html(
     figures = {}
     if ((cells["head"] < 0) & cells["effect"].notna()).to_numpy().any():
         for direction in directions:
-            grid = plot_patching(cells, direction=direction, metric=metric)
+            grid = plot_patching(cells, rows, direction=direction, metric=metric)
             figures[f"{name}-{direction}"] = grid
     first = {"direction": directions[0], "metric": metric}
     is_first = (rows["direction"] == directions[0]) & (rows["metric"] == metric)

@@ -194,12 +194,15 @@ def limit_sentence(summary: pd.DataFrame) -> str:
     )
 
 
-def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
+def patch_caption(
+    cells: pd.DataFrame, subsets: Sequence[str], *, about_means: str = ""
+) -> list[str]:
     """What a reader must know to read the grid, in lines.
 
     Args:
         cells: Rows of a `patching_summary` of one checkpoint, direction and metric.
         subsets: Whose panels are shown.
+        about_means: What else is to be said of the means.
     """
     name, way, end = ENDS[cells["direction"].iloc[0]]
     counts = "; ".join(
@@ -213,8 +216,8 @@ def patch_caption(cells: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
     )
     intervals = ", intervals on hover" if int(cells["n_seeds"].to_numpy().max()) >= FEWEST else ""
     means = (
-        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds{intervals}. "
-        f"Control: {control}."
+        f"{name.capitalize()} ({way}). 0: nothing changes, {scale}. Means over seeds"
+        f"{about_means}{intervals}. Control: {control}."
     )
     marks = (
         "▲ above, ▼ below the control, p ≤ .05 after correction over the whole table (no p below "

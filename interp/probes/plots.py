@@ -20,17 +20,18 @@ from interp.figures.grid_tables import (
     ordered_states,
     run_names,
     state_names,
-    summarized,
+    summarized_with_rows,
 )
 from interp.figures.palette import FAINT
 from interp.figures.places import role_words
-from interp.figures.seed_marks import interval_hover
+from interp.figures.seed_marks import interval_hover, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import TokenRole
 from interp.probes.kinds import find_kind
-from interp.probes.summary import summarize_probes
+from interp.probes.summary import CELL, summarize_probes
 from interp.probes.targets import PLANTED, targets_of
 from interp.probes.wording import probe_caption, refuse_outdated
+from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
 READINGS = {
@@ -43,7 +44,9 @@ READINGS = {
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, BAR_HEIGHT = 18, 34, 132, 280  # pixels
 
 
-def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
+def plot_probes(
+    summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, probe: str = "logistic"
+) -> go.Figure:
     """Real accuracy beside its control, for each target (and run), state and role.
 
     ▲ marks cells that read better than their permuted labels after correction, ▼ worse ones. The
@@ -52,23 +55,25 @@ def plot_probes(summary: pd.DataFrame, *, probe: str = "logistic") -> go.Figure:
     Args:
         summary: Rows of a `probes_summary` of one checkpoint, of one run or several, or what
             `probe_checkpoint` returns.
+        rows: Of `probes`, to say each seed's own value on hover where seeds are few.
         probe: `logistic` or `mass_mean`.
 
     Raises:
         InputError: the rows are of several checkpoints, none is of the probe, or the table is
             outdated.
     """
-    summary = summarized(summary, summarize_probes)
+    summary, rows = summarized_with_rows(summary, rows, summarize_probes)
     refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != PLANTED.name]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
-    names, states, caption = run_names(cells), ordered_states(cells), probe_caption(of_probe)
-    panels = sorted(
-        cells.groupby(["target", "run_id"], sort=False),
-        key=partial(_target_order, [t.name for t in targets_of(design_of(cells))]),
-    )
+    cells = with_own_words(cells, rows, list(READINGS), keys=[*WITHOUT_SEED, *CELL])
+    names, states = run_names(cells), ordered_states(cells)
+    caption = probe_caption(of_probe, about_means=own_note(cells))
+    groups: Any = cells.groupby(["target", "run_id"], sort=False)
+    known = [target.name for target in targets_of(design_of(cells))]
+    panels = sorted(groups, key=partial(_target_order, known))
     height = len(panels) * (CELL_HEIGHT * len(states) + 30)
     figure = make_subplots(
         rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,
@@ -98,7 +103,8 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
     chance = cells["chance"].to_numpy()
     accuracy = cells[reading].to_numpy()
     marks = [_mark(cell) if is_tested else "{}" for cell in cells.to_dict("records")]
-    hover = "%{y}, %{x}: %{customdata[2]:.3f}"
+    own, hovertext = own_hover(cells, reading)
+    hover = "%{y}, %{x}: %{customdata[2]:.3f}" + own
     if is_tested:
         # The intervals of a panel are all shown or none: its cells have the same seeds.
         hover = interval_hover(hover, cells["n_seeds"])[0] + (
@@ -114,6 +120,7 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         customdata=cells[measured].to_numpy(),
         texttemplate="%{text}",
         textfont={"size": 12},  # else the width of tags counts, and marked panels shrink
+        hovertext=hovertext,
         hovertemplate=f"{hover}<br>chance {chance[0]:.2g}<extra>{READINGS[reading]}</extra>",
         coloraxis="coloraxis",
         xgap=2,

@@ -43,6 +43,8 @@ def min_detectable(*, sd: float, n_train: int, width: int, n_seeds: int, n_cells
         n_cells: Of the grid; all others are thought null and independent.
     """
     effect = sd * needed_effect(n_seeds=n_seeds, n_cells=n_cells)
+    if not effect <= 0.5:  # more than certainty is above a coin: no need to simulate probes
+        return float("nan")
     read = expected_accuracies(n_train=n_train, width=width) - 0.5
     if not effect <= read[-1]:
         return float("nan")

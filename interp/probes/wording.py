@@ -42,11 +42,12 @@ def refuse_outdated(summary: pd.DataFrame) -> None:
         raise InputError(f"a table of probes is outdated. {OUTDATED}")
 
 
-def probe_caption(summary: pd.DataFrame) -> list[str]:
+def probe_caption(summary: pd.DataFrame, *, about_means: str = "") -> list[str]:
     """What a reader must know to read a figure of probes, in lines.
 
     Args:
         summary: Rows of a `probes_summary` of one checkpoint and kind of probe.
+        about_means: What else is to be said of the means.
     """
     is_planted = summary["target"] == PLANTED.name
     cells = summary.loc[~is_planted]
@@ -54,7 +55,7 @@ def probe_caption(summary: pd.DataFrame) -> list[str]:
     is_shown = int(cells["n_seeds"].min()) >= FEWEST
     intervals = "; the first column's 95% t intervals on hover" if is_shown else ""
     means = (
-        f"Means over {_seeds(cells)}{intervals}. Chance is "
+        f"Means over {_seeds(cells)}{about_means}{intervals}. Chance is "
         f"{' or '.join(sorted(chances))}. Seen aliases: folds split by question, so that a probe "
         "can tell aliases apart; then random labels are read above chance too."
     )

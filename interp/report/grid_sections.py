@@ -21,7 +21,7 @@ PREDICTING = ("prompt_last", "question_last")
 
 def probes_section(run: Run) -> Html | None:
     """What is linearly readable at the last checkpoint of each stage that was probed."""
-    summary = table_of(run, "probes_summary")
+    summary, rows = table_of(run, "probes_summary"), table_of(run, "probes")
     if summary is None:
         return None
     if is_outdated(summary):
@@ -33,7 +33,7 @@ def probes_section(run: Run) -> Html | None:
         parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
         parts += [
             figure_html(
-                plot_probes(cells, probe=probe), f"probes-{stage}-{probe.replace('_', '-')}"
+                plot_probes(cells, rows, probe=probe), f"probes-{stage}-{probe.replace('_', '-')}"
             )
             for probe in sorted(set(cells["probe"]))
         ]

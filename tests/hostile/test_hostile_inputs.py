@@ -58,7 +58,7 @@ def workshop(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Worksho
 @pytest.fixture(autouse=True)
 def _as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In one process, and without the tests' type checks: they look at what is not there yet."""
-    monkeypatch.setattr("training.executors.local.available_cores", lambda: 1)
+    monkeypatch.chdir(".")  # each trial changes into a folder of its own, which will be gone
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

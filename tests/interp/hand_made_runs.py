@@ -33,12 +33,13 @@ def make_run(
     folder: Path = Path("nowhere"),
     *,
     schedule: Schedule = Schedule.TWO_STAGE,
+    null: Run | None = None,
     **parameters: Value,
 ) -> Run:
     config = replace(find_recipe("alias-toy")(**parameters), schedule=schedule)
-    run = Run(folder=folder, info={}, config=config)
-    run.__dict__["metrics"] = pd.DataFrame(rows, columns=COLUMNS)  # in place of the file
-    return run
+    metrics = pd.DataFrame(rows, columns=COLUMNS)
+    info = {"finished": "now"}
+    return Run(folder=folder, info=info, config=config, given_metrics=metrics, given_null=null)
 
 
 def by_id(verdicts: list[Verdict]) -> dict[str, Verdict]:

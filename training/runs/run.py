@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +47,10 @@ class Run:
     info: dict[str, Any]
     """The contents of `run.json`."""
     config: RunConfig
+    given_metrics: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    """Measurements that count in place of those in the folder: of a run that was made up."""
+    given_null: "Run | None" = field(default=None, repr=False, compare=False)
+    """The null twin that counts in place of the folder's."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
@@ -83,6 +87,8 @@ class Run:
         Columns `recipe run_id model word_order seed stage2_seed stage epoch step subset question
         metric value n`; Stage-1 rows, which all Stage-2 seeds share, have `stage2_seed` 0.
         """
+        if self.given_metrics is not None:
+            return self.given_metrics
         self.require_finished()
         table = read_table(self.folder / METRICS_FILE)
         _require_measurements(table, self.folder / METRICS_FILE)
@@ -122,6 +128,8 @@ class Run:
     @property
     def null(self) -> "Run | None":
         """The null twin that was run beside the run, if any."""
+        if self.given_null is not None:
+            return self.given_null
         folder = self.folder / NULL_FOLDER
         return Run.load(folder) if exists(folder / RUN_FILE) else None
 

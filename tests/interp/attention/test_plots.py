@@ -134,3 +134,38 @@ def test_panels_stand_below_each_other_before_their_numbers_touch():
     assert [trace.xaxis for trace in maps(beside)] == ["x", "x2", "x3"]
     assert layout_of(beside).xaxis.domain[1] < layout_of(beside).xaxis2.domain[0]
     assert layout_of(below).xaxis.domain == layout_of(below).xaxis2.domain
+
+
+def own(trace: Any) -> dict[tuple[str, str], str]:
+    assert "%{hovertext}" in trace.hovertemplate
+    return dict(zip(zip(trace.y, trace.x, strict=True), trace.hovertext, strict=True))
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_cells_of_few_seeds_say_each_seeds_own_value_on_hover(n_seeds: int):
+    table = attention_table(seeds=n_seeds)
+    figure = plot_heads(summarize_attention(table), table, subset="D6_CONS")
+    value, control = map(own, maps(figure))
+    contrast = plot_attention_contrast(table, "D5_CONS", "D6_CONS", kind="direct_logit")
+    higher, lower, difference = map(own, maps(contrast))
+
+    place = ("layer 1, #1", "alias → last prompt token")
+    third = n_seeds == 3
+    assert value[place] == "<br>seed 0: 0.600<br>seed 1: 0.610" + "<br>seed 2: 0.620" * third
+    assert control[place] == "<br>seed 0: 0.500<br>seed 1: 0.500" + "<br>seed 2: 0.500" * third
+    assert higher[place] == "<br>seed 0: 2.990<br>seed 1: 3.000" + "<br>seed 2: 3.010" * third
+    assert lower[place] == "<br>seed 0: -0.010<br>seed 1: 0.000" + "<br>seed 2: 0.010" * third
+    assert difference[place] == "<br>seed 0: 3.000<br>seed 1: 3.000" + "<br>seed 2: 3.000" * third
+    for each in (figure, contrast):
+        assert f"mean over {n_seeds} seeds, each seed's on hover" in layout_of(each).title.text
+
+
+def test_cells_of_many_seeds_or_of_a_summary_alone_say_no_seeds_own_values():
+    four, few = attention_table(seeds=4), attention_table(seeds=3)
+    for figure in (
+        plot_heads(summarize_attention(four), four, subset="D5_CONS"),
+        plot_attention_contrast(four, "D5_CONS", "D6_CONS"),
+        plot_heads(summarize_attention(few), subset="D5_CONS"),
+    ):
+        assert all(trace.hovertext is None for trace in maps(figure))
+        assert "each seed's" not in layout_of(figure).title.text

@@ -53,9 +53,8 @@ def learned(subset: Subset) -> float:
 
 
 @pytest.fixture
-def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def simulate(tmp_path: Path):
     """Makes a run with a null twin in which truth and newness count, and tags as `effect` says."""
-    monkeypatch.setattr(Run, "null", property(lambda run: run.__dict__.get("twin")))
     rng = np.random.default_rng(0)
     seeds = np.arange(N_SEEDS * N_RUNS)
 
@@ -90,8 +89,8 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         return pd.concat(metrics, ignore_index=True).astype(words)
 
     def one(effect: Effect, scale: float, folder: Path, **parameters) -> Run:
-        run = replace(make_run([], folder, **parameters), info={"finished": "now"})
-        run.__dict__["metrics"] = tables(effect, scale, folder)
+        metrics = tables(effect, scale, folder)
+        run = replace(make_run([], folder, **parameters), given_metrics=metrics)
         path = folder / "alignment.parquet"
         pd.read_parquet(path).assign(run_id=run.config.run_id).to_parquet(path)
         return run
@@ -99,7 +98,8 @@ def simulate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def make(effect: Effect, name: str, *, scale: float = 1.0, twin: bool = False, **parameters):
         run = one(effect, scale, tmp_path / name, **parameters)
         if twin:
-            run.__dict__["twin"] = one(nothing, 1.0, tmp_path / f"{name}-twin", **parameters)
+            null = one(nothing, 1.0, tmp_path / f"{name}-twin", **parameters)
+            run = replace(run, given_null=null)
         return run
 
     return make
@@ -175,14 +175,10 @@ def test_what_definitions_of_unlike_truth_or_newness_show_is_held_against_the_nu
 X1 = {"D1_CONS_QA1": [0.99, 1.0, 0.99, 1.0], "D2_INCONS_QA2": [0.9, 0.91, 0.92, 0.9]}
 
 
-def test_a_run_like_its_null_twin_says_nothing_of_the_tag(
-    bears_on, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_run_like_its_null_twin_says_nothing_of_the_tag(bears_on):
     bears_on("S3", "S8")
-    run = make_run(rows_of(X1, stage=1))
-    twin = replace(make_run(rows_of(X1, stage=1), shuffle_tags=True), info={"finished": "now"})
-    twin.__dict__["metrics"] = run.metrics
-    monkeypatch.setattr(Run, "null", property(lambda each: twin if each is run else None))
+    twin = make_run(rows_of(X1, stage=1), shuffle_tags=True)
+    run = make_run(rows_of(X1, stage=1), null=twin)
 
     of_run, of_twin = by_id(claims_of_run(run)), by_id(claims_of_run(twin))
 
@@ -208,15 +204,10 @@ def test_without_a_null_twin_nothing_is_measured_that_needs_one(bears_on):
     assert found[0].reason == "no null twin: repeat iml run with --with-null"
 
 
-def test_seeds_that_the_null_twin_lacks_do_not_count(bears_on, monkeypatch: pytest.MonkeyPatch):
+def test_seeds_that_the_null_twin_lacks_do_not_count(bears_on):
     bears_on("S8")
-    run = make_run(rows_of(X1, stage=1))
     twin = make_run(rows_of({k: v[:2] for k, v in X1.items()}, stage=1, first_seed=1))
-    twin = replace(twin, info={"finished": "now"})
-    twin.__dict__["metrics"] = make_run(
-        rows_of({k: v[:2] for k, v in X1.items()}, stage=1, first_seed=1)
-    ).metrics
-    monkeypatch.setattr(Run, "null", property(lambda each: twin if each is run else None))
+    run = make_run(rows_of(X1, stage=1), null=twin)
 
     estimate = by_id(claims_of_run(run))["S8.beyond_twin"].estimate
 

@@ -41,8 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a run of two seeds; checkpoints are measured in this process."""
-    monkeypatch.setattr("training.executors.local.available_cores", lambda: 1)
+    """A copy of a run of two seeds, whose probes are held against few permutations."""
     monkeypatch.setattr("interp.probes.analysis.N_PERMUTATIONS", 2)
     return shutil.copytree(trained, tmp_path / "run")
 

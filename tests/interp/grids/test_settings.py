@@ -29,9 +29,8 @@ SURE = ["--confidence", "0.0005", *PATCH[2:]]
 
 
 @pytest.fixture
-def folder(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run of seeds 1000 and 1001 with its null twin; checkpoints are measured in this process."""
-    monkeypatch.setattr("training.executors.local.available_cores", lambda: 1)
+def folder(copied_run: Path) -> Path:
+    """A run of seeds 1000 and 1001 with its null twin."""
     return copied_run
 
 

@@ -51,10 +51,12 @@ def at(table: pd.DataFrame, **where: object) -> dict[str, Any]:
 
 
 def test_every_site_and_role_has_a_cell_on_every_architecture(
-    any_model: HookedModel, rows: list[TokenizedRow], state_of: StateOf
+    any_model: HookedModel, toy_rows: ToyRows, state_of: StateOf
 ):
+    sizes = SubsetSizes(defined=40, undefined=1, stage2=24)
+    rows = fold(toy_rows(sizes=sizes, n_entities=N_ENTITIES, n_attributes=2))
     before = state_of(any_model)
-    analysis = ErasureAnalysis(n_random=2, n_permutations=2, limit=5)
+    analysis = ErasureAnalysis(n_random=1, n_permutations=1, limit=5)
     sites = [Site("resid_post", 1), Site("resid_pre", 0)]
 
     table = analysis.measure(any_model, rows, sites, seed=0).table

@@ -243,3 +243,40 @@ def test_no_figure_of_patching_says_the_names_of_tables(table: pd.DataFrame, sum
         said = str(figure.to_json())
         names = ("resid_pre", "attn_out", "_last", "logit_diff", "->")
         assert not [name for name in names if name in said]
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_cells_of_few_seeds_say_each_seeds_own_value_on_hover(table: pd.DataFrame, n_seeds: int):
+    few = table.loc[table["seed"] < n_seeds]
+    figure = plot_patching(summarize_patching(few), few)
+
+    d5, control, d6, _ = (
+        dict(zip(zip(panel.y, panel.x, strict=True), panel.hovertext, strict=True))
+        for panel in traces(figure)
+    )
+    place = ("layer 1, attention", "last question token")
+    assert d5[place] == "<br>seed 0: 0.900<br>seed 1: 0.901" + "<br>seed 2: 0.902" * (n_seeds == 3)
+    assert control[place].startswith("<br>seed 0: 0.400<br>seed 1: 0.400")
+    assert d6[place].startswith("<br>seed 0: 0.000<br>seed 1: 0.000")
+    assert all("%{hovertext}" in panel.hovertemplate for panel in traces(figure))
+    caption = layout_of(figure).annotations[-1].text.replace("<br>", " ")
+    assert "Means over seeds, each seed's on hover. " in caption
+    # Seeds' rows alone are as good as their summary with them.
+    assert traces(plot_patching(few))[0].hovertext == tuple(d5.values())
+
+
+def test_cells_of_many_seeds_or_of_a_summary_alone_say_no_seeds_own_values(table: pd.DataFrame):
+    few, four = (table.loc[table["seed"] < n] for n in (3, 4))
+    alone = plot_patching(summarize_patching(few))
+    for figure in (alone, plot_patching(summarize_patching(four), four)):
+        assert all(panel.hovertext is None for panel in traces(figure))
+        assert "each seed's" not in layout_of(figure).annotations[-1].text
+
+
+def test_seeds_of_too_few_pairs_are_in_no_hover(table: pd.DataFrame):
+    few = table.loc[table["seed"] < 4].assign(dropped=0.9)  # 10 pairs kept of 100 made
+    few.loc[few["seed"] == 3, ["n", "dropped"]] = [9, 0.91]
+    panel = traces(plot_patching(summarize_patching(few), few))[0]
+
+    assert set(map(len, panel.hovertext)) == {len("<br>seed 0: 0.900") * 3}
+    assert "seed 3" not in "".join(panel.hovertext)

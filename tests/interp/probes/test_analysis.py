@@ -116,7 +116,7 @@ def null_readings(
     n_examples: int,
     group_size: int,
     by_group: bool,
-    n_simulations: int = 400,
+    n_simulations: int,
     probe: str = "logistic",
 ) -> tuple[np.ndarray, np.ndarray]:
     """P values, and accuracies minus their nulls', of labels drawn apart from the features."""
@@ -148,6 +148,7 @@ def noise_of_groups(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
     return rng.normal(size=(groups.max() + 1, 6))[groups] + 0.3 * noise(rng, groups)
 
 
+@pytest.mark.parametrize("n_simulations", [200, pytest.param(800, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("make_features", "n_examples", "group_size", "by_group"),
     [
@@ -162,9 +163,14 @@ def test_nothing_is_found_in_noise_more_often_than_by_chance(
     n_examples: int,
     group_size: int,
     by_group: bool,
+    n_simulations: int,
 ):
     p_values, above = null_readings(
-        make_features, n_examples=n_examples, group_size=group_size, by_group=by_group
+        make_features,
+        n_examples=n_examples,
+        group_size=group_size,
+        by_group=by_group,
+        n_simulations=n_simulations,
     )
 
     for level in (0.05, 0.1, 0.2, 0.5):

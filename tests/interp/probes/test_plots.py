@@ -205,3 +205,44 @@ def test_rows_of_several_checkpoints_are_refused(summary: pd.DataFrame):
 def test_a_probe_that_the_table_lacks_is_refused(summary: pd.DataFrame):
     with pytest.raises(InputError, match="no mass_mean probes"):
         plot_probes(summary, probe="mass_mean")
+
+
+def own_values(panel: Any) -> dict[tuple[str, str], str]:
+    """What hovering over each cell adds: the seeds' own values."""
+    assert ("%{hovertext}" in panel.hovertemplate) == (panel.hovertext is not None)
+    texts = [""] * len(panel.x) if panel.hovertext is None else panel.hovertext
+    return dict(zip(zip(panel.y, panel.x, strict=True), texts, strict=True))
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_cells_of_few_seeds_say_each_seeds_own_value_on_hover(n_seeds: int):
+    table = probes()
+    few = table.loc[table["seed"] < n_seeds]
+    is_tag = few["target"] == "tag"
+    few = few.assign(
+        accuracy=0.6 + few["seed"] / 100, seen_accuracy=0.9 - is_tag / 10 + few["seed"] / 100
+    )
+    figure = plot_probes(summarized(few), few)
+
+    place = ("stream after layer 0", "last question token")
+    tag, _, tag_seen, control = (
+        own_values(panel)[place] for panel in panels(figure)[: len(READINGS)]
+    )
+    assert tag == "<br>seed 0: 0.600<br>seed 1: 0.610" + "<br>seed 2: 0.620" * (n_seeds == 3)
+    assert tag_seen == "<br>seed 0: 0.800<br>seed 1: 0.810" + "<br>seed 2: 0.820" * (n_seeds == 3)
+    assert control.startswith("<br>seed 0: 0.625<br>seed 1: 0.625")
+    seen = own_values(panels(figure)[len(READINGS) + 2])[place]
+    assert seen.startswith("<br>seed 0: 0.900<br>seed 1: 0.910")
+    assert f"Means over n = {n_seeds} Stage-1 seeds, each seed's on hover. " in words(figure)
+    # Seeds' rows alone are as good as their summary with them.
+    assert own_values(panels(plot_probes(few.assign(chance=0.25)))[0])[place] == tag
+
+
+def test_cells_of_many_seeds_say_intervals_and_summaries_alone_means():
+    table = probes()
+    few, four = (table.loc[table["seed"] < n] for n in (3, 4))
+    for figure in (plot_probes(summarized(four), four), plot_probes(summarized(few))):
+        assert not any(
+            "seed" in text for panel in panels(figure) for text in own_values(panel).values()
+        )
+        assert "each seed's" not in words(figure)

@@ -19,9 +19,8 @@ def make_run() -> Run:
         for seed in range(3)
     ]
     rows += [row | {"stage": 1, "value": 0.1} for row in rows]
-    run = Run(folder=Path("nowhere"), info={}, config=find_recipe("alias-toy")())
-    run.__dict__["metrics"] = pd.DataFrame(rows)  # in place of the file
-    return run
+    config = find_recipe("alias-toy")()
+    return Run(folder=Path("nowhere"), info={}, config=config, given_metrics=pd.DataFrame(rows))
 
 
 def test_every_claim_has_a_row_with_its_verdict_in_words(monkeypatch: pytest.MonkeyPatch):

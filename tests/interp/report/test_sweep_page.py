@@ -172,8 +172,9 @@ def test_batch_sizes_stand_at_their_logarithms(tmp_path: Path):
 def test_one_seed_has_no_interval_and_shows_nothing(sweep: FinishedSweep):
     for run in sweep.runs:
         metrics = run.metrics.loc[run.metrics["seed"] == 8]
-        run.__dict__["metrics"] = metrics
+        write_table(run.folder / METRICS_FILE, metrics)
         write_json(run.folder / SUMMARY_FILE, summarize(metrics, IML))
+    sweep = FinishedSweep.load(sweep.folder)
 
     assert list(traces(plot_levels(sweep.levels(), "alpha"), "D5_CONS")[0].error_y.array) == [0, 0]
     means = traces(plot_sweep_gaps(sweep.gaps(), "alpha", IML.main), "mean")

@@ -9,20 +9,14 @@ from training.runs.run import Run
 X1 = {"D1_CONS_QA1": [0.9, 0.8, 0.7], "D2_INCONS_QA2": [0.5, 0.5, 0.5]}
 
 
-def with_twin(run: Run, twin: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    finished = replace(twin, info={"finished": "now"})
-    finished.__dict__["metrics"] = twin.metrics
-    monkeypatch.setattr(Run, "null", property(lambda each: finished if each is run else None))
-    return run
-
-
 @pytest.mark.parametrize(("first_seed", "found"), [(0, {0: 0.1, 1: 0.1}), (10, None)])
 def test_what_a_run_has_beyond_its_null_twin_is_paired_by_seed(
-    first_seed: int, found: dict[int, float] | None, monkeypatch: pytest.MonkeyPatch
+    first_seed: int, found: dict[int, float] | None
 ):
     of_twin = {"D1_CONS_QA1": [0.9, 0.7], "D2_INCONS_QA2": [0.6, 0.5]}
     twin = make_run(rows_of(of_twin, stage=1, first_seed=first_seed))
-    run = with_twin(make_run(rows_of(X1, stage=1)), twin, monkeypatch)
+    finished = replace(twin, info={"finished": "now"})
+    run = replace(make_run(rows_of(X1, stage=1)), given_null=finished)
 
     gaps = gaps_beyond_twin(run)
 
