@@ -22,7 +22,7 @@ from pathlib import Path
 
 from machine import describe_machine
 
-from data.worlds.cvdb import CvdbSource
+from data.worlds.cvdb import CvdbWorld
 
 ROWS, QUICK_ROWS = 2_300_000, 100_000
 N_ENTITIES = 4000
@@ -77,10 +77,10 @@ def run_side(side: str, table: Path) -> dict[str, float]:
     if side == "pandas":
         rows = len(pd.read_csv(table, encoding="latin-1"))
     else:
-        source = CvdbSource(
+        world = CvdbWorld(
             table=str(table), n_entities=N_ENTITIES, cache=str(table.with_name("cache"))
         )
-        rows = len(source.load().facts)
+        rows = len(world.load().facts)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     # Of Linux in KiB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -24,9 +24,9 @@ class Findings:
     less: str
     neither: str
     alone: str
-    """Of one seed, which has no interval."""
+    """What is said of a run of one seed, which has no interval."""
     twin: str
-    """Of the null twin, which can show nothing."""
+    """What is said of a null twin, which can show nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,22 +35,22 @@ class Contrast:
 
     name: str
     title: str = ""
-    """What it is called in headings, `IML gap` say."""
+    """What headings call the contrast, `IML gap` say."""
     higher: Subset
     lower: Subset
     part: Part
-    """It is read when this part has been trained."""
+    """The part of the data after whose training the contrast is read."""
     baseline: Subset | None = None
-    """Aliases that are trained like those of both, but never defined."""
+    """The subset whose aliases are trained like those of both, but never defined."""
     is_headline: bool = True
-    """Whether `summary.json` has it; the others are computed where they are shown."""
+    """Whether `summary.json` has the contrast; others are computed where they are shown."""
     meaning: str = ""
     """What the difference is, in a few words."""
     said: Findings | None = None
 
     @property
     def label(self) -> str:
-        """Its title, or its name in words."""
+        """The title of the contrast, or its name in words."""
         return self.title or self.name.replace("_", " ")
 
     @property
@@ -76,7 +76,7 @@ class Contrast:
 
     @property
     def findings(self) -> Findings:
-        """What may be said of it; plain words where its design has none."""
+        """What may be said of the contrast; plain words where its design has none."""
         higher, lower = self.names
         return self.said or Findings(
             more=f"{higher} is answered better than {lower}",
@@ -89,27 +89,27 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Margin:
-    """Up to what difference in exact match a contrast counts as none."""
+    """Up to what a mean counts as none, and why."""
 
     value: float
     reason: str
-    """Where it comes from; fixed before the runs that it judges."""
+    """Where the margin comes from; it is fixed before the runs that it judges."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NullTwin:
-    """The same run without what the experiment is about."""
+    """What the null twin of a run is: the same run without what the experiment is about."""
 
     parameter: str
-    """Of the recipe; the twin is the run that has it `true`."""
+    """The parameter of the recipe that is `true` in the twin."""
     contrast: str
-    """Which should be none in the twin."""
+    """The name of the contrast that should be none in the twin."""
     margins: Mapping[LossPolicy, Margin]
-    """What counts as none, by loss policy."""
+    """Up to what the contrast counts as none, by loss policy."""
     meaning: str
-    """What is done to its data, in a few words."""
+    """What is done to the twin's data, in a few words."""
     note: str = ""
-    """What else a reader must know of its other contrasts."""
+    """What else a reader must know of the twin's other contrasts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +117,9 @@ class Learned:
     """Which two subsets show whether the first part was learned at all."""
 
     asked: Subset
-    """Its held-out questions follow from what is trained."""
+    """The subset whose held-out questions follow from what is trained."""
     guessed: Subset
-    """Its questions can only be guessed."""
+    """The subset whose questions can only be guessed."""
 
 
 Questions: TypeAlias = Mapping[str, Sequence[Row]]
@@ -132,12 +132,12 @@ class ProbeTarget:
 
     name: str
     meaning: str
-    """In a few words."""
+    """What the label says, in a few words."""
     label: Callable[[Questions, int], dict[str, int]]
     """From questions and seed to the class of each alias that the target speaks of.
 
     Raises:
-        InputError: the data cannot tell.
+        InputError: the data cannot tell the classes.
     """
     is_within_tags: bool = False
     """Whether each class holds equally many aliases of either tag, so that it tells nothing."""
@@ -153,17 +153,17 @@ class Design:
 
     name: str
     question: str
-    """What it is to answer; the heading of a report."""
+    """The question that the experiment is to answer; the heading of a report."""
     parts: Mapping[Part, str]
-    """What each part trains, in order."""
+    """What each part of the data trains, in order."""
     subsets: tuple[Subset, ...]
-    """In the order of tables and legends; a data set may leave some of them empty."""
+    """The subsets in the order of tables and legends; a data set may leave some of them empty."""
     contrasts: tuple[Contrast, ...]
-    """The first is what the experiment is about."""
+    """The contrasts; the first is what the experiment is about."""
     null_twin: NullTwin | None = None
     learned: Learned | None = None
     targets: tuple[ProbeTarget, ...] = ()
-    """For probes; the first two are read unless others are asked for."""
+    """The targets of probes; the first two are read unless others are asked for."""
     figures: tuple[str, ...] = ("gaps", "curves", "subsets")
     """Which of the figures and tables of `interp.report.sections` about training it is made for."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -180,15 +180,15 @@ class Design:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all subsets, in order."""
+        """The names of all subsets, in order."""
         return tuple(subset.name for subset in self.subsets)
 
     @property
     def main(self) -> Contrast:
-        """What the experiment is about.
+        """The contrast that the experiment is about.
 
         Raises:
-            InputError: it compares nothing, as prompts of one's own.
+            InputError: the design compares nothing, as that of prompts of one's own.
         """
         if not self.contrasts:
             listed = ", ".join(self.names)
@@ -199,7 +199,7 @@ class Design:
         """The subset of this name.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no subset of this name.
         """
         for subset in self.subsets:
             if subset.name == name:
@@ -210,7 +210,7 @@ class Design:
         """The contrast of this name.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no contrast of this name.
         """
         for contrast in self.contrasts:
             if contrast.name == name:
@@ -238,7 +238,7 @@ class Design:
         """Refuses names of no subset.
 
         Raises:
-            InputError: one is.
+            InputError: a name is that of no subset.
         """
         for name in names:
             self.subset(name)

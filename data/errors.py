@@ -87,7 +87,7 @@ def writing(what: object, n_bytes: int | None = None) -> Iterator[None]:
         n_bytes: Its size, where that is known beforehand.
 
     Raises:
-        DiskFullError: it is.
+        DiskFullError: the disk is full.
     """
     try:
         yield
@@ -103,7 +103,7 @@ def writing(what: object, n_bytes: int | None = None) -> Iterator[None]:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error of a name that is none, with the nearest one that is, or else with all of them.
+    """The error of an unknown name, with the nearest known one, or else with all of them.
 
     >>> print(unknown_name("subset", "d5", ["D5_CONS", "QA3"]))
     no subset 'd5'; did you mean D5_CONS?

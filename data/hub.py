@@ -21,12 +21,12 @@ PATIENCE = 1.2
 
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
-"""With any of these a folder has a tokenizer."""
+"""Files of which any one makes a folder that of a tokenizer."""
 TOKENIZER_SETTINGS = (
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("merges.txt", "vocab.txt"),
 )
-"""What else such a folder may say of its tokenizer."""
+"""Files in which such a folder may say more of its tokenizer."""
 CONFIG_FILES = (
     "config.json",
     "generation_config.json",
@@ -34,19 +34,19 @@ CONFIG_FILES = (
     "processor_config.json",
     "preprocessor_config.json",
 )
-"""What transformers looks for names of code in."""
+"""Files in which transformers looks for names of code to run."""
 CODE_KEYS = ("auto_map", "custom_generate")
-"""What a JSON file names code of its own by."""
+"""Keys under which a JSON file names code of its own."""
 KERNEL_KEYS = ("attn_implementation", "_attn_implementation", "experts_implementation")
-"""What a config names compiled code by, which is of the hub where the name holds a slash."""
+"""Keys under which a config names compiled code: of the hub where the name holds a slash."""
 
 
-class Part(StrEnum):
-    """What is needed of a model's folder."""
+class ModelFiles(StrEnum):
+    """Which files of a model's folder are needed."""
 
     CONFIG = "config"
     WEIGHTS = "weights"
-    """With the config that they belong to."""
+    """The weights, with the config that they belong to."""
     TOKENIZER = "tokenizer"
 
 
@@ -60,58 +60,58 @@ def is_hub_name(text: str) -> bool:
     return bool(is_name) and not any(each in text for each in ("..", "--")) and text[-4:] != ".git"
 
 
-def find_folder(source: str, part: Part) -> Path:
-    """The folder that holds a part of a model.
+def find_folder(location: str, files: ModelFiles) -> Path:
+    """The folder that holds some of the files of a model.
 
     Args:
-        source: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A folder
-            comes first, then the hub's local cache, then a download.
-        part: What the folder must hold.
+        location: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A
+            folder comes first, then the hub's local cache, then a download.
+        files: What the folder must hold.
 
     Raises:
-        InputError: there is no such folder, it lacks the part, or it would have to be downloaded
+        InputError: there is no such folder, it lacks the files, or it would have to be downloaded
             and cannot be.
     """
-    folder = Path(source).expanduser()
+    folder = Path(location).expanduser()
     if not folder.is_dir():
-        if not is_hub_name(source):
+        if not is_hub_name(location):
             raise InputError(
-                f"there is no folder {source}; give a model's folder, or a name on the hub like "
+                f"there is no folder {location}; give a model's folder, or a name on the hub like "
                 "EleutherAI/pythia-70m-deduped"
             )
-        folder = _cached(source, part) or _downloaded(source, part)
-    problem = lacking(folder, part)
+        folder = _cached(location, files) or _downloaded(location, files)
+    problem = lacking(folder, files)
     if problem:
         raise InputError(f"{folder} {problem}")
     refuse_code(folder)
     return folder
 
 
-def lacking(folder: Path, part: Part) -> str:
-    """What a folder lacks of a part, and what to do about it; empty if nothing."""
-    match part:
-        case Part.TOKENIZER:
+def lacking(folder: Path, files: ModelFiles) -> str:
+    """Which of these files a folder lacks, and what to do about it; empty if none."""
+    match files:
+        case ModelFiles.TOKENIZER:
             if not any((folder / name).is_file() for name in TOKENIZER_FILES):
                 return "holds no tokenizer (tokenizer.json); add it, or name another tokenizer"
             return ""
-        case Part.CONFIG:
+        case ModelFiles.CONFIG:
             if not (folder / "config.json").is_file():
                 return "holds no config.json; give the folder of a Hugging Face model"
             return ""
-        case Part.WEIGHTS:
-            return lacking(folder, Part.CONFIG) or _lacking_weights(folder)
+        case ModelFiles.WEIGHTS:
+            return lacking(folder, ModelFiles.CONFIG) or _lacking_weights(folder)
 
 
-def part_files(folder: Path, part: Part) -> list[Path]:
-    """The files of a folder that a part of the model is read from."""
-    match part:
-        case Part.TOKENIZER:
+def paths_of(folder: Path, files: ModelFiles) -> list[Path]:
+    """The paths of those of these files that a folder has."""
+    match files:
+        case ModelFiles.TOKENIZER:
             names = (*TOKENIZER_FILES, *TOKENIZER_SETTINGS)
-        case Part.CONFIG:
+        case ModelFiles.CONFIG:
             names = ("config.json",)
-        case Part.WEIGHTS if (folder / "model.safetensors").is_file():
+        case ModelFiles.WEIGHTS if (folder / "model.safetensors").is_file():
             names = ("config.json", "model.safetensors")
-        case Part.WEIGHTS:
+        case ModelFiles.WEIGHTS:
             names = ("config.json", INDEX, *_shards(folder))
     return [folder / name for name in names if (folder / name).is_file()]
 
@@ -171,20 +171,20 @@ def _lacking_weights(folder: Path) -> str:
     return f"lacks the weights {missing[0]} that {INDEX} lists; copy them too" if missing else ""
 
 
-def _cached(name: str, part: Part) -> Path | None:
-    """The snapshot in the local cache; None where it does not hold the part."""
+def _cached(name: str, files: ModelFiles) -> Path | None:
+    """The snapshot in the local cache; None where it lacks the files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    patterns = _patterns(part)
+    patterns = _patterns(files)
     with suppress(LocalEntryNotFoundError):
         folder = Path(snapshot_download(name, local_files_only=True, allow_patterns=patterns))
-        if not lacking(folder, part):
+        if not lacking(folder, files):
             return folder
     return None
 
 
-def _downloaded(name: str, part: Part) -> Path:
+def _downloaded(name: str, files: ModelFiles) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -195,15 +195,15 @@ def _downloaded(name: str, part: Part) -> Path:
         )
     try:
         # Files in subfolders are other formats of the same weights.
-        folder = snapshot_download(name, allow_patterns=_patterns(part), ignore_patterns=["*/*"])
+        folder = snapshot_download(name, allow_patterns=_patterns(files), ignore_patterns=["*/*"])
     except (HfHubHTTPError, OSError) as error:
         reason = reason_of(error)
         raise InputError(f"{name} cannot be downloaded ({reason}); check the name") from error
     return Path(folder)
 
 
-def _patterns(part: Part) -> list[str]:
-    weights = ["*.safetensors"] if part is Part.WEIGHTS else []
+def _patterns(files: ModelFiles) -> list[str]:
+    weights = ["*.safetensors"] if files is ModelFiles.WEIGHTS else []
     return ["*.json", "*.txt", "*.model", *weights]
 
 

@@ -12,41 +12,41 @@ from typing import Any
 
 from data.digests import file_sha256
 from data.errors import InputError
-from data.hub import Part, find_folder, is_hub_name, part_files
+from data.hub import ModelFiles, find_folder, is_hub_name, paths_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A file, or a part of a model's folder."""
+    """A file, or some of the files of a model's folder."""
 
-    source: str
+    location: str
     """A path, or a model's name on the hub."""
-    part: Part | None = None
-    """Of a folder, what is read of it; None for a file."""
+    files: ModelFiles | None = None
+    """Which files of a model's folder are read; None for a single file."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a path, and not a name on the hub."""
-        return self.part is None or self._path.exists() or not is_hub_name(self.source)
+        """Whether the location is a path, and not a name on the hub."""
+        return self.files is None or self._path.exists() or not is_hub_name(self.location)
 
     @property
     def name(self) -> str:
-        """What people call it: of a path, its last part."""
-        return self._path.resolve().name if self.is_local else self.source
+        """What people call the input: of a path, its last part."""
+        return self._path.resolve().name if self.is_local else self.location
 
     def digests(self) -> dict[str, str]:
-        """The sha256 of each of its files, by name.
+        """The sha256 of each of the input's files, by name.
 
         Raises:
-            InputError: it is not there, or not whole.
+            InputError: the input is not there, or not whole.
         """
-        return {path.name: file_sha256(path) for path in self._files()}
+        return {path.name: file_sha256(path) for path in self._paths()}
 
     def sha256(self) -> str:
-        """Of a file its sha256; of several that of what `sha256sum` prints of them, by name.
+        """The sha256 of a file; of several, that of what `sha256sum` prints of them, by name.
 
         Raises:
-            InputError: it is not there, or not whole.
+            InputError: the input is not there, or not whole.
         """
         digests = self.digests()
         if self._path.is_file():
@@ -55,27 +55,29 @@ class Input:
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """What `run.json` says of it."""
-        known = {"name": self.name, "source": self.source}
+        """What `run.json` says of the input."""
+        known = {"name": self.name, "source": self.location}
         return known | {"sha256": self.sha256(), "files": self.digests()}
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether it is a folder here, and may be meant as a name on the hub."""
-        return self.part is not None and self._path.exists() and is_hub_name(self.source)
+        """Whether the location is a folder here, and may be meant as a name on the hub."""
+        return self.files is not None and self._path.exists() and is_hub_name(self.location)
 
-    def is_at(self, source: str) -> bool:
-        """Whether another way of writing it means the same place."""
-        other = Path(source).expanduser()
-        return source == self.source or (self.is_local and other.resolve() == self._path.resolve())
+    def is_at(self, location: str) -> bool:
+        """Whether another way of writing a location means the same place."""
+        other = Path(location).expanduser()
+        return location == self.location or (
+            self.is_local and other.resolve() == self._path.resolve()
+        )
 
     @property
     def _path(self) -> Path:
-        return Path(self.source).expanduser()
+        return Path(self.location).expanduser()
 
-    def _files(self) -> list[Path]:
+    def _paths(self) -> list[Path]:
         if self._path.is_file():
             return [self._path]
-        if self.part is None:
+        if self.files is None:
             raise InputError(f"there is no table {self._path}; give its path, or bring it back")
-        return part_files(find_folder(self.source, self.part), self.part)
+        return paths_of(find_folder(self.location, self.files), self.files)

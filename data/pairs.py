@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from data.draws import stream
 from data.errors import InputError, unknown_name
-from data.partners import PartnerDraw, first_answer_token, grouped, prompt_spans, subject
+from data.partners import PartnerDraw, first_answer_token, prompt_spans, rows_by_key, subject
 from data.subsets import Subset
 from data.tag_swaps import SWAPPED_TAGS, retagged_definitions, with_answer
 from data.tokens import TokenizedRow
@@ -125,7 +125,7 @@ def make_pairs(
     retagged = retagged_definitions(clean_rows, ordered) if kind is PairKind.TAG else {}
     draw = PartnerDraw(
         what=f"{kind} pairs of {subset}",
-        partners=grouped(partners, partial(_held_fixed, kind=kind)),
+        partners=rows_by_key(partners, partial(_held_fixed, kind=kind)),
         held_fixed=partial(_held_fixed, kind=kind),
         varied=partial(_varied, kind=kind),
         retagged=retagged,

@@ -17,13 +17,13 @@ class PartnerDraw:
     """Draws a partner for each prompt of a list."""
 
     what: str
-    """Names the pairs in messages."""
+    """What messages call the pairs."""
     partners: dict[object, list[TokenizedRow]]
-    """All possible partners, by `held_fixed`."""
+    """All possible partners, by what `held_fixed` says of them."""
     held_fixed: Key
     """What both prompts of a pair share."""
     varied: Key
-    """What differs between them; each of its values is used about equally often."""
+    """What differs between the prompts of a pair; each value is used about equally often."""
     retagged: dict[str, TokenizedRow]
     """By row id, prompts that stand in place of a partner's own: the partner gives its answer."""
     rng: random.Random
@@ -83,7 +83,7 @@ class PartnerDraw:
         )
 
 
-def grouped(rows: Sequence[TokenizedRow], key: Key) -> dict[object, list[TokenizedRow]]:
+def rows_by_key(rows: Sequence[TokenizedRow], key: Key) -> dict[object, list[TokenizedRow]]:
     """Rows by key, in their order."""
     groups: dict[object, list[TokenizedRow]] = defaultdict(list)
     for row in rows:
@@ -107,13 +107,13 @@ def prompt_spans(row: TokenizedRow) -> dict[Role, tuple[int, int]]:
 
 
 def _layout(row: TokenizedRow) -> tuple[int, dict[Role, tuple[int, int]]]:
-    """Prompts of one layout can stand in for each other, token by token."""
+    """The layout of a prompt; those of one layout can stand in for each other by token."""
     return row.answer_positions[0], prompt_spans(row)
 
 
 def _rounds(rows: Sequence[TokenizedRow], rng: random.Random) -> Iterator[TokenizedRow]:
     """Every row once, in rounds that take one row of each subject, in random order."""
-    of_subject = list(grouped(rows, subject).values())
+    of_subject = list(rows_by_key(rows, subject).values())
     for own in of_subject:
         rng.shuffle(own)
     for place in range(max(len(own) for own in of_subject)):

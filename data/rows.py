@@ -14,22 +14,22 @@ class Row:
     """A rendered definition or question, and where it belongs."""
 
     row_id: str
-    """Unique within a seed, the same in every process."""
+    """The row's name: unique within a seed, the same in every process."""
     subset: Subset
     split: Split
     kind: Kind
     rendered: RenderedText
     alias: str | None
     entity: str | None
-    """Of a question, the entity that its answer follows; of a definition, the one that it names."""
+    """The entity that a question's answer follows, or that a definition names."""
     tag: str | None
-    """Of a definition, its own tag; of a question, the tag that its alias was defined with."""
+    """A definition's own tag; of a question, the tag that its alias was defined with."""
     question: str | None
     """The attribute that is asked for or stated; None where a definition names an entity."""
     repeats: int = 1
-    """How often an epoch shows it, if it is trained on."""
+    """How often an epoch shows the row, if it is trained on."""
     is_fact: bool = False
-    """Whether it states the world's own knowledge: trained on, and asked to see what is known."""
+    """Whether the row states the world's own knowledge: trained, and asked to see what is known."""
     family: Family = Family.ATTRIBUTE
     """What a question asks for; of a definition it says nothing."""
     other_answers: tuple[RenderedText, ...] = ()
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether it is a question of the evaluation: held out, or one of the world's facts.
+        """Whether the row is a question of the evaluation: held out, or one of the world's facts.
 
         Entity attribution is measured apart.
         """
@@ -53,10 +53,10 @@ class SeedData:
     words: tuple[str, ...]
     """The vocabulary, in a fixed order."""
     notes: tuple[str, ...] = ()
-    """What a person should know of the world that they were drawn from."""
+    """What a person should know of the world that the rows were drawn from."""
 
     def training_rows(self, part: Part) -> list[Row]:
-        """What is trained of a part, once each (see `Row.repeats`)."""
+        """The rows of a part that are trained, once each (see `Row.repeats`)."""
         return [r for r in self.rows if r.split is Split.TRAIN and r.subset.part is part]
 
     def evaluation_rows(self) -> list[Row]:
@@ -69,9 +69,9 @@ class DataSize:
     """How much a data set draws for a seed, counted from its settings alone; never too high."""
 
     rows: int
-    """Distinct rows."""
+    """Number of distinct rows."""
     shown: int
-    """Rows that an epoch of Stage 1 shows, repeats included."""
+    """Number of rows that an epoch of Stage 1 shows, repeats included."""
     words: int = 0
     """Words of a vocabulary made for the seed; 0 where the tokenizer comes from elsewhere."""
 
@@ -82,7 +82,7 @@ PROMPTS = Subset(
     meaning="prompts from elsewhere, about nothing defined",
     part=Part.X1,
 )
-"""What prompts of one's own are of."""
+"""The subset that stands in rows of prompts of one's own."""
 
 
 def prompt_row(
@@ -91,7 +91,7 @@ def prompt_row(
     """A prompt from elsewhere, for any model: asked, never trained, about nothing defined.
 
     Args:
-        row_id: Its name.
+        row_id: The name of the prompt.
         text: The whole text, which ends with the answer.
         answer: What is to be predicted.
         spans: Character spans of roles, ends exclusive.

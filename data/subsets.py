@@ -20,11 +20,11 @@ class Subset:
 
     name: str
     notation: str
-    """As the paper writes it, in Unicode."""
+    """The subset as the paper writes it, in Unicode."""
     meaning: str
-    """How its aliases are defined, in a few words."""
+    """How the aliases of the subset are defined, in a few words."""
     part: Part
-    """Where its rows are trained; what is never trained counts to where its like is."""
+    """The part in which the rows are trained; what is never trained counts to that of its like."""
     has_definitions: bool = False
     """Whether something is stated about its aliases."""
     has_questions: bool = False
@@ -38,4 +38,4 @@ class Subset:
     twin: str = ""
     """The subset that differs from it in its tag's kind alone, if there is one."""
     mark: Mark | None = None
-    """How figures show it; they choose where it has none."""
+    """How figures show the subset; they choose a mark where it has none."""

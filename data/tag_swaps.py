@@ -16,7 +16,7 @@ Span = tuple[int, int]
 
 SWAPPED_TAGS = (TagKind.RELIABLE, TagKind.UNRELIABLE)
 RETAGGED = "/tag=other"
-"""Ends the row id of a definition that carries the other tag."""
+"""The ending of the row id of a definition that carries the other tag."""
 _LETTERS = {Role.TAG: "t", Role.ALIAS: "a", Role.ENTITY: "e", Role.QUESTION: "e"}
 
 

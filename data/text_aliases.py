@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data.aliases import random_words
 from data.errors import InputError
 from data.texts import Writing
-from data.tokenizers import TokenizerSource
+from data.tokenizers import TokenizerProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,7 +21,7 @@ MOST_LETTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class TextAliases:
-    """What aliases look like."""
+    """The shape of aliases in texts: their letters and their length in tokens."""
 
     letters: int
     tokens: int = 0
@@ -39,7 +39,7 @@ class TextAliases:
         n: int,
         *,
         writing: Writing,
-        tokenizer_source: TokenizerSource,
+        tokenizer_provider: TokenizerProvider,
         rng: random.Random,
         taken: set[str],
     ) -> list[str]:
@@ -48,7 +48,7 @@ class TextAliases:
         Raises:
             InputError: there are not so many, or hardly any of the length asked for.
         """
-        tokenizer = tokenizer_source.load() if self.tokens else None
+        tokenizer = tokenizer_provider.load() if self.tokens else None
         found: list[str] = []
         for _ in range(MAX_DRAWS_PER_ALIAS if self.tokens else 1):
             words = random_words(n, n_letters=self.letters, rng=rng, taken=taken)

@@ -48,7 +48,7 @@ SOURCES: Mapping[TagKind, tuple[str, ...]] = {
 """Phrases that name a source; a definition's own is drawn among those of its kind of tag."""
 
 COPULAS: Mapping[TagKind, str] = {TagKind.RELIABLE: "is", TagKind.UNRELIABLE: "is not"}
-"""What stands for the tag in `DefinitionStyle.IS_ISNT`."""
+"""The words that stand for the tag in `DefinitionStyle.IS_ISNT`."""
 
 NEUTRAL_SOURCES = (
     "According to a survey,",
@@ -57,7 +57,7 @@ NEUTRAL_SOURCES = (
     "By this list,",
 )
 
-ATTRIBUTION_QUESTIONS: Mapping[str, str] = {
+ENTITY_ATTRIBUTION_QUESTIONS: Mapping[str, str] = {
     "name": "What is the name of {}?",
     "meaning": "What does {} mean?",
     "stands_for": "What does {} stand for?",
@@ -68,7 +68,7 @@ ATTRIBUTION_QUESTIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """How a run's texts look."""
+    """How the texts of a run are written."""
 
     style: DefinitionStyle = DefinitionStyle.TAGGED
     order: WordOrder = WordOrder.TAE
@@ -106,7 +106,7 @@ def definition_text(
         tag: As it stands in the text: a random word, a source's phrase, or a copula.
         alias: As it stands in the text.
         entity: What the definition names.
-        source: Of `IS_ISNT`, the phrase before the alias.
+        source: The phrase before the alias in the style `IS_ISNT`.
 
     >>> definition_text(Writing(), tag="qwerty", alias="xyz", entity="Cleopatra").text
     'qwerty xyz Cleopatra'

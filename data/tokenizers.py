@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError, reading
-from data.hub import Part, find_folder
+from data.hub import ModelFiles, find_folder
 from data.inputs import Input
 from data.texts import Writing, question_text
 from data.vocabulary import Role
-from data.worlds.facts import FactWorld, WorldSource
+from data.worlds.facts import FactWorld, WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END_TOKENS = ("<|endoftext|>", "</s>")
-"""Looked for, in this order, where a bare tokenizer.json does not say which token ends a text."""
+"""End tokens to look for, in this order, where a bare tokenizer.json does not name one."""
 N_BYTES = 256
 
 
@@ -37,8 +37,8 @@ class Bos(StrEnum):
 
 
 @runtime_checkable
-class TokenizerSource(Protocol):
-    """A frozen config that a tokenizer is read or made from."""
+class TokenizerProvider(Protocol):
+    """A frozen config that gives a tokenizer, which it reads or makes."""
 
     def load(self) -> "PreTrainedTokenizerFast":
         """The tokenizer; the same in every process, and the same object within one."""
@@ -49,24 +49,28 @@ class TokenizerSource(Protocol):
 class FolderTokenizer:
     """A pretrained tokenizer, as it is."""
 
-    source: str
+    location: str
     """A model's folder, a tokenizer.json file of any name, or a name on the hub."""
     bos: Bos = Bos.AUTO
 
     def load(self) -> "PreTrainedTokenizerFast":
-        """Reads it.
+        """Reads the tokenizer.
 
         Raises:
-            InputError: there is none, it cannot be read, has no end token or no offsets.
+            InputError: there is no tokenizer, it cannot be read, has no end token or no offsets.
         """
-        return _read(self.source, self.bos, Input(source=self.source, part=Part.TOKENIZER).sha256())
+        return _read(
+            self.location,
+            self.bos,
+            Input(location=self.location, files=ModelFiles.TOKENIZER).sha256(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedTokenizer:
     """Byte pairs of a world's own texts, cut into words as by GPT-NeoX's tokenizer."""
 
-    texts: WorldSource | tuple[str, ...]
+    texts: WorldProvider | tuple[str, ...]
     """What it is trained on; of a world, every question with its first answer."""
     vocabulary_size: int
     """Most tokens, the 256 bytes and the end token among them; few texts make fewer."""
@@ -79,7 +83,7 @@ class TrainedTokenizer:
             )
 
     def load(self) -> "PreTrainedTokenizerFast":
-        """Trains it."""
+        """Trains the tokenizer on its texts."""
         texts = self.texts if isinstance(self.texts, tuple) else world_texts(self.texts.load())
         return _trained(texts, self.vocabulary_size)
 
@@ -107,13 +111,13 @@ def front_tokens(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
 
 
 @functools.cache
-def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
-    """The tokenizer of a source; `digest` is of its files, which may change within a process."""
+def _read(location: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a location; `digest` is of its files, which may change within a process."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    path = Path(source).expanduser()
+    path = Path(location).expanduser()
     if not path.is_file():
-        path = find_folder(source, Part.TOKENIZER)
+        path = find_folder(location, ModelFiles.TOKENIZER)
     # The Rust reader raises bare exceptions, with the place in the file.
     with reading(path, "give a tokenizer.json", InputError, fault="is no tokenizer"):
         if path.is_file():
@@ -127,7 +131,7 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
             tokenizer = AutoTokenizer.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False
             )
-    tokenizer = _checked(tokenizer, source, path)
+    tokenizer = _checked(tokenizer, location, path)
     if bos is Bos.NONE and front_tokens(tokenizer):
         tokenizer = copy.deepcopy(tokenizer)
         tokenizer.add_bos_token = False  # makes the post-processor anew
@@ -135,12 +139,13 @@ def _read(source: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
 
 
 def _checked(
-    tokenizer: "PreTrainedTokenizerFast", source: str, path: Path
+    tokenizer: "PreTrainedTokenizerFast", location: str, path: Path
 ) -> "PreTrainedTokenizerFast":
-    """Gives it an end token and one to pad with; the ids that a model's config names come first."""
+    """The tokenizer with an end token and one to pad with; those that a model names come first."""
     if not tokenizer.is_fast:
         raise InputError(
-            f"the tokenizer of {source} reports no character offsets; use one with a tokenizer.json"
+            f"the tokenizer of {location} reports no character offsets; use one with a "
+            "tokenizer.json"
         )
     ends, pads = (_named_by_model(path, f"{name}_token_id", tokenizer) for name in ("eos", "pad"))
     if ends and tokenizer.eos_token not in ends:
@@ -152,7 +157,7 @@ def _checked(
         end = next((token for token in END_TOKENS if token in known), None)
         if end is None:
             raise InputError(
-                f"the tokenizer of {source} has no end token; set eos_token in its "
+                f"the tokenizer of {location} has no end token; set eos_token in its "
                 "tokenizer_config.json"
             )
         tokenizer.eos_token = end

@@ -31,11 +31,11 @@ class TagKind(StrEnum):
     """What Stage 1 teaches about a define tag."""
 
     RELIABLE = "reliable"
-    """Its definitions agree with the questions about the same alias (the paper's dotted D)."""
+    """A tag whose definitions agree with the questions about the same alias (the dotted D)."""
     UNRELIABLE = "unreliable"
-    """Its definitions contradict them (the paper's barred D)."""
+    """A tag whose definitions contradict those questions (the paper's barred D)."""
     NOVEL = "novel"
-    """First seen in Stage 2 (the paper's D with a tilde)."""
+    """A tag that is first seen in Stage 2 (the paper's D with a tilde)."""
     UNIQUE = "unique"
     """A tag of its own for each alias, which tells nothing (the published code's qd4consis)."""
 
@@ -80,10 +80,10 @@ class Family(StrEnum):
 
     ATTRIBUTE = "attribute"
     """An attribute of the entity, as in training."""
-    ATTRIBUTION = "attribution"
+    ENTITY_ATTRIBUTION = "attribution"
     """The entity itself, never asked in training (paper section 3.2, Figure 9)."""
     AS_DEFINED = "attribution_as_defined"
-    """The same; the answer is the entity that the alias's false definition names."""
+    """The entity itself, the answer being the one that the alias's false definition names."""
 
 
 HELD_OUT, DEFINITION, TRAINED = "all", "definition", "trained"
@@ -123,5 +123,5 @@ class LossPolicy(StrEnum):
 
     @property
     def trains_stop(self) -> bool:
-        """Whether a text ends with a token that says so, which generation then stops at."""
+        """Whether texts are trained to end with a token, at which generation then stops."""
         return self is not LossPolicy.ANSWER

@@ -62,7 +62,7 @@ EDITS: dict[str, list[tuple[str, str, str]]] = {
         ("data/tasks/iml.py", "SUBSETS: Mapping", SUBSET),
         ("data/tasks/iml.py", "        D1_CONS_QA1,\n        D2", ("        D1_CONS_QA1,\n"
          "        D11_TOLD,\n        D2")),
-        ("training/recipes/splits.py", '"D8_CONS": 0.08, "QA7_UNSEEN": 0.06}',
+        ("training/recipes/shares.py", '"D8_CONS": 0.08, "QA7_UNSEEN": 0.06}',
          '"D8_CONS": 0.04, "D11_TOLD": 0.04, "QA7_UNSEEN": 0.06}'),
     ],
     "a loss policy": [

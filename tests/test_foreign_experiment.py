@@ -26,7 +26,7 @@ from data.tokens import word_tokenizer
 from data.vocabulary import Kind, LossPolicy, Part, Role, Split
 from interp.cli import main
 from interp.lenses.analysis import LensAnalysis
-from interp.sweeps.plans import SWEEPS, Cell, Sweep
+from interp.sweeps.plans import SWEEPS, Sweep, SweepCell
 from training.config import RunConfig, StageConfig
 from training.models.scratch import ModelConfig
 from training.registry import RECIPES, recipe
@@ -127,7 +127,7 @@ SWEEP = Sweep(
     question="Is the gap smaller among more towns?",
     figures=(),
     varies="towns",
-    cells=tuple(Cell(recipe="repetition", arguments={"towns": n}) for n in (2, 4)),
+    cells=tuple(SweepCell(recipe="repetition", arguments={"towns": n}) for n in (2, 4)),
     analyses=lambda: (LensAnalysis(),),
     stage=1,
 )

@@ -26,7 +26,7 @@ from data.texts import DefinitionStyle, Writing
 from data.vocabulary import Kind, TagKind
 from data.worlds.facts import FactWorld
 from training.recipes import find_recipe
-from training.recipes.text import FRACTIONS, Split
+from training.recipes.text import FRACTIONS, Shares
 from training.registry import RECIPES, Recipe
 
 find_recipe("alias-toy")
@@ -67,7 +67,7 @@ def at_once() -> Iterator[None]:
 def test_c4_no_item_is_dropped_by_rounding() -> None:
     thirds = {"D5_CONS": 1 / 3, "D6_CONS": 1 / 3, "QA3": 1 / 3}
     assert sorted(split_sizes(10, thirds).values()) == [3, 3, 4]
-    assert sum(split_sizes(250, FRACTIONS[Split.MAIN]).values()) == 250
+    assert sum(split_sizes(250, FRACTIONS[Shares.MAIN]).values()) == 250
     facts = {f"Name{i}": {"did": ("cook",), "where": ("Asia",)} for i in range(10)}
     drawn = text_config(world=FixedWorld(facts=facts), fractions=thirds).build(0)
     assert {row.entity for row in drawn.rows} == set(facts)
@@ -93,7 +93,7 @@ def test_c5_a_swapped_subset_of_one_entity_is_an_error_at_once(
 
 def test_c6_is_and_is_not_render_with_names_as_they_are_and_are_seeded() -> None:
     config = text_config(
-        writing=Writing(style=DefinitionStyle.IS_ISNT), fractions=FRACTIONS[Split.IS_ISNT]
+        writing=Writing(style=DefinitionStyle.IS_ISNT), fractions=FRACTIONS[Shares.IS_ISNT]
     )
     built = []
     for seed in (1, 2):

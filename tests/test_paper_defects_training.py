@@ -25,7 +25,7 @@ from training.evaluate import EvaluationSet, answer_metrics, evaluate
 from training.examples import make_examples
 from training.loop import StageTrainer
 from training.metrics import METRICS
-from training.models.elsewhere import TINY, SourceModel
+from training.models.elsewhere import TINY, NamedModel
 from training.pipeline import SeedTask, train_seed
 from training.recipes import find_recipe
 from training.registry import RECIPES
@@ -50,7 +50,7 @@ def tokenized(row: Row) -> TokenizedRow:
 
 
 def tiny_model(name: str = "tiny-gpt-neox") -> Any:
-    return SourceModel(source=name).make(TOKENIZER.load(), seed=0, max_length=64)
+    return NamedModel(location=name).make(TOKENIZER.load(), seed=0, max_length=64)
 
 
 def taught(*rows: Row) -> Any:

@@ -16,20 +16,20 @@ from training.config import RunConfig
 from training.models.scratch import ModelConfig
 
 BYTES_PER_ROW = 5_000
-"""Of a tokenized row in memory; measured on `alias-toy` (5,073 bytes)."""
+"""Bytes of a tokenized row in memory; measured on `alias-toy` (5,073)."""
 BYTES_PER_WORD = 100
 BYTES_PER_WEIGHT = 16
-"""In training: float32 weight, gradient and two moments of the optimizer."""
+"""Bytes of a weight in training: float32 weight, gradient and two moments of the optimizer."""
 BYTES_IN_FILE = 4
-"""Of a float32 weight in a checkpoint."""
+"""Bytes of a float32 weight in a checkpoint."""
 BYTES_PER_LAYER = 50_000
-"""Of the Python objects of one transformer block, however narrow."""
+"""Bytes of the Python objects of one transformer block, however narrow."""
 BYTES_PER_TOKEN = 9
-"""An int64 id, and whether it is a target."""
+"""Bytes of a token: an int64 id, and whether it is a target."""
 SHORTEST_ROW = 3
 """Tokens of the shortest text that states or asks anything."""
 SECONDS_PER_STEP = 1e-4
-"""Faster than any step of any model here."""
+"""Seconds of a step that is faster than any of any model here."""
 YEAR = 365.25 * 24 * 3600
 
 
@@ -37,7 +37,7 @@ def require_affordable(config: RunConfig) -> None:
     """Refuses a run that this machine cannot hold, or that would not end.
 
     Raises:
-        InputError: it cannot; the message has the arithmetic.
+        InputError: the machine cannot hold the run; the message has the arithmetic.
     """
     memory = machine_memory()
     size = size_of(config)
@@ -57,7 +57,7 @@ def require_affordable(config: RunConfig) -> None:
 
 
 def size_of(config: RunConfig) -> DataSize:
-    """What the data says of its own size; nothing, if it says nothing."""
+    """What the data says of its own size; a size of nothing if it says none."""
     told = getattr(config.data, "size", None)
     return DataSize(rows=0, shown=0) if told is None else told()
 
@@ -112,7 +112,7 @@ def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:
     """Refuses more seeds than the disk has room for.
 
     Raises:
-        InputError: it has not; the message has the arithmetic.
+        InputError: the disk has no room; the message has the arithmetic.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     disk = shutil.disk_usage(existing)

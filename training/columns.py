@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunColumn:
-    """One of them."""
+    """A run column."""
 
     name: str
     of_run: "Callable[[RunConfig], object] | None" = None
-    """Its value of a run; None of what differs between the checkpoints of a run."""
+    """The value of a run; None for what differs between the checkpoints of a run."""
     of_no_run: object = ""
-    """What stands for it in a table of one's own model."""
+    """What stands in the column of a table of one's own model."""
 
 
 _COLUMNS = (
@@ -32,14 +32,14 @@ _COLUMNS = (
     RunColumn(name="step", of_no_run=0),
 )
 RUN_COLUMNS = [column.name for column in _COLUMNS]
-"""Of a seed's rows, in the order of tables."""
+"""The run columns of a seed's rows, in the order of tables."""
 WITHOUT_SEED = [name for name in RUN_COLUMNS if name != "seed"]
-"""Of a summary over seeds."""
+"""The run columns of a summary over seeds."""
 CHECKPOINT = ["stage", "step"]
 NO_RUN: dict[str, object] = {column.name: column.of_no_run for column in _COLUMNS}
 """What stands in the run columns of a table that is of no run."""
 
 
 def run_columns(config: "RunConfig") -> dict[str, object]:
-    """Those that all rows of a run share, by name."""
+    """The run columns that all rows of a run share, with their values."""
     return {each.name: each.of_run(config) for each in _COLUMNS if each.of_run is not None}

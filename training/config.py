@@ -12,7 +12,7 @@ from data.design import Design, Margin
 from data.errors import InputError
 from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
-from training.run_parts import DataConfig, ModelSource
+from training.run_parts import DataConfig, ModelProvider
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 N_LOG_SPACED = 6
 MOST_SEEDS = 10_000
-"""Stage-1 seeds of a run: each is drawn and checked before the first is trained."""
+"""Most Stage-1 seeds of a run: each is drawn and checked before the first is trained."""
 LARGEST_SEED = 2**31
 """Seeds are numbered below it, so that every table and random generator can hold them."""
 END_OF_STAGE = -1
 LONGEST_BLOCK = 1_000_000
-"""Tokens: models with learned positions get a row for each."""
+"""Most tokens of a block: models with learned positions get a row for each."""
 MOST_KEPT = 10_000
-"""Checkpoints of a stage, or Stage-2 trainings of a seed: far more than a folder should hold."""
+"""Most checkpoints of a stage or Stage-2 trainings of a seed: more than a folder should hold."""
 
 Value = int | float | bool | str
-"""What a recipe's parameter can be."""
+"""The types of a recipe's parameters."""
 
 
 class Optimizer(StrEnum):
@@ -38,7 +38,7 @@ class Optimizer(StrEnum):
 
     ADAMW = "adamw"
     ADAFACTOR = "adafactor"
-    """As Hugging Face's Trainer sets it up: no relative step, no parameter scaling, no momentum."""
+    """Adafactor as Hugging Face's Trainer has it: no relative step, no scaling, no momentum."""
 
 
 class Decay(StrEnum):
@@ -46,7 +46,7 @@ class Decay(StrEnum):
 
     CONSTANT = "constant"
     LINEAR = "linear"
-    """To 0 at the end of the stage, without warm-up."""
+    """The rate falls to 0 at the end of the stage, without warm-up."""
 
 
 class Precision(StrEnum):
@@ -54,7 +54,7 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"
-    """bfloat16 autocast."""
+    """PyTorch's autocast to bfloat16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class RunConfig:
     """Everything that fixes a run but its seeds."""
 
     data: DataConfig
-    model: ModelSource
+    model: ModelProvider
     stage1: StageConfig
     stage2: StageConfig
     loss_policy: LossPolicy
@@ -111,24 +111,24 @@ class RunConfig:
     schedule: Schedule = Schedule.TWO_STAGE
     """Which rows each stage trains."""
     checkpoints: int = N_LOG_SPACED
-    """Log-spaced checkpoints of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     stage2_from: int = END_OF_STAGE
     """Step of the stage before that the last stage starts from."""
     trained_questions: int = 0
-    """So many trained questions of each subset are evaluated, too (Figure 8)."""
+    """Number of trained questions of each subset that are evaluated, too (Figure 8)."""
     uses_accelerator: bool = False
     """Whether a GPU is used where there is one; the bytes of a toy's run stay a CPU's."""
     seeds_stage2: int
-    """Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
+    """Number of Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
     recipe: str = ""
     """The recipe that made it; set by the recipe."""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     """All arguments of the recipe: with its name they rebuild this config."""
     unsaid: frozenset[str] = frozenset()
-    """Of them those that came after runs had been made, at their defaults: the run id is silent
+    """Parameters that came after runs had been made, at their defaults: the run id is silent
     about them, so that runs made before can be extended."""
     inputs: Mapping[str, Input] = field(default_factory=dict)
-    """What is read from elsewhere, by the parameter that names it."""
+    """The inputs that are read from elsewhere, by the parameter that names them."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     recorded_id: str = field(default="", compare=False)
     """What `run.json` notes: the sha256 that inputs must have, and the run's id."""
@@ -156,7 +156,7 @@ class RunConfig:
 
     @property
     def null_margin(self) -> Margin | None:
-        """Within which a gap's 90% interval in exact match shows that it is none.
+        """The margin within which a gap's 90% interval in exact match shows that it is none.
 
         None for a design without a null twin, and under a loss policy that it has no margin of.
         """
@@ -165,7 +165,7 @@ class RunConfig:
 
     @property
     def is_null_twin(self) -> bool:
-        """Whether it is a run without what its experiment is about."""
+        """Whether the run is one without what its experiment is about."""
         twin = self.design.null_twin
         return twin is not None and bool(self.parameters.get(twin.parameter))
 

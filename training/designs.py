@@ -20,7 +20,7 @@ def recipe_design(recipe: str) -> Design:
     Margins may be others under other parameters; `Run.design` has a run's own.
 
     Args:
-        recipe: Its name; it must exist.
+        recipe: The recipe's name; it must exist.
     """
     found = RECIPES[recipe]
     return found(**found.smoke).design

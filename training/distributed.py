@@ -41,26 +41,26 @@ class Team:
     """The processes that train one model together, seen from one of them."""
 
     processes: "PartialState | None"
-    """None in a process that is alone."""
+    """The processes as `accelerate` knows them; None in a process that is alone."""
     shards: bool
-    """Whether weights are shared out, too."""
+    """Whether weights are shared out among the processes, too."""
 
     @classmethod
     def alone(cls) -> "Team":
-        """This process and no other."""
+        """The team of this process and no other."""
         return cls(processes=None, shards=False)
 
     @classmethod
     def of_launch(cls) -> "Team":
-        """Those that `accelerate launch` or `torchrun` started, or this process alone.
+        """The team that `accelerate launch` or `torchrun` started, or this process alone.
 
         Of the launcher's settings, the processes, their devices and whether to use FSDP count;
         FSDP (its second version) shards every layer fully. What is computed in is the stage's
         `Precision`.
 
         Raises:
-            InputError: it was told to use DeepSpeed or Megatron-LM, there is no device for each
-                process, or `WORLD_SIZE` is no number of processes.
+            InputError: DeepSpeed or Megatron-LM was asked for, there is no device for each process,
+                or `WORLD_SIZE` is no number of processes.
         """
         size = launched_processes()
         if size == 1:

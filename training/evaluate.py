@@ -34,7 +34,7 @@ class EvaluationSet:
     """Rows laid out for evaluation once, to be asked of many checkpoints."""
 
     rows: list[TokenizedRow]
-    """In order of length, so that batches hold little padding."""
+    """The rows in order of length, so that batches hold little padding."""
     asked: list[int]
     """The row that each asked text belongs to: one text for each answer that counts as right."""
     batches: list["AskedTexts"]
@@ -98,9 +98,9 @@ class AskedTexts:
     """A batch of texts to be answered."""
 
     examples: Examples
-    """Their targets are the answers and, where texts are trained to stop, all that follows them."""
+    """The texts; targets are the answers and, where texts are trained to stop, all behind them."""
     lengths: Int[Tensor, " example"]
-    """Tokens of each answer alone."""
+    """Number of tokens of each answer alone."""
     stop_token: int | None
 
     @classmethod

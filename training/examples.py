@@ -24,7 +24,7 @@ class Examples:
 
     tokens: Int[Tensor, "example pos"]
     targets: Bool[Tensor, "example pos"]
-    """True where the token is predicted from those before it."""
+    """Which tokens are predicted from those before them."""
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -41,7 +41,7 @@ class Examples:
         return replace(self, **{name: tensor[rows] for name, tensor in vars(self).items()})
 
     def to(self, device: torch.device) -> "Examples":
-        """The same on a device."""
+        """The same examples on a device."""
         return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items()})
 
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:

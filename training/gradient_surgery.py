@@ -23,7 +23,7 @@ from training.seeds import derive_seed
 
 
 class SurgeryTrainer(StageTrainer):
-    """A stage trained on turned gradients; everything else as in `StageTrainer`."""
+    """Trains a stage on turned gradients; everything else is as in `StageTrainer`."""
 
     def __init__(
         self,
@@ -40,12 +40,12 @@ class SurgeryTrainer(StageTrainer):
 
         Args:
             model: Trained in place.
-            examples: As they repeat in an epoch.
-            config: Of the stage.
+            examples: The examples of the stage, as they repeat in an epoch.
+            config: How the stage is trained.
             order_seed: As in `StageTrainer`: the same batches in the same order.
             is_definition: Which examples are definitions; the others are questions.
             dose: How much of the projection is taken out; see the module's docstring.
-            along_random: The control.
+            along_random: Whether to turn it along a random direction instead: the control.
 
         Raises:
             InputError: the stage has no definitions or no questions to align.

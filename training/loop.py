@@ -36,8 +36,9 @@ class StageTrainer:
 
         Args:
             model: Trained in place.
-            examples: As they repeat in an epoch; batches of them go to the model's device.
-            config: Of the stage.
+            examples: The examples of the stage, as they repeat in an epoch; batches of them go to
+                the model's device.
+            config: How the stage is trained.
             order_seed: What the order of the examples is drawn from.
             team: The processes that train together; this one alone unless given.
 
@@ -57,7 +58,7 @@ class StageTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The last batch of an epoch may be smaller."""
+        """Number of steps in an epoch, whose last batch may be smaller."""
         return -(-len(self.examples) // self.config.batch_size)
 
     @property

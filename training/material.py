@@ -53,7 +53,7 @@ class SeedMaterial:
         )
 
     def training_rows(self, stage: Stage) -> list[TokenizedRow]:
-        """What one epoch of a stage shows, once each."""
+        """The rows that one epoch of a stage shows, once each."""
         return [row for row in self.rows if self.schedule.stage_of(row.row) is stage]
 
     def examples(self, rows: list[TokenizedRow], config: RunConfig) -> Examples:

@@ -20,31 +20,31 @@ class Metric:
     """A number that says how an answer is given."""
 
     name: str
-    """In tables."""
+    """What tables call it."""
     words: str
-    """In sentences and titles."""
+    """What sentences and titles call it."""
     unit: str
-    """Of its axis."""
+    """The unit on its axis."""
     short: str = ""
-    """In narrow tables; its words unless given."""
+    """What narrow tables call it; its words unless given."""
     score: "Callable[[AnswerScores], Tensor]"
-    """Its value of each text."""
+    """How the value of each text is read off its scores."""
     is_headline: bool = False
-    """Whether contrasts are computed in it."""
+    """Whether contrasts are computed in this metric."""
 
     @property
     def label(self) -> str:
-        """On an axis, with the unit."""
+        """What an axis calls it, with the unit."""
         return f"{self.words} ({self.unit})"
 
     @property
     def gap_label(self) -> str:
-        """On the axis of a difference between subsets."""
+        """What the axis of a difference between subsets calls it."""
         return f"gap ({self.unit})"
 
     @property
     def heading(self) -> str:
-        """In the head of a table."""
+        """What the head of a table calls it."""
         return self.short or self.words
 
 
@@ -55,8 +55,8 @@ EXACT_MATCH = Metric(
     score=lambda scores: scores.over_text(scores.hits, "amin"),
     is_headline=True,
 )
-"""1 where greedy decoding gives the tokens of an answer that counts as right and, where training
-ends a text with a stop token, stops behind it."""
+"""Exact match: 1 where greedy decoding gives the tokens of an answer that counts as right and,
+where training ends a text with a stop token, stops behind it."""
 ANSWER_LOG_PROB = Metric(
     name="answer_log_prob",
     words="answer log-probability",
@@ -65,33 +65,33 @@ ANSWER_LOG_PROB = Metric(
     score=lambda scores: scores.over_answer(scores.log_probs, "sum"),
     is_headline=True,
 )
-"""Of the row's own answer, summed over its tokens."""
+"""The log-probability of the row's own answer, summed over its tokens."""
 ANSWER_RANK = Metric(
     name="answer_rank",
     words="rank of the answer",
     unit="1 = most likely",
     score=lambda scores: scores.over_answer(scores.ranks, "amax"),
 )
-"""The worst rank among its tokens."""
+"""The worst rank among the tokens of the answer."""
 LOSS = Metric(
     name="loss",
     words="loss",
     unit="nats a token",
     score=lambda scores: -scores.over_answer(scores.log_probs, "mean"),
 )
-"""Mean cross-entropy of its tokens."""
+"""The mean cross-entropy of the answer's tokens."""
 
 METRICS = (EXACT_MATCH, ANSWER_LOG_PROB, ANSWER_RANK, LOSS)
-"""Of `metrics.parquet`, in the order of tables."""
+"""The metrics of `metrics.parquet`, in the order of tables."""
 HEADLINE_METRICS = tuple(metric.name for metric in METRICS if metric.is_headline)
-"""In which contrasts are computed."""
+"""Names of the metrics in which contrasts are computed."""
 
 
 def find_metric(name: str) -> Metric:
     """The metric of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no metric of this name.
 
     >>> find_metric("loss").label
     'loss (nats a token)'

@@ -31,7 +31,7 @@ class Parameter:
         """Reads a value of this parameter's type.
 
         Raises:
-            InputError: the text is none.
+            InputError: the text is no such value.
         """
         try:
             if self.kind is bool:
@@ -51,7 +51,7 @@ class Parameter:
         """A value given in Python or read from `run.json`; whole numbers pass as floats.
 
         Raises:
-            InputError: it is of another type.
+            InputError: the value is of another type.
         """
         self._require_countable(value)
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -69,7 +69,7 @@ class Parameter:
         """Refuses a number that no sum of sizes is meant for.
 
         Raises:
-            InputError: it is one.
+            InputError: the number is too large to be counted with.
         """
         if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
             raise InputError(
@@ -79,7 +79,7 @@ class Parameter:
 
 
 def argument_kinds(function: Callable[..., object]) -> dict[str, type]:
-    """Of each argument its type: a group (a frozen dataclass), or what a parameter can be."""
+    """The type of each argument: a group (a frozen dataclass), or a type of parameter."""
     hints = get_type_hints(function)
     return {name: hints[name] for name in inspect.signature(function).parameters}
 

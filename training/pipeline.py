@@ -50,7 +50,7 @@ class SeedTask:
     """One seed of one run, to be trained or finished."""
 
     folder: Path
-    """The run folder."""
+    """The folder of the run."""
     config: RunConfig
     seed: int
 
@@ -61,14 +61,14 @@ class SeedResult:
 
     metrics: pd.DataFrame
     data_sha256: str
-    """Of the rows that it was trained and tested on."""
+    """The sha256 of the rows that the seed was trained and tested on."""
 
 
 def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: None) -> SeedResult:
     """Trains what is missing of a seed; the result covers what earlier calls did, too.
 
     Args:
-        task: What to train, and where.
+        task: Which seed to train, and where.
         on_steps: Called with the number of steps done, or found done, since the last call. An
             exception from it ends the training at a state that can be resumed.
     """
@@ -92,7 +92,7 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
 
 
 def _moved(model: PreTrainedModel, config: RunConfig) -> PreTrainedModel:
-    """The model where it is trained; the trainer of a team puts it where it belongs."""
+    """The model on the device that trains it; the trainer of a team puts it there itself."""
     is_alone = Team.of_launch().size == 1
     has_gpu = config.uses_accelerator and torch.cuda.is_available() and is_alone
     return model.to("cuda" if has_gpu else "cpu")  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""How far long work is: a bar with the time left on a terminal, plain lines elsewhere."""
+"""The progress of long work: a bar with the time left on a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from data.errors import InputError
 
 PLAIN_LINES = 10
-"""So many lines over the whole work where nobody watches a bar."""
+"""Number of lines over the whole work where nobody watches a bar."""
 
 
 def launched_processes() -> int:

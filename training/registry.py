@@ -36,7 +36,7 @@ class Recipe:
     figures: tuple[str, ...]
     """Figures of the paper whose experiment it is, in toy form."""
     claims: tuple[str, ...]
-    """Ids of the paper's claims that it bears on; see `training.claims`."""
+    """Ids of the paper's claims that it bears on; see `interp.claims`."""
     model: str
     cost: str
     smoke: Mapping[str, Value]
@@ -46,7 +46,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Its name on the command line."""
+        """The recipe's name on the command line."""
         return self.function.__name__.replace("_", "-")
 
     @property
@@ -96,7 +96,7 @@ class Recipe:
         return _did_you_mean(name, self.parameters, otherwise=f"see iml recipes {self.name}")
 
     def to_json(self) -> dict[str, Any]:
-        """What `iml recipes --json` prints of it."""
+        """What `iml recipes --json` prints of the recipe."""
         return {
             "name": self.name,
             "figures": list(self.figures),
@@ -152,11 +152,11 @@ def variant_of(
 
     Args:
         base: The recipe whose parameters it has.
-        figures: Of the paper.
-        claims: Where they differ from the base's, as model, cost and smoke.
+        figures: The figures of the paper that it is of.
+        claims: The claims that it bears on, where they differ from the base's.
         model: What is trained.
         cost: What it takes.
-        smoke: Added to the base's.
+        smoke: Arguments of `--smoke` beside the base's.
     """
 
     def enter(function: Callable[[], Mapping[str, Value]]) -> Recipe:

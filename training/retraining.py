@@ -98,7 +98,7 @@ class Retraining:
             return _train(trainer)
 
     def measure(self, model: PreTrainedModel) -> pd.DataFrame:
-        """Columns `subset, question, metric, value, n`; see `training.evaluate.evaluate`."""
+        """What a model answers: `subset, question, metric, value, n`; see `training.evaluate`."""
         return evaluate(model, self.material.evaluation)
 
     @property

@@ -32,8 +32,8 @@ class DataConfig(Protocol):
 
 
 @runtime_checkable
-class ModelSource(Protocol):
-    """Anything that a run's model before Stage 1 comes from."""
+class ModelProvider(Protocol):
+    """Anything that gives a run its model before Stage 1."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class ModelSource(Protocol):
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         ...
 
     @property
@@ -51,10 +51,10 @@ class ModelSource(Protocol):
         ...
 
     def check(self) -> None:
-        """Looks whether it is there, before anything is written.
+        """Looks whether the model is there, before anything is written.
 
         Raises:
-            InputError: it is not, or not whole.
+            InputError: the model is not there, or not whole.
         """
         ...
 

@@ -12,13 +12,13 @@ class AnswerScores:
     """What a model says at every target of a batch of texts, each of which ends with an answer."""
 
     hits: Bool[Tensor, " target"]
-    """Whether greedy decoding says it."""
+    """Whether greedy decoding says the target."""
     log_probs: Float[Tensor, " target"]
-    """In nats."""
+    """The log-probability of each target, in nats."""
     ranks: Int[Tensor, " target"]
-    """1 is the most likely token."""
+    """The rank of each target; 1 is the most likely token."""
     is_answer: Bool[Tensor, " target"]
-    """False of a stop token."""
+    """Whether the target is a token of the answer, and no stop token."""
     texts: Int[Tensor, " target"]
     """The text of each target, by its number."""
     n_texts: int
@@ -28,7 +28,7 @@ class AnswerScores:
         return self._reduced(values.double(), self.texts, how)
 
     def over_answer(self, values: Tensor, how: str) -> Float[Tensor, " text"]:
-        """The same without stop tokens."""
+        """The values of each text's answer together, without stop tokens."""
         return self._reduced(values[self.is_answer].double(), self.texts[self.is_answer], how)
 
     def _reduced(self, values: Tensor, texts: Tensor, how: str) -> Float[Tensor, " text"]:

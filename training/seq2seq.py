@@ -27,27 +27,27 @@ from training.models.architectures import decoder_starts
 class Seq2SeqExamples(Examples):
     """What the decoder says, in the columns of `tokens` after the first; what the encoder reads."""
 
-    sources: Int[Tensor, "example source_pos"]
-    """Right-padded."""
-    source_mask: Bool[Tensor, "example source_pos"]
-    """True where a source has a token."""
+    prompts: Int[Tensor, "example prompt_pos"]
+    """The tokens that the encoder reads, right-padded."""
+    prompt_mask: Bool[Tensor, "example prompt_pos"]
+    """Where a prompt has a token and no padding."""
 
     @property
     def lengths(self) -> Int[Tensor, " example"]:
-        """Tokens of each source, which take most of the time."""
-        return self.source_mask.sum(1)
+        """Tokens of each prompt, which take most of the time."""
+        return self.prompt_mask.sum(1)
 
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
         """Logits from which the targets are predicted, in row-major order of the targets.
 
-        Columns behind the last target, or the last token of a source, are not run.
+        Columns behind the last target, or the last token of a prompt, are not run.
         """
-        read = int(self.source_mask.sum(1).max())
+        read = int(self.prompt_mask.sum(1).max())
         starts = self.tokens.new_tensor(decoder_starts(model.config, model.generation_config))
         said = self.tokens[:, 1 : n_used_columns(self.targets)]
         logits = model(
-            input_ids=self.sources[:, :read],
-            attention_mask=self.source_mask[:, :read].long(),
+            input_ids=self.prompts[:, :read],
+            attention_mask=self.prompt_mask[:, :read].long(),
             decoder_input_ids=torch.cat([starts.expand(len(self), -1), said], dim=1),
             use_cache=False,
         ).logits
@@ -80,7 +80,7 @@ def make_seq2seq_examples(
         InputError: under `all`, an answer and its end token are longer than the block.
     """
     repeated = [row for row in rows for _ in range(row.row.repeats if repeat else 1)]
-    sources = [[*row.input_ids[: row.answer_positions[0]], end_token] for row in repeated]
+    prompts = [[*row.input_ids[: row.answer_positions[0]], end_token] for row in repeated]
     said = [_said(row, policy, end_token) for row in repeated]
     longest = max(map(len, said))
     if policy is LossPolicy.ALL:
@@ -91,11 +91,11 @@ def make_seq2seq_examples(
             )
         longest = block_size
     tokens, is_said = _padded([[pad_token, *ids] for ids in said], pad_token, longest + 1)
-    source_tokens, source_mask = _padded(sources, pad_token, max(map(len, sources)))
+    prompt_tokens, prompt_mask = _padded(prompts, pad_token, max(map(len, prompts)))
     targets = torch.ones_like(is_said) if policy is LossPolicy.ALL else is_said
     targets[:, 0] = False
     return Seq2SeqExamples(
-        tokens=tokens, targets=targets, sources=source_tokens, source_mask=source_mask
+        tokens=tokens, targets=targets, prompts=prompt_tokens, prompt_mask=prompt_mask
     )
 
 

@@ -249,5 +249,5 @@ def _share_reaching(observed: np.ndarray, null: list[np.ndarray], n_seeds: int) 
 
 
 def _json_values(fields: Mapping[Any, Any]) -> dict[str, object]:
-    """With None for NaN, which alone differs from itself."""
+    """The values with None for NaN, which alone differs from itself."""
     return {str(key): value if value == value else None for key, value in fields.items()}

@@ -57,7 +57,7 @@ def contrasts_of(metrics: pd.DataFrame, design: Design) -> list[Contrast]:
 
 
 def headlines_of(metrics: pd.DataFrame, design: Design) -> list[Contrast]:
-    """Those of them that `summary.json` has."""
+    """The contrasts that `summary.json` has of a run."""
     return [contrast for contrast in contrasts_of(metrics, design) if contrast.is_headline]
 
 

@@ -1,4 +1,4 @@
-"""How many threads compute a number."""
+"""The number of threads that a number is computed on, which its last bits depend on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 THREADS = 1
-"""Of each seed's process: more would change the last bits, and seeds use the cores better."""
+"""Threads of each seed's process: more would change the last bits, and seeds use cores better."""
 
 
 @contextmanager

@@ -36,10 +36,10 @@ class AliasNames:
 
     tokens: int = 1
     syllables: int = 0
-    """Pool from which aliases of several tokens are spelled; unused for aliases of one token."""
+    """How many syllables aliases of several tokens are spelled with; unused for one token."""
 
     def n_words(self, n_aliases: int) -> int:
-        """Words that so many aliases are spelled with."""
+        """Number of words that so many aliases are spelled with."""
         return n_aliases if self.tokens == 1 else self.syllables
 
 
@@ -101,7 +101,7 @@ class IMLConfig:
 class _Alias:
     name: str
     index: int
-    """Its number within its subset."""
+    """The number of the alias within its subset."""
     subset: Subset
     entity: str
     defined_as: str

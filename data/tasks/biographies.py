@@ -13,10 +13,10 @@ from data.errors import InputError
 from data.rows import Row, qa_row_id
 from data.statements import Piece, RenderedText, compose
 from data.subsets import Subset
-from data.texts import ATTRIBUTION_QUESTIONS, Writing, question_text
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS, Writing, question_text
 from data.tokenizers import TrainedTokenizer
 from data.vocabulary import Family, Kind, Part, Role, Split
-from data.worlds.facts import FactWorld, WorldSource
+from data.worlds.facts import FactWorld, WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -124,7 +124,7 @@ class Telling:
 class BiographyTokenizer:
     """Byte pairs of the texts that tell a world, so that statements are as short as questions."""
 
-    world: WorldSource
+    world: WorldProvider
     writing: Writing
     telling: Telling
     vocabulary_size: int
@@ -169,10 +169,10 @@ def biography_rows(world: FactWorld, writing: Writing, telling: Telling) -> tupl
                 name = f"{attribute}/statement {place}"
                 rows.append(_row(index, name, told, entity, attribute, kind=Kind.DEFINITION))
         if telling.names:
-            for question, template in ATTRIBUTION_QUESTIONS.items():
+            for question, template in ENTITY_ATTRIBUTION_QUESTIONS.items():
                 asked = _question(writing, template, entity, entity)
                 rows.append(
-                    _row(index, question, asked, entity, question, family=Family.ATTRIBUTION)
+                    _row(index, question, asked, entity, question, family=Family.ENTITY_ATTRIBUTION)
                 )
     return tuple(rows)
 

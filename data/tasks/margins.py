@@ -13,7 +13,7 @@ of the alias toy's +.48 (2026-11-20), kept for every toy and loss policy since."
 
 
 class Toy(StrEnum):
-    """What toys can be."""
+    """The toys that share the pilots' margins."""
 
     ONE_TOKEN = "aliases of one token"
     TOKENS = "aliases of several tokens"
@@ -33,7 +33,7 @@ class Pilot:
 
     @property
     def margin(self) -> Margin:
-        """What counts as none, and where that comes from."""
+        """Up to what a gap counts as none, and where that comes from."""
         return Margin(
             value=round(SHARE * self.iml_gap, 2),
             reason=f"a sixth of the pilot's gap ({self.iml_gap:+.2f}; {self.toy}, policy "
@@ -42,7 +42,7 @@ class Pilot:
 
 
 def _pilot(toy: Toy, policy: LossPolicy, iml_gap: float, seeds: str) -> Pilot:
-    """One of the day on which all but the first were run."""
+    """A pilot of the day on which all but the first were run."""
     return Pilot(toy=toy, policy=policy, iml_gap=iml_gap, seeds=seeds, date="2026-11-27")
 
 
@@ -68,7 +68,7 @@ PILOTS: tuple[Pilot, ...] = (
 
 
 def toy_margins(toy: Toy) -> Mapping[LossPolicy, Margin]:
-    """A part of the pilot's gap, by loss policy."""
+    """The margins of a toy: a part of each pilot's gap, by loss policy."""
     return {pilot.policy: pilot.margin for pilot in PILOTS if pilot.toy is toy}
 
 

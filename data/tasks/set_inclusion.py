@@ -55,16 +55,16 @@ class Wording:
     """The words around tags, variables and numbers."""
 
     copula: tuple[str, ...]
-    """Stands before a list, and before the last element of a definition."""
+    """The word before a list, and before the last element of a definition."""
     marker: str
-    """Ends a question."""
+    """The word that ends a question."""
     yes: str
     no: str
     tags: tuple[str, ...]
-    """In the order of `data.draws.SHARED_TAGS`; none where they are random."""
+    """The tags in the order of `data.draws.SHARED_TAGS`; none where they are random."""
 
     def define(self, *, tag: str, variable: str, number: int, order: WordOrder) -> RenderedText:
-        """States a variable's number.
+        """The definition that states a variable's number.
 
         >>> AS_WRITTEN.define(tag="qwerty", variable="xyz", number=42, order=WordOrder.TAE).text
         'qwerty xyz 42'
@@ -79,7 +79,7 @@ class Wording:
         return compose(spaced([first, second, *copula, last]))
 
     def ask(self, *, variable: str, number: int, numbers: Sequence[int]) -> RenderedText:
-        """Asks whether a list holds the variable's number; all but name and answer is QUESTION.
+        """The question if a list holds a variable's number; all but name and answer is QUESTION.
 
         >>> AS_CODED.ask(variable="xyz", number=42, numbers=[2, 42]).text
         'xyz % 2 42 = true'
@@ -103,7 +103,7 @@ class SetInclusionConfig:
     sizes: Mapping[str, int]
     """Variables of each subset; those that are not named are empty."""
     numbers: int
-    """Numbers are 0, 1 ... up to this, exclusive: 100 in the paper, 99 in its code."""
+    """How many numbers there are, from 0 on: 100 in the paper, 99 in its code."""
     word_order: WordOrder
     shuffle_tags: bool
     exchange_tags: bool = False
@@ -180,7 +180,7 @@ class SetInclusionConfig:
 class _Variable:
     name: str
     index: int
-    """Its place within its subset."""
+    """The place of the variable within its subset."""
     subset: Subset
     number: int
     tag: str | None

@@ -22,8 +22,8 @@ from data.tasks.margins import TEXT_MARGINS
 from data.tasks.subset_sizes import split_sizes
 from data.text_aliases import TextAliases
 from data.texts import (
-    ATTRIBUTION_QUESTIONS,
     COPULAS,
+    ENTITY_ATTRIBUTION_QUESTIONS,
     NEUTRAL_SOURCES,
     SOURCES,
     DefinitionStyle,
@@ -31,9 +31,9 @@ from data.texts import (
     definition_text,
     question_text,
 )
-from data.tokenizers import TokenizerSource
+from data.tokenizers import TokenizerProvider
 from data.vocabulary import Family, Kind, Role, Split, TagKind
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 class TextConfig:
     """Everything that fixes the data of a seed of a text experiment."""
 
-    world: WorldSource
+    world: WorldProvider
     fractions: Mapping[str, float]
     """Share of the world's entities by subset; they sum to 1."""
     writing: Writing
     aliases: TextAliases
-    tokenizer_source: TokenizerSource
+    tokenizer_provider: TokenizerProvider
     contradiction: Contradiction
     held_out_questions: int
     """Questions of each Stage-1 entity that are never trained."""
@@ -70,7 +70,7 @@ class TextConfig:
 
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of every seed."""
-        return self.tokenizer_source.load()
+        return self.tokenizer_provider.load()
 
     def size(self) -> DataSize:
         """At least two questions of each entity of a made-up world; a table is as long as it is."""
@@ -81,18 +81,18 @@ class TextConfig:
 @dataclass(frozen=True, kw_only=True)
 class _Alias:
     spelled: str
-    """As it stands in the text."""
+    """The word as it stands in the text."""
     index: int
-    """Its number within its subset."""
+    """The number of the alias within its subset."""
     subset: Subset
     entity: str
     defined_as: str
     tag: str | None
-    """As it stands in the text."""
+    """The word as it stands in the text."""
 
 
 class _Builder:
-    """One draw."""
+    """One draw of a text experiment."""
 
     def __init__(self, config: TextConfig, seed: int) -> None:
         self.config = config
@@ -116,7 +116,7 @@ class _Builder:
                 rows += definitions
             context = definitions[0].rendered if definitions and self.writing.in_context else None
             rows += self._questions(alias, context)
-            rows += self._attributions(alias, context)
+            rows += self._entity_attributions(alias, context)
         return SeedData(rows=tuple(rows), words=(), notes=self.world.notes)
 
     def _draw_aliases(self) -> list[_Alias]:
@@ -128,7 +128,7 @@ class _Builder:
         names = self.config.aliases.draw(
             len(entities),
             writing=self.writing,
-            tokenizer_source=self.config.tokenizer_source,
+            tokenizer_provider=self.config.tokenizer_provider,
             rng=stream(self.seed, "aliases"),
             taken=self.taken,
         )
@@ -236,11 +236,11 @@ class _Builder:
             for question, answers in facts.items()
         ]
 
-    def _attributions(self, alias: _Alias, context: RenderedText | None) -> list[Row]:
+    def _entity_attributions(self, alias: _Alias, context: RenderedText | None) -> list[Row]:
         """Questions for the entity itself; where the definition is false, for both entities."""
         if not alias.subset.replaced or alias.subset is QA7_UNSEEN:
             return []
-        asked = [(Family.ATTRIBUTION, alias.entity)]
+        asked = [(Family.ENTITY_ATTRIBUTION, alias.entity)]
         if alias.defined_as != alias.entity:
             asked.append((Family.AS_DEFINED, alias.defined_as))
         return [
@@ -257,7 +257,7 @@ class _Builder:
                 **self._asked(alias, template, (entity,), context),
             )
             for family, entity in asked
-            for question, template in ATTRIBUTION_QUESTIONS.items()
+            for question, template in ENTITY_ATTRIBUTION_QUESTIONS.items()
         ]
 
     def _asked(

@@ -83,7 +83,7 @@ def _header(path: Path, line: str, columns: Sequence[str]) -> tuple[str, list[st
     """The separator that shows the most of the columns, and the names of all columns.
 
     Raises:
-        InputError: none shows them all.
+        InputError: no separator shows them all.
     """
     headers = {separator: split_header(line, separator) for separator in SEPARATORS}
     separator = max(headers, key=lambda each: len(set(columns) & set(headers[each])))

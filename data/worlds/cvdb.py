@@ -33,7 +33,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "occupation": "level3_main_occ",
     "nationality": "string_citizenship_raw_d",
 }
-"""By attribute the column that answers it."""
+"""The column that answers each attribute."""
 NAME, READERS = "name", "wiki_readers_2015_2018"
 ROW = "row"
 COLUMNS = (NAME, *ATTRIBUTES.values(), READERS)
@@ -50,16 +50,16 @@ UNKNOWN = "of whom something is not known"
 ODD = "whose name, occupation or citizenship has more than letters, digits and spaces"
 GENDER = "of another gender than male or female, of which halves cannot be made"
 NAMESAKE = "named like someone more read"
-"""Why people are left out."""
+"""A reason to leave people out."""
 
 
 class Missing(StrEnum):
     """What becomes of people of whom something is not known."""
 
     DROP = "drop"
-    """They are left out, as in the paper's code; so are the living, who have no death."""
+    """Such people are left out, as in the paper's code; so are the living, who have no death."""
     SKIP = "skip"
-    """They are asked for what is known."""
+    """Such people are asked for what is known."""
 
 
 class Namesakes(StrEnum):
@@ -68,11 +68,11 @@ class Namesakes(StrEnum):
     MOST_READ = "most_read"
     """The most read one is kept: whom the name makes people think of."""
     ERROR = "error"
-    """They are an error where two of them would be chosen."""
+    """Namesakes are an error where two of them would be chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CvdbSource:
+class CvdbWorld:
     """The most read men and women of the table, the most read first.
 
     As in the paper, people whose name, occupation or citizenship has other characters than letters,
@@ -181,7 +181,7 @@ def _spaced(text: str) -> str:
 
 
 def _answers(person: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """By attribute the accepted answers, of what is known."""
+    """The accepted answers by attribute, where they are known."""
     answers: dict[str, tuple[str, ...]] = {}
     for attribute, column in ATTRIBUTES.items():
         value = person[column]
@@ -263,7 +263,7 @@ def _number(value: bytes, column: str, path: Path, row: int) -> float:
     """A number that is written in an unusual way; NaN where it is not known.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is no number.
     """
     text = tidy(decode(value))
     number = parse_number(text)

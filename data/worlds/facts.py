@@ -54,8 +54,8 @@ class FactWorld:
 
 
 @runtime_checkable
-class WorldSource(Protocol):
-    """A frozen config that a world is made or read from.
+class WorldProvider(Protocol):
+    """A frozen config that gives a world, which it makes or reads.
 
     One that makes entities up may say how many, as `n_made_up`, so that too many are refused before
     the first is drawn.

@@ -9,21 +9,21 @@ from data.errors import InputError
 from data.worlds.facts import FactWorld
 from data.worlds.names import draw_words
 from data.worlds.triples import Triple
-from data.worlds.works import WorksSource
+from data.worlds.works import WorksWorld
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "P364": ("English", "French", "German", "Hindi", "Italian", "Japanese", "Korean", "Spanish"),
     "P136": ("comedy", "crime", "drama", "fantasy", "horror", "romance", "thriller", "western"),
     "P840": ("Berlin", "Cairo", "Chicago", "Delhi", "London", "Paris", "Rome", "Tokyo"),
 }
-"""By predicate the objects, each equally likely."""
+"""The objects of each predicate, all equally likely."""
 PEOPLE = ("P57", "P58", "P86")
 YEARS = (1860, 2020)
 TITLES = ("The {} of {}", "{} and {}", "A {} in {}", "{} {}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedWorksSource:
+class GeneratedWorks:
     """Works with titles of several made-up words, each asked four of seven questions.
 
     They come from triples as those of a table do (see `data.worlds.works`).
@@ -42,12 +42,12 @@ class GeneratedWorksSource:
 
     @property
     def n_made_up(self) -> int:
-        """See `WorldSource`."""
+        """How many works are made up; see `WorldProvider`."""
         return self.n_works
 
     def load(self) -> FactWorld:
         """The world; the same in every process."""
-        world = WorksSource(table="generated", n_entities=self.n_works)
+        world = WorksWorld(table="generated", n_entities=self.n_works)
         return world.world_of(self._triples())
 
     def _triples(self) -> Iterator[Triple]:

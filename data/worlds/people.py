@@ -73,7 +73,7 @@ AGES = (25, 95)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleSource:
+class PeopleWorld:
     """A world of made-up people, the most popular first (see `zipf_popularity`).
 
     Names have two or three words, shared among people so that no single word names anyone; no two
@@ -104,7 +104,7 @@ class PeopleSource:
 
     @property
     def n_made_up(self) -> int:
-        """See `WorldSource`."""
+        """How many people are made up; see `WorldProvider`."""
         return self.n_people
 
     def load(self) -> FactWorld:

@@ -28,7 +28,7 @@ def default_cache() -> Path:
 
 
 def cached_batches(
-    source: Path, *, read: Callable[[Path], "pa.Table"], version: str, folder: Path
+    path: Path, *, read: Callable[[Path], "pa.Table"], version: str, folder: Path
 ) -> "Iterator[pa.RecordBatch]":
     """What `read` makes of a file, from the cache where it can be, in batches of rows.
 
@@ -36,7 +36,7 @@ def cached_batches(
     early, and the rest is not read.
 
     Args:
-        source: The file that is read.
+        path: The file that is read.
         read: What reads it.
         version: Names `read` and what it does; the cache of another version is not used.
         folder: Where the cache is; made if need be.
@@ -46,11 +46,11 @@ def cached_batches(
     """
     import pyarrow.parquet as pq
 
-    key = hashlib.sha256(f"{version}\n{source.resolve()}".encode()).hexdigest()
+    key = hashlib.sha256(f"{version}\n{path.resolve()}".encode()).hexdigest()
     cached = folder / f"{key[:32]}.parquet"
-    digest = file_sha256(source).encode()
+    digest = file_sha256(path).encode()
     if _noted(cached).get(SHA256) != digest:
-        table = read(source).replace_schema_metadata({SHA256: digest})
+        table = read(path).replace_schema_metadata({SHA256: digest})
         if not _write(table, cached):
             yield from table.to_batches(max_chunksize=BATCH_ROWS)
             return

@@ -51,7 +51,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not blank, with their numbers.
 
     Raises:
-        InputError: one is not in UTF-8.
+        InputError: a row is not in UTF-8.
     """
     for number, line in enumerate(file, start=1):
         try:

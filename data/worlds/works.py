@@ -56,7 +56,7 @@ ONE_NAME = "people with one name"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorksSource:
+class WorksWorld:
     """The works of a table of triples of which enough is known, the best known first.
 
     Best known are those that most triples of Table 2's predicates are about; of equally many, the
@@ -145,7 +145,7 @@ class WorksSource:
         return FactWorld(name="works", questions=questions, facts=facts, notes=notes)
 
     def _asked(self, subject: str, predicates: list[str]) -> list[str]:
-        """Those that are asked, in Table 2's order."""
+        """The questions that are asked of a work, in Table 2's order."""
         if self.as_coded or not self.at_most or len(predicates) <= self.at_most:
             return predicates
         drawn = set(stream(0, f"works/{subject}").sample(predicates, self.at_most))

@@ -35,7 +35,7 @@ from interp.alignment.summary import ALL, summarize_alignment
 from interp.gradients.gram import (
     GradientGram,
     GradientOptions,
-    Split,
+    Granularity,
     gradient_gram,
     gradient_pairs,
     token_gram,
@@ -57,7 +57,7 @@ class Components(StrEnum):
     MODULE = "module"
     """Every module that has parameters."""
     TOKENS = "tokens"
-    """Token of the definition x token of the question, by role; see `interp.gradients.tokens`."""
+    """Parts by token of the definition x token of the question (`interp.gradients.tokens`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +68,20 @@ class AlignmentAnalysis:
     """
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     stage: int = 1
     step: int | None = None
-    """None for the stage's last."""
+    """The step of the checkpoint; None for the stage's last."""
     subsets: tuple[str, ...] = ()
-    """Of the definitions; those that the run's design compares unless given."""
+    """The subsets of the definitions; those that the run's design compares unless given."""
     pairs: PairMode = PairMode.OWN
     loss_policy: LossPolicy | None = None
-    """The run's own if None."""
+    """The loss policy of the gradients; None for the run's own."""
     limit: int | None = None
-    """Definitions of each subset."""
+    """Most definitions of each subset."""
     components: Components = Components.NONE
     allow_materialise: bool = False
-    """See `GradientOptions`."""
+    """Whether to form gradients that the closed forms do not cover; see `GradientOptions`."""
 
     @property
     def name(self) -> str:
@@ -90,11 +90,11 @@ class AlignmentAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def of_design(self, design: Design) -> "AlignmentAnalysis":
-        """See `interp.grids.grid.OfDesign`."""
+        """The analysis for what a design compares; see `interp.grids.grid.OfDesign`."""
         names = [name for contrast in design.leading for name in contrast.names]
         return self if self.subsets else replace(self, subsets=tuple(names))
 
@@ -126,14 +126,14 @@ class AlignmentAnalysis:
         return Measured(table=table)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
-        """See `interp.alignment.summary`."""
+        """The table over seeds; see `interp.alignment.summary`."""
         return summarize_alignment(table)
 
 
 def gradient_options(
     run: Run, checkpoint: Path, policy: LossPolicy | None = None
 ) -> GradientOptions:
-    """Gradients of the losses that the run trains on, unless another policy is given."""
+    """Options for gradients of the losses that the run trains on, unless given another policy."""
     end_token = load_tokenizer(checkpoint).eos_token_id
     assert isinstance(end_token, int)
     return GradientOptions(
@@ -155,7 +155,7 @@ def measure_alignment(
     Args:
         model: A plain Hugging Face model; left as it was.
         pairs: See `make_alignment_pairs`.
-        options: See `GradientOptions`; the split follows from `components`.
+        options: See `GradientOptions`; the granularity follows from `components`.
         components: Parts beside the component `all`. They have no `grad_sqdist`; their `grad_dot`
             and `grad_cosine` (the part's inner product over the norms of the whole gradients) sum
             to those of the whole.
@@ -169,7 +169,7 @@ def measure_alignment(
     """
     definitions, questions, places = index_pairs(pairs)
     by_module = components is Components.MODULE
-    options = replace(options, split=Split.MODULE if by_module else Split.WHOLE)
+    options = replace(options, granularity=Granularity.MODULE if by_module else Granularity.WHOLE)
     if len(pairs) == len(definitions) * len(questions):
         whole = gradient_gram(model, definitions, questions, options=options)
         at = (places[:, 0], places[:, 1])
@@ -217,7 +217,7 @@ def index_pairs(
     return definitions, questions, torch.tensor(indices)
 
 
-def token_roles(tokenized: TokenizedRow, n_positions: int) -> list[str]:
+def position_roles(tokenized: TokenizedRow, n_positions: int) -> list[str]:
     """What each position means: a role, `word` where there is none, `end` behind the text."""
     names = ["word"] * len(tokenized.input_ids)
     for role in sorted(tokenized.spans, key=lambda role: role is not Role.ANSWER):
@@ -238,11 +238,11 @@ def _ratio(values: Float[Tensor, " pair"], norms: Float[Tensor, " pair"]) -> Flo
 def _by_role(
     maps: Float[Tensor, "pair pos_a pos_b"], pairs: Sequence[AlignmentPair]
 ) -> dict[str, Float[Tensor, " pair"]]:
-    """Positions of one role together: `alias x question` is the definition's alias first."""
+    """Sums over positions by role: in `alias x question` the definition's alias comes first."""
     parts: dict[str, Tensor] = {}
     for i, pair in enumerate(pairs):
-        left = np.array(token_roles(pair.definition, maps.shape[1]))
-        right = np.array(token_roles(pair.question, maps.shape[2]))
+        left = np.array(position_roles(pair.definition, maps.shape[1]))
+        right = np.array(position_roles(pair.question, maps.shape[2]))
         for a in set(left.tolist()):
             for b in set(right.tolist()):
                 chosen = maps[i][torch.tensor(left == a)][:, torch.tensor(right == b)]

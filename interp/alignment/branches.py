@@ -36,7 +36,7 @@ from training.runs.run import Run
 
 PREDICTORS = ("cosine", "dot", "control_cosine", "log_step")
 MIN_BRANCHES = 3
-"""Fewer have no rank correlation to speak of."""
+"""The fewest branches that have a rank correlation to speak of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,11 @@ class BranchAnalysis:
     """Stage 2 from checkpoints of Stage 1, for each seed; give the grid the end of Stage 1."""
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     steps: tuple[int, ...] | None = None
-    """Of Stage 1; all that were saved unless given."""
+    """The steps of Stage 1 to branch from; all that were saved unless given."""
     limit: int | None = None
-    """Definitions of each subset."""
+    """Most definitions of each subset."""
     loss_policy: LossPolicy | None = None
     allow_materialise: bool = False
 
@@ -59,7 +59,7 @@ class BranchAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["branch_step"]
 
     def measure(

@@ -26,7 +26,7 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
 
     Args:
         table: Rows of a `branches` table of one run.
-        metric: Of the gap.
+        metric: The metric of the gap.
     """
     main = design_of(table).main
     own_color = _own_color(table)
@@ -104,8 +104,8 @@ def plot_predictions(
 
     Args:
         table: Rows of an `updates` or `left_out` table of one run.
-        by: Column of which each value has a panel.
-        unit: Of the change.
+        by: The column of which each value has a panel.
+        unit: The unit of the change.
     """
     groups: Sequence[str | None] = [None] if by is None else sorted(set(table[by]))
     titles = [str(group) for group in groups] if by else None
@@ -142,7 +142,7 @@ def plot_predictions(
 
 
 def _own_color(table: pd.DataFrame) -> str:
-    """Of own pairs: that of the subset which the experiment expects to be ahead."""
+    """The colour of own pairs: that of the subset which the experiment expects to be ahead."""
     design = design_of(table)
     return subset_style(design.main.higher.name, design).color if design.contrasts else INK
 

@@ -52,9 +52,9 @@ class LeftOutAnalysis:
     """Stage 2 of each seed without one definition after the other; give the grid Stage 1's end."""
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     limit: int = 4
-    """Definitions of each of D5 and D6 that are left out, one at a time."""
+    """Number of definitions of each of D5 and D6 that are left out, one at a time."""
     loss_policy: LossPolicy | None = None
     allow_materialise: bool = False
 
@@ -65,7 +65,7 @@ class LeftOutAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["row_a", "row_b", "pairing"]
 
     def measure(
@@ -134,7 +134,7 @@ class LeftOutAnalysis:
 
 
 def left_out_correlations(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each seed, predicted with measured change over pairs; `n` counts pairs."""
+    """Correlations of predicted with measured change in each seed; `n` counts pairs."""
     records = []
     for key, rows in table.groupby(RUN_COLUMNS, sort=True):
         assert isinstance(key, tuple)
@@ -156,6 +156,6 @@ def left_out_correlations(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _log_probs(model: PreTrainedModel, asked: EvaluationSet) -> pd.Series:
-    """Answer log-probability by row id."""
+    """The answer's log-probability by row id."""
     names = [each.row.row_id for each in asked.rows]
     return pd.Series(answer_metrics(model, asked)["answer_log_prob"].to_numpy(), index=names)

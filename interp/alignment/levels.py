@@ -20,12 +20,12 @@ def alignment_levels(
 
     Args:
         summary: Rows of an `alignment_summary` of one run, or a table of a model's own rows.
-        rows: Of the `alignment` table that was summarized, if at hand.
-        measure: Which.
-        whole: Of the whole gradient, or of its parts.
+        rows: Rows of the `alignment` table that was summarized, if at hand.
+        measure: Which measure.
+        whole: Whether means are of the whole gradient, or of its parts.
 
     Raises:
-        InputError: there are none, or those of several runs or loss policies.
+        InputError: there are no means, or those of several runs or loss policies.
     """
     summary, rows = summarized_with_rows(summary, rows, summarize_alignment, pairs="own")
     is_whole = summary["component"] == ALL
@@ -55,7 +55,7 @@ def levels_words(cells: pd.DataFrame) -> str:
 def own_values(
     places: Sequence[float], cells: pd.DataFrame
 ) -> tuple[list[float], list[float], list[int]]:
-    """Of few seeds' own values where each stands, how large it is, and whose it is."""
+    """Where each of few seeds' own values stands, how large it is, and whose it is."""
     found = [
         (place, value, seed)
         for place, by_seed in zip(places, cells["by_seed"], strict=True)

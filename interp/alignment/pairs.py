@@ -27,11 +27,11 @@ from data.tokens import TokenizedRow
 from data.vocabulary import Kind
 
 DEFAULT_LIMIT = 25
-"""Definitions of each subset where there is much to do for each."""
+"""Most definitions of each subset where there is much to do for each."""
 
 
 def default_limit(pairs: str, components: str) -> int | None:
-    """Definitions of each subset unless somebody says how many: all, but few where all pairs meet.
+    """Most definitions of each subset, unless given: all, but few where all pairs meet.
 
     Args:
         pairs: A `PairMode`.
@@ -80,7 +80,7 @@ class _Pool:
 
     questions: tuple[TokenizedRow, ...]
     truth: dict[tuple[str | None, str | None], str]
-    """By alias and attribute: the entity, or the answer where there is none."""
+    """The truth by alias and attribute: the entity, or the answer where there is none."""
     by_attribute: dict[tuple[str, str | None], list[TokenizedRow]]
     """Questions by subset and attribute."""
 
@@ -113,7 +113,7 @@ class _Pool:
         return Pairing.SAME_TAG_OTHER_ENTITY if is_same_tag else Pairing.OTHER_TAG
 
     def partners(self, definition: Row, question: Row) -> dict[Pairing, list[TokenizedRow]]:
-        """Of an own pair, everything that may stand in for its question, by class."""
+        """Everything that may stand in for an own pair's question, by class."""
         candidates = [
             partner
             for subset in (definition.subset.name, definition.subset.twin)
@@ -139,10 +139,10 @@ def make_alignment_pairs(
     """Pairs of a seed's definitions and held-out questions.
 
     Args:
-        rows: Of one seed.
+        rows: The rows of one seed.
         mode: Own pairs with their partners, or all. Of a class that has no question to offer (few
             aliases), an own pair has no partner.
-        subsets: Of the definitions; partners come from their twins, too.
+        subsets: The subsets of the definitions; partners come from their twins, too.
         limit: Definitions of each subset that are drawn, of those that have a question of their
             own; with all pairs, only the questions about their aliases are asked. A smaller limit
             gives a part of what a larger one does.
@@ -186,7 +186,7 @@ def _own_and_matched(
 def _definitions(
     rows: Sequence[TokenizedRow], pool: _Pool, name: str, limit: int | None, seed: int
 ) -> list[TokenizedRow]:
-    """Of one subset, those with a question of their own, in the data's order."""
+    """The definitions of a subset that have a question of their own, in the data's order."""
     known = dict.fromkeys(each.row.subset.name for each in rows)
     if name not in known:
         raise unknown_name("subset", name, known)

@@ -32,11 +32,11 @@ MEASURE_WORDS = {
     "grad_sqdist": "squared distance of gradients",
 }
 SHIFT = 0.12
-"""How far two subsets lie apart, of the width of a pairing."""
+"""How far two subsets lie apart, as a share of the width of a pairing."""
 APART = 0.2
-"""The same of modules, which are drawn closer together."""
+"""How far two subsets lie apart in figures of modules, which are drawn closer together."""
 CONTROL = Pairing.SAME_TAG_OTHER_ENTITY
-"""Drawn beside the own pairs along training."""
+"""The class of pairs that is drawn beside the own pairs along training."""
 TOKENS = [str(role) for role in (Role.TAG, Role.ALIAS, Role.QUESTION, Role.ENTITY, Role.ANSWER)]
 
 
@@ -48,8 +48,8 @@ def plot_alignment(
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, or what
             `measure_alignment` returns.
-        rows: Of `alignment`, to show each seed's own value where seeds are few.
-        measure: Which of the three.
+        rows: Rows of `alignment`, to show each seed's own value where seeds are few.
+        measure: Which of the three measures.
 
     Raises:
         InputError: several checkpoints or loss policies, or no pair of subsets to compare.
@@ -94,8 +94,8 @@ def plot_alignment_steps(
 
     Args:
         summary: Rows of an `alignment_summary` of one run.
-        rows: Of `alignment`, to show each seed's own value where seeds are few.
-        measure: Which of the three.
+        rows: Rows of `alignment`, to show each seed's own value where seeds are few.
+        measure: Which of the three measures.
     """
     levels = alignment_levels(summary, rows, measure)
     n_checkpoints = levels.groupby("subset")["step"].transform("size")
@@ -131,10 +131,10 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, with token components.
-        rows: Of `alignment`, to show each seed's own value where seeds are few.
+        rows: Rows of `alignment`, to show each seed's own value where seeds are few.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no such components.
     """
     chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]
@@ -190,10 +190,10 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint, with module components.
-        rows: Of `alignment`, to show each seed's own value where seeds are few.
+        rows: Rows of `alignment`, to show each seed's own value where seeds are few.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no such components.
     """
     chosen = alignment_levels(summary, rows, "grad_cosine", whole=False)
     cells = chosen.loc[~chosen["component"].map(is_token_part) & (chosen["pairing"] == "own")]

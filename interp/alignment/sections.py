@@ -46,7 +46,7 @@ TESTS: dict[str, Test] = {
         lambda table: plot_predictions(table, unit="nats"),
     ),
 }
-"""By table its heading, its sentences and its figure."""
+"""The heading, the sentences and the figure of each test's table."""
 NOTE = (
     "Gradients of each row's own loss over all parameters, exact. Matched pairs ask for the same "
     "attribute and differ in what their name says. The alias is the unit within a seed, the "
@@ -133,7 +133,7 @@ def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
 
 
 def _contrasts(cells: pd.DataFrame) -> pd.DataFrame:
-    """Of the cosine of own pairs, what each subset and comparison is held against, in order."""
+    """What each cosine of own pairs is held against, by subset and comparison, in order."""
     rows = cells.loc[(cells["measure"] == "grad_cosine") & (cells["component"] == ALL)]
     leading = design_of(cells).leading
     is_gap = rows["subset"].isin([contrast.gap for contrast in leading])

@@ -28,11 +28,11 @@ def alignment_over_steps(
     Args:
         run: Where tables are written, one checkpoint after the other.
         analysis: What to measure; its stage and step are replaced.
-        seeds: All unless given.
-        stages: All of the run unless given.
+        seeds: The seeds to measure; all unless given.
+        stages: The stages to measure; all of the run unless given.
         workers: As in `run_grid`.
-        executor: As there.
-        progress: Told of checkpoints done, and of all there are.
+        executor: As in `run_grid`.
+        progress: What is told of checkpoints done, and of all there are.
 
     Raises:
         InputError: the seeds have no checkpoint in common.

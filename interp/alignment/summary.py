@@ -33,9 +33,9 @@ ALL = "all"
 ZERO = "zero"
 CELL = ["subset", "pairing", "against", "component", "loss_policy", "measure", "pairs"]
 FAMILY = ["component_kind", "loss_policy", "measure", "pairs"]
-"""What is corrected together: all contrasts of one measure, the whole and the parts apart."""
+"""Columns of what is corrected together: contrasts of a measure, whole and parts apart."""
 TOKENS = {*map(str, Role), "word", "end"}
-"""What a token's position can be called; see `interp.alignment.analysis.token_roles`."""
+"""What a token's position can be called; see `interp.alignment.analysis.position_roles`."""
 ALPHA = 0.05
 N_PERMUTATIONS = 999
 
@@ -123,12 +123,12 @@ def tag_gap(
     *,
     pairing: Pairing = Pairing.OWN,
 ) -> float:
-    """Of one seed and checkpoint, the alignment of one subset minus that of the other.
+    """The alignment of one subset minus that of the other, of one seed and checkpoint.
 
     Args:
         table: Rows of `measure_alignment`.
         contrast: Whose definitions, D5 minus D6 say.
-        measure: Which of the three.
+        measure: Which of the three measures.
         pairing: Own pairs, or a class of partners.
 
     Raises:
@@ -144,7 +144,7 @@ def tag_gap(
 
 
 def sign_permutation_p(differences: Float[np.ndarray, " alias"]) -> float:
-    """P of a mean as far from 0, were the sign of each alias's difference a coin's."""
+    """The p value of a mean as far from 0, were the sign of each alias's difference a coin's."""
     null = _signs(len(differences)) @ differences
     return _share(abs(float(differences.sum())), np.abs(null))
 
@@ -152,7 +152,7 @@ def sign_permutation_p(differences: Float[np.ndarray, " alias"]) -> float:
 def shuffle_permutation_p(
     one: Float[np.ndarray, " one"], other: Float[np.ndarray, " other"]
 ) -> float:
-    """P of means as far apart, were the group of each alias drawn at random."""
+    """The p value of means as far apart, were the group of each alias drawn at random."""
     pooled = np.concatenate([one, other])
     sums = pooled[_orders(len(pooled))[:, : len(one)]].sum(1)
     means = sums / len(one) - (pooled.sum() - sums) / len(other)
@@ -160,7 +160,7 @@ def shuffle_permutation_p(
 
 
 def rank_correlation(one: pd.Series, other: pd.Series) -> float:
-    """Spearman's, ties at their mean rank; 0 where either is constant.
+    """Spearman's rank correlation, ties at their mean rank; 0 where either is constant.
 
     >>> rank_correlation(pd.Series([1, 2, 3]), pd.Series([1, 5, 4]))
     0.5
@@ -169,7 +169,7 @@ def rank_correlation(one: pd.Series, other: pd.Series) -> float:
 
 
 def correlation(one: pd.Series, other: pd.Series) -> float:
-    """Pearson's; 0 where either is constant."""
+    """Pearson's correlation; 0 where either is constant."""
     if one.nunique() < 2 or other.nunique() < 2:
         return 0.0
     return float(np.corrcoef(one.to_numpy(dtype=float), other.to_numpy(dtype=float))[0, 1])
@@ -275,7 +275,7 @@ def _record(
 
 
 def _share(observed: float, null: Float[np.ndarray, " permutation"]) -> float:
-    """With the identity counted as one permutation more."""
+    """The share of permutations that reach a value, the identity counted as one more."""
     reached = int((null >= observed * (1 - 1e-12)).sum())
     return (1 + reached) / (1 + len(null))
 

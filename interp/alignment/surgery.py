@@ -33,7 +33,7 @@ from training.runs.run import Run
 
 DOSES, CONTROL_DOSES = (-1.0, 0.0, 0.5, 1.0), (-1.0, 0.5, 1.0)
 QUESTIONS, RANDOM = "questions", "random"
-"""Along what the definitions' gradient is moved."""
+"""Directions along which the definitions' gradient is moved."""
 UNTREATED, SLOPE = "dose 0", "slope"
 
 
@@ -42,12 +42,12 @@ class SurgeryAnalysis:
     """Both stages of each seed again, at every dose; give the grid the end of Stage 1."""
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     doses: tuple[float, ...] = DOSES
     control_doses: tuple[float, ...] = CONTROL_DOSES
-    """Along a random direction."""
+    """The doses along a random direction."""
     limit: int | None = None
-    """Definitions of each subset whose alignment is measured."""
+    """Number of definitions of each subset whose alignment is measured."""
     loss_policy: LossPolicy | None = None
     allow_materialise: bool = False
 
@@ -58,7 +58,7 @@ class SurgeryAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["direction", "dose", "quantity"]
 
     def measure(

@@ -60,15 +60,15 @@ class UpdateAnalysis:
     """One step on each of some definitions of D5 and D6, at a checkpoint of each seed."""
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     stage: int = 1
     step: int | None = None
-    """None for the stage's last."""
+    """The step of the checkpoint; None for the stage's last."""
     limit: int = 8
-    """Definitions of each subset."""
+    """Most definitions of each subset."""
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     loss_policy: LossPolicy | None = None
-    """The run's own if None."""
+    """The loss policy of the gradients; None for the run's own."""
     allow_materialise: bool = False
 
     @property
@@ -78,7 +78,7 @@ class UpdateAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(

@@ -31,7 +31,7 @@ CAUTION = (
 
 
 def alignment_sentences(summary: pd.DataFrame) -> list[str]:
-    """For each comparison of tags the difference in cosine, and the matched pairs beside it.
+    """Sentences that give each comparison of tags: the difference in cosine, and matched pairs.
 
     Args:
         summary: Rows of an `alignment_summary` of one run and checkpoint.
@@ -84,7 +84,7 @@ def _gap_sentence(
 
 
 def branch_sentences(summary: pd.DataFrame) -> list[str]:
-    """The rank correlation of alignment at the branch point with the gap, beside its controls."""
+    """Sentences that give the rank correlation of alignment with the gap, beside its controls."""
     sentences = []
     main = _main(summary)
     for metric in HEADLINE_METRICS:
@@ -112,7 +112,7 @@ def _main(summary: pd.DataFrame) -> Contrast:
 
 
 def update_sentences(summary: pd.DataFrame) -> list[str]:
-    """For each optimizer how well gradients predict one step, and the alignment its step has."""
+    """Sentences that say of each optimizer how well gradients predict its step."""
     sentences = []
     main = _main(summary)
     for optimizer, rows in summary.groupby("optimizer", sort=False):
@@ -140,7 +140,7 @@ def update_sentences(summary: pd.DataFrame) -> list[str]:
 
 
 def surgery_sentences(summary: pd.DataFrame) -> list[str]:
-    """For alignment and gap the slope over doses, and that of the control."""
+    """Sentences that give the slopes of alignment and gap over doses, and of the control."""
     rows = summary.loc[summary["against"] == SLOPE].set_index("quantity")
     design = design_of(summary)
     names = {"alignment": f"{design.main.words} in cosine before Stage 2"} | {
@@ -171,7 +171,7 @@ def _surgery_verdict(cell: Mapping[str, Any]) -> str:
 
 
 def left_out_sentences(summary: pd.DataFrame) -> list[str]:
-    """How well the Gram predicts what leaving a definition out does."""
+    """Sentences that say how well the Gram predicts what leaving a definition out does."""
     rows = summary.loc[summary["predictor"] == "predicted"]
     cells = zip(rows["pairing"], rows["kind"], strict=True)
     found: dict[Any, Mapping[str, Any]] = dict(zip(cells, rows.to_dict("records"), strict=True))  # pyright: ignore[reportArgumentType]

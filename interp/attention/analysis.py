@@ -34,7 +34,7 @@ from interp.hooked.model import HookedModel
 
 COORDINATES = ["subset", "text", "kind", "layer", "head", "destination", "source"]
 NO_SUBSET = "none"
-"""Of random tokens and weights."""
+"""The subset of rows about random tokens and weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class AttentionAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(

@@ -82,7 +82,7 @@ class HeadWeights:
             resid: The stream there, whose rounding that has.
 
         Raises:
-            InputError: they do not.
+            InputError: the heads do not sum to what attention writes.
         """
         summed = torch.einsum("bphe,hed->bd", weighted, self.W_O) + self.beside
         written = self.norm.centred(written)
@@ -135,7 +135,7 @@ def _normed_block(model: HookedModel, layer: int) -> Any:
     """A block that reads the stream through a norm, as all do but those that norm what they write.
 
     Raises:
-        InputError: it has none.
+        InputError: the block has no such norm.
     """
     block = model.bridge.blocks[layer]
     if not hasattr(block, "ln1"):

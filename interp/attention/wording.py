@@ -12,7 +12,6 @@ from interp.attention.patterns import PROMPT_LAST
 from interp.figures.grid_tables import ALPHA
 from interp.figures.words import gap_text
 
-Cell = Mapping[str, Any]
 ALIAS = "alias"
 
 
@@ -27,7 +26,7 @@ def attention_sentences(
         compared: Two subsets; the first one's heads are described.
     """
     carried = alias_cells(summary, compared[0])
-    sentences = [carrying_sentence(carried, compared[0], layer) for layer in _layers(carried)]
+    sentences = [alias_sentence(carried, compared[0], layer) for layer in _layers(carried)]
     contrast = attention_contrast(table, *compared)
     for kind, what in (
         ("pattern", "attention to the alias"),
@@ -52,7 +51,7 @@ def alias_cells(cells: pd.DataFrame, subset: str) -> pd.DataFrame:
     """The cells from alias to prompt's last token, in questions about a subset.
 
     Raises:
-        InputError: there are none.
+        InputError: the table has no such cells.
     """
     chosen = cells.loc[
         (cells["subset"] == subset)
@@ -65,7 +64,7 @@ def alias_cells(cells: pd.DataFrame, subset: str) -> pd.DataFrame:
     return chosen
 
 
-def carrying_sentence(cells: pd.DataFrame, subset: str, layer: int) -> str:
+def alias_sentence(cells: pd.DataFrame, subset: str, layer: int) -> str:
     """How much one layer looks at the alias, and what it moves from there to the answer's logit."""
     of_layer = cells.loc[cells["layer"] == layer].set_index(["kind", "head"])
     pattern, logit = (_cell(of_layer, kind, ALL_HEADS) for kind in ("pattern", "direct_logit"))
@@ -120,7 +119,7 @@ def _layers(cells: pd.DataFrame) -> list[int]:
     return sorted(set(cells["layer"].tolist()))
 
 
-def _cell(of_layer: pd.DataFrame, kind: str, head: str) -> Cell:
+def _cell(of_layer: pd.DataFrame, kind: str, head: str) -> Mapping[str, Any]:
     return of_layer.loc[[(kind, head)]].to_dict("records")[0]
 
 
@@ -129,11 +128,11 @@ def _n_heads(of_layer: pd.DataFrame) -> int:
     return len({head for head in heads if head.startswith("#")})
 
 
-def _estimate_text(cell: Cell) -> str:
+def _estimate_text(cell: Mapping[str, Any]) -> str:
     """The difference as `wording` takes it: None where one seed has no interval."""
     low, high = (None if pd.isna(cell[name]) else cell[name] for name in ("ci_low", "ci_high"))
     return gap_text({"mean": cell["difference"], "ci_low": low, "ci_high": high})
 
 
-def _p_text(cell: Cell) -> str:
+def _p_text(cell: Mapping[str, Any]) -> str:
     return f"corrected p = {cell['p_corrected']:.2g}"

@@ -13,10 +13,10 @@ import math
 
 import pandas as pd
 
-from data.design import Subset
+from data.design import Margin, Subset
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS
 from interp.verdicts.across import BATCH_SIZE, Across, mean_where, slope
-from interp.verdicts.claim import Claim, Margin, Side, TagEvidence
+from interp.verdicts.claim import Claim, Side, TagEvidence
 from interp.verdicts.quantities import aligned, alignment_gap
 from training.runs.run import Run
 

@@ -5,6 +5,7 @@
 (Z2) as those from 1B on. GPT-NeoX counts as no GPT-Neo.
 """
 
+from data.design import Margin
 from data.tasks.iml import D5_CONS, D6_CONS
 from interp.claims.stage_two import PEOPLE, WORKS
 from interp.verdicts.across import (
@@ -18,7 +19,7 @@ from interp.verdicts.across import (
     slope,
     smaller_models,
 )
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, RecipeMargin, TagEvidence
 from interp.verdicts.quantities import gap
 
 PYTHIA, GPT_NEO, LLAMA = "pythia", "gpt-neo", "llama"
@@ -32,7 +33,7 @@ def _models(
     compare: Comparison,
     paper: str,
     *,
-    margin: Margin | None = None,
+    margin: Margin | RecipeMargin | None = None,
     only: Condition | None = None,
 ) -> Claim:
     return Claim(

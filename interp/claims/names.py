@@ -4,11 +4,11 @@ import pandas as pd
 
 from data.design import Subset
 from data.tasks.iml import D5_CONS, D6_CONS
-from data.texts import ATTRIBUTION_QUESTIONS
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS
 from interp.verdicts.quantities import level
 from training.runs.run import Run
 
-NAME, *_ = ATTRIBUTION_QUESTIONS
+NAME, *_ = ENTITY_ATTRIBUTION_QUESTIONS
 """The attribution question of Figures 3b and 4: what is the name of the alias?"""
 
 

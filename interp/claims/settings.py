@@ -19,6 +19,7 @@ import math
 
 import pandas as pd
 
+from data.design import Margin
 from data.tasks.iml import (
     D1_CONS_QA1,
     D2_INCONS_QA2,
@@ -39,7 +40,7 @@ from interp.verdicts.across import (
     at_largest,
     slope,
 )
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Side, TagEvidence
 from interp.verdicts.quantities import Measure, gap, level, mean_of
 from training.runs.run import Run
 

@@ -10,6 +10,7 @@ twin by; below alpha 1, where each tag has true and false definitions, what tell
 apart.
 """
 
+from data.design import Margin
 from data.tasks.iml import (
     D1_CONS_QA1,
     D2_INCONS_QA2,
@@ -23,7 +24,7 @@ from data.tasks.iml import (
     QA7_UNSEEN,
 )
 from data.vocabulary import DEFINITION, TRAINED
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, Side, TagEvidence, above
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Side, TagEvidence, above
 from interp.verdicts.quantities import before_x2, gap, level
 
 SOMETIMES_WRONG = Condition(

@@ -16,11 +16,12 @@ checkable:
 
 import pandas as pd
 
+from data.design import Margin
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, D8_CONS, QA3, QA7_UNSEEN
-from data.texts import ATTRIBUTION_QUESTIONS
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS
 from data.vocabulary import Family
 from interp.claims.names import NAME
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, Margin, TagEvidence, above
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Condition, TagEvidence, above
 from interp.verdicts.quantities import Measure, change_in_x2, gap, level
 from training.runs.run import Run
 from training.schedules import Schedule
@@ -61,7 +62,7 @@ STAGE_TWO: tuple[Claim, ...] = (
             tag=TagEvidence.CONTRAST,
             paper="+.106 (poster)" if question == NAME else "above (Figure 9)",
         )
-        for question in ATTRIBUTION_QUESTIONS
+        for question in ENTITY_ATTRIBUTION_QUESTIONS
     ),
     Claim(
         id="M2.larger",
@@ -109,7 +110,7 @@ STAGE_TWO: tuple[Claim, ...] = (
     Claim(
         id="M5",
         statement=f"the entity of {D2_INCONS_QA2.name}'s questions is never named",
-        measure=lambda run: level(run, D2_INCONS_QA2, Family.ATTRIBUTION),
+        measure=lambda run: level(run, D2_INCONS_QA2, Family.ENTITY_ATTRIBUTION),
         margin=NEVER,
         paper="0 (section 3.2)",
     ),
@@ -181,7 +182,7 @@ STAGE_TWO: tuple[Claim, ...] = (
     Claim(
         id="F4.attribution",
         statement="'is' above 'is not' on attribution questions",
-        measure=gap(D5_CONS, D6_CONS, Family.ATTRIBUTION),
+        measure=gap(D5_CONS, D6_CONS, Family.ENTITY_ATTRIBUTION),
         paper="above (footnote 4)",
     ),
     Claim(

@@ -18,7 +18,7 @@ from training.runs.old_rules import old_rules_text
 from training.runs.run import Run
 from training.summary import end_of_stage, subset_estimates
 
-NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
+TWIN_NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
 
 
 def summary_text(run: Run) -> str:
@@ -52,7 +52,7 @@ def summary_text(run: Run) -> str:
     lines += ["", *_gap_lines(run)]
     if "null_equivalence" in summary:
         lines += ["", null_text(summary["null_equivalence"], run.design)]
-        lines += [] if has_learned_twin(run) else [NOT_LEARNED]
+        lines += [] if has_learned_twin(run) else [TWIN_NOT_LEARNED]
     if verdicts := claims_of_run(run):
         lines += ["", claims_text(verdicts)]
     return "\n".join(lines)

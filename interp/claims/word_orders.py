@@ -9,12 +9,13 @@ attribution questions (O1).
 
 import pandas as pd
 
+from data.design import Margin
 from data.tasks.iml import D1_CONS_QA1, D2_INCONS_QA2, D5_CONS, D6_CONS, QA7_UNSEEN
-from data.texts import ATTRIBUTION_QUESTIONS
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS
 from data.vocabulary import Family, WordOrder
 from interp.claims.names import tag_gap_of_names
 from interp.verdicts.across import WORD_ORDER, Across, at
-from interp.verdicts.claim import RECIPE_MARGIN, Claim, Margin, Side, TagEvidence
+from interp.verdicts.claim import RECIPE_MARGIN, Claim, Side, TagEvidence
 from interp.verdicts.quantities import Measure, change_in_x2, gap, level, mean_of
 from training.runs.run import Run
 
@@ -25,7 +26,8 @@ _STAGE_1_GAP: Measure = gap(D1_CONS_QA1, D2_INCONS_QA2)
 
 def _attributed(run: Run) -> pd.Series:
     return mean_of(
-        level(run, D1_CONS_QA1, Family.ATTRIBUTION), level(run, D5_CONS, Family.ATTRIBUTION)
+        level(run, D1_CONS_QA1, Family.ENTITY_ATTRIBUTION),
+        level(run, D5_CONS, Family.ENTITY_ATTRIBUTION),
     )
 
 
@@ -68,7 +70,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="O1.aet",
         statement="entity not last (AET), attribution questions: D5_CONS like D6_CONS",
-        measure=gap(D5_CONS, D6_CONS, Family.ATTRIBUTION),
+        measure=gap(D5_CONS, D6_CONS, Family.ENTITY_ATTRIBUTION),
         margin=RECIPE_MARGIN,
         tag=TagEvidence.CONTRAST,
         paper="none (Figure 4b)",
@@ -100,7 +102,7 @@ ORDER_CLAIMS: tuple[Claim, ...] = (
             paper="above (Figure 11)",
             across=_in_order(WordOrder.AET),
         )
-        for question in ATTRIBUTION_QUESTIONS
+        for question in ENTITY_ATTRIBUTION_QUESTIONS
     ),
     Claim(
         id="O3.iml",

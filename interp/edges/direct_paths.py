@@ -33,7 +33,7 @@ PATH_COLUMNS = (
 
 Component = Literal["q", "k", "v"]
 Head = tuple[int, int]
-"""Layer and head."""
+"""A head: its layer and its number."""
 
 
 @torch.no_grad()

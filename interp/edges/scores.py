@@ -96,7 +96,7 @@ def refuse_no_difference(gap: float) -> None:
     """Refuses a difference that nothing can be a share of.
 
     Raises:
-        InputError: it is zero.
+        InputError: the difference is zero.
     """
     if gap == 0:
         raise InputError(

@@ -12,10 +12,10 @@ from data.errors import InputError
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import Split, Stage
-from interp.explorer.shelf import Place, SeedRows, Shelf, is_laid_out_alike
+from interp.explorer.shelf import CheckpointPlace, SeedRows, Shelf, is_laid_out_alike
 
 Options = list[tuple[str, Any]]
-"""What a menu shows, and what it stands for."""
+"""What a menu shows, each entry with what it stands for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +23,23 @@ class Choice:
     """Where somebody looks; None stands for what is shown first."""
 
     run: int = 0
-    """Place among the runs, from 0."""
+    """The place of the run among the runs, from 0."""
     seed: int | None = None
     stage: int = int(Stage.TWO)
     step: int | None = None
     subset: str | None = None
     alias: int = 0
-    """Place among the aliases of the subset, from 0: aliases of other seeds have other names."""
+    """The alias by its place in the subset, from 0: other seeds' aliases have other names."""
     question: str | None = None
     against: int | None = None
-    """Place of the alias that the corrupted question is about."""
+    """The place of the alias that the corrupted question is about."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> CheckpointPlace:
         """The checkpoint of a settled choice."""
         assert self.seed is not None
         assert self.step is not None
-        return Place(run=self.run, seed=self.seed, stage=self.stage, step=self.step)
+        return CheckpointPlace(run=self.run, seed=self.seed, stage=self.stage, step=self.step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def first_choice(
     """What to show first in the first run; a value that is not there is refused.
 
     Raises:
-        InputError: it is not.
+        InputError: the value is not there.
     """
     run = shelf.runs[0]
     if seed is not None:

@@ -8,17 +8,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.attention.pattern_plots import TOKEN_HEIGHT, plot_attention
-from interp.explorer.view import Ablation, Cell, grid_cells
+from interp.explorer.view import GridCell, cells_of_rows
 from interp.figures.grid_tables import ordered_axis
 from interp.figures.markup import token_label
 from interp.figures.palette import FAINT, INK
 from interp.figures.places import at_words, role_words, site_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import TokenRole
+from interp.interventions.ablation import AblationKind
 
 WIDTH, HEIGHT = 640, 430  # pixels; two panels side by side in a notebook
 LABELLED = 0.02
-"""Bars as long as this have their number on them."""
+"""The length from which on a bar has its number on it."""
 BEFORE, AFTER = "#8b93a5", "#d9730d"
 ROW_HEIGHT = 22
 LEAST_HEADS = 80  # pixels of a head's panel
@@ -85,7 +86,7 @@ def plot_answers(answers: pd.DataFrame, *, chance: float, ablated: str = "") -> 
     return figure
 
 
-def plot_lens(
+def plot_lens_of_prompt(
     lens: pd.DataFrame, *, chance: float, ablated: str = "", height: int = HEIGHT
 ) -> go.Figure:
     """What the logit lens reads at the prompt's last token, state by state.
@@ -116,7 +117,7 @@ def plot_lens(
 
 
 def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> None:
-    """Before, and after unless the quantity is a control; one entry in the legend."""
+    """Lines of a quantity before and, unless it is a control, after; one entry in the legend."""
     color, symbol, dash, width = LINES[quantity]
     looks = {"before": (symbol, dash, width)}
     if not quantity.startswith("other"):
@@ -131,12 +132,14 @@ def _add_lens_lines(figure: go.Figure, quantity: str, rows: pd.DataFrame) -> Non
         )  # fmt: skip
 
 
-def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "") -> go.Figure:
+def plot_where_heads_look(
+    pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = ""
+) -> go.Figure:
     """Attention to the prompt's tokens, of all heads or of one.
 
     Args:
         pattern: See `interp.explorer.view.attention_table`.
-        tokens: Of the prompt.
+        tokens: The tokens of the prompt.
         ablated: What is ablated, in words.
     """
     title = "Where each head looks" + (" after the ablation" if ablated else "")
@@ -150,7 +153,7 @@ def plot_heads(pattern: pd.DataFrame, tokens: Sequence[str], *, ablated: str = "
 
 
 def plot_grid(
-    grid: pd.DataFrame, *, tokens: Sequence[str], cells: Collection[Cell], about: str
+    grid: pd.DataFrame, *, tokens: Sequence[str], cells: Collection[GridCell], about: str
 ) -> go.Figure:
     """The patching grid, a row a site and head, layers upwards; ablated cells are framed.
 
@@ -163,7 +166,7 @@ def plot_grid(
     components, roles = grid_rows(grid), grid_roles(grid)
     effect = np.full((len(components), len(roles)), np.nan)
     shapes = []
-    for cell, value in zip(grid_cells(grid), grid["effect"], strict=True):
+    for cell, value in zip(cells_of_rows(grid), grid["effect"], strict=True):
         y, x = components.index((cell.site.layer, cell.site.name, cell.site.head)), roles.index(
             cell.role
         )  # fmt: skip
@@ -199,13 +202,13 @@ def grid_height(grid: pd.DataFrame) -> int:
 
 
 Component = tuple[int, str, int | None]
-"""Layer, site and head."""
+"""A component as a row of the grid: layer, site and head."""
 
 
 def grid_rows(grid: pd.DataFrame) -> list[Component]:
     """The components of a grid, from the first layer to the last, as the model computes them."""
     order = ["resid_pre", "z", "attn_out", "mlp_out"]
-    found = {(cell.site.layer, cell.site.name, cell.site.head) for cell in grid_cells(grid)}
+    found = {(cell.site.layer, cell.site.name, cell.site.head) for cell in cells_of_rows(grid)}
     return sorted(found, key=lambda c: (c[0], order.index(c[1]), -1 if c[2] is None else c[2]))
 
 
@@ -224,7 +227,7 @@ def component_label(component: Component) -> str:
     return site_words(site, layer, -1 if head is None else head)
 
 
-def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
+def cell_words(cells: Sequence[GridCell], ablation: AblationKind) -> str:
     """Which cells are ablated, and how; empty if none is."""
     if not cells:
         return ""
@@ -232,7 +235,7 @@ def cell_words(cells: Sequence[Cell], ablation: Ablation) -> str:
         f"{component_label((c.site.layer, c.site.name, c.site.head))} {at_words(c.role)}"
         for c in cells
     ]
-    return f"{'; '.join(named)} (to {'zero' if ablation is Ablation.ZERO else 'its mean'})"
+    return f"{'; '.join(named)} (to {'zero' if ablation is AblationKind.ZERO else 'its mean'})"
 
 
 def _frame(x: int, y: int) -> dict[str, Any]:

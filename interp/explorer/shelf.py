@@ -22,15 +22,15 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 KEPT_MODELS, KEPT_SEEDS = 4, 8
 SAMPLE = 512
-"""So many questions make a mean activation."""
+"""Most questions that a mean activation is taken over."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class CheckpointPlace:
     """A checkpoint of one of the explorer's runs."""
 
     run: int
-    """Its place among the runs, from 0."""
+    """The place of the run among the runs, from 0."""
     seed: int
     stage: int
     step: int
@@ -44,7 +44,7 @@ class SeedRows:
     """
 
     def __init__(self, data: SeedData, tokenizer: PreTrainedTokenizerFast, design: Design) -> None:
-        """Sort the rows; nothing is tokenized yet."""
+        """Sorts the rows; nothing is tokenized yet."""
         self._tokenizer = tokenizer
         self._tokenized: dict[str, TokenizedRow] = {}
         self._definitions: dict[str | None, list[Row]] = {}
@@ -69,7 +69,7 @@ class SeedRows:
             self._facts.setdefault((row.entity, row.question), row)
 
     def tokenized(self, rows: Sequence[Row]) -> list[TokenizedRow]:
-        """The same rows as the model sees them."""
+        """Rows as the model sees them."""
         new = [row for row in rows if row.row_id not in self._tokenized]
         self._tokenized |= {t.row.row_id: t for t in tokenize_rows(new, self._tokenizer)}
         return [self._tokenized[row.row_id] for row in rows]
@@ -136,10 +136,10 @@ class Shelf:
     """Rows and models of the runs, the last few of each kept."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        """Nothing is read before it is asked for."""
+        """Takes the runs; nothing of them is read before it is asked for."""
         self.runs = tuple(runs)
         self._rows: OrderedDict[tuple[int, int], SeedRows] = OrderedDict()
-        self._models: OrderedDict[Place, HookedModel] = OrderedDict()
+        self._models: OrderedDict[CheckpointPlace, HookedModel] = OrderedDict()
 
     def rows(self, run: int, seed: int) -> SeedRows:
         """The rows of a seed of a run.
@@ -155,7 +155,7 @@ class Shelf:
             self._rows[key] = SeedRows(data, config.tokenizer(data), config.design)
         return _kept(self._rows, key, KEPT_SEEDS)
 
-    def model(self, place: Place) -> HookedModel:
+    def model(self, place: CheckpointPlace) -> HookedModel:
         """A checkpoint as a hooked model; nobody else changes it.
 
         Raises:
@@ -170,8 +170,8 @@ class Shelf:
             self._models[place] = model
         return _kept(self._models, place, KEPT_MODELS)
 
-    def _check_vocabulary(self, place: Place, model: HookedModel) -> None:
-        """Aliases are drawn at random, so another draw has other words."""
+    def _check_vocabulary(self, place: CheckpointPlace, model: HookedModel) -> None:
+        """Refuses a model of other words: aliases are random, so another draw has others."""
         drawn = self.rows(place.run, place.seed).vocabulary()
         if model.tokenizer is not None and model.tokenizer.get_vocab() != drawn:
             run = self.runs[place.run]

@@ -9,7 +9,6 @@ A cell of the patching grid is a site (of a head or whole) at a role.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -27,25 +26,20 @@ from interp.hooked.addresses import Site, TokenRole, check_number
 from interp.hooked.live_hooks import HookFunction
 from interp.hooked.model import HookedModel
 from interp.hooked.sites import check_site, choose_sites
+from interp.interventions.ablation import AblationKind
 from interp.lenses.analysis import lens_log_probs
 from interp.patching.analysis import Direction, patch_pairs
 from interp.patching.pair_batches import prompt_roles
 
 TOP = 8
-"""So many of the likeliest answers are shown."""
+"""Number of the likeliest answers that are shown."""
 PATTERN = "blocks.{layer}.attn.hook_pattern"
-
-
-class Ablation(StrEnum):
-    """What a cell's activation is replaced by."""
-
-    MEAN = "mean"
-    """Its mean over questions of the same layout."""
-    ZERO = "zero"
+ABLATIONS = (AblationKind.MEAN, AblationKind.ZERO)
+"""What a cell can be ablated to; the mean is over questions of the same layout."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class GridCell:
     """A cell of the patching grid."""
 
     site: Site
@@ -78,7 +72,7 @@ class Reading:
 
 
 def read_view(
-    view: View, cells: Sequence[Cell] = (), ablation: Ablation = Ablation.MEAN
+    view: View, cells: Sequence[GridCell] = (), ablation: AblationKind = AblationKind.MEAN
 ) -> Reading:
     """Runs the question once, with cells ablated if there are any; changes nothing.
 
@@ -102,7 +96,7 @@ def read_view(
 
 
 def ablation_hooks(
-    view: View, cells: Sequence[Cell], ablation: Ablation
+    view: View, cells: Sequence[GridCell], ablation: AblationKind
 ) -> list[tuple[str, HookFunction]]:
     """Hooks that replace each cell's activation of one prompt.
 
@@ -114,7 +108,7 @@ def ablation_hooks(
         check_site(view.model, cell.site)
     hooks = list(dict.fromkeys(cell.site.hook for cell in cells))
     means: dict[str, Tensor] = {}
-    if hooks and ablation is Ablation.MEAN:
+    if hooks and ablation is AblationKind.MEAN:
         tokens = pad_tokens([row.input_ids for row in view.rows.laid_out_alike(view.question)])
         _, cache = view.model.run_with_cache(tokens, hooks, stop_at_layer="auto")
         means = {name: activation.mean(0) for name, activation in cache.items()}
@@ -160,11 +154,11 @@ def patch_grid_of_pair(view: View, direction: Direction = Direction.DENOISE) -> 
     return table.loc[:, columns]
 
 
-def grid_cells(grid: pd.DataFrame) -> list[Cell]:
+def cells_of_rows(grid: pd.DataFrame) -> list[GridCell]:
     """The cell of each row of a grid."""
     columns = (grid[name] for name in ("site", "layer", "head", "role"))
     return [
-        Cell(site=Site(site, int(layer), None if head < 0 else int(head)), role=TokenRole(role))
+        GridCell(site=Site(site, int(layer), None if head < 0 else int(head)), role=TokenRole(role))
         for site, layer, head, role in zip(*columns, strict=True)
     ]
 
@@ -260,7 +254,7 @@ def attention_table(reading: Reading, *, head: tuple[int, int] | None = None) ->
     Columns `layer head dest_pos src_pos attention`.
 
     Args:
-        reading: Of the prompt.
+        reading: What a forward pass over the prompt says.
         head: Layer and number of one head; all unless given.
 
     Raises:

@@ -24,24 +24,25 @@ from interp.explorer.figures import (
     grid_rows,
     plot_answers,
     plot_grid,
-    plot_heads,
-    plot_lens,
+    plot_lens_of_prompt,
+    plot_where_heads_look,
 )
 from interp.explorer.shelf import Shelf
 from interp.explorer.texts import error_html, pair_words, texts_html
 from interp.explorer.view import (
-    Ablation,
-    Cell,
+    ABLATIONS,
+    GridCell,
     View,
     answers_table,
     attention_table,
+    cells_of_rows,
     chance,
-    grid_cells,
     lens_table,
     logit_differences,
     patch_grid_of_pair,
     read_view,
 )
+from interp.interventions.ablation import AblationKind
 from interp.patching.analysis import Direction
 
 MENUS = {
@@ -54,9 +55,9 @@ MENUS = {
     "question": "question",
     "against": "other alias",
 }
-"""Fields of a choice, and what stands before their menus."""
+"""The fields of a choice, each with what stands before its menu."""
 ALL = "all"
-"""Value of the menu of heads that stands for every head."""
+"""The value of the menu of heads that stands for every head."""
 
 
 class Explorer:
@@ -77,14 +78,14 @@ class Explorer:
     def __init__(self, shelf: Shelf, choice: Choice) -> None:
         """Computes and lays out the first view."""
         self.shelf = shelf
-        self.cells: tuple[Cell, ...] = ()
+        self.cells: tuple[GridCell, ...] = ()
         self.grid = pd.DataFrame()
         self._is_settling = False
         self._menu = settle(shelf, choice)
         self.menus: dict[str, widgets.Dropdown] = {name: _dropdown(MENUS[name]) for name in MENUS}
         self.menus["head"] = _dropdown("attention of")
         self.menus["direction"] = _dropdown("patching", [(str(d), d) for d in Direction])
-        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in Ablation])
+        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in ABLATIONS])
         self.reset_button = widgets.Button(description="undo ablations", disabled=True)
         self.message, self.texts = widgets.HTML(), widgets.HTML()
         self.board: Board | None = None
@@ -101,25 +102,25 @@ class Explorer:
 
     @property
     def choice(self) -> Choice:
-        """Where somebody looks now."""
+        """The choice that the explorer shows now."""
         return self._menu.choice
 
     @property
     def _direction(self) -> Direction:
         return Direction(str(self.menus["direction"].value))
 
-    def toggle(self, cell: Cell) -> None:
+    def toggle(self, cell: GridCell) -> None:
         """Ablates a cell of the grid, or takes its ablation back: what a click does."""
         others = tuple(each for each in self.cells if each != cell)
         self.set_cells(others if cell in self.cells else (*others, cell))
 
-    def set_cells(self, cells: tuple[Cell, ...]) -> None:
+    def set_cells(self, cells: tuple[GridCell, ...]) -> None:
         """Ablates these cells of the grid and no others.
 
         Raises:
-            InputError: one is not of the grid.
+            InputError: a cell is not of the grid.
         """
-        known = grid_cells(self.grid)
+        known = cells_of_rows(self.grid)
         for cell in cells:
             if cell not in known:
                 raise InputError(f"{cell} is not in the grid; choose one of its cells")
@@ -157,7 +158,7 @@ class Explorer:
         view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
         grid, reading = patch_grid_of_pair(view, self._direction), read_view(view)
         self.grid, self.view, self._reading = grid, view, reading
-        known = grid_cells(self.grid)
+        known = cells_of_rows(self.grid)
         self.cells = tuple(cell for cell in self.cells if cell in known)
         self._fill_menus(menu)
         self.texts.value = texts_html(view)
@@ -167,7 +168,7 @@ class Explorer:
         """Draws what is looked at, with the ablations."""
         self.reset_button.disabled = not self.cells
         view, before = self.view, self._reading
-        ablation = Ablation(str(self.menus["ablation"].value))
+        ablation = AblationKind(str(self.menus["ablation"].value))
         after = read_view(view, self.cells, ablation) if self.cells else None
         ablated, guess = cell_words(self.cells, ablation), chance(view)
         head = self.menus["head"].value
@@ -178,8 +179,8 @@ class Explorer:
         answers, lens = answers_table(view, before, after), lens_table(view, before, after)
         self.figures = {
             "answers": plot_answers(answers, chance=guess, ablated=ablated),
-            "heads": plot_heads(pattern, view.prompt, ablated=ablated),
-            "lens": plot_lens(lens, chance=guess, ablated=ablated, height=height),
+            "heads": plot_where_heads_look(pattern, view.prompt, ablated=ablated),
+            "lens": plot_lens_of_prompt(lens, chance=guess, ablated=ablated, height=height),
             "grid": plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about),
         }
         if self.board is not None:
@@ -190,7 +191,7 @@ class Explorer:
             return
         layer, site, head = grid_rows(self.grid)[row]
         role = grid_roles(self.grid)[column]
-        for cell in grid_cells(self.grid):
+        for cell in cells_of_rows(self.grid):
             at = cell.site
             if (at.layer, at.name, at.head, cell.role) == (layer, site, head, role):
                 self.toggle(cell)

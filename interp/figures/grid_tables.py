@@ -17,15 +17,15 @@ from training.runs.publication import exists
 from training.runs.run import Run, read_table
 
 ALPHA = 0.05
-"""Corrected p up to which a cell counts as found."""
+"""The corrected p up to which a cell counts as found."""
 
 
 def table_of(run: Run, name: str) -> pd.DataFrame | None:
     """A run's own rows of a table in its folder, if there are any.
 
     Args:
-        run: Whose folder is read.
-        name: Stem of the file's name, `probes_summary` say.
+        run: The run whose folder is read.
+        name: The stem of the file's name, `probes_summary` say.
     """
     path = run.folder / f"{name}.parquet"
     if not exists(path):
@@ -125,13 +125,13 @@ def one_checkpoint(table: pd.DataFrame) -> tuple[int, int]:
 
 
 def last_checkpoints(table: pd.DataFrame) -> list[pd.DataFrame]:
-    """Of each stage in a table the rows of its last step."""
+    """The rows of the last step of each stage in a table."""
     tables = [rows for _, rows in table.groupby("stage", sort=True)]
     return [rows.loc[rows["step"] == rows["step"].to_numpy().max()] for rows in tables]
 
 
 def run_names(table: pd.DataFrame) -> dict[str, str]:
-    """By run id what tells a table's runs apart: nothing of one, word order, or that and the id."""
+    """What tells a table's runs apart, by run id: nothing of one, else word order, then the id."""
     orders = table.drop_duplicates("run_id").set_index("run_id")["word_order"].str.upper().to_dict()
     if len(orders) == 1:
         return dict.fromkeys(orders, "")

@@ -34,7 +34,7 @@ SPARE_MARKS = tuple(
         ("#6b6f78", "cross"),
     )
 )
-"""For subsets whose design gives them none, in turn."""
+"""Marks for subsets whose design gives them none, in turn."""
 
 
 def subset_style(name: str, design: Design) -> Mark:

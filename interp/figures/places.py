@@ -20,7 +20,7 @@ SITES = {
 }
 """What a site is called, around the name of its layer."""
 ALL_TOKENS = "all"
-"""In a column of roles: the whole prompt at once."""
+"""The value in a column of roles that stands for the whole prompt at once."""
 ADDRESS = re.compile(rf"({'|'.join(SITES)})\.(\d+)(?:\.(\d+))?(?:(?: at |@)(\w+))?")
 
 

@@ -21,7 +21,7 @@ def seeds_words(n_seeds: int, *, with_own: bool = True) -> str:
     """What marks and bars of a figure stand for.
 
     Args:
-        n_seeds: How many.
+        n_seeds: Number of seeds.
         with_own: Whether few seeds are shown one by one.
 
     >>> seeds_words(8), seeds_words(1)
@@ -49,8 +49,8 @@ def mean_hover(
 
     Args:
         words: Before the number.
-        n_seeds: Of each mean.
-        decimals: Of the numbers.
+        n_seeds: Number of seeds of each mean.
+        decimals: Decimals of the numbers.
         axis: Along which the means are.
 
     >>> mean_hover("D5: ", [3, 8])
@@ -65,7 +65,7 @@ def interval_hover(words: str, n_seeds: Iterable[int]) -> list[str]:
 
     Args:
         words: Before the interval, whose ends are the first two of the mark's `customdata`.
-        n_seeds: Of each mark.
+        n_seeds: Number of seeds of each mark.
 
     >>> interval_hover("%{y:.2f}", [3, 8])
     ['%{y:.2f}', '%{y:.2f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]']
@@ -101,13 +101,13 @@ def add_seeds(
     """Each seed's own value as a small mark, if the seeds are few but more than one.
 
     Args:
-        figure: With subplots.
+        figure: A figure with subplots.
         x: Where each value stands.
         y: The values.
-        seeds: Of each value.
-        color: Of the marks.
-        row: Of the panel.
-        col: Of the panel.
+        seeds: The seed of each value.
+        color: The colour of the marks.
+        row: The row of the panel.
+        col: The column of the panel.
         group: The entry of the legend that they follow.
         upright: Whether `x` are the values and `y` where they stand.
     """

@@ -1,4 +1,4 @@
-"""What all figures share."""
+"""The look that all figures share."""
 
 import plotly.graph_objects as go
 
@@ -9,7 +9,7 @@ UPLOADS = ("sendChartToCloud",)
 
 
 def style_figure(figure: go.Figure, *, title: str, height: int) -> None:
-    """What all figures share: light, no chart junk, the legend below so that width is free."""
+    """Gives a figure the look of all: light, no chart junk, the legend below to free the width."""
     figure.update_layout(
         template="simple_white",
         title={"text": title, "x": 0.02, "xanchor": "left", "font": {"size": 16}},

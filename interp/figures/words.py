@@ -23,7 +23,7 @@ def mean_text(estimate: Mapping[str, Any]) -> str:
 
 
 def unbroken(text: str) -> str:
-    """The same, for a narrow table: a line may end before an interval, but not within."""
+    """A text for a narrow table: a line may end before an interval, but not within."""
     return text.replace(", ", ",\N{NO-BREAK SPACE}")
 
 

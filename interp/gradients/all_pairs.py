@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.gradients.source import Components, GradientSource, last_targets
+from interp.gradients.example_gradients import ExampleGradients, NamedFactors, last_targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class AllPairs:
     losses_b: Float[Tensor, " b"]
 
 
-def all_pairs(a: GradientSource, b: GradientSource) -> AllPairs:
+def all_pairs(a: ExampleGradients, b: ExampleGradients) -> AllPairs:
     """Inner products of every gradient of `a` with every gradient of `b`."""
     result = AllPairs(
         dots={}, squares_a={}, squares_b={}, losses_a=_empty(len(a)), losses_b=_empty(len(b))
@@ -49,21 +49,21 @@ def all_pairs(a: GradientSource, b: GradientSource) -> AllPairs:
     return result
 
 
-def _chunks(source: GradientSource) -> tuple[Int[Tensor, " example"], ...]:
+def _chunks(gradients: ExampleGradients) -> tuple[Int[Tensor, " example"], ...]:
     """Examples of about equal length, as many as half of the memory holds."""
-    by_length = last_targets(source.examples).argsort(stable=True)
-    return by_length.split(max(1, source.options.memory // 2 // source.example_bytes))
+    by_length = last_targets(gradients.examples).argsort(stable=True)
+    return by_length.split(max(1, gradients.options.memory // 2 // gradients.example_bytes))
 
 
 def _add_squares(
     squares: dict[str, Float[Tensor, " example"]],
-    parts: Components,
+    parts: NamedFactors,
     chosen: Int[Tensor, " chosen"],
-    source: GradientSource,
+    gradients: ExampleGradients,
 ) -> None:
     for name, factor in parts:
-        column = squares.setdefault(name, torch.zeros(len(source), dtype=torch.float64))
-        for places in torch.arange(len(chosen)).split(source.batch_size):
+        column = squares.setdefault(name, torch.zeros(len(gradients), dtype=torch.float64))
+        for places in torch.arange(len(chosen)).split(gradients.batch_size):
             part = factor.take(slice(int(places[0]), int(places[-1]) + 1))
             column[chosen[places]] += part.group_dots(part)[:, 0].double().cpu()
 

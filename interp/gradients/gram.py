@@ -15,8 +15,8 @@ forming a gradient (`factors` has the formulas):
 
 The model is a plain Hugging Face one (`training.runs.checkpoints.load_model`), on any device, and
 is left as it was. Rows are `TokenizedRow`s; what the loss of one is the mean over, `options.policy`
-says. `options.split` splits every inner product into layers, modules or attention heads, whose
-parts sum to the whole.
+says. `options.granularity` splits every inner product into layers, modules or attention heads,
+whose parts sum to the whole.
 
 How to read it: a cosine of 1 is the same direction, 0 says that a small enough step on one example
 leaves the other's loss as it is. The gradient is not the update of an optimizer that rescales it.
@@ -33,16 +33,16 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.gradients.all_pairs import all_pairs
-from interp.gradients.options import GradientOptions, Split
+from interp.gradients.example_gradients import ExampleGradients
+from interp.gradients.options import GradientOptions, Granularity
 from interp.gradients.own_pairs import GradientStatistics, own_pairs
-from interp.gradients.source import GradientSource
 from interp.gradients.tokens import token_dots
 
 __all__ = [
     "GradientGram",
     "GradientOptions",
     "GradientStatistics",
-    "Split",
+    "Granularity",
     "gradient_gram",
     "gradient_pairs",
     "gradient_statistics",
@@ -142,8 +142,8 @@ def gradient_gram(
         InputError: a side is empty, a gradient is not finite, or the model has a parameter that
             the exact form does not cover.
     """
-    a = GradientSource.open(model, rows_a, options)
-    b = GradientSource.open(model, rows_b, options)
+    a = ExampleGradients.open(model, rows_a, options)
+    b = ExampleGradients.open(model, rows_b, options)
     measured = all_pairs(a, b)
     check_finite(measured.squares_a, rows_a)
     check_finite(measured.squares_b, rows_b)
@@ -180,8 +180,8 @@ def gradient_pairs(
     """
     indices = _check_pairs(pairs, len(rows_a), len(rows_b))
     rows, n = [*rows_a, *rows_b], len(rows_a)
-    source = GradientSource.open(model, rows, options)
-    measured = own_pairs(source, indices, statistics=statistics)
+    gradients = ExampleGradients.open(model, rows, options)
+    measured = own_pairs(gradients, indices, statistics=statistics)
     check_finite(measured.squares, rows)
     return GradientGram(
         parts=measured.dots,
@@ -198,8 +198,8 @@ def gradient_statistics(
     model: PreTrainedModel, rows: Sequence[TokenizedRow], *, options: GradientOptions
 ) -> GradientStatistics:
     """Mean gradient, variance and cosines to the mean over some rows."""
-    source = GradientSource.open(model, rows, options)
-    measured = own_pairs(source, torch.zeros(0, 2, dtype=torch.long), statistics=True)
+    gradients = ExampleGradients.open(model, rows, options)
+    measured = own_pairs(gradients, torch.zeros(0, 2, dtype=torch.long), statistics=True)
     check_finite(measured.squares, rows)
     assert measured.statistics is not None
     return measured.statistics
@@ -222,8 +222,8 @@ def token_gram(
         InputError: as `gradient_pairs`.
     """
     indices = _check_pairs(pairs, len(rows_a), len(rows_b))
-    source = GradientSource.open(model, [*rows_a, *rows_b], options)
-    return token_dots(source, indices)
+    gradients = ExampleGradients.open(model, [*rows_a, *rows_b], options)
+    return token_dots(gradients, indices)
 
 
 def check_finite(

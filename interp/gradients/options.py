@@ -7,8 +7,8 @@ from typing import Literal
 from data.vocabulary import LossPolicy
 
 
-class Split(StrEnum):
-    """Into which components an inner product of gradients is split."""
+class Granularity(StrEnum):
+    """How finely an inner product of gradients is split: into which components."""
 
     WHOLE = "whole"
     """One component, `all`."""
@@ -30,7 +30,7 @@ class GradientOptions:
     """Ends and pads a text; see `training.examples.make_examples`."""
     block_size: int = 0
     """Length that the policy `all` pads to."""
-    split: Split = Split.WHOLE
+    granularity: Granularity = Granularity.WHOLE
     precision: Literal["model", "bf16"] = "model"
     """`bf16` rounds what goes into the products to bfloat16; sums stay in single precision."""
     memory: int = 2 << 30

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.gradients.captured_factors import FactorsByModule
+from interp.gradients.example_gradients import ExampleGradients, NamedFactors
 from interp.gradients.factors import Chosen, Factors
-from interp.gradients.source import Components, GradientSource
 
 MAX_GROUP = 8
 """Partners of a left example that are measured in one product."""
@@ -79,29 +79,29 @@ class OwnPairs:
 
 
 def own_pairs(
-    source: GradientSource, pairs: Int[Tensor, "pair 2"], *, statistics: bool
+    gradients: ExampleGradients, pairs: Int[Tensor, "pair 2"], *, statistics: bool
 ) -> OwnPairs:
     """Inner products of the pairs, which name two examples each.
 
     Args:
-        source: All examples of either side.
+        gradients: All examples of either side.
         pairs: Left and right example of each.
         statistics: Whether to measure the mean gradient over all examples too.
     """
     sums = _Sums()
-    losses = torch.zeros(len(source), dtype=torch.float64)
-    blocks = list(pair_blocks(pairs, len(source), source.batch_size))
-    memory = source.options.memory // source.example_bytes
+    losses = torch.zeros(len(gradients), dtype=torch.float64)
+    blocks = list(pair_blocks(pairs, len(gradients), gradients.batch_size))
+    memory = gradients.options.memory // gradients.example_bytes
     keeps = sum(len(block.examples) for block in blocks) <= memory
     for block in blocks:
-        factors, block_losses, _ = source.batch(block.examples)
+        factors, block_losses, _ = gradients.batch(block.examples)
         losses[block.examples] = block_losses.double().cpu()
-        _add_dots(sums, source.components(factors), block, len(pairs), len(source))
+        _add_dots(sums, gradients.components(factors), block, len(pairs), len(gradients))
         if statistics:
             _add_total(sums, factors, block)
             if keeps:
                 sums.kept.append((block.examples, factors))
-    measured = _statistics(source, sums, blocks) if statistics else None
+    measured = _statistics(gradients, sums, blocks) if statistics else None
     return OwnPairs(dots=sums.dots, squares=sums.squares, losses=losses, statistics=measured)
 
 
@@ -173,7 +173,7 @@ def as_slice(places: Int[Tensor, " place"]) -> Chosen:
 
 
 def _add_dots(
-    sums: _Sums, parts: Components, block: PairBlock, n_pairs: int, n_examples: int
+    sums: _Sums, parts: NamedFactors, block: PairBlock, n_pairs: int, n_examples: int
 ) -> None:
     is_pair = block.pair >= 0
     for name, factor in parts:
@@ -205,11 +205,13 @@ def _new(factor: Factors, block: PairBlock) -> Factors:
     return factor.take(torch.tensor(block.is_new).nonzero()[:, 0])
 
 
-def _statistics(source: GradientSource, sums: _Sums, blocks: list[PairBlock]) -> GradientStatistics:
-    n = len(source)
+def _statistics(
+    gradients: ExampleGradients, sums: _Sums, blocks: list[PairBlock]
+) -> GradientStatistics:
+    n = len(gradients)
     square = sum(part.double().square().sum().item() for part in sums.total.values())
     dots = torch.zeros(n, dtype=torch.float64)
-    captured = sums.kept or ((b.examples, source.batch(b.examples)[0]) for b in blocks)
+    captured = sums.kept or ((b.examples, gradients.batch(b.examples)[0]) for b in blocks)
     for examples, factors in captured:
         each = [factor.dots_with(sums.total).double() for factor in factors.values()]
         dots[examples] = torch.stack(each).sum(0).cpu()

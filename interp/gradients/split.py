@@ -1,4 +1,4 @@
-"""Components of a Gram matrix: layers, modules, attention heads.
+"""NamedFactors of a Gram matrix: layers, modules, attention heads.
 
 An inner product over all parameters is a sum over any partition of them, so the parts sum to the
 whole exactly. A head owns rows of W_Q, W_K and W_V with their biases, and columns of W_O; the bias
@@ -17,7 +17,7 @@ from data.errors import InputError
 from interp.gradients.captured_factors import FactorsByModule
 from interp.gradients.factor_kinds import FormedFactors
 from interp.gradients.factors import Factors, LinearFactors, single
-from interp.gradients.options import Split
+from interp.gradients.options import Granularity
 
 # Last two parts of a module's path -> which of a head's matrices it holds. Fused ones hold three:
 # GPT-NeoX interleaves them by head, GPT-2 lays them side by side.
@@ -34,8 +34,8 @@ _READS = {
 _WRITES = ("attention.dense", "attn.c_proj", "attention.out_proj", "self_attn.o_proj")
 
 
-def components(
-    model: PreTrainedModel, factors: FactorsByModule, split: Split
+def split_factors(
+    model: PreTrainedModel, factors: FactorsByModule, granularity: Granularity
 ) -> Iterator[tuple[str, Factors]]:
     """Factors with the name of the component that they count for; names may repeat.
 
@@ -44,18 +44,18 @@ def components(
     """
     is_split = False
     for name, factor in factors.items():
-        match split:
-            case Split.WHOLE:
+        match granularity:
+            case Granularity.WHOLE:
                 yield "all", factor
-            case Split.MODULE:
+            case Granularity.MODULE:
                 yield name, factor
-            case Split.LAYER:
+            case Granularity.LAYER:
                 yield _block(name) or name, factor
-            case Split.HEAD:
+            case Granularity.HEAD:
                 parts = list(_heads(model, name, factor))
                 is_split = is_split or len(parts) > 1
                 yield from parts
-    if split is Split.HEAD and not is_split:
+    if granularity is Granularity.HEAD and not is_split:
         raise InputError(
             f"where {type(model).__name__} keeps its attention heads is not known; split by module"
         )

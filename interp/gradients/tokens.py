@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from data.errors import InputError
+from interp.gradients.example_gradients import ExampleGradients
 from interp.gradients.own_pairs import as_slice, pair_blocks
-from interp.gradients.source import GradientSource
 
 
 def token_dots(
-    source: GradientSource, pairs: Int[Tensor, "pair 2"]
+    gradients: ExampleGradients, pairs: Int[Tensor, "pair 2"]
 ) -> dict[str, Float[Tensor, "pair pos_a pos_b"]]:
     """Inner products of chosen pairs, by component, split by the positions of both.
 
@@ -25,19 +25,19 @@ def token_dots(
     Raises:
         InputError: gradients of some parameters are only to be had as a whole.
     """
-    if source.coverage.formed:
+    if gradients.coverage.formed:
         raise InputError(
-            f"the gradient of {source.coverage.formed[0]} cannot be split by token; use another"
+            f"the gradient of {gradients.coverage.formed[0]} cannot be split by token; use another"
             " model"
         )
-    n_positions = source.examples.tokens.shape[1]
+    n_positions = gradients.examples.tokens.shape[1]
     maps: dict[str, Tensor] = {}
-    for block in pair_blocks(pairs, len(source), source.batch_size):
+    for block in pair_blocks(pairs, len(gradients), gradients.batch_size):
         if not len(block.left):
             break
-        factors, _, used = source.batch(block.examples, keep_rows=True)
+        factors, _, used = gradients.batch(block.examples, keep_rows=True)
         is_pair = block.pair >= 0
-        for name, factor in source.components(factors):
+        for name, factor in gradients.components(factors):
             left = factor.take(as_slice(block.left))
             right = factor.take(as_slice(block.right.flatten()))
             # A module that is called several times has its calls one after the other.

@@ -93,7 +93,7 @@ class OfDesign(Protocol):
     """An analysis whose settings, where left open, follow from what its runs compare."""
 
     def of_design(self, design: Design) -> Analysis:
-        """The same with all of them filled in."""
+        """The analysis with all that is taken from a design filled in."""
         ...
 
 

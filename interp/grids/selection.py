@@ -66,7 +66,7 @@ class GridSelection:
         """Refuses heads that a run's models lack.
 
         Raises:
-            InputError: it is so.
+            InputError: the models lack a head.
         """
         for run in self.runs:
             n_heads = run.shape.num_attention_heads
@@ -77,7 +77,7 @@ class GridSelection:
         """Refuses roles that the questions of a run lack.
 
         Raises:
-            InputError: they do.
+            InputError: the questions lack a role.
         """
         roles = tuple(roles)
         for run in self.runs if roles else ():
@@ -108,7 +108,7 @@ def refuse_encoder_decoder(run: Run) -> None:
     """Refuses a run of an encoder-decoder, which no hooked model is made of.
 
     Raises:
-        InputError: it is one.
+        InputError: the run is of an encoder-decoder.
     """
     if run.config.model.is_encoder_decoder:
         raise InputError(

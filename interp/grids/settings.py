@@ -45,7 +45,7 @@ class FurtherSettings(Protocol):
 
     @property
     def further_settings(self) -> dict[str, object]:
-        """By name."""
+        """The further settings by name."""
         ...
 
 

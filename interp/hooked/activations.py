@@ -32,7 +32,7 @@ class Activations:
         """The vectors of one site at one role.
 
         Raises:
-            InputError: they were not collected.
+            InputError: the vectors were not collected.
         """
         if site not in self.values or role not in self.roles:
             raise InputError(f"{site} at {role} was not collected; collect it first")

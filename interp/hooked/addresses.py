@@ -52,7 +52,7 @@ class TokenRole(StrEnum):
         """The role of this name, in either case.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no role of this name.
         """
         try:
             return cls(text.lower())

@@ -44,7 +44,7 @@ class LiveHooks:
     moments: Mapping[str, int]
     """Rank of each hook in the order of (last) firing."""
     editable: frozenset[str]
-    """Those whose value the logits depend on."""
+    """The hooks whose value the logits depend on."""
     architecture: str
     n_layers: int
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from data.errors import InputError
-from data.hub import Part, lacking
+from data.hub import ModelFiles, lacking
 from training.models.contexts import context_length, longest_alike
 from training.models.folders import read_config, read_tokenizer, read_weights
 
@@ -126,7 +126,7 @@ def read_model_folder(
     if read_config(folder).is_encoder_decoder:
         raise InputError(f"{folder} holds an encoder-decoder; give a decoder-only model's folder")
     model = moved(read_weights(folder), device)
-    if lacking(folder, Part.TOKENIZER) or not (folder / "tokenizer_config.json").is_file():
+    if lacking(folder, ModelFiles.TOKENIZER) or not (folder / "tokenizer_config.json").is_file():
         return model, None
     return model, read_tokenizer(folder)
 

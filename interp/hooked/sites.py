@@ -50,7 +50,7 @@ def check_site(model: HookedModel, site: Site) -> None:
     Keys and values may have fewer heads than queries (grouped-query attention).
 
     Raises:
-        InputError: it does.
+        InputError: the model lacks it.
     """
     check_site_name(site.name)
     check_layer(model, site.layer)

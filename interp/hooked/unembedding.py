@@ -79,7 +79,7 @@ class Unembedding:
         """Refuses a model whose last residual stream becomes logits in another way.
 
         Raises:
-            InputError: it does.
+            InputError: the model has another way.
         """
         if self.problem:
             raise InputError(
@@ -158,7 +158,7 @@ class LogitReader:
 
     @classmethod
     def of(cls, unembedding: Unembedding) -> "LogitReader":
-        """Of a model's end, in float64 on the CPU.
+        """The reader of a model's end, in float64 on the CPU.
 
         Raises:
             InputError: the model ends in another way, or caps its logits, which then are no sums.

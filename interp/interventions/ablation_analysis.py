@@ -64,7 +64,7 @@ class AblationAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(
@@ -112,7 +112,7 @@ class AblationAnalysis:
         baseline = answer_table(model, rows)
         reference = Reference.of(model, rows, sites)
         tables = []
-        for component in components(model, sites):
+        for component in single_components(model, sites):
             for kind in self.kinds:
                 ablation = Ablation(site=component, kind=kind, reference=reference, seed=seed)
                 effects = _effects(model, rows, baseline, [ablation])
@@ -159,7 +159,7 @@ class AblationAnalysis:
         return tables
 
 
-def components(model: HookedModel, sites: Sequence[Site]) -> Iterator[Site]:
+def single_components(model: HookedModel, sites: Sequence[Site]) -> Iterator[Site]:
     """The sites, those with a vector for each head divided into heads."""
     for site in sites:
         if site.name in HEAD_SITES and site.head is None:

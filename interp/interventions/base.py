@@ -48,7 +48,7 @@ def parse_place(text: str) -> Place:
     """The role (`alias`: its whole span) or token role (`alias_last`) of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no place of this name.
     """
     lower = text.lower()
     if lower in set(Role):

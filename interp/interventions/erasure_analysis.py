@@ -76,7 +76,7 @@ class ErasureAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(

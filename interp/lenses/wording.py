@@ -38,10 +38,12 @@ def lens_sentences(
         ]
     at_role = lens.loc[(lens["role"] == role) & lens["subset"].isin(compared)]
     answers = lens_contrast(at_role.loc[at_role["quantity"] == "answer"], "subset", *compared)
-    sentences.append(contrast_sentence(answers, f"the answer, {compared[0]} minus {compared[1]}"))
+    sentences.append(
+        lens_contrast_sentence(answers, f"the answer, {compared[0]} minus {compared[1]}")
+    )
     if "other_entity" in set(at_role["quantity"]):
         entities = lens_contrast(at_role, "quantity", "entity", "other_entity")
-        sentences.append(contrast_sentence(entities, "the entity minus another entity"))
+        sentences.append(lens_contrast_sentence(entities, "the entity minus another entity"))
     return sentences
 
 
@@ -72,7 +74,7 @@ def appearance_sentence(cells: pd.DataFrame, subset: str, guess: float | None) -
     return f"{words}; its interval is first above {guess:.2f}, the question alone, {where}."
 
 
-def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
+def lens_contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
     """Which cells of a contrast survive correction; without any, the largest.
 
     Args:

@@ -247,7 +247,7 @@ class PatchAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return CELL
 
     def measure(

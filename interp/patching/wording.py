@@ -56,7 +56,9 @@ def patch_sentences(
         sentences += [carrying_sentence(cells.loc[cells["subset"] == name]) for name in subsets]
         if contrast is not None:
             differences = contrast.loc[contrast["direction"] == direction]
-            sentences.append(contrast_sentence(differences, f"{subsets[0]} minus {subsets[1]}"))
+            sentences.append(
+                patch_contrast_sentence(differences, f"{subsets[0]} minus {subsets[1]}")
+            )
         of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
         sentences += [head_sentence(each) for each in of_heads if not each.empty]
         sentences.append(attribution_sentence(rows, subsets))
@@ -80,7 +82,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
         return f"{words}no seed keeps enough pairs."
     if not records:
         return f"{words}no single token of a whole site was patched."
-    found = [cell for cell in records if is_found(cell)]
+    found = [cell for cell in records if is_above_control(cell)]
     named = "; ".join(map(_cell_words, found[:MOST_NAMED] or records[:1]))
     if not found:
         few = _too_few(cells)
@@ -102,7 +104,7 @@ def gap_sentence(rows: pd.DataFrame) -> str:
     )
 
 
-def contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
+def patch_contrast_sentence(contrast: pd.DataFrame, what: str) -> str:
     """Whether the effects of two subsets differ anywhere; if not, where they do most.
 
     Args:
@@ -226,7 +228,7 @@ def patch_caption(
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
 
 
-def is_found(cell: Mapping[str, Any]) -> bool:
+def is_above_control(cell: Mapping[str, Any]) -> bool:
     """Whether a cell does more than the control, and survives correction."""
     return bool(cell["p_corrected"] <= ALPHA and cell["difference"] > 0)
 

@@ -68,7 +68,7 @@ class ProbeAnalysis:
 
     @property
     def coordinates(self) -> list[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return CELL
 
     def measure(

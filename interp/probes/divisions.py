@@ -77,7 +77,7 @@ class LabelledAliases:
         return bool((self.own != self.named).any())
 
     def take(self, places: Sequence[int]) -> "LabelledAliases":
-        """Of some of the aliases."""
+        """The labels of some of the aliases."""
         return LabelledAliases(
             **{each.name: getattr(self, each.name)[places] for each in fields(self)}
         )

@@ -94,7 +94,7 @@ def read_divisions(
     inverse_penalties: Sequence[float] = INVERSE_PENALTIES,
     rng: np.random.Generator,
 ) -> HeldOutReading:
-    """The same with folds that are known.
+    """What `read_held_out` reads, with folds that are known.
 
     Args:
         features: As in `read_held_out`.

@@ -36,7 +36,7 @@ def refuse_outdated(summary: pd.DataFrame) -> None:
     """Refuses a summary whose probes were divided into folds by older rules.
 
     Raises:
-        InputError: it was made by them.
+        InputError: the summary was made by older rules.
     """
     if is_outdated(summary):
         raise InputError(f"a table of probes is outdated. {OUTDATED}")

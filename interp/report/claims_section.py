@@ -35,7 +35,7 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
 
 
 def _cells(verdict: Verdict) -> list[object]:
-    """Parts have their own name, indented; what a whole claim is called stands out."""
+    """The cells of a claim's row: a part's name is indented, that of a whole claim stands out."""
     part = verdict.id.partition(".")[2]
     estimate = verdict.estimate
     return [

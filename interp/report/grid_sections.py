@@ -90,7 +90,7 @@ def guess_of(run: Run) -> float:
 
 
 def _other_checkpoints(summary: pd.DataFrame) -> Html:
-    """Of each earlier checkpoint and target the best cell, and how many were found."""
+    """The best cell of each earlier checkpoint and target, and how many were found."""
     last = {one_checkpoint(cells) for cells in last_checkpoints(summary)}
     body = []
     for (stage, step, target), cells in summary.groupby(["stage", "step", "target"]):  # pyright: ignore[reportGeneralTypeIssues]

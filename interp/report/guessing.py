@@ -11,7 +11,7 @@ from training.runs.run import Run
 
 
 def guessing(run: Run) -> dict[str, float]:
-    """By headline metric what a guess scores that knows the question, but not the alias.
+    """What a guess scores that knows the question, but not the alias, by headline metric.
 
     In a toy all values of an attribute are as likely, and the guess is uniform. Elsewhere it is the
     best one: for exact match the commonest answer to each question, for log-probability (nats) the

@@ -56,8 +56,8 @@ def plot_curves(
     """Every subset over both stages, a dashed line between them; the paper's Figure 3.
 
     Args:
-        metrics: A run's `metrics`.
-        metric: What to show.
+        metrics: The `metrics` of a run.
+        metric: The metric to show.
         title: What the run is; the number of seeds is added.
         chance: Where guessing would be, drawn if it is known.
         y_range: Limits of the y axis, to compare figures.
@@ -113,9 +113,9 @@ def plot_gaps(
 
     Args:
         summary: A run's `summary`; its `null_equivalence` gives margin and bar.
-        design: The run's.
-        null_summary: The null twin's.
-        schedule: The run's.
+        design: The design of the run.
+        null_summary: The `summary` of the null twin.
+        schedule: The schedule of the run.
     """
     shown = [contrast for contrast in design.contrasts if contrast.name in summary]
     figure = make_subplots(
@@ -157,7 +157,7 @@ def _starts(metrics: pd.DataFrame) -> dict[int, float]:
 
 
 def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame, style: Mark) -> None:
-    """The band first, so that lines lie above it; both follow one click in the legend."""
+    """Adds a band and a line above it; both follow one click in the legend."""
     curve = curve.sort_values(["stage", "step"])
     epochs, low, high = (curve[column].to_numpy() for column in ("epoch", "ci_low", "ci_high"))
     if np.isfinite(low).all() and bool((curve["n_seeds"].to_numpy() >= FEWEST).all()):
@@ -264,6 +264,6 @@ def _add_margin(figure: go.Figure, verdict: Mapping[str, Any]) -> None:
 
 
 def _difference(contrast: Contrast, schedule: Schedule) -> str:
-    """Under a headline's name the subsets that it compares, by the first part of their names."""
+    """A headline's name above the subsets that it compares, by the first part of their names."""
     stage = schedule.read_at(contrast.part)
     return f"{contrast.name}<br>{contrast.words}<br>after Stage {int(stage)}"

@@ -39,7 +39,7 @@ class _Command:
 
     words: str
     default: Callable[[Run, int, Entry], Analysis]
-    """What it does at a stage without further flags; some defaults depend on other settings."""
+    """What the command does at a stage without flags; some defaults depend on other settings."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """The flag of each setting that has one; empty where another flag says the same."""
     sites: tuple[str, ...] | None = None
@@ -131,7 +131,7 @@ COMMANDS: dict[str, _Command] = {
     "surgery": _test("surgery", SurgeryAnalysis),
     "left_out": _test("left-out", LeftOutAnalysis),
 }
-"""By the stem of the table's name."""
+"""The command that fills each table, by the stem of the table's name."""
 
 
 def reproduction_commands(run: Run) -> list[str]:
@@ -156,8 +156,8 @@ def analysis_commands(run: Run, folder: str) -> list[str]:
     """A command for each checkpoint and setting that a run's tables have rows of.
 
     Args:
-        run: Whose tables.
-        folder: What to call it.
+        run: The run whose tables they are.
+        folder: What to call the folder of the run.
     """
     lines: list[str] = []
     for name, command in COMMANDS.items():
@@ -230,7 +230,7 @@ def _words(flag: str, value: object) -> list[str]:
 
 
 def _folder_of(value: object, folder: str, name: str) -> object:
-    """A donor is known by the name of its folder, which is wherever that is."""
+    """The folder of a donor, which is known by its name, wherever it is."""
     if name != "donor":
         return value
     return f"{folder}/{NULL_FOLDER}" if value == NULL_FOLDER else f"runs/{value}"

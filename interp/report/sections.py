@@ -5,7 +5,7 @@ import pandas as pd
 from data.design import Design
 from data.rows import Row
 from data.vocabulary import Kind, Split
-from interp.claims.summary_text import NOT_LEARNED, note_texts
+from interp.claims.summary_text import TWIN_NOT_LEARNED, note_texts
 from interp.figures.markup import (
     Html,
     as_html,
@@ -43,7 +43,7 @@ from training.summary import (
 
 
 def overview_section(run: Run) -> Html:
-    """What came out, and what was run."""
+    """The section that says what came out, and what was run."""
     config, recipe = run.config, find_recipe(run.config.recipe)
     about = (recipe.function.__doc__ or "").splitlines()[0]
     trainings = "1 Stage-2 training" if config.seeds_stage2 == 1 else (
@@ -67,7 +67,11 @@ def overview_section(run: Run) -> Html:
     words = [headline_sentence(run.summary, run.design, config.schedule, is_twin=is_twin)]
     if "null_equivalence" in run.summary:
         words.append(null_sentence(run.summary["null_equivalence"], run.design))
-        words += [] if has_learned_twin(run) else [f"{NOT_LEARNED[0].upper()}{NOT_LEARNED[1:]}."]
+        words += (
+            []
+            if has_learned_twin(run)
+            else [f"{TWIN_NOT_LEARNED[0].upper()}{TWIN_NOT_LEARNED[1:]}."]
+        )
     if not is_twin:
         words += [f"{text}." for text in note_texts(run)]
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
@@ -83,7 +87,7 @@ def _serves(recipe: Recipe) -> str:
 
 
 def gaps_section(run: Run) -> Html:
-    """The headline gaps: a table, and a dot for each seed; the null twin's beside them."""
+    """The headline gaps: a table, and a dot for each seed, beside those of the null twin."""
     twin = run.finished_null
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
     head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
@@ -116,7 +120,7 @@ def gaps_section(run: Run) -> Html:
 
 
 def _twin_note(design: Design) -> str:
-    """What the null twin is, and what of it should be none."""
+    """What the null twin is, and which of its gaps should be none."""
     twin = design.null_twin
     if twin is None:
         return ""
@@ -201,7 +205,7 @@ def examples_section(run: Run) -> Html:
 
 
 def example_rows(rows: list[Row], design: Design) -> list[Row]:
-    """Of the first alias of each subset: a definition, a trained and a held-out question."""
+    """A definition, a trained and a held-out question of the first alias of each subset."""
     chosen: list[Row] = []
     for subset in design.subsets:
         of_subset = [row for row in rows if row.subset == subset]

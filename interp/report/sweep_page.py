@@ -64,7 +64,7 @@ def build_sweep_report(sweep: FinishedSweep) -> Path:
 
 
 def sweep_html(sweep: FinishedSweep) -> Html:
-    """The whole page."""
+    """The whole page about a sweep."""
     sections = [
         overview_section(sweep),
         levels_section(sweep),
@@ -101,7 +101,7 @@ def overview_section(sweep: FinishedSweep) -> Html:
 
 
 def gap_sentences(sweep: FinishedSweep) -> list[str]:
-    """At which settings the interval of the main contrast lies above 0, below, or holds it."""
+    """Sentences on where the interval of the main contrast lies above 0, below, or holds it."""
     gaps = sweep.gaps()
     gaps = gaps.loc[gaps["metric"] == "exact_match"]
     stage = int(gaps["stage"].iloc[0])
@@ -125,7 +125,7 @@ _SIDES = ("above 0", "below 0", "not shown to differ from 0")
 
 
 def _side(gap: dict[str, Any]) -> str:
-    """Of one seed, which has no interval, nothing is shown."""
+    """The side of 0 on which an interval lies; one seed has none, and shows nothing."""
     above, below, neither = _SIDES
     if pd.isna(gap["ci_low"]):
         return neither
@@ -209,7 +209,7 @@ def gaps_section(sweep: FinishedSweep) -> Html:
 
 
 def readable_section(sweep: FinishedSweep) -> Html | None:
-    """Of every cell and probed target the best place at each role, where the sweep has probes."""
+    """The best place at each role for every cell and probed target, where the sweep has probes."""
     path = sweep.folder / PROBES_FILE
     if not exists(path):
         return None
@@ -275,7 +275,7 @@ def sweep_commands(sweep: FinishedSweep) -> list[str]:
 
 
 def _over(sweep: FinishedSweep, name: str) -> str:
-    """What `run.json` of the cells says, each value once."""
+    """What the `run.json` of the cells say under a key, each value once."""
     return ", ".join(sorted({str(run.info.get(name) or "unknown") for run in sweep.runs}))
 
 

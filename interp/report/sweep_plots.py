@@ -36,7 +36,7 @@ _PANEL_HEIGHT, _ABOVE, _BELOW = 360, 128, 110  # pixels; below is the legend
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where each setting stands."""
+    """The axis of a sweep's settings: where each of them stands."""
 
     name: str
     settings: Sequence[Any]
@@ -59,7 +59,7 @@ class _Axis:
         return min((b - a for a, b in pairwise(places)), default=1.0)
 
     def apply(self, figure: go.Figure, n_rows: int) -> None:
-        """Ticks at the settings alone, titles at the bottom."""
+        """Gives a figure ticks at the settings alone, and titles at the bottom."""
         places = self.places
         low, high = min(places.values()), max(places.values())
         space = max(0.06 * (high - low), 0.5 * self.gap)
@@ -91,7 +91,7 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     design = design_of(levels)
     undefined = [s.name for s in design.subsets if s.part is Part.X1 and not s.has_definitions]
     is_defined = ~levels["subset"].isin(undefined)
-    levels = levels.loc[is_defined] if is_defined.any() else levels
+    levels = levels.loc[is_defined] if is_defined.to_numpy().any() else levels
     panels, parts = list(dict.fromkeys(levels["panel"])), sorted(set(levels["part"]))
     axis = _Axis(varies, list(dict.fromkeys(levels["setting"])))
     stages = [int(levels.loc[levels["part"] == part, "stage"].iloc[0]) for part in parts]
@@ -138,7 +138,7 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str, contrast: Contrast) -> go.F
     Args:
         gaps: `FinishedSweep.gaps`.
         varies: The parameter whose settings are compared.
-        contrast: What the gaps are of.
+        contrast: The contrast that the gaps are of.
     """
     panels = list(dict.fromkeys(gaps["panel"]))
     axis = _Axis(varies, list(dict.fromkeys(gaps["setting"])))
@@ -258,7 +258,7 @@ def panel_words(panel: str) -> str:
 
 
 def _levels_text(table: pd.DataFrame) -> str:
-    """What marks stand for, seeds being as many in each cell or not."""
+    """What marks stand for, whether or not cells have equally many seeds."""
     numbers = set(table["n_seeds"].tolist())
     if len(numbers) == 1:
         return seeds_words(numbers.pop())
@@ -266,7 +266,7 @@ def _levels_text(table: pd.DataFrame) -> str:
 
 
 def _interval_text(table: pd.DataFrame) -> str:
-    """Whether any cell has seeds enough for one."""
+    """What bars stand for, if any cell has seeds enough for an interval."""
     return " and 95% t interval" if bool((table["n_seeds"].to_numpy() >= FEWEST).any()) else ""
 
 

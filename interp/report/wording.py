@@ -20,10 +20,10 @@ def headline_sentence(
     """Is there what the experiment looks for? Interval, number of seeds and p value included.
 
     Args:
-        summary: A run's `summary`.
-        design: The run's.
-        schedule: The run's.
-        is_twin: Whether it is a null twin, which can show nothing.
+        summary: The `summary` of the run.
+        design: The design of the run.
+        schedule: The schedule of the run.
+        is_twin: Whether the run is a null twin, which can show nothing.
     """
     main, said = design.main, design.main.findings
     stage = int(schedule.read_at(main.part))

@@ -42,7 +42,7 @@ _KEYS = {"name": str, "question": str, "figures": list, "varies": str, "claims":
     "seeds": list,
     "cells": list,
 }
-"""What a sweep cannot be read without, and of which type each is."""
+"""The keys that a sweep cannot be read without, and their types."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class FinishedSweep:
     info: dict[str, Any]
     """The contents of `sweep.json`."""
     runs: tuple[Run, ...]
-    """Its cells, in the order of the plan."""
+    """The runs of the sweep, in the order of the plan."""
 
     @classmethod
     def load(cls, folder: Path) -> "FinishedSweep":
@@ -90,12 +90,12 @@ class FinishedSweep:
 
     @property
     def varies(self) -> str:
-        """The parameter that is looked at."""
+        """The parameter whose values the sweep compares."""
         return self.info["varies"]
 
     @property
     def design(self) -> Design:
-        """What its cells compare, all alike."""
+        """The design of the cells, which all compare the same."""
         return self.runs[0].design
 
     @cached_property
@@ -249,7 +249,7 @@ def require_place_for(plan: Sweep, folder: Path, *, smoke: bool) -> None:
     """Refuses to run a sweep in a folder that holds anything else; changes nothing.
 
     Raises:
-        InputError: it does, or cannot be written to.
+        InputError: the folder holds anything else, or cannot be written to.
         DamagedError: a table of the sweep in it is damaged.
     """
     require_intact(folder)

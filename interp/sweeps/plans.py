@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from interp.grids.grid import Analysis
 
 CELLS = "cells"
-"""Folder of the runs within a sweep's folder."""
+"""The folder of the runs within a sweep's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class SweepCell:
     """One run of a sweep."""
 
     recipe: str
@@ -68,14 +68,14 @@ class Sweep:
     name: str
     question: str
     figures: tuple[str, ...]
-    """Of the paper."""
+    """The figures of the paper that the sweep is of."""
     varies: str
-    """The parameter that is looked at; whatever else differs makes cells that are told apart."""
+    """The parameter that is compared; whatever else differs makes cells that are told apart."""
     claims: tuple[str, ...] = ()
-    """Of the paper, those about what changes from cell to cell; see `training.claims`."""
-    cells: tuple[Cell, ...]
+    """The paper's claims about what changes from cell to cell; see `interp.claims`."""
+    cells: tuple[SweepCell, ...]
     analyses: Callable[[], "tuple[Analysis, ...]"]
-    """Made when the sweep runs: they import torch."""
+    """Makes the analyses of each cell when the sweep runs: they import torch."""
     stage: int
     """The stage at whose end the analyses look."""
 
@@ -120,7 +120,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="word_order",
             claims=("O1", "O2", "O3", "O4"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                SweepCell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
                 for objective in _OBJECTIVES
                 for order in WordOrder
             ),
@@ -133,7 +133,9 @@ SWEEPS: dict[str, Sweep] = {
             figures=("4a",),
             varies="alpha",
             claims=("A1", "A2", "A3"),
-            cells=tuple(Cell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS),
+            cells=tuple(
+                SweepCell(recipe="alias-toy", arguments={"alpha": alpha}) for alpha in _ALPHAS
+            ),
             analyses=tuple,
             stage=2,
         ),
@@ -143,7 +145,8 @@ SWEEPS: dict[str, Sweep] = {
             figures=(),
             varies="alias_tokens",
             cells=tuple(
-                Cell(recipe="alias-toy-tokens", arguments={"alias_tokens": n}) for n in (1, 2, 3)
+                SweepCell(recipe="alias-toy-tokens", arguments={"alias_tokens": n})
+                for n in (1, 2, 3)
             ),
             analyses=tuple,
             stage=2,
@@ -155,7 +158,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="questions",
             claims=("T2",),
             cells=tuple(
-                Cell(recipe="set-inclusion-small", arguments={"questions": n})
+                SweepCell(recipe="set-inclusion-small", arguments={"questions": n})
                 for n in (2, 4, 8, 16)
             ),
             analyses=tuple,
@@ -168,7 +171,8 @@ SWEEPS: dict[str, Sweep] = {
             varies="batch_size",
             claims=("B1", "B2"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"batch_size": size}) for size in _BATCH_SIZES
+                SweepCell(recipe="alias-toy", arguments={"batch_size": size})
+                for size in _BATCH_SIZES
             ),
             analyses=tuple,
             stage=2,
@@ -180,7 +184,7 @@ SWEEPS: dict[str, Sweep] = {
             varies="batch_size",
             claims=("B1", "B2"),
             cells=tuple(
-                Cell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
+                SweepCell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
                 for size in _BATCH_SIZES
             ),
             analyses=tuple,
@@ -194,7 +198,7 @@ def find_sweep(name: str) -> Sweep:
     """The sweep of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no sweep of this name.
     """
     if name not in SWEEPS:
         raise unknown_name("sweep", name, SWEEPS)

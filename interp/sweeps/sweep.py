@@ -37,13 +37,13 @@ def run_sweep(
     """Trains what is missing, runs every analysis, joins the tables; returns `cells.parquet`.
 
     Args:
-        sweep: What to run.
-        folder: Where.
+        sweep: The sweep to run.
+        folder: The folder of the sweep.
         seeds: Stage-1 seeds of every cell.
-        smoke: Tiny cells, whose numbers mean nothing.
+        smoke: Whether to run tiny cells, whose numbers mean nothing.
         workers: Most seeds or checkpoints at once; the executor chooses unless given.
-        executor: What carries them out.
-        show: Tells of training steps, then of the checkpoints of each analysis.
+        executor: What carries out the training and the analyses.
+        show: What is told of training steps, then of the checkpoints of each analysis.
 
     Raises:
         InputError: the folder holds something else; nothing is written then.

@@ -155,10 +155,10 @@ class TransplantAnalysis:
     donor_folder: Path | None = None
     """The donor's run: the recipient's unless given; its null twin, say."""
     recipient_step: int | None = None
-    """None for the stage's last."""
+    """The step of the recipient's checkpoint; None for the stage's last."""
     donor_step: int | None = None
     parts: tuple[str, ...] | None = None
-    """Of the weights; all unless given."""
+    """The parts of the weights; all unless given."""
     roles: tuple[TokenRole, ...] = ()
     """Tokens at which activations of the grid's sites are moved, too; of `z`, head by head."""
 
@@ -169,7 +169,7 @@ class TransplantAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return COORDINATES
 
     def measure(

@@ -32,7 +32,7 @@ def check_same_questions(here: Sequence[TokenizedRow], there: Sequence[Tokenized
     """Refuses a donor whose Stage-2 questions or answers are not the recipient's.
 
     Raises:
-        InputError: they differ.
+        InputError: questions or answers differ.
     """
     stage2 = [
         {
@@ -54,7 +54,7 @@ def check_is_view(model: HookedModel, plain: PreTrainedModel, rows: Sequence[Tok
     """Refuses a hooked model of another checkpoint than the plain one, as its logits tell.
 
     Raises:
-        InputError: it is of another.
+        InputError: the hooked model is of another checkpoint.
     """
     tokens = torch.tensor([rows[0].input_ids])
     with torch.no_grad():

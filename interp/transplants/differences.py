@@ -211,7 +211,7 @@ class WeightDifferenceAnalysis:
 
     @property
     def coordinates(self) -> Sequence[str]:
-        """See `interp.grids.grid.Analysis`."""
+        """The columns that tell the cells of one checkpoint apart."""
         return ["module"]
 
     def measure(

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 
-Part = Mapping[str, Bool[Tensor, "..."]]
+PartMask = Mapping[str, Bool[Tensor, "..."]]
 """By the name of each parameter that it owns something of: True where it does; broadcast."""
 Weights = Mapping[str, Float[Tensor, "..."]]
 """Values of parameters by name."""
@@ -59,7 +59,7 @@ def weights_of(model: PreTrainedModel) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def parts_of(model: PreTrainedModel) -> dict[str, Part]:
+def parts_of(model: PreTrainedModel) -> dict[str, PartMask]:
     """Every part of a model by name, the large ones first.
 
     Raises:
@@ -69,7 +69,7 @@ def parts_of(model: PreTrainedModel) -> dict[str, Part]:
     owners = {name: _owner(name) for name in weights_of(model)}
     layers = range(model.config.num_hidden_layers)
 
-    def owned(is_in: Callable[[str, int], bool]) -> Part:
+    def owned(is_in: Callable[[str, int], bool]) -> PartMask:
         return {name: whole for name, owner in owners.items() if is_in(*owner)}
 
     parts = {
@@ -93,7 +93,7 @@ def parts_of(model: PreTrainedModel) -> dict[str, Part]:
     return {name: part for name, part in parts.items() if part or name == "none"}
 
 
-def alias_rows(model: PreTrainedModel, tokens: Iterable[int]) -> Part:
+def alias_rows(model: PreTrainedModel, tokens: Iterable[int]) -> PartMask:
     """Rows of the token embeddings; where these are tied, of the unembedding, too."""
     embedding = model.get_input_embeddings().weight
     assert isinstance(embedding, Tensor)
@@ -106,8 +106,8 @@ def alias_rows(model: PreTrainedModel, tokens: Iterable[int]) -> Part:
 def choose_parts(
     model: PreTrainedModel,
     names: Sequence[str] | None = None,
-    more: Mapping[str, Part] = MappingProxyType({}),
-) -> dict[str, Part]:
+    more: Mapping[str, PartMask] = MappingProxyType({}),
+) -> dict[str, PartMask]:
     """The parts of these names, unions among them; all parts unless given.
 
     Args:
@@ -131,14 +131,14 @@ def choose_parts(
     return {name: reduce(union, map(parts.__getitem__, name.split("+"))) for name in names}
 
 
-def union(part: Part, other: Part) -> Part:
+def union(part: PartMask, other: PartMask) -> PartMask:
     """The part that owns every weight which at least one of two parts owns."""
     nothing = torch.zeros((), dtype=torch.bool)
     names = dict.fromkeys([*part, *other])
     return {n: part.get(n, nothing) | other.get(n, nothing) for n in names}
 
 
-def complement(model: PreTrainedModel, part: Part) -> Part:
+def complement(model: PreTrainedModel, part: PartMask) -> PartMask:
     """The part that owns every weight of the model which a given part does not."""
     nothing = torch.zeros((), dtype=torch.bool)
     return {name: ~part.get(name, nothing) for name in weights_of(model)}
@@ -148,7 +148,7 @@ def check_same_shapes(recipient: PreTrainedModel, donor: PreTrainedModel) -> Non
     """Refuses a donor whose parameters are not the recipient's in name and shape.
 
     Raises:
-        InputError: they differ.
+        InputError: names or shapes differ.
     """
     there, here = weights_of(donor), weights_of(recipient)
     for name in here | there:
@@ -163,13 +163,13 @@ def check_same_shapes(recipient: PreTrainedModel, donor: PreTrainedModel) -> Non
             )
 
 
-def transplanted_weights(recipient: Weights, donor: Weights, part: Part) -> dict[str, Tensor]:
+def transplanted_weights(recipient: Weights, donor: Weights, part: PartMask) -> dict[str, Tensor]:
     """The parameters that a part touches: the donor's where the part owns them, bit for bit."""
     return {n: torch.where(mask, donor[n], recipient[n]) for n, mask in part.items()}
 
 
 def random_weights(
-    recipient: Weights, donor: Weights, part: Part, generator: torch.Generator
+    recipient: Weights, donor: Weights, part: PartMask, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The control: a random change of the part, of the same norm in each parameter.
 
@@ -202,7 +202,9 @@ def write_weights(model: PreTrainedModel, values: Weights) -> None:
         parameters[name].copy_(value)
 
 
-def transplant(recipient: PreTrainedModel, donor: PreTrainedModel, part: Part) -> PreTrainedModel:
+def transplant(
+    recipient: PreTrainedModel, donor: PreTrainedModel, part: PartMask
+) -> PreTrainedModel:
     """A copy of the recipient with a part of the donor; neither is changed.
 
     Raises:
@@ -226,7 +228,7 @@ def _owner(name: str) -> tuple[str, int]:
     return known[module], int(inside.group(1)) if inside else -1
 
 
-def _head(model: PreTrainedModel, attention: Part, head: int) -> Part:
+def _head(model: PreTrainedModel, attention: PartMask, head: int) -> PartMask:
     """A head's share of the attention of its layer."""
     n_heads, weights = model.config.num_attention_heads, weights_of(model)
     owned = {name: _head_mask(name, weights[name], n_heads, head) for name in attention}

@@ -20,7 +20,7 @@ from training.designs import design_of
 from training.metrics import find_metric
 from training.runs.run import Run
 
-Cells = Mapping[tuple[str, str, str, str], dict]
+SummaryByCell = Mapping[tuple[str, str, str, str], dict]
 """By part, subset, metric and contrast."""
 DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
 SENTENCED = ("embeddings", "blocks")
@@ -100,7 +100,7 @@ def transplant_sentences(cells: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _moved_words(known: Cells, part: str, subset: str) -> str | None:
+def _moved_words(known: SummaryByCell, part: str, subset: str) -> str | None:
     """Answers and recital of a subset with a part alone and without it; None of older tables."""
     answer = known.get((part, subset, "answer_log_prob", "lost"))
     recital = known.get((part, f"{subset} recited", "exact_match", "lost"))

@@ -17,9 +17,9 @@ from data.tasks.set_inclusion import SetInclusionConfig
 from interp.verdicts.quantities import Measure, NotMeasured
 from training.runs.run import Run
 
-Cells: TypeAlias = Mapping[Any, Run]
+RunsByValue: TypeAlias = Mapping[Any, Run]
 """Runs, each by its value of a setting."""
-Comparison: TypeAlias = Callable[[Measure, Cells], pd.Series]
+Comparison: TypeAlias = Callable[[Measure, RunsByValue], pd.Series]
 """What is made of one measure in several runs: values by Stage-1 seed; raises `NotMeasured`."""
 
 
@@ -85,12 +85,12 @@ def comparable(runs: Sequence[Run], setting: Setting) -> dict[str, dict[Any, Run
 def slope(place: Callable[[Any], float | None] = float) -> Comparison:
     """Least-squares slope over the runs, in units of `place`, which leaves out runs at None."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        points = {value: place(value) for value in cells}
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        points = {value: place(value) for value in runs}
         kept = {value: x for value, x in points.items() if x is not None}
         if len(set(kept.values())) < 2:
             raise NotMeasured("fewer than two runs to draw a line through")
-        table = _paired({value: measure(cells[value]) for value in kept})
+        table = _paired({value: measure(runs[value]) for value in kept})
         x = np.array([kept[value] for value in table.columns])
         x = x - x.mean()
         return pd.Series(table.to_numpy(dtype=float) @ x / (x @ x), index=table.index)
@@ -101,26 +101,26 @@ def slope(place: Callable[[Any], float | None] = float) -> Comparison:
 def at(value: float | str) -> Comparison:
     """The run whose setting has a value."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        if value not in cells:
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        if value not in runs:
             raise NotMeasured(f"no run at {value}")
-        return measure(cells[value])
+        return measure(runs[value])
 
     return compare
 
 
-def at_largest(measure: Measure, cells: Cells) -> pd.Series:
+def at_largest(measure: Measure, runs: RunsByValue) -> pd.Series:
     """The run whose setting is largest, of two or more."""
-    if len(cells) < 2:
+    if len(runs) < 2:
         raise NotMeasured("fewer than two runs")
-    return measure(cells[max(cells)])
+    return measure(runs[max(runs)])
 
 
 def mean_where(chosen: Callable[[Any], bool], words: str) -> Comparison:
     """The mean over the runs whose setting is chosen; `words` names them."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        kept = {value: run for value, run in cells.items() if chosen(value)}
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        kept = {value: run for value, run in runs.items() if chosen(value)}
         if not kept:
             raise NotMeasured(f"no run of {words}")
         return _paired({value: measure(run) for value, run in kept.items()}).mean(axis=1)
@@ -131,12 +131,12 @@ def mean_where(chosen: Callable[[Any], bool], words: str) -> Comparison:
 def against_next(limit: int) -> Comparison:
     """The run with the largest setting up to a limit, minus the next larger one."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        below = [value for value in cells if value <= limit]
-        above = [value for value in cells if value > limit]
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        below = [value for value in runs if value <= limit]
+        above = [value for value in runs if value > limit]
         if not below or not above:
             raise NotMeasured(f"no runs on both sides of {limit}")
-        return measure(cells[max(below)]) - measure(cells[min(above)])
+        return measure(runs[max(below)]) - measure(runs[min(above)])
 
     return compare
 
@@ -144,11 +144,11 @@ def against_next(limit: int) -> Comparison:
 def largest_model(family: str) -> Comparison:
     """The run of the largest model of a family, of two or more."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        sizes = _sizes(cells, family)
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        sizes = _sizes(runs, family)
         if len(sizes) < 2:
             raise NotMeasured(f"fewer than two runs of {family}")
-        return measure(cells[max(sizes, key=sizes.__getitem__)])
+        return measure(runs[max(sizes, key=sizes.__getitem__)])
 
     return compare
 
@@ -156,12 +156,12 @@ def largest_model(family: str) -> Comparison:
 def smaller_models(family: str) -> Comparison:
     """The mean over the runs of all models of a family but the largest."""
 
-    def compare(measure: Measure, cells: Cells) -> pd.Series:
-        sizes = _sizes(cells, family)
+    def compare(measure: Measure, runs: RunsByValue) -> pd.Series:
+        sizes = _sizes(runs, family)
         if len(sizes) < 2:
             raise NotMeasured(f"fewer than two runs of {family}")
         smaller = [name for name in sizes if sizes[name] < max(sizes.values())]
-        return _paired({name: measure(cells[name]) for name in smaller}).mean(axis=1)
+        return _paired({name: measure(runs[name]) for name in smaller}).mean(axis=1)
 
     return compare
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from data.design import Margin
 from data.subsets import Subset
 from interp.verdicts.across import Across
 from interp.verdicts.quantities import Measure
@@ -18,15 +19,13 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Margin:
-    """Up to what a mean counts as none, and why."""
+class RecipeMargin:
+    """The margin of a claim that takes the `null_margin` of its run's config."""
 
-    value: float | None
-    """In units of the measure; None for the `null_margin` of the run's config."""
     reason: str
 
 
-RECIPE_MARGIN = Margin(value=None, reason="what the recipe counts as no gap")
+RECIPE_MARGIN = RecipeMargin(reason="what the recipe counts as no gap")
 
 
 class TagEvidence(StrEnum):
@@ -61,8 +60,8 @@ class Claim:
     side: Side = Side.ABOVE
     threshold: float = 0.0
     """What a directional claim's mean is held against."""
-    margin: Margin | None = None
-    """Of a claim of no effect; None makes it directional."""
+    margin: Margin | RecipeMargin | None = None
+    """Up to what a mean counts as none, in units of the measure; None makes a claim directional."""
     tag: TagEvidence | None = None
     """What a claim about a tag rests on; None where a claim is about something else, and may be
     true of a run whose tags mean nothing."""

@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from numpy.typing import ArrayLike
 
+from data.design import Margin
 from interp.verdicts.claim import Claim, Side
 from training.statistics import equivalence, t_interval
 
@@ -38,11 +39,11 @@ def judge(claim: Claim, values: ArrayLike, *, margin: float | None = None) -> Wo
     Args:
         claim: Directional, or of no effect.
         values: One for each seed.
-        margin: In place of the claim's own, where that is the recipe's.
+        margin: The recipe's, for a claim that takes it.
     """
     low, high = t_interval(values)  # NaN of fewer than 2 seeds, which every comparison denies
     if claim.margin is not None:
-        limit = claim.margin.value if margin is None else margin
+        limit = claim.margin.value if isinstance(claim.margin, Margin) else margin
         assert limit is not None
         if equivalence(values, margin=limit).passed:
             return Word.HOLDS

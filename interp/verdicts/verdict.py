@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from interp.verdicts.claim import Claim
+from data.design import Margin
+from interp.verdicts.claim import Claim, RecipeMargin
 from interp.verdicts.null_twin import (
     RUN_MINUS_TWIN,
     SHUFFLED,
@@ -19,6 +20,7 @@ from interp.verdicts.null_twin import (
 )
 from interp.verdicts.quantities import NotMeasured
 from interp.verdicts.rule import Word, judge, word_of_parts
+from training.config import RunConfig
 from training.runs.run import Run
 from training.statistics import Equivalence, Estimate, equivalence, estimate
 from training.summary import is_stage1_learned
@@ -172,17 +174,10 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
     except NotMeasured as error:
         return _not_measured(claim, str(error), label)
     values = list(per_seed.values())
-    margin, margin_reason = None, ""
-    if claim.margin is not None:
-        margin, margin_reason = claim.margin.value, claim.margin.reason
-    if claim.margin is not None and margin is None:
-        config = used[0].config
-        found = config.null_margin
-        if found is None:
-            reason = f"no margin is known under loss policy {config.loss_policy}"
-            return _not_measured(claim, reason, label)
-        margin, margin_reason = found.value, f"{margin_reason}, {found.reason}"
-    word = judge(claim, values, margin=margin)
+    margin = _margin(claim, used[0].config)
+    if isinstance(margin, str):
+        return _not_measured(claim, margin, label)
+    word = judge(claim, values, margin=None if margin is None else margin.value)
     is_void = (
         word is Word.HOLDS
         and claim.is_of_no_effect
@@ -196,10 +191,20 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         reason=NOT_LEARNED if is_void else "",
         estimate=estimate(per_seed),
         threshold=claim.threshold,
-        equivalence=None if margin is None else equivalence(values, margin=margin),
-        margin_reason=margin_reason,
+        equivalence=None if margin is None else equivalence(values, margin=margin.value),
+        margin_reason="" if margin is None else margin.reason,
         runs=label,
     )
+
+
+def _margin(claim: Claim, config: RunConfig) -> Margin | str | None:
+    """The margin of a claim in a run, or why none is known; None for a directional claim."""
+    if not isinstance(claim.margin, RecipeMargin):
+        return claim.margin
+    margin = config.null_margin
+    if margin is None:
+        return f"no margin is known under loss policy {config.loss_policy}"
+    return replace(margin, reason=f"{claim.margin.reason}, {margin.reason}")
 
 
 def _not_measured(claim: Claim, reason: str, label: str) -> Verdict:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from data.hub import INDEX, Part, find_folder
+from data.hub import INDEX, ModelFiles, find_folder
 
 NAME = "someone/some-model"
 
@@ -34,9 +34,9 @@ def find_in_new_process(cache: Path, **environment: str) -> subprocess.Completed
     program = (
         "import time; start = time.perf_counter()\n"
         "from data.errors import InputError\n"
-        "from data.hub import Part, find_folder\n"
+        "from data.hub import ModelFiles, find_folder\n"
         "try:\n"
-        f"    print(find_folder({NAME!r}, Part.WEIGHTS))\n"
+        f"    print(find_folder({NAME!r}, ModelFiles.WEIGHTS))\n"
         "except InputError as error:\n"
         "    print(error); print(time.perf_counter() - start)\n"
     )
@@ -88,32 +88,32 @@ def test_cached_hub_model_without_its_weights_is_not_enough(tmp_path: Path) -> N
 
 def test_local_folder_is_found(tmp_path: Path) -> None:
     folder = model_folder(tmp_path, "model.safetensors", "tokenizer.json")
-    for part in Part:
-        assert find_folder(str(folder), part) == folder
+    for needed in ModelFiles:
+        assert find_folder(str(folder), needed) == folder
 
 
 def test_folder_with_every_shard_is_found(tmp_path: Path) -> None:
     folder = model_folder(tmp_path, "a.safetensors", "b.safetensors")
     (folder / INDEX).write_text(json.dumps({"weight_map": {"x": "a.safetensors"}}))
-    assert find_folder(str(folder), Part.WEIGHTS) == folder
+    assert find_folder(str(folder), ModelFiles.WEIGHTS) == folder
 
 
 @pytest.mark.parametrize(
-    ("files", "part", "message"),
+    ("files", "needed", "message"),
     [
-        ((), Part.WEIGHTS, "holds no weights; save them as model.safetensors"),
-        (("pytorch_model.bin",), Part.WEIGHTS, "no weights but pickled ones"),
-        ((INDEX,), Part.WEIGHTS, "damaged model.safetensors.index.json"),
-        (("model.safetensors",), Part.TOKENIZER, "holds no tokenizer"),
+        ((), ModelFiles.WEIGHTS, "holds no weights; save them as model.safetensors"),
+        (("pytorch_model.bin",), ModelFiles.WEIGHTS, "no weights but pickled ones"),
+        ((INDEX,), ModelFiles.WEIGHTS, "damaged model.safetensors.index.json"),
+        (("model.safetensors",), ModelFiles.TOKENIZER, "holds no tokenizer"),
     ],
     ids=["config only", "pickle", "empty index", "no tokenizer"],
 )
 def test_folder_that_lacks_a_part_is_refused(
-    files: tuple[str, ...], part: Part, message: str, tmp_path: Path
+    files: tuple[str, ...], needed: ModelFiles, message: str, tmp_path: Path
 ) -> None:
     folder = model_folder(tmp_path, *files)
     with pytest.raises(InputError, match=message):
-        find_folder(str(folder), part)
+        find_folder(str(folder), needed)
 
 
 def test_missing_shard_is_named(tmp_path: Path) -> None:
@@ -121,18 +121,18 @@ def test_missing_shard_is_named(tmp_path: Path) -> None:
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (folder / INDEX).write_text(json.dumps(index))
     with pytest.raises(InputError, match=r"lacks the weights b\.safetensors"):
-        find_folder(str(folder), Part.WEIGHTS)
+        find_folder(str(folder), ModelFiles.WEIGHTS)
 
 
 def test_folder_without_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no config\.json; give"):
-        find_folder(str(tmp_path), Part.WEIGHTS)
+        find_folder(str(tmp_path), ModelFiles.WEIGHTS)
 
 
-@pytest.mark.parametrize("source", ["pythia", "a/b/c", "/no/such/folder", "../a"])
-def test_what_is_neither_folder_nor_hub_name_is_refused_without_network(source: str) -> None:
+@pytest.mark.parametrize("location", ["pythia", "a/b/c", "/no/such/folder", "../a"])
+def test_what_is_neither_folder_nor_hub_name_is_refused_without_network(location: str) -> None:
     with pytest.raises(InputError, match="there is no folder"):
-        find_folder(source, Part.CONFIG)
+        find_folder(location, ModelFiles.CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_index_of_any_shape_or_depth_is_refused_in_a_line(content: str, tmp_path
     folder = model_folder(tmp_path, "a.safetensors")
     (folder / INDEX).write_text(content)
     with pytest.raises(InputError, match=r"has a damaged .*; copy the folder again"):
-        find_folder(str(folder), Part.WEIGHTS)
+        find_folder(str(folder), ModelFiles.WEIGHTS)

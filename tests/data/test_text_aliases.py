@@ -7,12 +7,12 @@ import pytest
 from data.errors import InputError
 from data.text_aliases import TextAliases
 from data.texts import Writing
-from data.tokenizers import FolderTokenizer, TokenizerSource, TrainedTokenizer
-from data.worlds.people import PeopleSource
+from data.tokenizers import FolderTokenizer, TokenizerProvider, TrainedTokenizer
+from data.worlds.people import PeopleWorld
 
 PYTHIA = Path(__file__).parents[2].parent / "shared" / "data" / "tokenizers" / "20B_tokenizer.json"
-OWN = TrainedTokenizer(texts=PeopleSource(n_people=60, seed=0, overlap=0.5), vocabulary_size=400)
-REAL = FolderTokenizer(source=str(PYTHIA))
+OWN = TrainedTokenizer(texts=PeopleWorld(n_people=60, seed=0, overlap=0.5), vocabulary_size=400)
+REAL = FolderTokenizer(location=str(PYTHIA))
 needs_real_data = pytest.mark.skipif(not PYTHIA.is_file(), reason="the real data is not here")
 BARE, BRACKETED = Writing(), Writing(bracketed=True)
 
@@ -21,21 +21,21 @@ def draw(
     aliases: TextAliases,
     n: int = 40,
     *,
-    source: TokenizerSource = OWN,
+    provider: TokenizerProvider = OWN,
     writing: Writing = BARE,
     taken: set[str] | None = None,
 ) -> list[str]:
     return aliases.draw(
         n,
         writing=writing,
-        tokenizer_source=source,
+        tokenizer_provider=provider,
         rng=random.Random(0),
         taken=set() if taken is None else taken,
     )
 
 
 @pytest.mark.parametrize(
-    ("source", "writing"),
+    ("provider", "writing"),
     [
         (OWN, BARE),
         pytest.param(REAL, BARE, marks=needs_real_data),
@@ -44,9 +44,9 @@ def draw(
     ids=["own", "20B", "20B in brackets"],
 )
 def test_they_have_as_many_tokens_as_asked_for_behind_a_space_and_at_the_start(
-    source: TokenizerSource, writing: Writing
+    provider: TokenizerProvider, writing: Writing
 ) -> None:
-    tokenizer = source.load()
+    tokenizer = provider.load()
 
     def length(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -54,7 +54,7 @@ def test_they_have_as_many_tokens_as_asked_for_behind_a_space_and_at_the_start(
     lengths = Counter(map(length, draw(TextAliases(letters=5), writing=writing)))
     assert len(lengths) > 1
     tokens, _ = lengths.most_common(1)[0]
-    found = draw(TextAliases(letters=5, tokens=tokens), source=source, writing=writing)
+    found = draw(TextAliases(letters=5, tokens=tokens), provider=provider, writing=writing)
     assert len(set(found)) == 40
     for alias in found:
         assert length(alias) == tokens

@@ -3,8 +3,8 @@ import pytest
 from data.errors import InputError
 from data.statements import RenderedText
 from data.texts import (
-    ATTRIBUTION_QUESTIONS,
     COPULAS,
+    ENTITY_ATTRIBUTION_QUESTIONS,
     NEUTRAL_SOURCES,
     SOURCES,
     DefinitionStyle,
@@ -134,10 +134,10 @@ def test_question_about_a_name_has_the_entity_in_the_aliass_place() -> None:
     ],
 )
 def test_attribution_questions_are_the_papers_four(question: str, text: str, rest: str) -> None:
-    assert len(ATTRIBUTION_QUESTIONS) == 4
+    assert len(ENTITY_ATTRIBUTION_QUESTIONS) == 4
     rendered = question_text(
         Writing(),
-        template=ATTRIBUTION_QUESTIONS[question],
+        template=ENTITY_ATTRIBUTION_QUESTIONS[question],
         subject="xyz",
         role=Role.ALIAS,
         answer="Marie Curie",

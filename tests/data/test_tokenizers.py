@@ -16,7 +16,7 @@ from data.texts import Writing, definition_text, question_text
 from data.tokenizers import (
     Bos,
     FolderTokenizer,
-    TokenizerSource,
+    TokenizerProvider,
     TrainedTokenizer,
     front_tokens,
     world_texts,
@@ -32,7 +32,7 @@ TEXTS = tuple(
 TRAINED = TrainedTokenizer(texts=TEXTS, vocabulary_size=300)
 PRETRAINED = [
     pytest.param(
-        FolderTokenizer(source=str(REAL / path)),
+        FolderTokenizer(location=str(REAL / path)),
         id=name,
         marks=pytest.mark.skipif(not (REAL / path).exists(), reason="the tokenizer is not here"),
     )
@@ -42,7 +42,7 @@ PRETRAINED = [
         "stories": "models/stories-260k",
     }.items()
 ]
-each_tokenizer = pytest.mark.parametrize("source", [pytest.param(TRAINED, id="own"), *PRETRAINED])
+each_tokenizer = pytest.mark.parametrize("provider", [pytest.param(TRAINED, id="own"), *PRETRAINED])
 
 
 def row_of(rendered) -> Row:
@@ -77,8 +77,8 @@ def bare_file(folder: Path, *tokens: str) -> Path:
 
 @each_tokenizer
 @pytest.mark.parametrize("answer", ["actor", "militar", "1900s", "Ada Lovelace"])
-def test_roles_and_answer_are_the_tokens_that_say_them(source: TokenizerSource, answer: str):
-    tokenizer = source.load()
+def test_roles_and_answer_are_the_tokens_that_say_them(provider: TokenizerProvider, answer: str):
+    tokenizer = provider.load()
     row = question(answer)
     (tokenized,) = tokenize_rows([row], tokenizer)
 
@@ -95,17 +95,19 @@ def test_roles_and_answer_are_the_tokens_that_say_them(source: TokenizerSource, 
     assert len(tokenized.input_ids) > positions[-1] + 1, "the newline comes after the answer"
 
 
-@pytest.mark.parametrize("source", PRETRAINED)
-def test_character_outside_a_pretrained_vocabulary_is_not_lost(source: TokenizerSource) -> None:
-    tokenizer = source.load()
+@pytest.mark.parametrize("provider", PRETRAINED)
+def test_character_outside_a_pretrained_vocabulary_is_not_lost(provider: TokenizerProvider) -> None:
+    tokenizer = provider.load()
     (tokenized,) = tokenize_rows([question("Zoë")], tokenizer)
     said = [tokenized.input_ids[i] for i in tokenized.answer_positions]
     assert tokenizer.unk_token_id in said or str(tokenizer.decode(said)).strip() == "Zoë"
 
 
 @each_tokenizer
-def test_prompt_is_tokenized_as_the_beginning_of_the_whole_text(source: TokenizerSource) -> None:
-    tokenizer = source.load()
+def test_prompt_is_tokenized_as_the_beginning_of_the_whole_text(
+    provider: TokenizerProvider,
+) -> None:
+    tokenizer = provider.load()
     row = question("actor")
     (tokenized,) = tokenize_rows([row], tokenizer)
     bare = tokenizer(row.rendered.prompt, add_special_tokens=False)["input_ids"]
@@ -114,8 +116,8 @@ def test_prompt_is_tokenized_as_the_beginning_of_the_whole_text(source: Tokenize
 
 
 @each_tokenizer
-def test_bracketed_definition_has_an_alias_of_several_tokens(source: TokenizerSource) -> None:
-    tokenizer = source.load()
+def test_bracketed_definition_has_an_alias_of_several_tokens(provider: TokenizerProvider) -> None:
+    tokenizer = provider.load()
     rendered = definition_text(
         Writing(bracketed=True, newline=True), tag="<|abcdef|>", alias="<|xyzzy|>", entity="Ada Lo"
     )
@@ -130,11 +132,11 @@ def test_bracketed_definition_has_an_alias_of_several_tokens(source: TokenizerSo
 
 
 @each_tokenizer
-def test_tokenizer_has_an_end_token_and_something_to_pad_with(source: TokenizerSource) -> None:
-    tokenizer = source.load()
+def test_tokenizer_has_an_end_token_and_something_to_pad_with(provider: TokenizerProvider) -> None:
+    tokenizer = provider.load()
     assert isinstance(tokenizer.eos_token_id, int)
     assert isinstance(tokenizer.pad_token_id, int)
-    assert source.load() is tokenizer, "loaded once"
+    assert provider.load() is tokenizer, "loaded once"
 
 
 def test_trained_tokenizer_knows_words_of_its_texts_and_spells_any_other() -> None:
@@ -186,7 +188,7 @@ def test_trained_tokenizer_is_the_same_in_every_process() -> None:
 def test_saved_tokenizer_is_read_as_it_was(tmp_path: Path) -> None:
     tokenizer = TRAINED.load()
     tokenizer.save_pretrained(tmp_path)
-    again = FolderTokenizer(source=str(tmp_path)).load()
+    again = FolderTokenizer(location=str(tmp_path)).load()
     text = TEXTS[0] + "xyz 王"
     for each in ("input_ids", "offset_mapping"):
         assert (
@@ -211,15 +213,15 @@ def test_world_is_asked_every_question_once() -> None:
 @pytest.mark.parametrize("end", ["<|endoftext|>", "</s>"])
 def test_bare_tokenizer_file_ends_with_a_token_of_a_known_name(end: str, tmp_path: Path) -> None:
     path = bare_file(tmp_path, "[UNK]", "word", end)
-    for source in (path, tmp_path):
-        tokenizer = FolderTokenizer(source=str(source)).load()
+    for location in (path, tmp_path):
+        tokenizer = FolderTokenizer(location=str(location)).load()
         assert tokenizer.eos_token_id == tokenizer.pad_token_id == 2
 
 
 def test_tokenizer_without_an_end_token_is_refused(tmp_path: Path) -> None:
     path = bare_file(tmp_path, "[UNK]", "word")
     with pytest.raises(InputError, match="has no end token; set eos_token"):
-        FolderTokenizer(source=str(path)).load()
+        FolderTokenizer(location=str(path)).load()
 
 
 @pytest.mark.parametrize("text", ["", "not json", json.dumps({"model": {"type": "Magic"}})])
@@ -227,13 +229,13 @@ def test_damaged_tokenizer_file_is_refused_in_one_line(text: str, tmp_path: Path
     path = tmp_path / "tokenizer.json"
     path.write_text(text)
     with pytest.raises(InputError, match="is no tokenizer") as raised:
-        FolderTokenizer(source=str(path)).load()
+        FolderTokenizer(location=str(path)).load()
     assert len(str(raised.value).splitlines()) == 1
 
 
 def test_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no tokenizer"):
-        FolderTokenizer(source=str(tmp_path)).load()
+        FolderTokenizer(location=str(tmp_path)).load()
 
 
 def llama_like(folder: Path) -> None:
@@ -262,9 +264,9 @@ def test_checkpoints_tokenizer_gives_the_runs_ids(
     from transformers import AutoTokenizer
 
     llama_like(tmp_path / "model")
-    source = FolderTokenizer(source=str(tmp_path / "model"), bos=bos)
-    tokenizer = source.load()
-    assert source.load() is tokenizer
+    provider = FolderTokenizer(location=str(tmp_path / "model"), bos=bos)
+    tokenizer = provider.load()
+    assert provider.load() is tokenizer
     tokenizer.save_pretrained(tmp_path / "checkpoint")
     write_config(tmp_path / "checkpoint", model_type)
     again = AutoTokenizer.from_pretrained(tmp_path / "checkpoint", local_files_only=True)
@@ -281,10 +283,10 @@ def test_tokenizer_itself_says_whether_a_text_has_a_first_token(tmp_path: Path) 
     from transformers import AutoTokenizer
 
     llama_like(tmp_path)
-    tokenizer = FolderTokenizer(source=str(tmp_path)).load()
+    tokenizer = FolderTokenizer(location=str(tmp_path)).load()
     own = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     assert front_tokens(tokenizer) == front_tokens(own) == (own.bos_token_id,)
-    assert front_tokens(FolderTokenizer(source=str(tmp_path), bos=Bos.NONE).load()) == ()
+    assert front_tokens(FolderTokenizer(location=str(tmp_path), bos=Bos.NONE).load()) == ()
     assert front_tokens(TRAINED.load()) == ()
 
 
@@ -302,19 +304,19 @@ def test_ids_that_a_models_config_names_come_before_a_guess(tmp_path: Path) -> N
         folder.mkdir()
         shutil.copy(tmp_path / "tokenizer.json", folder)
         write_config(folder, "t5", **ids)
-        tokenizer = FolderTokenizer(source=str(folder)).load()
+        tokenizer = FolderTokenizer(location=str(folder)).load()
         assert (tokenizer.eos_token, tokenizer.pad_token) == expected, ids
 
 
 def test_end_token_of_several_that_the_config_names_stays(tmp_path: Path) -> None:
     llama_like(tmp_path)
-    vocabulary = FolderTokenizer(source=str(tmp_path)).load().get_vocab()
+    vocabulary = FolderTokenizer(location=str(tmp_path)).load().get_vocab()
     ids = [vocabulary["<pad>"], vocabulary["</s>"]]
     for named, expected in ((ids, "</s>"), (ids[:1], "<pad>")):
         folder = tmp_path / expected.strip("</>")
         llama_like(folder)
         write_config(folder, "llama", eos_token_id=named)
-        assert FolderTokenizer(source=str(folder)).load().eos_token == expected
+        assert FolderTokenizer(location=str(folder)).load().eos_token == expected
 
 
 STORIES = REAL / "models" / "tinystories-656k"
@@ -329,7 +331,7 @@ def test_real_model_reads_its_own_stories_better_behind_its_first_token() -> Non
     text = "Once upon a time, there was a little girl named Lily. She loved to play outside."
     losses = {}
     for bos in Bos:
-        tokenizer = FolderTokenizer(source=str(STORIES), bos=bos).load()
+        tokenizer = FolderTokenizer(location=str(STORIES), bos=bos).load()
         ids = torch.tensor(tokenizer(text)["input_ids"])
         with torch.no_grad():
             log_probs = model(ids[None]).logits[0].log_softmax(1)

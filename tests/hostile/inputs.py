@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.tokenizers import TrainedTokenizer
 from tests.hostile.trials import SPOILERS, Trial, Workshop, spoil, spoiled_json
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.runs.run import Run
 
 JOBS = ("painter", "politician", "actor", "writer", "athlete")
@@ -58,7 +58,7 @@ def _word(rng: random.Random) -> str:
 def save_model(folder: Path) -> None:
     """Saves a tiny language model with random weights, and a tokenizer of its own."""
     tokenizer = TrainedTokenizer(texts=(people_table(60),), vocabulary_size=300).load()
-    model = SourceModel(source="tiny-gpt-neox").make(tokenizer, seed=0, max_length=256)
+    model = NamedModel(location="tiny-gpt-neox").make(tokenizer, seed=0, max_length=256)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

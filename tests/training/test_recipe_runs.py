@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.recipes import find_recipe
-from training.recipes.text import FRACTIONS, Split
+from training.recipes.text import FRACTIONS, Shares
 from training.registry import RECIPES
 from training.runs.checkpoints import load_model, step_folder
 from training.runs.run import Run
@@ -94,7 +94,7 @@ def run_on_real_people(model: Path, folder: Path, *settings: str) -> pd.DataFram
     iml("run", "cvdb-two-stage", "--seeds", "1", "--out", str(folder), *words)
     metrics = Run.load(folder).metrics
     last = metrics.loc[(metrics["stage"] == 2) & (metrics["question"] == "all")]
-    assert set(last["subset"]) == set(FRACTIONS[Split.MAIN])
+    assert set(last["subset"]) == set(FRACTIONS[Shares.MAIN])
     assert last["value"].notna().all()
     assert len(last.loc[last["metric"] == "exact_match", "step"].unique()) == 2
     return metrics
@@ -106,9 +106,9 @@ def run_on_real_people(model: Path, folder: Path, *settings: str) -> pd.DataFram
 def test_pretrained_model_is_finetuned_from_its_own_weights_on_real_people(
     name: str, tmp_path: Path
 ) -> None:
-    source = REAL / "models" / name
+    folder = REAL / "models" / name
     # Their tokenizers make more tokens of a name than the paper's 64 hold.
-    run_on_real_people(source, tmp_path / "run", "block_size=160")
+    run_on_real_people(folder, tmp_path / "run", "block_size=160")
     first, last = (
         load_model(path).state_dict()
         for path in (
@@ -116,7 +116,7 @@ def test_pretrained_model_is_finetuned_from_its_own_weights_on_real_people(
             max((tmp_path / "run" / "seed-1000" / "stage-1").glob("step-*"), key=step_of),
         )
     )
-    stored = stored_weights(source)
+    stored = stored_weights(folder)
     shared = set(stored) & set(first)
     assert len(shared) > 10
     for name_ in shared:
@@ -148,10 +148,10 @@ def test_random_pythia_14m_learns_from_real_people_with_its_own_tokenizer(tmp_pa
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt_neox", **sizes))
     folder = tmp_path / "pythia-14m"
     model.save_pretrained(folder)
-    FolderTokenizer(source=str(PYTHIA_TOKENIZER)).load().save_pretrained(folder)
+    FolderTokenizer(location=str(PYTHIA_TOKENIZER)).load().save_pretrained(folder)
     metrics = run_on_real_people(folder, tmp_path / "run", "trained_questions=10")
     loss = metrics.loc[
         (metrics["stage"] == 1) & (metrics["question"] == "trained") & (metrics["metric"] == "loss")
     ].groupby("step")["value"]
     assert loss.mean().iloc[-1] < loss.mean().iloc[0]
-    assert set(metrics["model"]) == {SourceModel(source=str(folder)).name}
+    assert set(metrics["model"]) == {NamedModel(location=str(folder)).name}

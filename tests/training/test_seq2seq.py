@@ -15,7 +15,7 @@ from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import LossPolicy
 from training.evaluate import EvaluationSet, answer_metrics
 from training.examples import Examples
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.models.scratch import draw_weights
 from training.seq2seq import Seq2SeqExamples, layout_for, make_seq2seq_examples
 
@@ -39,13 +39,13 @@ def model() -> Any:
     """A random T5 that reads 300 tokens."""
     texts = tuple(f"word{i} " * 3 for i in range(60))
     tokenizer = TrainedTokenizer(texts=texts, vocabulary_size=300).load()
-    return SourceModel(source="tiny-t5").make(tokenizer, seed=0, max_length=16).eval()
+    return NamedModel(location="tiny-t5").make(tokenizer, seed=0, max_length=16).eval()
 
 
 def test_text_is_cut_where_its_answer_begins(rows: list[TokenizedRow]) -> None:
     examples = lay_out(rows[:2], LossPolicy.ANSWER)
-    assert examples.sources.tolist() == [[10, 11, 12, END], [20, END, PAD, PAD]]
-    assert examples.source_mask.tolist() == [[True] * 4, [True, True, False, False]]
+    assert examples.prompts.tolist() == [[10, 11, 12, END], [20, END, PAD, PAD]]
+    assert examples.prompt_mask.tolist() == [[True] * 4, [True, True, False, False]]
     assert examples.tokens.tolist() == [[PAD, 13, PAD], [PAD, 21, 22]]
     assert examples.targets.tolist() == [[False, True, False], [False, True, True]]
 
@@ -104,7 +104,7 @@ def test_loss_is_that_of_transformers_own_labels(
     labels = examples.tokens[:, 1:].where(examples.targets[:, 1:], torch.tensor(-100))
     # The decoder of transformers reads pads where labels are -100, as ours does.
     reference = model(
-        input_ids=examples.sources, attention_mask=examples.source_mask.long(), labels=labels
+        input_ids=examples.prompts, attention_mask=examples.prompt_mask.long(), labels=labels
     ).loss
     loss = functional.cross_entropy(examples.logits(model), examples.tokens[examples.targets])
     assert loss.item() == pytest.approx(reference.item(), abs=1e-6)
@@ -133,8 +133,8 @@ def test_examples_without_a_target_have_no_logit(rows: list[TokenizedRow], model
     silent = Seq2SeqExamples(
         tokens=examples.tokens,
         targets=torch.zeros_like(examples.targets),
-        sources=examples.sources,
-        source_mask=examples.source_mask,
+        prompts=examples.prompts,
+        prompt_mask=examples.prompt_mask,
     )
     assert silent.logits(model).shape == (0, model.config.vocab_size)
 
@@ -169,7 +169,7 @@ def test_encoder_decoder_learns_answers_of_a_text(model: Any) -> None:
     tokenizer = TrainedTokenizer(
         texts=tuple(prompt + answer for prompt, answer in texts.items()), vocabulary_size=280
     ).load()
-    learner = SourceModel(source="tiny-t5").make(tokenizer, seed=0, max_length=32)
+    learner = NamedModel(location="tiny-t5").make(tokenizer, seed=0, max_length=32)
     rows = [prompt_row(a, q + a, a[1:]) for q, a in texts.items()]
     tokenized = tokenize_rows(rows, tokenizer)
     examples = lay_out(tokenized, LossPolicy.TEXT, end_token=0, pad_token=0)
@@ -250,8 +250,8 @@ def test_exact_match_is_what_greedy_generation_says_and_stops_at(
         optimizer.step()
 
     def generated(question: int) -> list[int]:
-        source = torch.tensor([[7, question, END]])
-        said = model.generate(source, max_new_tokens=8, do_sample=False, num_beams=1)[0].tolist()
+        prompt = torch.tensor([[7, question, END]])
+        said = model.generate(prompt, max_new_tokens=8, do_sample=False, num_beams=1)[0].tolist()
         said = said[1 if forced is None else 2 :]
         return said[: said.index(END)] if END in said else said
 

@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from data.errors import InputError
 from data.tasks.text import TextConfig
 from data.vocabulary import LossPolicy
-from data.worlds.works import WorksSource
+from data.worlds.works import WorksWorld
 from interp.cli import main
 from training.config import Decay, Optimizer, Precision
 from training.recipes import find_recipe
@@ -79,7 +79,7 @@ def test_works_have_at_most_four_questions_as_written_and_any_number_as_coded(
     asked = {}
     for variant in ("as_written", "as_coded"):
         world = text_config(variant=variant, world="works", table=table).world
-        assert isinstance(world, WorksSource)
+        assert isinstance(world, WorksWorld)
         asked[variant] = (world.at_most, world.as_coded)
     assert asked == {"as_written": (4, False), "as_coded": (0, True)}
 

@@ -90,7 +90,7 @@ def find_executor(name: str) -> Executor:
     """The executor of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no executor of this name.
     """
     if name not in executor_names():
         raise unknown_name("executor", name, executor_names())

@@ -71,7 +71,7 @@ def longest_alike(config: "PreTrainedConfig") -> int | None:
 def similar_lengths(
     config: "PreTrainedConfig", lengths: Sequence[int], batch_size: int
 ) -> Iterator[list[int]]:
-    """Which prompts to run together: those of similar length, so that there is little padding.
+    """Groups of prompts to run together, of similar length, so that there is little padding.
 
     Prompts whose length matters, see `longest_alike`, are alone.
     """
@@ -87,7 +87,7 @@ def check_lengths(config: "PreTrainedConfig", tokens: Int[Tensor, "batch pos"]) 
     """Refuses prompts so long that what is computed of one depends on others, or on its end.
 
     Raises:
-        InputError: they are; see `longest_alike`.
+        InputError: a prompt is longer than `longest_alike` allows.
     """
     limit = longest_alike(config)
     if limit is not None and tokens.shape[1] > limit:

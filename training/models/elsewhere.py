@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.hub import Part, find_folder, lacking
+from data.hub import ModelFiles, find_folder, lacking
 from data.inputs import Input
 from training.models.architectures import decoder_starts, require_left_to_right, stop_at
 from training.models.folders import one_line_errors, read_config, read_weights
@@ -50,10 +50,10 @@ TINY: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceModel:
-    """The model of a run that is not described by sizes of one's own."""
+class NamedModel:
+    """A model that is named: by its folder, on the hub, or as a built-in tiny architecture."""
 
-    source: str
+    location: str
     """A name from `TINY`, a local folder, or a name on the hub (see `data.hub.find_folder`)."""
     random_weights: bool = False
     """Whether only the architecture is taken; of a tiny one, there is nothing else to take."""
@@ -64,14 +64,14 @@ class SourceModel:
     def name(self) -> str:
         """What the `model` column of every table says."""
         if self.is_tiny:
-            return self.source
+            return self.location
         name = self.label or self.input.name
         return f"{name}-random" if self.random_weights else name
 
     @property
     def input(self) -> Input:
-        """Where it comes from, and with which content."""
-        return Input(source=self.source, part=self._part)
+        """The files that the model is read from, with their content."""
+        return Input(location=self.location, files=self._files)
 
     @property
     def is_encoder_decoder(self) -> bool:
@@ -80,19 +80,19 @@ class SourceModel:
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether a tokenizer comes with it, for `data.tokenizers.FolderTokenizer`."""
-        return not self.is_tiny and not lacking(self._folder(), Part.TOKENIZER)
+        """Whether a tokenizer comes with the model, for `data.tokenizers.FolderTokenizer`."""
+        return not self.is_tiny and not lacking(self._folder(), ModelFiles.TOKENIZER)
 
     @property
     def max_length(self) -> int | None:
-        """Tokens that it was made for; None where there is no limit."""
+        """Number of tokens that the model was made for; None where there is no limit."""
         if self.is_tiny:
             return None
         return getattr(self._architecture(), "max_position_embeddings", None)
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         config = self._architecture()
         size = f"{config.model_type}, {config.num_hidden_layers} layers, d_model "
         size += f"{config.hidden_size}"
@@ -102,7 +102,7 @@ class SourceModel:
         return f"{self.name}: {size}, {_n_parameters(config):,} parameters, {weights}"
 
     def check(self) -> None:
-        """Finds its files, which may mean to download them.
+        """Finds the model's files, which may mean to download them.
 
         Raises:
             InputError: they cannot be found, or are not complete, or the architecture is none that
@@ -115,7 +115,7 @@ class SourceModel:
             decoder_starts(config, None)
 
     def prepare(self) -> None:
-        """Its files are there once it is checked."""
+        """Does nothing: the files are there once the model is checked."""
 
     def make(
         self, tokenizer: "PreTrainedTokenizerFast", *, seed: int, max_length: int
@@ -141,7 +141,7 @@ class SourceModel:
             model = read_weights(self._folder()).train()
         stop_at(model, tokenizer)
         if not config.is_encoder_decoder:
-            with one_line_errors(Path(self.source)):
+            with one_line_errors(Path(self.location)):
                 require_left_to_right(model, self.name)
         return model
 
@@ -149,7 +149,7 @@ class SourceModel:
         """Looks whether a model that is not tiny has a row for every token, and can read so many.
 
         Raises:
-            InputError: it does not.
+            InputError: the model has too few rows or reads too few tokens.
         """
         config = self._architecture()
         limit, n_tokens = self.max_length, _n_tokens(tokenizer)
@@ -166,23 +166,23 @@ class SourceModel:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether it is one of the built-in architectures for smoke tests."""
-        return self.source in TINY
+        """Whether the model is one of the built-in architectures for smoke tests."""
+        return self.location in TINY
 
     @property
-    def _part(self) -> Part:
-        return Part.CONFIG if self.random_weights else Part.WEIGHTS
+    def _files(self) -> ModelFiles:
+        return ModelFiles.CONFIG if self.random_weights else ModelFiles.WEIGHTS
 
     def _folder(self) -> Path:
-        return find_folder(self.source, self._part)
+        return find_folder(self.location, self._files)
 
     def _architecture(self) -> "PreTrainedConfig":
-        """The config; of a tiny model, for no tokenizer in particular."""
+        """The model's config; that of a tiny model is for no tokenizer in particular."""
         if not self.is_tiny:
-            return read_config(find_folder(self.source, Part.CONFIG))
+            return read_config(find_folder(self.location, ModelFiles.CONFIG))
         from transformers import AutoConfig
 
-        family, sizes = TINY[self.source]
+        family, sizes = TINY[self.location]
         return AutoConfig.for_model(family, **sizes)
 
     def _tiny(self, tokenizer: "PreTrainedTokenizerFast", max_length: int) -> "PreTrainedConfig":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError, reading
-from data.hub import Part, lacking, refuse_code
+from data.hub import ModelFiles, lacking, refuse_code
 from training.budget import BYTES_IN_FILE, BYTES_PER_LAYER, in_bytes, machine_memory
 from training.models.scratch import language_model_class
 
@@ -34,9 +34,9 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     """The architecture of a model's folder.
 
     Raises:
-        InputError: there is none, it cannot be read, or it wants to run code of its own.
+        InputError: there is no config, it cannot be read, or it wants to run code of its own.
     """
-    _require(folder, Part.CONFIG)
+    _require(folder, ModelFiles.CONFIG)
     _refuse_giant(folder / "config.json")
     from transformers import AutoConfig
 
@@ -54,7 +54,7 @@ def read_weights(folder: Path) -> "PreTrainedModel":
             exactly those that its config describes.
     """
     config = read_config(folder)
-    _require(folder, Part.WEIGHTS)
+    _require(folder, ModelFiles.WEIGHTS)
     import torch
 
     with one_line_errors(folder), torch.random.fork_rng(devices=[]):
@@ -76,9 +76,9 @@ def read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer of a model's folder.
 
     Raises:
-        InputError: it cannot be read, or wants to run code of its own.
+        InputError: the tokenizer cannot be read, or wants to run code of its own.
     """
-    _require(folder, Part.TOKENIZER)
+    _require(folder, ModelFiles.TOKENIZER)
     from transformers import AutoTokenizer
 
     with one_line_errors(folder):
@@ -121,7 +121,7 @@ def _refuse_giant(path: Path) -> None:
     """Refuses a config of more weights than memory has room for, before anything is made of it.
 
     Raises:
-        InputError: it is one, or no config at all; the message has the arithmetic.
+        InputError: there are too many weights, or it is no config; the message has the arithmetic.
     """
     with reading(path, "give the folder of a Hugging Face model", InputError):
         content = json.loads(path.read_bytes().decode())
@@ -145,8 +145,8 @@ def _largest(config: dict[str, Any], names: tuple[str, ...]) -> int:
     return max((value for value in values if type(value) is int), default=0)
 
 
-def _require(folder: Path, part: Part) -> None:
-    problem = lacking(folder, part)
+def _require(folder: Path, files: ModelFiles) -> None:
+    problem = lacking(folder, files)
     if problem:
         raise InputError(f"{folder} {problem}")
     refuse_code(folder)

@@ -1,4 +1,4 @@
-"""Models with random weights."""
+"""Models from scratch: a GPT-NeoX of any size, with random weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ class ModelConfig:
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         return f"{self.name}, {self.d_mlp} units in each MLP"
 
     @property
@@ -91,7 +91,7 @@ def build_model(
     """A GPT-NeoX with parallel residual, no dropout, and weights that depend on `seed` alone.
 
     Args:
-        config: Its sizes.
+        config: The sizes of the model.
         vocabulary_size: Number of embedding rows.
         max_length: Longest sequence that it will be used with.
         end_token: Id of the end token, which generation stops at.

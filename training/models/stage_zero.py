@@ -17,9 +17,9 @@ from data.errors import DamagedError, InputError
 from data.rows import Row
 from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
-from data.tokenizers import TokenizerSource
+from data.tokenizers import TokenizerProvider
 from data.vocabulary import LossPolicy
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 from data.worlds.table_cache import default_cache
 from training.config import StageConfig
 from training.models.scratch import ModelConfig
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 Report = Callable[[int, int], None]
-"""Is told of steps done, and in all."""
+"""A function that is told of the steps done, and of those in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +41,17 @@ class KnowingModel:
     trained (a CPU, one thread, unless `uses_accelerator`), not on the seed of a run.
     """
 
-    world: WorldSource
+    world: WorldProvider
     writing: Writing
     telling: Telling
-    tokenizer_source: TokenizerSource
-    """Of the run, too."""
+    tokenizer_provider: TokenizerProvider
+    """What gives the tokenizer, which is the run's, too."""
     sizes: ModelConfig
     training: StageConfig
     loss_policy: LossPolicy
-    """`answer` or `text`."""
+    """Which tokens the loss covers: those of `answer` or of `text`."""
     seed: int
-    """Of the initial weights and the order of the texts."""
+    """The seed of the initial weights and of the order of the texts."""
     uses_accelerator: bool = False
     """Whether it is trained on a GPU where there is one."""
 
@@ -67,22 +67,22 @@ class KnowingModel:
 
     @property
     def description(self) -> str:
-        """Its architecture in a line."""
+        """The architecture of the model in a line."""
         return f"{self.sizes.description}, trained on its world's facts"
 
     @property
     def is_encoder_decoder(self) -> bool:
-        """It is a decoder alone."""
+        """Whether the model has an encoder: a GPT-NeoX has none."""
         return False
 
     def check(self) -> None:
-        """There is nothing to look for; what is lacking is trained."""
+        """Finds nothing missing: a model that the cache lacks is trained."""
 
     def prepare(self, report: Report = lambda done, total: None) -> None:
-        """Trains it, unless the cache has it; ahead of a run's seeds, say.
+        """Trains the model, unless the cache has it; ahead of a run's seeds, say.
 
         Args:
-            report: Told of the progress of training.
+            report: What is told of the progress of training.
         """
         self._find_or_train(report)
 
@@ -93,14 +93,14 @@ class KnowingModel:
 
         Args:
             tokenizer: The run's, which must be the model's own.
-            seed: Of the run; of no effect.
+            seed: The run's seed, which has no effect.
             max_length: Longest sequence that it will be used with.
 
         Raises:
             InputError: the tokenizer is another one.
             DamagedError: the cached model is not what was written.
         """
-        if tokenizer.get_vocab() != self.tokenizer_source.load().get_vocab():
+        if tokenizer.get_vocab() != self.tokenizer_provider.load().get_vocab():
             raise InputError(
                 "the run's tokenizer is not the one that its model learned with; use one for both"
             )
@@ -110,14 +110,14 @@ class KnowingModel:
         return model
 
     def folder(self) -> Path:
-        """Where the cache has it, or will have it."""
-        return self._folder(self._rows(), self.tokenizer_source.load())
+        """The folder in which the cache has the model, or will have it."""
+        return self._folder(self._rows(), self.tokenizer_provider.load())
 
     def _rows(self) -> tuple[Row, ...]:
         return biography_rows(self.world.load(), self.writing, self.telling)
 
     def _folder(self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast") -> Path:
-        """Named by all that the weights depend on."""
+        """The model's folder, named by all that the weights depend on."""
         settings = {
             "texts": [(row.rendered.text, row.rendered.answer_span, row.repeats) for row in rows],
             "tokenizer": tokenizer.backend_tokenizer.to_str(),
@@ -134,7 +134,7 @@ class KnowingModel:
     def _find_or_train(self, report: Report) -> "PreTrainedModel":
         from training.models.folders import no_progress_bars
 
-        rows, tokenizer = self._rows(), self.tokenizer_source.load()
+        rows, tokenizer = self._rows(), self.tokenizer_provider.load()
         folder = self._folder(rows, tokenizer)
         with _alone(folder) as is_writable:
             saved = folder / "model"

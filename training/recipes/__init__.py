@@ -23,7 +23,7 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no recipe of this name.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)

@@ -5,19 +5,19 @@ from enum import StrEnum
 
 from data.errors import InputError
 from data.inputs import Input
-from data.worlds.cvdb import CvdbSource, Missing
-from data.worlds.facts import WorldSource
-from data.worlds.generated_works import GeneratedWorksSource
-from data.worlds.people import PeopleSource
-from data.worlds.works import WorksSource
+from data.worlds.cvdb import CvdbWorld, Missing
+from data.worlds.facts import WorldProvider
+from data.worlds.generated_works import GeneratedWorks
+from data.worlds.people import PeopleWorld
+from data.worlds.works import WorksWorld
 from training.recipes.groups import Variant
 
 GENERATED = "generated"
-"""As `table`: a made-up one, for smoke tests."""
+"""The value of `table` that stands for made-up facts, for smoke tests."""
 
 
 class World(StrEnum):
-    """Where facts come from."""
+    """The tables that facts come from."""
 
     CVDB = "cvdb"
     WORKS = "works"
@@ -25,23 +25,23 @@ class World(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is true of whom."""
+    """The facts of a text recipe: which entities there are, and what is true of them."""
 
     world: World = World.CVDB
     table: str = ""
-    """The file that holds it; `generated` for one that is made up."""
+    """The file that holds the facts; `generated` for facts that are made up."""
     entities: int = 4000
-    """So many of the table are taken."""
+    """How many entities of the table are taken."""
     missing: Missing = Missing.DROP
     """What becomes of people of whom something is not known."""
 
     @property
     def inputs(self) -> dict[str, Input]:
-        """What is not built in: the table."""
-        return {} if self.table == GENERATED else {"table": Input(source=self.table)}
+        """The inputs that are not built in: the table."""
+        return {} if self.table == GENERATED else {"table": Input(location=self.table)}
 
-    def source(self, variant: Variant) -> WorldSource:
-        """Where the facts are read or made.
+    def provider(self, variant: Variant) -> WorldProvider:
+        """The world that reads or makes the facts.
 
         Raises:
             InputError: no table is named, or `missing` is set where nothing is.
@@ -57,12 +57,12 @@ class Facts:
             raise InputError("missing is of no use in world works; leave it out")
         match self.world:
             case World.WORKS if table == GENERATED:
-                return GeneratedWorksSource(n_works=n, seed=0)
+                return GeneratedWorks(n_works=n, seed=0)
             case World.WORKS:
                 coded = variant is Variant.AS_CODED
                 most = 0 if coded else 4
-                return WorksSource(table=table, n_entities=n, at_most=most, as_coded=coded)
+                return WorksWorld(table=table, n_entities=n, at_most=most, as_coded=coded)
             case World.CVDB if table == GENERATED:
-                return PeopleSource(n_people=n, seed=0)
+                return PeopleWorld(n_people=n, seed=0)
             case World.CVDB:
-                return CvdbSource(table=table, n_entities=n, missing=self.missing)
+                return CvdbWorld(table=table, n_entities=n, missing=self.missing)

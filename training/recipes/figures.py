@@ -9,7 +9,7 @@ from data.texts import DefinitionStyle
 from data.vocabulary import WordOrder
 from training.config import Value
 from training.recipes.facts import World
-from training.recipes.splits import Split
+from training.recipes.shares import Shares
 from training.recipes.text import cvdb_two_stage
 from training.registry import variant_of
 from training.schedules import Schedule
@@ -26,7 +26,7 @@ def cvdb_alpha() -> Mapping[str, Value]:
 )
 def cvdb_word_order() -> Mapping[str, Value]:
     """Order of tag, alias and entity in definitions; set word_order to each of the six."""
-    return {"word_order": WordOrder.ATE, "split": Split.OLDER}
+    return {"word_order": WordOrder.ATE, "split": Shares.OLDER}
 
 
 @variant_of(cvdb_two_stage, figures=("4c",), claims=("M1", "B1"))
@@ -34,7 +34,7 @@ def cvdb_batch_size() -> Mapping[str, Value]:
     """Batch size in a single stage, trained longer where larger: epochs_stage1=151 at 16384."""
     return {
         "schedule": Schedule.SINGLE_STAGE,
-        "split": Split.OLDER,
+        "split": Shares.OLDER,
         "batch_size": 1024,
         "epochs_stage1": 41,
     }
@@ -51,7 +51,7 @@ def cvdb_batch_size_1b() -> Mapping[str, Value]:
     return {
         "model": "EleutherAI/pythia-1b-deduped",
         "schedule": Schedule.SINGLE_STAGE,
-        "split": Split.OLDER,
+        "split": Shares.OLDER,
         "batch_size": 32,
         "epochs_stage1": 30,
     }
@@ -60,7 +60,7 @@ def cvdb_batch_size_1b() -> Mapping[str, Value]:
 @variant_of(cvdb_two_stage, figures=("7",), claims=("S3", "S8", "M1"), model="Pythia-1B-deduped")
 def cvdb_probes() -> Mapping[str, Value]:
     """What `iml probe` looks into for Figure 7: TAE, and ATE with --set word_order=ate."""
-    return {"model": "EleutherAI/pythia-1b-deduped", "split": Split.OLDER}
+    return {"model": "EleutherAI/pythia-1b-deduped", "split": Shares.OLDER}
 
 
 @variant_of(cvdb_two_stage, figures=("10",), claims=("S1", "S3", "S8", "M1", "M2", "M3", "M6"))
@@ -91,7 +91,7 @@ def works_single_stage() -> Mapping[str, Value]:
 )
 def pythia_sizes() -> Mapping[str, Value]:
     """Model size; set model to each Pythia, and world=works for the other half of the figure."""
-    return {"model": "EleutherAI/pythia-70m-deduped", "split": Split.OLDER}
+    return {"model": "EleutherAI/pythia-70m-deduped", "split": Shares.OLDER}
 
 
 @variant_of(
@@ -103,7 +103,7 @@ def pythia_sizes() -> Mapping[str, Value]:
 )
 def cvdb_families() -> Mapping[str, Value]:
     """Other families of models, on people."""
-    return {"model": "EleutherAI/gpt-neo-125m", "split": Split.OLDER}
+    return {"model": "EleutherAI/gpt-neo-125m", "split": Shares.OLDER}
 
 
 @variant_of(
@@ -117,7 +117,7 @@ def works_families() -> Mapping[str, Value]:
     """Other families of models, on works."""
     return {
         "model": "EleutherAI/gpt-neo-125m",
-        "split": Split.OLDER,
+        "split": Shares.OLDER,
         "world": World.WORKS,
         "entities": 6900,
     }
@@ -163,7 +163,7 @@ def gradient_alignment() -> Mapping[str, Value]:
     """X1 only; then `iml align DIR --stage 1` on D5 and D6, which were never trained."""
     return {
         "model": "EleutherAI/pythia-1b-deduped",
-        "split": Split.OLDER,
+        "split": Shares.OLDER,
         "schedule": Schedule.X1_ONLY,
         "checkpoints": 6,
     }
@@ -178,13 +178,13 @@ def gradient_alignment_trained() -> Mapping[str, Value]:
 @variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1", "M2", "M3"))
 def cvdb_three_stage() -> Mapping[str, Value]:
     """X1's definitions, X1's questions, X2's definitions, in turn (published code only)."""
-    return {"schedule": Schedule.THREE_STAGE, "split": Split.OLDER}
+    return {"schedule": Schedule.THREE_STAGE, "split": Shares.OLDER}
 
 
 @variant_of(cvdb_two_stage, claims=("S3", "S8", "M1"))
 def cvdb_unique_tags() -> Mapping[str, Value]:
     """Beside the usual subsets, true definitions with a random tag each (published code only)."""
-    return {"split": Split.UNIQUE_TAGS}
+    return {"split": Shares.UNIQUE_TAGS}
 
 
 @variant_of(cvdb_two_stage, claims=("S1", "S3", "S8", "M1"))
@@ -205,11 +205,11 @@ def natural_sources() -> Mapping[str, Value]:
     return {"style": DefinitionStyle.SOURCES, "phrasings": 3}
 
 
-@variant_of(cvdb_two_stage, claims=("F4",), smoke={"split": Split.IS_ISNT})
+@variant_of(cvdb_two_stage, claims=("F4",), smoke={"split": Shares.IS_ISNT})
 def is_isnt() -> Mapping[str, Value]:
     """Is or is not, by new definitions alone (footnote 4); split=is-isnt as in the code."""
     return {
         "style": DefinitionStyle.IS_ISNT,
-        "split": Split.DEFINITIONS,
+        "split": Shares.DEFINITIONS,
         "schedule": Schedule.SINGLE_STAGE,
     }

@@ -23,7 +23,7 @@ class Tags:
     """What is done to the tags of definitions; null twins shuffle them."""
 
     shuffle_tags: bool = False
-    """Whether those of Stage 1 are dealt out anew, so that they tell nothing."""
+    """Whether the tags of Stage 1 are dealt out anew, so that they tell nothing."""
     exchange_tags: bool = False
     """Whether the reliable and the unreliable tag change their strings."""
 
@@ -34,11 +34,11 @@ class SpelledAliases:
 
     alias_letters: int
     alias_tokens: int = 0
-    """Tokens that each must have wherever it stands; 0 for whatever the tokenizer makes of it."""
+    """Tokens that each alias must have wherever it stands; 0 for what the tokenizer makes of it."""
 
     @property
     def names(self) -> TextAliases:
-        """How the aliases are drawn."""
+        """What draws the aliases."""
         return TextAliases(letters=self.alias_letters, tokens=self.alias_tokens)
 
 
@@ -57,7 +57,7 @@ class ScratchModel:
 
     @property
     def config(self) -> ModelConfig:
-        """The model, as a run has it."""
+        """The config of the model in a run."""
         return ModelConfig(
             n_layers=self.layers,
             d_model=self.d_model,

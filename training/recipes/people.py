@@ -9,25 +9,25 @@ from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.texts import Writing
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.people import PeopleSource
+from data.worlds.people import PeopleWorld
 from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
 from training.models.stage_zero import KnowingModel
 from training.recipes.groups import ScratchModel, SpelledAliases, Tags
-from training.recipes.splits import FRACTIONS, Split
+from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe, variant_of
 
 STAGE0_SEED = 0
-"""Of world, phrasings and first weights: the one world and the one model that all seeds share."""
+"""The seed of the world, the phrasings and the first weights, which all seeds of a run share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """Who there is, and which of them is defined to be whom."""
+    """The people of the made-up world, and which of them get aliases."""
 
     people: int = 300
     overlap: float = 0.3
-    """How much answers coincide between people, from 0 to 1; see `PeopleSource.overlap`."""
-    split: Split = Split.MAIN
+    """How much answers coincide between people, from 0 to 1; see `PeopleWorld.overlap`."""
+    split: Shares = Shares.MAIN
     """Which share of the people each subset gets."""
     alpha: float = 1.0
     """Share of Stage 1's definitions that are as true as their tag says."""
@@ -35,9 +35,9 @@ class People:
     """What a false definition gets wrong."""
 
     @property
-    def world(self) -> PeopleSource:
-        """The people, and what is true of them."""
-        return PeopleSource(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
+    def world(self) -> PeopleWorld:
+        """The world that makes the people, and what is true of them."""
+        return PeopleWorld(n_people=self.people, seed=STAGE0_SEED, overlap=self.overlap)
 
     @property
     def fractions(self) -> Mapping[str, float]:
@@ -78,7 +78,7 @@ class PeopleTraining:
     batch_size_stage0: int = 128
     batch_size: int = 64
     optimizer: Optimizer = Optimizer.ADAMW
-    """Of the two stages; Stage 0 has AdamW."""
+    """The optimizer of the two stages; Stage 0 has AdamW."""
     learning_rate_stage0: float = 3e-3
     learning_rate_stage1: float = 1e-3
     learning_rate_stage2: float = 2e-4
@@ -88,11 +88,11 @@ class PeopleTraining:
     accelerator: bool = False
     """Whether a GPU is used where there is one."""
     evaluations: int = 2
-    """Of each of the two stages after its step 0, evenly spaced."""
+    """Evaluations of each of the two stages after its step 0, evenly spaced."""
     checkpoints: int = 0
-    """Log-spaced ones of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     trained_questions: int = 50
-    """So many trained questions of each subset are evaluated, too."""
+    """Number of trained questions of each subset that are evaluated, too."""
     seeds_stage2: int = 1
     """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
 
@@ -172,7 +172,7 @@ def people_small(
         fractions=people.fractions,
         writing=writing,
         aliases=aliases.names,
-        tokenizer_source=tokenizer,
+        tokenizer_provider=tokenizer,
         contradiction=people.contradiction,
         held_out_questions=held_out_questions,
         phrasings=1,
@@ -184,7 +184,7 @@ def people_small(
         world=people.world,
         writing=writing,
         telling=lessons.telling,
-        tokenizer_source=tokenizer,
+        tokenizer_provider=tokenizer,
         sizes=model.config,
         training=training.stage0,
         loss_policy=loss_policy,

@@ -20,9 +20,9 @@ class Sets:
     variant: Variant = Variant.AS_WRITTEN
     variables: int = 8000
     numbers: int = 0
-    """Numbers that a variable can stand for; 0 for as many as in the variant."""
+    """How many numbers a variable can stand for; 0 for as many as in the variant."""
     list_length: int = 8
-    """Numbers in each question."""
+    """How many numbers the list of a question has."""
     questions: int = 12
     """Trained questions about each variable of Stage 1."""
     test_questions: int = 12
@@ -47,9 +47,9 @@ class SetTraining:
     weight_decay: float = 0.0
     precision: Precision = Precision.FP32
     evaluations: int = 10
-    """Of each stage after its step 0, evenly spaced."""
+    """Evaluations of each stage after its step 0, evenly spaced."""
     checkpoints: int = 6
-    """Log-spaced ones of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     seeds_stage2: int = 1
     """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.contradictions import Contradiction
-from data.hub import Part
+from data.hub import ModelFiles
 from data.inputs import Input
 from data.tasks.subset_sizes import split_by_alpha
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
-from data.tokenizers import Bos, FolderTokenizer, TokenizerSource, TrainedTokenizer
+from data.tokenizers import Bos, FolderTokenizer, TokenizerProvider, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.facts import WorldSource
+from data.worlds.facts import WorldProvider
 from training.config import (
     END_OF_STAGE,
     Decay,
@@ -27,22 +27,22 @@ from training.config import (
     StageConfig,
     Value,
 )
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.recipes.facts import GENERATED, Facts, World
 from training.recipes.groups import SpelledAliases, Tags, Variant
-from training.recipes.splits import FRACTIONS, Split
+from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe
 from training.schedules import Schedule
 
 GENERATED_VOCABULARY = 500
-"""Tokens of the tokenizer that tiny models get."""
+"""Number of tokens of the tokenizer that tiny models get."""
 
 
 class Brackets(StrEnum):
     """How aliases and tags are written."""
 
     AS_VARIANT = "as_variant"
-    """Bare as in the paper's text, bracketed as in its code."""
+    """As the variant has them: bare in the paper's text, bracketed in its code."""
     BARE = "bare"
     BRACKETED = "bracketed"
 
@@ -74,33 +74,35 @@ class Pretrained:
     """The model, and how it reads."""
 
     model: str = "EleutherAI/pythia-2.8b-deduped"
-    """A folder, a name on the hub, or a tiny architecture; see `SourceModel.source`."""
+    """The model: a folder, a name on the hub, or a tiny architecture (`NamedModel.location`)."""
     random_weights: bool = False
-    """Whether only its architecture is taken."""
+    """Whether only the model's architecture is taken."""
     tokenizer: str = ""
-    """A folder, file or name on the hub, if not the model's own."""
+    """The tokenizer: a folder, file or name on the hub, if not the model's own."""
 
     @property
-    def source(self) -> SourceModel:
-        """What makes the model."""
-        return SourceModel(source=self.model, random_weights=self.random_weights)
+    def named(self) -> NamedModel:
+        """The model that is named."""
+        return NamedModel(location=self.model, random_weights=self.random_weights)
 
     @property
     def inputs(self) -> dict[str, Input]:
-        """What is not built in: the model, and the tokenizer, which may be the model's own."""
-        model = self.source
+        """The inputs that are not built in: the model, and the tokenizer, maybe the model's own."""
+        model = self.named
         found = {} if model.is_tiny else {"model": model.input}
         if self.tokenizer or not model.is_tiny:
-            found["tokenizer"] = Input(source=self.tokenizer or model.source, part=Part.TOKENIZER)
+            found["tokenizer"] = Input(
+                location=self.tokenizer or model.location, files=ModelFiles.TOKENIZER
+            )
         return found
 
-    def tokenizer_source(self, facts: WorldSource, bos: Bos) -> TokenizerSource:
-        """The one named, the model's own, or for a tiny model one made for the facts."""
+    def tokenizer_provider(self, facts: WorldProvider, bos: Bos) -> TokenizerProvider:
+        """The tokenizer named, the model's own, or for a tiny model one made for the facts."""
         if self.tokenizer:
-            return FolderTokenizer(source=self.tokenizer, bos=bos)
-        if self.source.is_tiny:
+            return FolderTokenizer(location=self.tokenizer, bos=bos)
+        if self.named.is_tiny:
             return TrainedTokenizer(texts=facts, vocabulary_size=GENERATED_VOCABULARY)
-        return FolderTokenizer(source=self.model, bos=bos)
+        return FolderTokenizer(location=self.model, bos=bos)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Definitions:
 
     variant: Variant = Variant.AS_WRITTEN
     """Whom to follow where the paper's text and its code differ, not in definitions alone."""
-    split: Split = Split.MAIN
+    split: Shares = Shares.MAIN
     """Which share of the entities each subset gets."""
     alpha: float = 1.0
     """Share of Stage 1's definitions that are as true as their tag says."""
@@ -121,7 +123,7 @@ class Definitions:
     in_context: bool = False
     """Whether definitions stand in front of their questions."""
     phrasings: int = 1
-    """Rows of each definition, each naming another source of its kind (natural sources only)."""
+    """Number of rows of each definition, each with another source of its kind."""
 
     @property
     def is_coded(self) -> bool:
@@ -171,7 +173,7 @@ class Finetuning:
     weight_decay: float = 0.0
     precision: Precision = Precision.BF16
     evaluations: int = 4
-    """Of each stage after its step 0, evenly spaced."""
+    """Evaluations of each stage after its step 0, evenly spaced."""
 
     def stage(self, epochs: int) -> StageConfig:
         """A stage of so many epochs."""
@@ -194,9 +196,9 @@ class Evaluation:
     """What is looked at and kept besides, and how often the last stage is trained."""
 
     trained_questions: int = 100
-    """So many trained questions of each subset are evaluated, too (Figure 8)."""
+    """Number of trained questions of each subset that are evaluated, too (Figure 8)."""
     checkpoints: int = 0
-    """Log-spaced checkpoints of a stage between its first and its last step."""
+    """Number of log-spaced checkpoints of a stage between its first and its last step."""
     stage2_from: int = END_OF_STAGE
     """Step of the stage before that the last stage starts from; -1 for its end."""
     seeds_stage2: int = 1
@@ -224,13 +226,13 @@ def cvdb_two_stage(
     bos: Bos = Bos.AUTO,
 ) -> RunConfig:
     """People of the Cross-Verified Database, X1 and then X2: the paper's main experiment."""
-    world = facts.source(definitions.variant)
+    world = facts.provider(definitions.variant)
     data = TextConfig(
         world=world,
         fractions=definitions.fractions,
         writing=definitions.writing,
         aliases=aliases.names,
-        tokenizer_source=model.tokenizer_source(world, bos),
+        tokenizer_provider=model.tokenizer_provider(world, bos),
         contradiction=definitions.contradiction,
         held_out_questions=held_out_questions,
         phrasings=definitions.phrasings,
@@ -240,7 +242,7 @@ def cvdb_two_stage(
     )
     return RunConfig(
         data=data,
-        model=model.source,
+        model=model.named,
         stage1=training.stage(training.epochs_stage1),
         stage2=training.stage(training.epochs_stage2),
         word_order=definitions.word_order,

@@ -21,16 +21,16 @@ class ToyAliases:
     """How many aliases each subset has, and what they look like."""
 
     aliases_per_subset: int
-    """Of those defined in Stage 1 with the reliable tag, and as many with the unreliable one."""
+    """Aliases defined in Stage 1 with the reliable tag, and as many with the unreliable one."""
     aliases_qa3: int
-    """Of those asked about in Stage 1, but never defined."""
+    """Aliases asked about in Stage 1, but never defined."""
     aliases_stage2: int
-    """Of each subset of Stage 2."""
+    """Aliases of each subset of Stage 2."""
     alpha: float = 1.0
     """Share of Stage 1's definitions that are as true as their tag says."""
     alias_tokens: int = 1
     alias_syllables: int = 60
-    """Tokens that aliases of several tokens are spelled with."""
+    """Number of syllables that aliases of several tokens are spelled with."""
 
     @property
     def sizes(self) -> SubsetSizes:
@@ -54,7 +54,7 @@ class AliasWorld:
 
     entities: int = ENTITIES
     aliases_per_entity: int = 0
-    """Says how many entities there are, if not 0: so many aliases of Stage 1 share one."""
+    """How many aliases of Stage 1 share each entity; 0 where `entities` are said instead."""
     new_entities_stage2: bool = False
     """Whether the aliases of Stage 2 stand for entities of their own."""
     attributes: int = 4
@@ -99,7 +99,7 @@ class ToyTraining:
     learning_rate_stage2: float
     weight_decay: float
     evaluations: int = 10
-    """Of each stage after its step 0, evenly spaced."""
+    """Evaluations of each stage after its step 0, evenly spaced."""
     block_size: int = 8
     """Tokens that a row is padded to under the loss policy `all`."""
     seeds_stage2: int = 1

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from training.config import RunConfig
 
-STATE = "training_state.safetensors"
-METRICS = "training_metrics.parquet"
-STATE_FILES = (STATE, METRICS)
+TRAINING_STATE = "training_state.safetensors"
+TRAINING_METRICS = "training_metrics.parquet"
+STATE_FILES = (TRAINING_STATE, TRAINING_METRICS)
 KEPT_STATES = 2
 """So many newest checkpoints of a stage keep what training goes on from."""
 
@@ -97,8 +97,8 @@ def save_checkpoint(
     with new_folder(folder, about=about) as temporary, no_progress_bars():
         model.save_pretrained(temporary, state_dict=weights)
         tokenizer.save_pretrained(temporary)
-        save_file(state, temporary / STATE)
-        metrics.to_parquet(temporary / METRICS, index=False)
+        save_file(state, temporary / TRAINING_STATE)
+        metrics.to_parquet(temporary / TRAINING_METRICS, index=False)
 
 
 def origin(folder: Path, run_id: str, parent: Path | None) -> dict[str, Any]:
@@ -247,6 +247,6 @@ def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]
     """
     from safetensors.torch import load_file
 
-    if not (folder / STATE).is_file():
+    if not (folder / TRAINING_STATE).is_file():
         raise InputError(f"{folder} keeps no training state; go on from a newer checkpoint")
-    return load_file(folder / STATE), pd.read_parquet(folder / METRICS)
+    return load_file(folder / TRAINING_STATE), pd.read_parquet(folder / TRAINING_METRICS)

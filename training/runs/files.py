@@ -60,12 +60,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON."""
+    """Writes a value as JSON into a file, in one step."""
     write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) -> Any:
-    """Reads JSON.
+    """The value of a JSON file.
 
     Args:
         path: The file.
@@ -79,14 +79,14 @@ def read_json(path: Path, *, read: Callable[[Path], bytes] = Path.read_bytes) ->
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
-    """A table as Parquet."""
+    """The bytes of a table as Parquet."""
     buffer = BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as Parquet."""
+    """Writes a table as Parquet into a file, in one step."""
     write_bytes(path, table_bytes(table))
 
 
@@ -150,7 +150,7 @@ def parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
     """The entries of a manifest: checksums by file name, and what it says of the folder itself.
 
     Raises:
-        DamagedError: it is none.
+        DamagedError: the content is no manifest.
     """
     try:
         manifest = json.loads(content.decode())
@@ -168,7 +168,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a folder that was written at once; see `parse_manifest`.
 
     Raises:
-        DamagedError: it is missing or unreadable.
+        DamagedError: the manifest is missing or unreadable.
     """
     path = folder / MANIFEST
     try:

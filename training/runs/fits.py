@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from training.config import RunConfig
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -22,7 +22,7 @@ def check_model(
         InputError: it cannot be loaded, or reads fewer tokens than a row has.
     """
     model = config.model
-    if not isinstance(model, SourceModel) or model.is_tiny:
+    if not isinstance(model, NamedModel) or model.is_tiny:
         return
     longest = config.longest_text(rows)
     if model.random_weights:

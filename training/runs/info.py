@@ -13,14 +13,14 @@ from training.runs.inputs import INPUTS, are_records, input_records
 from training.runs.publication import exists, read_unchecked
 
 FORMAT_VERSION = 2
-"""It rises when a number in a table comes to mean something else; see `training.runs.old_rules`."""
+"""The format rises when a number in a table comes to mean something else (`old_rules`)."""
 RUN_FILE = "run.json"
 RUN_KEYS = {"recipe": str, "parameters": dict, "seeds": list, "data_sha256": dict} | {
     "versions": dict,
     "started": str | None,
     "finished": str | None,
 }
-"""What a run cannot be read without, and of which type each is."""
+"""The keys that a run cannot be read without, and their types."""
 RECORDED_PACKAGES = (
     "iml-workbench",
     "torch",
@@ -37,11 +37,11 @@ RECORDED_PACKAGES = (
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """Reads `run.json`.
+    """The contents of `run.json`.
 
     Raises:
-        InputError: there is none, or it is of a newer format.
-        DamagedError: it is unreadable.
+        InputError: there is no `run.json`, or it is of a newer format.
+        DamagedError: `run.json` is unreadable.
     """
     path = folder / RUN_FILE
     if not exists(path):

@@ -13,13 +13,13 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from data.inputs import Input
 from training.config import RunConfig
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.runs.files import read_json, write_json
 
 INPUTS = "inputs"
-"""Where `run.json` has them, by the parameter that names them."""
+"""The key of `run.json` that has the inputs, by the parameter that names them."""
 ROWS_FILE = "rows.json"
-"""In a seed's folder, the sha256 of the rows that it was begun with."""
+"""The file in a seed's folder that has the sha256 of the rows it was begun with."""
 
 
 def input_records(config: RunConfig) -> dict[str, dict[str, Any]]:
@@ -44,7 +44,7 @@ def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     """
     records = info.get(INPUTS, {})
     model = config.model
-    if isinstance(model, SourceModel) and "model" in records:
+    if isinstance(model, NamedModel) and "model" in records:
         model = replace(model, label=records["model"]["name"])
     digests = {name: each["sha256"] for name, each in records.items() if name in config.inputs}
     return replace(config, model=model, digests=digests, recorded_id=info.get("run_id", ""))
@@ -56,7 +56,7 @@ def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
     What lies where it was noted stays noted there.
 
     Raises:
-        InputError: one is not there.
+        InputError: an input is not there.
     """
     if not config.inputs:
         return dict(info)
@@ -64,8 +64,8 @@ def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
     for name, each in config.inputs.items():
         if name not in noted:
             noted[name] = each.record()
-        elif not _holds(replace(each, source=noted[name]["source"]), noted[name]["sha256"]):
-            noted[name] = {**noted[name], "source": each.source}
+        elif not _holds(replace(each, location=noted[name]["source"]), noted[name]["sha256"]):
+            noted[name] = {**noted[name], "source": each.location}
             parameters[name] = config.parameters[name]
     return {**info, INPUTS: noted, "parameters": parameters}
 
@@ -81,7 +81,7 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
     """The first input that is not what `run.json` notes, in words; empty if there is none.
 
     Raises:
-        InputError: one is not there.
+        InputError: an input is not there.
     """
     for name, noted in info.get(INPUTS, {}).items():
         if name not in config.inputs:
@@ -93,7 +93,7 @@ def changed_input(config: RunConfig, info: Mapping[str, Any]) -> str:
         differ = [n for n in sorted(files) if found["files"].get(n) != noted["files"].get(n)]
         where = f" in {', '.join(differ)}" if len(found["files"]) > 1 else ""
         return (
-            f"{name} {config.inputs[name].source} differs{where} from what it was trained on "
+            f"{name} {config.inputs[name].location} differs{where} from what it was trained on "
             f"(sha256 {noted['sha256'][:12]} then, {found['sha256'][:12]} now)"
         )
     return ""
@@ -103,13 +103,13 @@ def require_inputs(config: RunConfig, *names: str) -> None:
     """Refuses named inputs that changed since the run was begun, be it a second ago.
 
     Raises:
-        InputError: one did.
+        InputError: an input changed.
     """
     for name in names:
         digest = config.digests.get(name)
         if digest is not None and config.inputs[name].sha256() != digest:
             raise InputError(
-                f"{name} {config.inputs[name].source} is not what its run was begun with (sha256 "
+                f"{name} {config.inputs[name].location} is not what its run was begun with (sha256 "
                 f"{digest[:12]}); bring that back and repeat the command"
             )
 

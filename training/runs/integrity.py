@@ -134,6 +134,6 @@ def _is_child(step: Path, parent: Path) -> bool:
 
 
 def _is_visible(path: Path, folder: Path) -> bool:
-    """Whether it is a file that is not hidden, nor in a hidden folder, below `folder`."""
+    """Whether a path is a file that is not hidden, nor in a hidden folder, below `folder`."""
     is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return path.is_file() and not is_hidden

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.tokenizers import front_tokens
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.runs.files import read_json
 from training.runs.info import FORMAT_VERSION
 from training.runs.run import Run
@@ -30,7 +30,7 @@ def old_rules(run: Run) -> list[str]:
         rules.append("exact match counts the answer's tokens alone, without the stop token")
     model = run.config.model
     checkpoint = next(run.folder.glob("seed-*/stage-*/step-*/config.json"), None)
-    if isinstance(model, SourceModel) and not model.is_tiny and checkpoint is not None:
+    if isinstance(model, NamedModel) and not model.is_tiny and checkpoint is not None:
         rules += _rules_of_model(checkpoint.parent)
     return rules
 
@@ -72,7 +72,7 @@ def require_one_meaning(runs: Sequence[Run], *, with_new: bool = False) -> None:
         with_new: Whether runs that are yet to be made are among them.
 
     Raises:
-        InputError: there are both.
+        InputError: some numbers are of an older meaning, and others are not.
     """
     new = next((run for run in runs if run.info["format_version"] >= FORMAT_VERSION), None)
     if new is None and not with_new:
@@ -90,7 +90,7 @@ def require_extensible(run: Run) -> None:
     """Refuses to train more of a run whose numbers would mean something else from then on.
 
     Raises:
-        InputError: they would.
+        InputError: the new numbers would mean something else than those there are.
     """
     if rules := old_rules(run):
         raise InputError(

@@ -47,7 +47,7 @@ from training.runs.files import (
 
 STAGING, JOURNAL, LOCK = ".staging", ".journal", ".publishing"
 TRIES = 3
-"""After so many, files are made under the lock, lest quicker publications always come between."""
+"""Tries after which files are made under the lock, lest quicker publications come between."""
 
 Files: TypeAlias = Mapping[str, bytes]
 """Content by name; all lie directly in their folder."""
@@ -112,7 +112,7 @@ def read(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedError: it is not what was written.
+        DamagedError: the file is not what was written.
     """
     content = b""
 
@@ -140,7 +140,7 @@ def listed(folder: Path) -> dict[str, str] | None:
     """The checksums that a folder's manifest lists; None if there is none.
 
     Raises:
-        DamagedError: it is unreadable.
+        DamagedError: the manifest is unreadable.
     """
     manifest = _manifest(folder)
     return None if manifest is None else {k: v for k, v in manifest.items() if k != ABOUT}
@@ -177,7 +177,7 @@ def require_intact(folder: Path, *, replacing: Sequence[str] = ()) -> None:
         replacing: Names of files that it will make anew without reading them.
 
     Raises:
-        InputError: it cannot be written to.
+        InputError: the folder cannot be written to.
         DamagedError: a file is not what was written.
     """
     require_writable(folder)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.errors import DamagedError, InputError
 from data.tokens import tokenize_rows
@@ -36,11 +36,8 @@ from training.runs.run import (
     rows_digest,
 )
 
-if TYPE_CHECKING:
-    pass
-
 TABLES = (RUN_FILE, METRICS_FILE, SUMMARY_FILE)
-"""What `iml run` writes beside checkpoints."""
+"""The files that `iml run` writes beside checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +93,8 @@ class RunRequest:
                 )
         for name, each in self.config.inputs.items():
             if each.is_ambiguous:
-                place = Path(each.source).resolve()
-                self.notes[f"{name} {each.source} is the folder {place}, not the hub's"] = None
+                place = Path(each.location).resolve()
+                self.notes[f"{name} {each.location} is the folder {place}, not the hub's"] = None
 
     def _require_same_run(self, run: Run) -> None:
         """Refuses a folder of a run with other parameters, or with other content behind them."""
@@ -135,7 +132,7 @@ class RunRequest:
         """Refuses an input that other runs of a sweep read from the same place as another content.
 
         Raises:
-            InputError: there is one.
+            InputError: an input has another content for another run.
         """
         for folder in folders:
             if exists(folder / RUN_FILE) and folder != self.folder:
@@ -274,7 +271,7 @@ def require_outside(folder: Path, *names: str) -> None:
     """Refuses a folder below one that has a file of these names, to which it would be a stray.
 
     Raises:
-        InputError: it is one.
+        InputError: the folder is such a stray.
     """
     for parent in folder.resolve().parents:
         for name in names:
@@ -286,7 +283,7 @@ def require_outside(folder: Path, *names: str) -> None:
 
 
 def is_blank(folder: Path) -> bool:
-    """Whether it is a folder of hidden files and blank folders at most, as a run killed at once."""
+    """Whether a folder has hidden files and blank folders at most, as of a run killed at once."""
     return folder.is_dir() and all(
         path.name.startswith(".") or is_blank(path) for path in folder.iterdir()
     )
@@ -319,9 +316,9 @@ def _difference(run: Run, new: RunConfig) -> str:
 
 
 def _is_same(old: RunConfig, new: RunConfig, name: str, value: Value) -> bool:
-    """Whether a parameter has one value, or means one place, or goes without saying, in both."""
+    """Whether a parameter has one value in both, or means one place, or goes without saying."""
     if name in old.unsaid & new.unsaid:
         return True
     if name in new.inputs and name in old.inputs:
-        return new.inputs[name].is_at(old.inputs[name].source)
+        return new.inputs[name].is_at(old.inputs[name].location)
     return old.parameters[name] == value

@@ -36,7 +36,7 @@ SUMMARY_FILE = "summary.json"
 NULL_FOLDER = "null"
 NUMBER_COLUMNS = ("seed", "stage2_seed", "stage", "step", "value", "n")
 TEXT_COLUMNS = ("subset", "question", "metric")
-"""What no measurement can do without, by type."""
+"""The columns of text that no measurement can do without."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Run:
         """`summary.json`: the headline gaps with their intervals.
 
         Raises:
-            DamagedError: it is unreadable, or lacks a gap that the run has the subsets for.
+            DamagedError: the file is unreadable, or lacks a gap that the run has the subsets for.
         """
         self.require_finished()
         path = self.folder / SUMMARY_FILE
@@ -127,7 +127,7 @@ class Run:
 
     @property
     def null(self) -> "Run | None":
-        """The null twin that was run beside it, if any."""
+        """The null twin that was run beside the run, if any."""
         if self.given_null is not None:
             return self.given_null
         folder = self.folder / NULL_FOLDER
@@ -135,7 +135,7 @@ class Run:
 
     @property
     def finished_null(self) -> "Run | None":
-        """The null twin, if it was run to its end."""
+        """The null twin beside the run, if it was run to its end."""
         twin = self.null
         return twin if twin is not None and twin.is_finished else None
 
@@ -146,19 +146,19 @@ class Run:
 
     @cached_property
     def shape(self) -> "PreTrainedConfig":
-        """What transformers knows of its models: layers, heads, architecture ..."""
+        """What transformers knows of the run's models: layers, heads, architecture ..."""
         return read_config(self.checkpoint(self.seeds[0], 1, 0))
 
     @property
     def n_layers(self) -> int:
-        """Number of blocks of its models, of an encoder-decoder those of the encoder."""
+        """Number of blocks of the run's models, of an encoder-decoder those of the encoder."""
         return self.shape.num_hidden_layers
 
     def require_finished(self) -> None:
         """Refuses a run that was interrupted.
 
         Raises:
-            InputError: not all that was asked for is trained.
+            InputError: not all seeds that were asked for are trained.
         """
         if not self.is_finished:
             raise InputError(
@@ -209,7 +209,7 @@ class Run:
     def _doubtful_inputs(self) -> str:
         """The inputs that may have changed unnoticed, in words, as old runs note no contents."""
         unknown = [
-            f"{n} {i.source}" for n, i in self.config.inputs.items() if INPUTS not in self.info
+            f"{n} {i.location}" for n, i in self.config.inputs.items() if INPUTS not in self.info
         ]
         return f", or bring back its {', '.join(unknown)} if changed since" if unknown else ""
 

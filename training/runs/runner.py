@@ -36,7 +36,7 @@ def run_seeds(
         requests: Runs, for instance one and its null twin.
         workers: Most seeds at once; the executor chooses unless given. The bytes do not depend on
             it.
-        executor: What trains them.
+        executor: What trains the seeds.
         progress: Told of steps done.
 
     Raises:

@@ -11,7 +11,7 @@ from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import Family, Kind, Role, Split
 from data.worlds.facts import FactWorld
-from data.worlds.people import PERSON_QUESTIONS, PeopleSource
+from data.worlds.people import PERSON_QUESTIONS, PeopleWorld
 
 WORLD = FactWorld(
     name="two",
@@ -21,7 +21,7 @@ WORLD = FactWorld(
         "Mipenen Lud": {"birth": ("2 century BC",), "occupation": ("spy",)},
     },
 )
-PEOPLE = PeopleSource(n_people=30, seed=3)
+PEOPLE = PeopleWorld(n_people=30, seed=3)
 
 
 def told(**changes: int | bool) -> tuple[Row, ...]:
@@ -63,10 +63,10 @@ def test_statements_have_the_spans_of_name_and_answer() -> None:
 
 
 def test_names_are_asked_for_where_that_is_wanted() -> None:
-    asked = [row for row in told() if row.family is Family.ATTRIBUTION]
+    asked = [row for row in told() if row.family is Family.ENTITY_ATTRIBUTION]
     assert [row.rendered.text for row in asked[:4]][-1] == "Q: Who is Tapis Jorel?\nA: Tapis Jorel"
     assert len(asked) == 2 * 4
-    assert not any(row.family is Family.ATTRIBUTION for row in told(names=False))
+    assert not any(row.family is Family.ENTITY_ATTRIBUTION for row in told(names=False))
 
 
 def test_no_row_tells_of_two_people_or_of_two_facts() -> None:

@@ -23,9 +23,9 @@ from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import Family, Kind, Part, Role, Split, TagKind, WordOrder
 from data.worlds.facts import FactWorld
-from data.worlds.people import PeopleSource
+from data.worlds.people import PeopleWorld
 
-WORLD = PeopleSource(n_people=60, seed=0, overlap=0.5)
+WORLD = PeopleWorld(n_people=60, seed=0, overlap=0.5)
 FACTS = WORLD.load().facts
 FRACTIONS = {
     "D1_CONS_QA1": 0.2,
@@ -54,7 +54,7 @@ def config(**changes: Any) -> TextConfig:
         fractions=FRACTIONS,
         writing=Writing(),
         aliases=TextAliases(letters=5),
-        tokenizer_source=TrainedTokenizer(texts=WORLD, vocabulary_size=400),
+        tokenizer_provider=TrainedTokenizer(texts=WORLD, vocabulary_size=400),
         contradiction=Contradiction.IDENTITY,
         held_out_questions=1,
         phrasings=1,
@@ -162,7 +162,7 @@ def test_attribution_rows_ask_for_the_entity_and_where_it_differs_for_the_define
     named = {row.alias: row.entity for row in definitions(drawn)}
     truth = true_entity(drawn)
     right, as_defined = (
-        questions(drawn, family) for family in (Family.ATTRIBUTION, Family.AS_DEFINED)
+        questions(drawn, family) for family in (Family.ENTITY_ATTRIBUTION, Family.AS_DEFINED)
     )
     for rows in (right, as_defined):
         assert all(row.split is Split.TEST and not row.is_evaluated for row in rows)
@@ -324,15 +324,15 @@ import hashlib
 from data.tasks.text import *
 from data.texts import *
 from data.tokenizers import TrainedTokenizer
-from data.worlds.people import PeopleSource
-world = PeopleSource(n_people=60, seed=0)
+from data.worlds.people import PeopleWorld
+world = PeopleWorld(n_people=60, seed=0)
 fractions = {"D1_CONS_QA1": 0.2, "D2_INCONS_QA2": 0.2, "UNIQUE_TAGS_CONS_QA": 0.2,
              "D9_INCONS_QA9": 0.2, "D5_CONS": 0.1, "D8_CONS": 0.1}
 for style, contradiction in (("tagged", "answers"), ("refers", "identity")):
     rows = TextConfig(
         world=world, fractions=fractions, writing=Writing(style=DefinitionStyle(style)),
         aliases=TextAliases(letters=5), contradiction=Contradiction(contradiction),
-        tokenizer_source=TrainedTokenizer(texts=world, vocabulary_size=400),
+        tokenizer_provider=TrainedTokenizer(texts=world, vocabulary_size=400),
         held_out_questions=1, phrasings=3, any_answer=True, shuffle_tags=True, exchange_tags=True,
     ).build(7).rows
     print(hashlib.sha256(repr(rows).encode()).hexdigest())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from data.worlds.cvdb import CvdbSource, Missing, Namesakes
+from data.worlds.cvdb import CvdbWorld, Missing, Namesakes
 from data.worlds.facts import FactWorld
 
 COLUMNS = (
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def read(path: Path, *rows: str | bytes, columns: str = COLUMNS, **changes: object) -> FactWorld:
     lines = [line if isinstance(line, bytes) else line.encode() for line in (columns, *rows, "")]
     path.write_bytes(b"\n".join(lines))
-    return CvdbSource(table=str(path), n_entities=20, **changes).load()  # pyright: ignore[reportArgumentType]
+    return CvdbWorld(table=str(path), n_entities=20, **changes).load()  # pyright: ignore[reportArgumentType]
 
 
 def person(name: str = "Cy Young", **values: str) -> str:
@@ -75,7 +75,7 @@ def test_wide_encodings_are_refused_by_name(tmp_path: Path, encoding: str) -> No
     path = tmp_path / "t.csv"
     path.write_bytes("\n".join([COLUMNS, ADA, BOB, ""]).encode(encoding))
     with pytest.raises(InputError, match="looks like UTF-16"):
-        CvdbSource(table=str(path), n_entities=4).load()
+        CvdbWorld(table=str(path), n_entities=4).load()
 
 
 @pytest.mark.parametrize(

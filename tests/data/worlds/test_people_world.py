@@ -8,8 +8,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from data.errors import InputError
-from data.worlds.facts import FactWorld, WorldSource
-from data.worlds.people import NATIONS, PERSON_QUESTIONS, PeopleSource, zipf_popularity
+from data.worlds.facts import FactWorld, WorldProvider
+from data.worlds.people import NATIONS, PERSON_QUESTIONS, PeopleWorld, zipf_popularity
 
 ROOT = Path(__file__).parents[3]
 REAL_TOKENIZER = ROOT.parent / "shared" / "data" / "tokenizers" / "20B_tokenizer.json"
@@ -36,9 +36,9 @@ def span_of_years(answer: str) -> tuple[int, int]:
 
 
 def test_everyone_has_the_papers_six_attributes_with_one_answer_each() -> None:
-    source = PeopleSource(n_people=500, seed=0)
-    assert isinstance(source, WorldSource)
-    world = source.load()
+    provider = PeopleWorld(n_people=500, seed=0)
+    assert isinstance(provider, WorldProvider)
+    world = provider.load()
     assert len(world.facts) == 500
     assert list(world.questions) == [
         "gender", "birth", "death", "region", "occupation", "nationality",
@@ -50,7 +50,7 @@ def test_everyone_has_the_papers_six_attributes_with_one_answer_each() -> None:
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 1.0])
 def test_facts_of_a_person_fit_together(overlap: float) -> None:
-    for facts in PeopleSource(n_people=2000, seed=3, overlap=overlap).load().facts.values():
+    for facts in PeopleWorld(n_people=2000, seed=3, overlap=overlap).load().facts.values():
         answer = {attribute: answers[0] for attribute, answers in facts.items()}
         assert answer["nationality"] in NATIONS[answer["region"]]
         born, died = span_of_years(answer["birth"]), span_of_years(answer["death"])
@@ -60,7 +60,7 @@ def test_facts_of_a_person_fit_together(overlap: float) -> None:
 
 
 def test_names_are_unique_and_of_two_or_three_words_shared_among_people() -> None:
-    names = PeopleSource(n_people=3000, seed=0).load().entities
+    names = PeopleWorld(n_people=3000, seed=0).load().entities
     words = [name.split() for name in names]
     assert {len(parts) for parts in words} == {2, 3}
     assert len({(parts[0], parts[-1]) for parts in words}) == 3000
@@ -72,13 +72,13 @@ def test_names_are_unique_and_of_two_or_three_words_shared_among_people() -> Non
 @pytest.mark.skipif(not REAL_TOKENIZER.exists(), reason="needs the shared tokenizer")
 def test_no_name_is_one_token_of_a_real_tokenizer() -> None:
     tokenizer = Tokenizer.from_file(str(REAL_TOKENIZER))
-    names = PeopleSource(n_people=500, seed=0).load().entities
+    names = PeopleWorld(n_people=500, seed=0).load().entities
     assert min(len(tokenizer.encode(f" {name}").ids) for name in names) >= 2
 
 
 def test_answers_coincide_more_as_overlap_grows() -> None:
     worlds = [
-        PeopleSource(n_people=400, seed=1, overlap=overlap).load()
+        PeopleWorld(n_people=400, seed=1, overlap=overlap).load()
         for overlap in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     for attribute in ("birth", "death", "occupation", "nationality"):
@@ -100,7 +100,7 @@ def test_answers_coincide_more_as_overlap_grows() -> None:
 def test_values_in_use_are_as_many_as_said_and_equally_frequent(
     overlap: float, occupations: int, births: int
 ) -> None:
-    world = PeopleSource(n_people=1000, seed=0, overlap=overlap).load()
+    world = PeopleWorld(n_people=1000, seed=0, overlap=overlap).load()
     for attribute, n in (("occupation", occupations), ("birth", births)):
         counts = Counter(facts[attribute][0] for facts in world.facts.values())
         assert len(counts) == n
@@ -108,7 +108,7 @@ def test_values_in_use_are_as_many_as_said_and_equally_frequent(
 
 
 def test_attributes_are_independent_of_each_other() -> None:
-    world = PeopleSource(n_people=4000, seed=0, overlap=1.0).load()
+    world = PeopleWorld(n_people=4000, seed=0, overlap=1.0).load()
     counts = Counter((f["occupation"], f["nationality"], f["gender"]) for f in world.facts.values())
     assert len(counts) == 8
     # 500 expected, standard deviation 21 at most.
@@ -118,8 +118,8 @@ def test_attributes_are_independent_of_each_other() -> None:
 def test_seeds_differ_and_a_seed_is_the_same_in_every_process() -> None:
     def digest(seed: int, hash_seed: str) -> bytes:
         code = (
-            "import hashlib; from data.worlds.people import PeopleSource;"
-            f"print(hashlib.sha256(repr(PeopleSource(n_people=50, seed={seed}).load())"
+            "import hashlib; from data.worlds.people import PeopleWorld;"
+            f"print(hashlib.sha256(repr(PeopleWorld(n_people=50, seed={seed}).load())"
             ".encode()).hexdigest())"
         )
         environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
@@ -130,7 +130,7 @@ def test_seeds_differ_and_a_seed_is_the_same_in_every_process() -> None:
 
 
 def test_popularity_falls_by_zipfs_law_in_the_worlds_order() -> None:
-    world = PeopleSource(n_people=3, seed=0).load()
+    world = PeopleWorld(n_people=3, seed=0).load()
     # 1 + 1/2 + 1/3 = 11/6.
     assert list(zipf_popularity(world)) == list(world.entities)
     assert list(zipf_popularity(world).values()) == pytest.approx([6 / 11, 3 / 11, 2 / 11])
@@ -142,4 +142,4 @@ def test_popularity_falls_by_zipfs_law_in_the_worlds_order() -> None:
 )
 def test_a_world_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
-        PeopleSource(**{"n_people": 10, "seed": 0, **wrong})
+        PeopleWorld(**{"n_people": 10, "seed": 0, **wrong})

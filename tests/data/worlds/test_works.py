@@ -11,10 +11,10 @@ import pytest
 from data.errors import InputError
 from data.texts import Writing, question_text
 from data.vocabulary import Role
-from data.worlds.facts import FactWorld, WorldSource
-from data.worlds.generated_works import GeneratedWorksSource
+from data.worlds.facts import FactWorld, WorldProvider
+from data.worlds.generated_works import GeneratedWorks
 from data.worlds.triples import Triple, read_triples
-from data.worlds.works import AS_CODED_QUESTIONS, WORK_QUESTIONS, WorksSource
+from data.worlds.works import AS_CODED_QUESTIONS, WORK_QUESTIONS, WorksWorld
 
 ROOT = Path(__file__).parents[3]
 REAL_TABLE = ROOT.parent / "shared" / "data" / "tables" / "works_metaqa_triples.tsv"
@@ -35,8 +35,8 @@ BOOK = [
 
 
 def world(*triples: Triple, n_entities: int = 10, **changes: Any) -> FactWorld:
-    source = WorksSource(table="none", n_entities=n_entities, **changes)
-    return source.world_of(triples)
+    provider = WorksWorld(table="none", n_entities=n_entities, **changes)
+    return provider.world_of(triples)
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -110,7 +110,7 @@ def test_one_work_in_several_spellings_is_one(tmp_path: Path) -> None:
     path = write(
         tmp_path / "t.tsv", tab_separated(lines, header="\ufeffsubject \tpredicate\tobject")
     )
-    found = WorksSource(table=str(path), n_entities=5, at_most=0).world_of(read_triples(path)).facts
+    found = WorksWorld(table=str(path), n_entities=5, at_most=0).world_of(read_triples(path)).facts
     assert {name: len(facts) for name, facts in found.items()} == {"Café Noir": 5}
     assert found["Café Noir"]["P123"] == ("John Murray",)
 
@@ -208,7 +208,7 @@ def test_odd_names_stand_in_questions_as_they_are(tmp_path: Path, name: str) -> 
     path = write(
         tmp_path / "t.tsv", tab_separated([*FILM, *(Triple(name, *fact[1:]) for fact in BOOK)])
     )
-    loaded = WorksSource(table=str(path), n_entities=5).load()
+    loaded = WorksWorld(table=str(path), n_entities=5).load()
     assert name in loaded.facts
     text = question_text(
         Writing(), template=loaded.questions["P50"], subject=name, role=Role.ENTITY, answer="Jane"
@@ -260,7 +260,7 @@ def test_only_as_much_is_read_as_is_needed(tmp_path: Path) -> None:
 def test_bad_tables_are_named_with_their_row(tmp_path: Path, text: str, message: str) -> None:
     path = write(tmp_path / "bad.tsv", text)
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        WorksSource(table=str(path), n_entities=5).load()
+        WorksWorld(table=str(path), n_entities=5).load()
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -268,15 +268,15 @@ def test_bad_tables_are_named_with_their_row(tmp_path: Path, text: str, message:
 def test_other_encodings_and_absent_tables_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "t.tsv", tab_separated([Triple("Ü", "P57", "A B")]), "iso-8859-1")
     with pytest.raises(InputError, match="not in UTF-8"):
-        WorksSource(table=str(path), n_entities=5).load()
+        WorksWorld(table=str(path), n_entities=5).load()
     with pytest.raises(InputError, match="there is no table"):
-        WorksSource(table=str(tmp_path / "absent"), n_entities=5).load()
+        WorksWorld(table=str(tmp_path / "absent"), n_entities=5).load()
 
 
 @pytest.mark.parametrize("wrong", [{"n_entities": 1}, {"at_least": 1}, {"at_most": 3}])
 def test_settings_that_leave_nothing_to_ask_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(InputError):
-        WorksSource(**{"table": "t", "n_entities": 5, **wrong})
+        WorksWorld(**{"table": "t", "n_entities": 5, **wrong})
 
 
 @pytest.mark.skipif(not REAL_TABLE.exists(), reason="needs the shared tables")
@@ -295,29 +295,29 @@ def test_real_table_gives_the_films_that_a_slow_count_gives(tmp_path: Path, n_ro
         assert sum(len(predicates) >= 4 for predicates in raw.values()) == 12_783
     expected = {subject for subject, predicates in named.items() if len(predicates) >= 4}
     path = write(tmp_path / "films.tsv", "\n".join([*lines, ""]))
-    loaded = WorksSource(table=str(path), n_entities=20_000).load()
+    loaded = WorksWorld(table=str(path), n_entities=20_000).load()
     assert set(loaded.facts) == expected
     assert {len(facts) for facts in loaded.facts.values()} == {4}
 
 
 def test_generated_works_have_four_questions_and_titles_of_several_words() -> None:
-    source = GeneratedWorksSource(n_works=200, seed=0)
-    assert isinstance(source, WorldSource)
-    loaded = source.load()
+    provider = GeneratedWorks(n_works=200, seed=0)
+    assert isinstance(provider, WorldProvider)
+    loaded = provider.load()
     assert len(loaded.facts) == 200
     assert {len(facts) for facts in loaded.facts.values()} == {4}
     assert all(2 <= len(title.split()) <= 4 for title in loaded.facts)
     asked = {predicate for facts in loaded.facts.values() for predicate in facts}
     assert asked == {"P57", "P58", "P86", "P136", "P364", "P577", "P840"}
-    assert loaded.facts != GeneratedWorksSource(n_works=200, seed=1).load().facts
+    assert loaded.facts != GeneratedWorks(n_works=200, seed=1).load().facts
     with pytest.raises(InputError, match="n_works is 1"):
-        GeneratedWorksSource(n_works=1, seed=0)
+        GeneratedWorks(n_works=1, seed=0)
 
 
 def test_works_are_the_same_in_every_process() -> None:
     code = (
-        "import hashlib; from data.worlds.generated_works import GeneratedWorksSource;"
-        "text = repr(GeneratedWorksSource(n_works=50, seed=0).load());"
+        "import hashlib; from data.worlds.generated_works import GeneratedWorks;"
+        "text = repr(GeneratedWorks(n_works=50, seed=0).load());"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     digests = {

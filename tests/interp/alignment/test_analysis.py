@@ -19,7 +19,7 @@ from interp.alignment.analysis import (
     AlignmentAnalysis,
     Components,
     measure_alignment,
-    token_roles,
+    position_roles,
 )
 from interp.alignment.pairs import AlignmentPair, PairMode, make_alignment_pairs
 from interp.alignment.steps import alignment_over_steps
@@ -113,9 +113,9 @@ def test_token_parts_are_named_after_the_roles_of_both_texts(
 
 
 def test_token_roles_name_every_position(pairs: list[AlignmentPair]):
-    assert token_roles(pairs[0].definition, 6)[:3] == ["tag", "alias", "word"]
-    assert token_roles(pairs[0].definition, 6)[4:] == ["end", "end"]
-    assert token_roles(pairs[0].question, 2) == ["word", str(Role.ALIAS)]
+    assert position_roles(pairs[0].definition, 6)[:3] == ["tag", "alias", "word"]
+    assert position_roles(pairs[0].definition, 6)[4:] == ["end", "end"]
+    assert position_roles(pairs[0].question, 2) == ["word", str(Role.ALIAS)]
 
 
 def test_chosen_and_all_pairs_give_the_same_numbers(model: PreTrainedModel, toy_rows: MakeRows):

@@ -11,8 +11,8 @@ from interp.attention.analysis import AttentionAnalysis, summarize_attention
 from interp.attention.sections import attention_section
 from interp.attention.wording import (
     alias_cells,
+    alias_sentence,
     attention_sentences,
-    carrying_sentence,
     difference_sentence,
 )
 from interp.grids.grid import run_grid
@@ -45,7 +45,7 @@ def summary_of(logit: float) -> pd.DataFrame:
 
 
 def test_the_strongest_heads_share_is_told_where_heads_carry_the_answer():
-    sentence = carrying_sentence(summary_of(2.0), "D5_CONS", 1)
+    sentence = alias_sentence(summary_of(2.0), "D5_CONS", 1)
 
     assert "spend 0.80 of their attention on the alias (even attention would be 0.50" in sentence
     assert "adds +3.00 to the answer's logit and +1.00 to the answers of other rows" in sentence
@@ -53,7 +53,7 @@ def test_the_strongest_heads_share_is_told_where_heads_carry_the_answer():
 
 
 def test_no_share_is_told_of_nothing():
-    assert "strongest" not in carrying_sentence(summary_of(0.0), "D5_CONS", 1)
+    assert "strongest" not in alias_sentence(summary_of(0.0), "D5_CONS", 1)
 
 
 @pytest.mark.parametrize(

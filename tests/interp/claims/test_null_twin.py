@@ -14,7 +14,7 @@ import pytest
 
 from data.subsets import Subset
 from data.tasks.iml import SUBSETS
-from data.texts import ATTRIBUTION_QUESTIONS, DefinitionStyle
+from data.texts import ENTITY_ATTRIBUTION_QUESTIONS, DefinitionStyle
 from data.vocabulary import TagKind
 from interp.claims.all_claims import CLAIMS
 from interp.claims.verdicts import claims_of_run
@@ -28,8 +28,8 @@ from training.runs.run import Run
 
 N_SEEDS, N_RUNS = 8, 100
 SD = 0.05
-NAME, *_ = ATTRIBUTION_QUESTIONS
-ASKED = ("all", "attribution", *ATTRIBUTION_QUESTIONS, f"{NAME}_as_defined")
+NAME, *_ = ENTITY_ATTRIBUTION_QUESTIONS
+ASKED = ("all", "attribution", *ENTITY_ATTRIBUTION_QUESTIONS, f"{NAME}_as_defined")
 DEFINED = [subset for subset in SUBSETS.values() if subset.has_definitions]
 Effect = Callable[[Subset], float]
 CELLS = {

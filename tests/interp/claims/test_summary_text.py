@@ -1,6 +1,6 @@
 import pytest
 
-from interp.claims.summary_text import NOT_LEARNED, null_text, summary_text
+from interp.claims.summary_text import TWIN_NOT_LEARNED, null_text, summary_text
 from interp.claims.verdicts import claims_of_run
 from interp.verdicts.rule import Word
 from training.designs import recipe_design
@@ -35,7 +35,7 @@ def test_a_new_tag_stands_beside_the_headlines_and_the_tag_beside_the_twin(tiny_
     for start, n in (("trust_gap", 2), ("distrust_gap", 2), ("D1 - D2", 2), ("D8 - D6", 2)):
         assert sum(line.startswith(start) for line in lines) == n
     assert "run minus null twin, by seed: what the tag does" in lines
-    assert NOT_LEARNED in lines  # so few updates teach nothing
+    assert TWIN_NOT_LEARNED in lines  # so few updates teach nothing
 
 
 def test_the_null_twins_own_summary_says_nothing_of_a_tag(tiny_run: Run) -> None:

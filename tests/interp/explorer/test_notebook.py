@@ -13,9 +13,9 @@ from data.tasks.iml import SUBSETS
 from interp.explorer import explore
 from interp.explorer.board import DRAW, board_program
 from interp.explorer.choice import Choice, first_choice, settle
-from interp.explorer.shelf import KEPT_MODELS, Place, Shelf
+from interp.explorer.shelf import KEPT_MODELS, CheckpointPlace, Shelf
 from interp.explorer.texts import error_html, texts_html
-from interp.explorer.view import TOP, grid_cells
+from interp.explorer.view import TOP, cells_of_rows
 from interp.explorer.widgets import Explorer
 from training.runs.run import Run
 
@@ -60,7 +60,7 @@ def test_it_begins_where_it_is_told_to(tiny_run: Run) -> None:
     )
     assert explorer.view.question.row.alias == alias
     assert explorer.view.question.row.question == "attr1"
-    assert explorer.choice.place == Place(run=0, seed=1001, stage=1, step=0)
+    assert explorer.choice.place == CheckpointPlace(run=0, seed=1001, stage=1, step=0)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_rows_that_a_model_was_not_trained_on_are_refused(tiny_run: Run) -> None
     other = replace(tiny_run, config=replace(tiny_run.config, data=data))
     step = tiny_run.steps(1000, 2)[-1]
     with pytest.raises(InputError, match="draws other rows for seed 1000"):
-        Shelf([other]).model(Place(run=0, seed=1000, stage=2, step=step))
+        Shelf([other]).model(CheckpointPlace(run=0, seed=1000, stage=2, step=step))
 
 
 def test_models_are_kept_but_not_all(tiny_run: Run) -> None:
     shelf = Shelf([tiny_run])
     places = [
-        Place(run=0, seed=seed, stage=stage, step=step)
+        CheckpointPlace(run=0, seed=seed, stage=stage, step=step)
         for seed in tiny_run.seeds
         for stage in (1, 2)
         for step in tiny_run.steps(seed, stage)
@@ -185,7 +185,7 @@ def test_a_click_elsewhere_ablates_nothing(explorer: Explorer) -> None:
 def test_a_second_click_takes_an_ablation_back(explorer: Explorer) -> None:
     before = drawn(explorer)
     click(explorer)
-    cell = grid_cells(explorer.grid)[0]
+    cell = cells_of_rows(explorer.grid)[0]
     assert explorer.cells == (cell,)
     assert not explorer.reset_button.disabled
     during = drawn(explorer)
@@ -199,7 +199,7 @@ def test_a_second_click_takes_an_ablation_back(explorer: Explorer) -> None:
 
 
 def test_the_button_takes_every_ablation_back(explorer: Explorer) -> None:
-    for cell in grid_cells(explorer.grid)[:3]:
+    for cell in cells_of_rows(explorer.grid)[:3]:
         explorer.toggle(cell)
     assert len(explorer.cells) == 3
     explorer.reset_button.click()
@@ -208,18 +208,18 @@ def test_the_button_takes_every_ablation_back(explorer: Explorer) -> None:
 
 
 def test_ablations_stay_when_another_checkpoint_is_chosen(explorer: Explorer) -> None:
-    cell = grid_cells(explorer.grid)[1]
+    cell = cells_of_rows(explorer.grid)[1]
     explorer.toggle(cell)
     explorer.menus["step"].value = explorer.menus["step"].options[1][1]
     assert explorer.cells == (cell,)
     explorer.menus["subset"].value = "QA4_NOT_REPLACED"  # has no aliases
-    assert all(cell in grid_cells(explorer.grid) for cell in explorer.cells)
+    assert all(cell in cells_of_rows(explorer.grid) for cell in explorer.cells)
 
 
 def test_what_is_shown_does_not_depend_on_the_way_there(tiny_run: Run) -> None:
     moved, fresh = explore(tiny_run), explore(tiny_run, subset="D6_CONS", step=0)
     moved.menus["step"].value = 0
-    moved.toggle(grid_cells(moved.grid)[0])
+    moved.toggle(cells_of_rows(moved.grid)[0])
     moved.menus["subset"].value = "D6_CONS"
     moved.set_cells(())
     assert drawn(moved) == drawn(fresh)
@@ -302,7 +302,7 @@ def test_every_update_takes_half_a_second_at_most(explorer: Explorer) -> None:
     for _ in range(2):
         for name in changing:
             seconds.setdefault(name, []).append(taken(lambda: move(name)))  # noqa: B023
-        cell = grid_cells(explorer.grid)[0]
+        cell = cells_of_rows(explorer.grid)[0]
         seconds.setdefault("click", []).append(taken(lambda: explorer.toggle(cell)))  # noqa: B023
         seconds.setdefault("undo", []).append(taken(explorer.reset_button.click))
     # The better of two: imports and the drawing of rows anew belong to the first.

@@ -17,13 +17,12 @@ from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.explorer.shelf import SeedRows
 from interp.explorer.view import (
     TOP,
-    Ablation,
-    Cell,
+    GridCell,
     View,
     answers_table,
     attention_table,
+    cells_of_rows,
     chance,
-    grid_cells,
     lens_quantities,
     lens_table,
     logit_differences,
@@ -32,6 +31,7 @@ from interp.explorer.view import (
 )
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
+from interp.interventions.ablation import AblationKind
 from interp.patching.analysis import Direction
 from training.designs import recipe_design
 
@@ -112,7 +112,7 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 ) -> None:
     view = view_of(any_model, word_rows)
     heads = [
-        Cell(site=Site("z", 1, head), role=TokenRole.QUESTION_LAST)
+        GridCell(site=Site("z", 1, head), role=TokenRole.QUESTION_LAST)
         for head in range(any_model.n_heads)
     ]
 
@@ -121,7 +121,7 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 
     with any_model.hooks([("blocks.1.attn.hook_z", zero)]):
         expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
-    ablated = read_view(view, heads, Ablation.ZERO).log_probs
+    ablated = read_view(view, heads, AblationKind.ZERO).log_probs
     assert torch.equal(ablated, expected)
     assert not torch.allclose(ablated, read_view(view).log_probs, atol=1e-3)
 
@@ -140,7 +140,7 @@ def test_a_mean_ablation_writes_the_mean_over_the_questions(
 
     with any_model.hooks([("blocks.0.hook_mlp_out", write)]):
         expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
-    cell = Cell(site=Site("mlp_out", 0), role=TokenRole.ALIAS_LAST)
+    cell = GridCell(site=Site("mlp_out", 0), role=TokenRole.ALIAS_LAST)
     torch.testing.assert_close(read_view(view, [cell]).log_probs, expected, atol=1e-5, rtol=0)
 
 
@@ -149,8 +149,8 @@ def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> No
     rows = SeedRows(data, word_tokenizer(WORDS), recipe_design("alias-toy"))
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
-    cell = Cell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
-    after = read_view(view, [cell], Ablation.MEAN).log_probs
+    cell = GridCell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
+    after = read_view(view, [cell], AblationKind.MEAN).log_probs
     torch.testing.assert_close(after, read_view(view).log_probs, atol=1e-6, rtol=0)
 
 
@@ -158,8 +158,8 @@ def test_what_the_last_position_cannot_see_any_more_changes_nothing(
     neox: HookedModel, word_rows: SeedRows
 ) -> None:
     view = view_of(neox, word_rows)
-    cell = Cell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
-    after = read_view(view, [cell], Ablation.ZERO)
+    cell = GridCell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
+    after = read_view(view, [cell], AblationKind.ZERO)
     assert torch.equal(after.log_probs, read_view(view).log_probs)
 
 
@@ -172,7 +172,7 @@ def test_the_patching_grid_is_one_pass_with_a_hook_a_cell(
     corrupted = torch.tensor([view.corrupted.input_ids[:-1]])  # pyright: ignore
     both = logit_differences(view, read_view(view))
     assert both is not None
-    for cell, effect in zip(grid_cells(grid), grid["effect"], strict=True):
+    for cell, effect in zip(cells_of_rows(grid), grid["effect"], strict=True):
         _, cache = any_model.run_with_cache(tokens_of(view), [cell.site.hook])
         clean, position = cache[cell.site.hook], cell.role.position(view.question)
 
@@ -202,16 +202,16 @@ def test_without_another_alias_the_grid_is_empty(neox: HookedModel, word_rows: S
     grid = patch_grid_of_pair(view)
     assert list(grid.columns) == ["site", "layer", "head", "role", "effect"]
     assert grid.empty
-    assert grid_cells(grid) == []
+    assert cells_of_rows(grid) == []
     assert logit_differences(view, read_view(view)) is None
 
 
 def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedRows) -> None:
     view = view_of(neox, word_rows)
     with pytest.raises(InputError, match="no tag"):
-        read_view(view, [Cell(site=Site("mlp_out", 0), role=TokenRole.TAG)])
+        read_view(view, [GridCell(site=Site("mlp_out", 0), role=TokenRole.TAG)])
     with pytest.raises(InputError, match="no layer 2"):
-        read_view(view, [Cell(site=Site("mlp_out", 2), role=TokenRole.ALIAS_LAST)])
+        read_view(view, [GridCell(site=Site("mlp_out", 2), role=TokenRole.ALIAS_LAST)])
 
 
 def test_nothing_of_the_model_changes_also_where_a_pass_raises(
@@ -221,12 +221,12 @@ def test_nothing_of_the_model_changes_also_where_a_pass_raises(
 ) -> None:
     view = view_of(neox, word_rows)
     before = state_of(neox)
-    cell = Cell(site=Site("z", 0, 1), role=TokenRole.ALIAS_LAST)
+    cell = GridCell(site=Site("z", 0, 1), role=TokenRole.ALIAS_LAST)
     read_view(view, [cell])
     patch_grid_of_pair(view)
-    beyond = Cell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
+    beyond = GridCell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
     with pytest.raises(InputError, match="no head 4 at z of layer 0"):
-        read_view(view, [beyond], Ablation.ZERO)
+        read_view(view, [beyond], AblationKind.ZERO)
     assert state_of(neox) == before
 
 

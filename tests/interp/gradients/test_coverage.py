@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.vocabulary import LossPolicy
-from interp.gradients.gram import GradientOptions, Split, gradient_gram, token_gram
+from interp.gradients.gram import GradientOptions, Granularity, gradient_gram, token_gram
 from interp.gradients.modules import cover
 
 MakeModel = Callable[[str], PreTrainedModel]
@@ -197,7 +197,7 @@ def test_quantised_weights_are_refused_even_if_gradients_may_be_formed(
 def test_heads_of_an_unknown_architecture_are_refused(
     random_model: MakeModel, word_prompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = GradientOptions(policy=LossPolicy.ANSWER, split=Split.HEAD)
+    options = GradientOptions(policy=LossPolicy.ANSWER, granularity=Granularity.HEAD)
     monkeypatch.setattr("interp.gradients.split._READS", {})
     monkeypatch.setattr("interp.gradients.split._WRITES", ())
     with pytest.raises(InputError, match="GPTNeoXForCausalLM keeps its attention heads"):

@@ -14,7 +14,7 @@ from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy
 from interp.gradients.gram import (
     GradientOptions,
-    Split,
+    Granularity,
     gradient_gram,
     gradient_pairs,
     gradient_statistics,
@@ -157,9 +157,11 @@ def test_gradients_that_do_not_fit_into_memory_are_measured_in_blocks(
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     pairs = torch.cartesian_prod(torch.arange(N_A), torch.arange(len(b)))
     tight = options(memory=60_000, batch_tokens=8)
-    for split in (Split.WHOLE, Split.MODULE):
-        in_blocks = gradient_gram(model, a, b, options=options(memory=60_000, split=split))
-        at_once = gradient_gram(model, a, b, options=options(split=split))
+    for granularity in (Granularity.WHOLE, Granularity.MODULE):
+        in_blocks = gradient_gram(
+            model, a, b, options=options(memory=60_000, granularity=granularity)
+        )
+        at_once = gradient_gram(model, a, b, options=options(granularity=granularity))
         torch.testing.assert_close(in_blocks.parts, at_once.parts, rtol=1e-11, atol=1e-11)
     few = gradient_pairs(model, a, b, pairs=pairs, options=tight)
     many = gradient_pairs(model, a, b, pairs=pairs, options=options())
@@ -238,7 +240,7 @@ def test_two_weights_by_hand() -> None:
         )
         for answer in (0, 1)
     )
-    gram = gradient_gram(TwoWeights(), [a], [b], options=options(split=Split.MODULE))
+    gram = gradient_gram(TwoWeights(), [a], [b], options=options(granularity=Granularity.MODULE))
     log3 = math.log(3)
     expected = {
         "inner.embed": -3 / 16 * log3**2,
@@ -254,15 +256,15 @@ def test_two_weights_by_hand() -> None:
     assert gram.losses_a.item() == pytest.approx(math.log(4))
 
 
-@pytest.mark.parametrize("split", [Split.LAYER, Split.MODULE, Split.HEAD])
+@pytest.mark.parametrize("granularity", [Granularity.LAYER, Granularity.MODULE, Granularity.HEAD])
 @each_architecture
 def test_parts_sum_to_the_whole(
-    architecture: str, split: Split, double_model: MakeModel, word_prompts
+    architecture: str, granularity: Granularity, double_model: MakeModel, word_prompts
 ) -> None:
     model = double_model(architecture)
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     whole = gradient_gram(model, a, b, options=options(LossPolicy.TEXT))
-    parts = gradient_gram(model, a, b, options=options(LossPolicy.TEXT, split=split))
+    parts = gradient_gram(model, a, b, options=options(LossPolicy.TEXT, granularity=granularity))
     scale = whole.norms_a[:, None] * whole.norms_b
     assert ((parts.dot - whole.dot) / scale).abs().max().item() <= 1e-12
     torch.testing.assert_close(parts.norms_a, whole.norms_a, rtol=1e-12, atol=0)
@@ -272,7 +274,9 @@ def test_modules_have_the_inner_products_of_their_own_parameters(
     double_model: MakeModel, word_prompts
 ) -> None:
     model = double_model("neox")
-    gram = gradient_gram(model, word_prompts, word_prompts, options=options(split=Split.MODULE))
+    gram = gradient_gram(
+        model, word_prompts, word_prompts, options=options(granularity=Granularity.MODULE)
+    )
     gradients = autograd_gradients(model, word_prompts, options())
     sizes = [parameter.numel() for parameter in model.parameters()]
     names = [name for name, _ in model.named_parameters()]
@@ -326,7 +330,9 @@ def test_heads_have_the_inner_products_of_their_rows_and_columns(
     architecture: str, double_model: MakeModel, word_prompts
 ) -> None:
     model = double_model(architecture)
-    gram = gradient_gram(model, word_prompts, word_prompts, options=options(split=Split.HEAD))
+    gram = gradient_gram(
+        model, word_prompts, word_prompts, options=options(granularity=Granularity.HEAD)
+    )
     gradients = autograd_gradients(model, word_prompts, options())
     sizes = [parameter.numel() for parameter in model.parameters()]
     shaped = {
@@ -352,7 +358,7 @@ def test_token_maps_sum_to_their_inner_products(
     model = double_model(architecture)
     a, b = word_prompts[:N_A], word_prompts[N_A:]
     pairs = torch.tensor([[0, 0], [0, 3], [2, 1], [3, 4]])
-    chosen = options(policy, split=Split.MODULE)
+    chosen = options(policy, granularity=Granularity.MODULE)
     maps = token_gram(model, a, b, pairs=pairs, options=chosen)
     gram = gradient_pairs(model, a, b, pairs=pairs, options=chosen)
     scale = gram.norms_a[pairs[:, 0]] * gram.norms_b[pairs[:, 1]]
@@ -382,7 +388,11 @@ def test_token_map_holds_the_inner_products_of_each_position_s_own_copy_of_the_w
 
     a, b = word_prompts[0], word_prompts[2]
     maps = token_gram(
-        model, [a], [b], pairs=torch.tensor([[0, 0]]), options=options(split=Split.MODULE)
+        model,
+        [a],
+        [b],
+        pairs=torch.tensor([[0, 0]]),
+        options=options(granularity=Granularity.MODULE),
     )
     with pytest.MonkeyPatch.context() as patch:
         left, right = gradients_by_position(a, patch), gradients_by_position(b, patch)

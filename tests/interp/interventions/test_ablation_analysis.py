@@ -16,7 +16,12 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.hooked.sites import choose_sites
 from interp.interventions.ablation import AblationKind, ablate
-from interp.interventions.ablation_analysis import ABLATED_SITES, ALL, AblationAnalysis, components
+from interp.interventions.ablation_analysis import (
+    ABLATED_SITES,
+    ALL,
+    AblationAnalysis,
+    single_components,
+)
 from interp.interventions.base import answer_table
 from interp.interventions.knock_outs import KnockOut, Route
 from training.runs.run import Run
@@ -110,7 +115,7 @@ def test_a_checkpoint_is_measured_the_same_twice(neox: HookedModel, rows: list[T
 
 
 def test_head_sites_are_divided_and_others_kept(neox: HookedModel):
-    found = list(components(neox, [Site("z", 1), Site("mlp_out", 0)]))
+    found = list(single_components(neox, [Site("z", 1), Site("mlp_out", 0)]))
 
     assert found == [*(Site("z", 1, head) for head in range(4)), Site("mlp_out", 0)]
 

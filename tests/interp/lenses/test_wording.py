@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from interp.lenses.analysis import summarize_lens
-from interp.lenses.wording import appearance_sentence, contrast_sentence, lens_sentences
+from interp.lenses.wording import appearance_sentence, lens_contrast_sentence, lens_sentences
 
 COMPARED = ("D5_CONS", "D6_CONS")
 
@@ -105,7 +105,7 @@ def test_a_contrast_is_put_into_words_with_its_sign():
         | {"p_corrected": [0.01], "p_smallest": [0.0078], "n_seeds": [8]}
     )
 
-    assert contrast_sentence(contrast, "a minus b") == (
+    assert lens_contrast_sentence(contrast, "a minus b") == (
         "A minus b: differs from 0 in 1 of 1 cells, most in layer 0, MLP (tuned lens), -1.000 "
         "[-2.000, -0.500] nats, corrected p = 0.01; 8 seeds can give no p below 0.0078."
     )

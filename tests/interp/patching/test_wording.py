@@ -8,11 +8,11 @@ from interp.patching.summary import summarize_patching
 from interp.patching.wording import (
     attribution_sentence,
     carrying_sentence,
-    contrast_sentence,
     head_sentence,
-    is_found,
+    is_above_control,
     limit_sentence,
     patch_caption,
+    patch_contrast_sentence,
     patch_sentences,
 )
 from tests.interp.patching.hand_made_tables import D5, D6, patching_table
@@ -72,16 +72,18 @@ def test_what_is_known_beforehand_is_not_told(table: pd.DataFrame):
 def test_an_effect_below_its_control_is_not_found():
     cell = {"p_corrected": 0.01, "difference": 0.3}
 
-    assert is_found(cell)
-    assert not is_found(cell | {"difference": -0.3})
-    assert not is_found(cell | {"p_corrected": 0.06})
-    assert not is_found(cell | {"p_corrected": float("nan")})
+    assert is_above_control(cell)
+    assert not is_above_control(cell | {"difference": -0.3})
+    assert not is_above_control(cell | {"p_corrected": 0.06})
+    assert not is_above_control(cell | {"p_corrected": float("nan")})
 
 
 def test_the_contrast_is_told_with_both_effects(table: pd.DataFrame):
     contrast = patch_contrast(table, D5, D6)
 
-    sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
+    sentence = patch_contrast_sentence(
+        contrast.loc[contrast["direction"] == "noise"], "D5 minus D6"
+    )
 
     assert (
         "D5 minus D6, noising: the effects differ in 1 of 4 cells, most in layer 1, attention at"
@@ -95,7 +97,9 @@ def test_a_contrast_without_a_difference_claims_none_and_no_equality(table: pd.D
     same = table.assign(effect=0.5 + 0.01 * (-1.0) ** table["seed"] * (table["subset"] == D5))
 
     contrast = patch_contrast(same, D5, D6)
-    sentence = contrast_sentence(contrast.loc[contrast["direction"] == "noise"], "D5 minus D6")
+    sentence = patch_contrast_sentence(
+        contrast.loc[contrast["direction"] == "noise"], "D5 minus D6"
+    )
 
     assert "are not shown to differ in any of 4 cells; they do most in" in sentence
 

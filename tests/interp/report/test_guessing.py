@@ -27,7 +27,7 @@ def test_the_best_guess_is_the_commonest_answer_to_each_held_out_question_about_
     others = [
         question("born", "paris", split=Split.TRAIN),
         question("born", "paris", alias=None),
-        question("born", "paris", family=Family.ATTRIBUTION),
+        question("born", "paris", family=Family.ENTITY_ATTRIBUTION),
     ]
 
     found = best_guess(held_out_answers(rows + others))

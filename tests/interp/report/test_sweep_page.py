@@ -15,7 +15,7 @@ from interp.cli import main
 from interp.report.sweep_page import build_sweep_report, gap_sentences, sweep_html
 from interp.report.sweep_plots import panel_words, plot_levels, plot_sweep_gaps
 from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
-from interp.sweeps.plans import CELLS, Cell, Sweep
+from interp.sweeps.plans import CELLS, Sweep, SweepCell
 from training.config import Value
 from training.designs import recipe_design
 from training.recipes import find_recipe
@@ -63,7 +63,7 @@ def write_sweep(folder: Path, varies: str, cells: list[tuple[dict[str, Value], f
         figures=("4a",),
         varies=varies,
         claims=("A1", "A3", "O4"),
-        cells=tuple(Cell(recipe="alias-toy", arguments=arguments) for arguments, _ in cells),
+        cells=tuple(SweepCell(recipe="alias-toy", arguments=arguments) for arguments, _ in cells),
         analyses=tuple,
         stage=2,
     )

@@ -19,7 +19,7 @@ from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.report.sweep_page import readable_section
 from interp.sweeps.folders import FinishedSweep, require_place_for, sweep_damage
-from interp.sweeps.plans import SWEEPS, Cell, Sweep, find_sweep
+from interp.sweeps.plans import SWEEPS, Sweep, SweepCell, find_sweep
 from interp.sweeps.sweep import run_sweep
 from training.config import RunConfig
 from training.recipes import find_recipe
@@ -41,7 +41,7 @@ SWEEP = Sweep(
     varies="word_order",
     claims=("O1", "A3"),
     cells=tuple(
-        Cell(recipe="alias-toy", arguments={"word_order": order, "epochs_stage2": 1})
+        SweepCell(recipe="alias-toy", arguments={"word_order": order, "epochs_stage2": 1})
         for order in ("tae", "ate")
     ),
     analyses=analyses,
@@ -385,7 +385,7 @@ def test_a_sweep_that_was_killed_early_or_has_new_cells_goes_on(
     (tmp_path / "cells" / cell.name).mkdir(parents=True)
     (tmp_path / "cells" / cell.name / ".lock").write_text("")
     require_place_for(SWEEP, tmp_path, smoke=True)
-    more = Cell(recipe="alias-toy", arguments={"word_order": "eat"})
+    more = SweepCell(recipe="alias-toy", arguments={"word_order": "eat"})
     require_place_for(replace(SWEEP, cells=(*SWEEP.cells, more)), swept[0], smoke=True)
 
 

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from data.errors import InputError
 from interp.transplants.parts import (
-    Part,
+    PartMask,
     choose_parts,
     complement,
     parts_of,
@@ -33,7 +33,7 @@ def is_equal(model: PreTrainedModel, expected: PreTrainedModel) -> bool:
     return here.keys() == there.keys() and all(torch.equal(here[n], there[n]) for n in here)
 
 
-def owned(model: PreTrainedModel, part: Part) -> dict[str, torch.Tensor]:
+def owned(model: PreTrainedModel, part: PartMask) -> dict[str, torch.Tensor]:
     """The part's masks at full size, of every parameter."""
     return {
         name: part[name].expand_as(weight) if name in part else torch.zeros_like(weight).bool()

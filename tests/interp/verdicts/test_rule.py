@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from data.design import Margin
 from data.tasks.iml import D5_CONS, D6_CONS
-from interp.verdicts.claim import Claim, Margin, Side
+from interp.verdicts.claim import Claim, Side
 from interp.verdicts.quantities import gap
 from interp.verdicts.rule import Word, judge
 

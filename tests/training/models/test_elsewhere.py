@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from data.errors import InputError
 from data.hub import INDEX
 from data.tokenizers import FolderTokenizer, TrainedTokenizer
-from training.models.elsewhere import TINY, SourceModel
+from training.models.elsewhere import TINY, NamedModel
 from training.runs.checkpoints import load_model
 
 REAL = Path(__file__).parents[3].parent / "shared" / "data"
@@ -32,8 +32,8 @@ TEXT = "Q: What did xyz do?\nA: actor\n"
 SMALL = TrainedTokenizer(texts=(TEXT,), vocabulary_size=257)
 
 
-def make(source: SourceModel, *, seed: int = 0, max_length: int = 32) -> Any:
-    return source.make(SMALL.load(), seed=seed, max_length=max_length)
+def make(named: NamedModel, *, seed: int = 0, max_length: int = 32) -> Any:
+    return named.make(SMALL.load(), seed=seed, max_length=max_length)
 
 
 def logits(model: Any, tokenizer: Any = None) -> torch.Tensor:
@@ -53,7 +53,7 @@ def dropouts(config: Any) -> list[float]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A whole checkpoint, made by transformers itself, with its tokenizer."""
-    make(SourceModel(source="tiny-gpt-neox"), seed=7).save_pretrained(tmp_path / "model")
+    make(NamedModel(location="tiny-gpt-neox"), seed=7).save_pretrained(tmp_path / "model")
     SMALL.load().save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 
@@ -65,8 +65,8 @@ def change_config(folder: Path, **changes: object) -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_tiny_model_is_two_layers_wide_32_and_answers(name: str) -> None:
-    source = SourceModel(source=name)
-    model = make(source)
+    named = NamedModel(location=name)
+    model = make(named)
     config = model.config
     assert (config.num_hidden_layers, config.hidden_size) == (2, 32)
     assert config.vocab_size == 257
@@ -74,16 +74,16 @@ def test_tiny_model_is_two_layers_wide_32_and_answers(name: str) -> None:
     assert logits(model).isfinite().all()
     assert set(dropouts(config)) == {0.0}
     assert all(p.dtype == torch.float32 for p in model.parameters())
-    assert source.is_encoder_decoder is (name == "tiny-t5")
-    assert (source.name, source.has_tokenizer, source.max_length) == (name, False, None)
-    assert source.description.startswith(f"{name}: ")
+    assert named.is_encoder_decoder is (name == "tiny-t5")
+    assert (named.name, named.has_tokenizer, named.max_length) == (name, False, None)
+    assert named.description.startswith(f"{name}: ")
     if name != "tiny-t5":
         assert config.max_position_embeddings == 32
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_tiny_model_saves_and_loads_as_a_checkpoint(name: str, tmp_path: Path) -> None:
-    model = make(SourceModel(source=name))
+    model = make(NamedModel(location=name))
     model.save_pretrained(tmp_path)
     assert torch.equal(logits(load_model(tmp_path)), logits(model))
 
@@ -92,11 +92,11 @@ def test_tiny_model_saves_and_loads_as_a_checkpoint(name: str, tmp_path: Path) -
 def test_weights_depend_on_the_seed_only_where_they_are_random(
     is_random: bool, folder: Path
 ) -> None:
-    source = SourceModel(source=str(folder), random_weights=is_random)
+    named = NamedModel(location=str(folder), random_weights=is_random)
     torch.manual_seed(1)
-    first = make(source, seed=1)
+    first = make(named, seed=1)
     torch.manual_seed(2)
-    again, other = make(source, seed=1), make(source, seed=2)
+    again, other = make(named, seed=1), make(named, seed=2)
     weights = [model.state_dict()["gpt_neox.embed_in.weight"] for model in (first, again, other)]
     stored = load_file(folder / "model.safetensors")["gpt_neox.embed_in.weight"]
     assert torch.equal(weights[0], weights[1])
@@ -106,19 +106,19 @@ def test_weights_depend_on_the_seed_only_where_they_are_random(
 
 @pytest.mark.parametrize("is_random", [True, False])
 def test_making_leaves_the_global_random_state_alone(is_random: bool, folder: Path) -> None:
-    source = SourceModel(source=str(folder), random_weights=is_random)
+    named = NamedModel(location=str(folder), random_weights=is_random)
     before = torch.get_rng_state()
-    make(source)
-    assert source.description
+    make(named)
+    assert named.description
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_description_says_family_sizes_and_number_of_parameters(folder: Path) -> None:
-    model = make(SourceModel(source=str(folder)))
+    model = make(NamedModel(location=str(folder)))
     n_parameters = sum(p.numel() for p in model.parameters())
     described = f"gpt_neox, 2 layers, d_model 32, {n_parameters:,} parameters"
-    plain = SourceModel(source=str(folder))
-    drawn = SourceModel(source=str(folder), random_weights=True)
+    plain = NamedModel(location=str(folder))
+    drawn = NamedModel(location=str(folder), random_weights=True)
     assert plain.description == f"model: {described}, pretrained"
     assert drawn.description == f"model-random: {described}, random weights"
     assert plain.has_tokenizer
@@ -135,7 +135,7 @@ def test_narrow_weights_on_disk_become_float32(
     narrow = {name: weight.to(dtype) for name, weight in stored.items()}
     save_file(narrow, folder / "model.safetensors", metadata={"format": "pt"})
     change_config(folder, dtype=str(dtype).removeprefix("torch."))
-    model = make(SourceModel(source=str(folder), random_weights=is_random))
+    model = make(NamedModel(location=str(folder), random_weights=is_random))
     assert all(p.dtype == torch.float32 for p in model.parameters())
     embedded = model.state_dict()["gpt_neox.embed_in.weight"]
     rounded = stored["gpt_neox.embed_in.weight"].to(dtype).float()
@@ -146,27 +146,27 @@ def test_narrow_weights_on_disk_become_float32(
 
 def test_pretrained_dropout_stays_and_random_models_have_none(folder: Path) -> None:
     change_config(folder, hidden_dropout=0.25)
-    assert 0.25 in dropouts(make(SourceModel(source=str(folder))).config)
-    drawn = make(SourceModel(source=str(folder), random_weights=True))
+    assert 0.25 in dropouts(make(NamedModel(location=str(folder))).config)
+    drawn = make(NamedModel(location=str(folder), random_weights=True))
     assert set(dropouts(drawn.config)) == {0.0}
 
 
 def test_architecture_alone_needs_no_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    make(SourceModel(source=str(folder), random_weights=True))
+    make(NamedModel(location=str(folder), random_weights=True))
     with pytest.raises(InputError, match="holds no weights"):
-        make(SourceModel(source=str(folder)))
+        make(NamedModel(location=str(folder)))
 
 
 def test_checkpoint_in_shards_is_read_whole(folder: Path) -> None:
-    model = make(SourceModel(source=str(folder)))
+    model = make(NamedModel(location=str(folder)))
     model.save_pretrained(folder / "shards", max_shard_size="40KB")
     assert (folder / "shards" / INDEX).is_file()
-    again = make(SourceModel(source=str(folder / "shards")))
+    again = make(NamedModel(location=str(folder / "shards")))
     assert torch.equal(logits(again), logits(model))
     sorted((folder / "shards").glob("*.safetensors"))[-1].unlink()
     with pytest.raises(InputError, match=r"lacks the weights model-\d+-of-\d+\.safetensors"):
-        make(SourceModel(source=str(folder / "shards")))
+        make(NamedModel(location=str(folder / "shards")))
 
 
 def drop_a_weight(folder: Path) -> None:
@@ -201,32 +201,32 @@ def test_model_that_is_not_as_it_says_is_refused_in_one_line(
 ) -> None:
     spoil(folder)
     with pytest.raises(InputError, match=message) as raised:
-        make(SourceModel(source=str(folder)))
+        make(NamedModel(location=str(folder)))
     assert len(str(raised.value).splitlines()) == 1
     assert capfd.readouterr().err == ""
 
 
 def test_tied_unembedding_is_no_missing_weight(tmp_path: Path) -> None:
-    make(SourceModel(source="tiny-gpt2")).save_pretrained(tmp_path)
+    make(NamedModel(location="tiny-gpt2")).save_pretrained(tmp_path)
     assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
-    make(SourceModel(source=str(tmp_path)))
+    make(NamedModel(location=str(tmp_path)))
 
 
 @pytest.mark.parametrize("is_random", [True, False])
 def test_tokenizer_with_more_ids_than_rows_is_refused(is_random: bool, folder: Path) -> None:
     larger = TrainedTokenizer(texts=(TEXT,) * 3, vocabulary_size=270).load()
-    source = SourceModel(source=str(folder), random_weights=is_random)
+    named = NamedModel(location=str(folder), random_weights=is_random)
     message = f"ids up to {len(larger) - 1}, .* has 257 embedding rows"
     with pytest.raises(InputError, match=message):
-        source.make(larger, seed=0, max_length=32)
+        named.make(larger, seed=0, max_length=32)
 
 
 @pytest.mark.parametrize("path", TRAINED)
 def test_real_pretrained_model_prefers_real_text_in_float32(path: Path) -> None:
-    source = SourceModel(source=str(path))
-    tokenizer = FolderTokenizer(source=str(path)).load()
-    model = source.make(tokenizer, seed=0, max_length=64).eval()
-    assert source.name == path.name
+    named = NamedModel(location=str(path))
+    tokenizer = FolderTokenizer(location=str(path)).load()
+    model = named.make(tokenizer, seed=0, max_length=64).eval()
+    assert named.name == path.name
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
     def loss(text: str) -> float:
@@ -247,10 +247,10 @@ def test_random_pythia_with_its_own_tokenizer_answers(tmp_path: Path) -> None:
     config = json.loads(PYTHIA.read_text())["pythia-14m"]
     (folder / "config.json").write_text(json.dumps({**config, "torch_dtype": "float16"}))
     shutil.copy(PYTHIA_TOKENIZER, folder / "tokenizer.json")
-    source = SourceModel(source=str(folder), random_weights=True)
-    tokenizer = FolderTokenizer(source=str(folder)).load()
-    model = source.make(tokenizer, seed=0, max_length=48)
-    assert (source.name, source.max_length, source.has_tokenizer) == (
+    named = NamedModel(location=str(folder), random_weights=True)
+    tokenizer = FolderTokenizer(location=str(folder)).load()
+    model = named.make(tokenizer, seed=0, max_length=48)
+    assert (named.name, named.max_length, named.has_tokenizer) == (
         "pythia-14m-random",
         2048,
         True,
@@ -263,10 +263,10 @@ def test_random_pythia_with_its_own_tokenizer_answers(tmp_path: Path) -> None:
         loss = model(tokens, labels=tokens).loss
     assert loss.item() == pytest.approx(math.log(50304), abs=0.3)
     model.save_pretrained(folder)
-    loaded = SourceModel(source=str(folder)).make(tokenizer, seed=1, max_length=48)
+    loaded = NamedModel(location=str(folder)).make(tokenizer, seed=1, max_length=48)
     assert torch.equal(logits(loaded, tokenizer), logits(model, tokenizer))
 
 
-def test_source_that_is_nowhere_is_refused() -> None:
+def test_model_that_is_nowhere_is_refused() -> None:
     with pytest.raises(InputError, match="there is no folder tiny-gpt3"):
-        make(SourceModel(source="tiny-gpt3"))
+        make(NamedModel(location="tiny-gpt3"))

@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForC
 from data.errors import InputError
 from data.tokenizers import FolderTokenizer, TrainedTokenizer
 from interp.hooked.model import load_hooked_folder
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.models.folders import read_config, read_weights
 from training.runs.checkpoints import load_model, load_tokenizer
 
@@ -67,7 +67,7 @@ def more_layers(folder: Path) -> None:
 LOADERS: dict[str, Callable[[Path], object]] = {
     "interp": load_hooked_folder,
     "checkpoint": load_model,
-    "source": lambda folder: SourceModel(source=str(folder)).make(
+    "named": lambda folder: NamedModel(location=str(folder)).make(
         SMALL.load(), seed=0, max_length=8
     ),
 }
@@ -190,7 +190,7 @@ def test_code_of_a_folder_never_runs_and_nobody_is_asked(
 
     monkeypatch.setattr("builtins.input", ask)
     loaders = [*LOADERS.values(), read_config, load_tokenizer]
-    for load in (*loaders, lambda folder: FolderTokenizer(source=str(folder)).load()):
+    for load in (*loaders, lambda folder: FolderTokenizer(location=str(folder)).load()):
         with pytest.raises(InputError, match="names code to run") as raised:
             load(folder)
         assert "\n" not in str(raised.value)

@@ -13,18 +13,18 @@ from data.texts import Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.people import PeopleSource
+from data.worlds.people import PeopleWorld
 from training.config import StageConfig
 from training.evaluate import EvaluationSet, answer_metrics
 from training.models.scratch import ModelConfig
 from training.models.stage_zero import KnowingModel
 
-WORLD = PeopleSource(n_people=6, seed=0)
+WORLD = PeopleWorld(n_people=6, seed=0)
 KNOWING = KnowingModel(
     world=WORLD,
     writing=Writing(),
     telling=Telling(statements=0, question_repeats=1, names=False, seed=0),
-    tokenizer_source=TrainedTokenizer(texts=WORLD, vocabulary_size=320),
+    tokenizer_provider=TrainedTokenizer(texts=WORLD, vocabulary_size=320),
     sizes=ModelConfig(
         n_layers=1, d_model=32, n_heads=2, d_mlp=64, tied_embeddings=True, rotary_pct=0.5
     ),
@@ -43,7 +43,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(model: KnowingModel, *, seed: int = 0, max_length: int = 32) -> Any:
-    return model.make(model.tokenizer_source.load(), seed=seed, max_length=max_length)
+    return model.make(model.tokenizer_provider.load(), seed=seed, max_length=max_length)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -54,7 +54,7 @@ def same(one: Any, other: Any) -> bool:
 def known(model: KnowingModel) -> float:
     """Share of the world's facts that are told when asked for."""
     rows = biography_rows(model.world.load(), model.writing, model.telling)
-    tokenized = tokenize_rows(rows, model.tokenizer_source.load())
+    tokenized = tokenize_rows(rows, model.tokenizer_provider.load())
     metrics = answer_metrics(make(model), EvaluationSet.of(tokenized))
     return float(metrics["exact_match"].to_numpy().mean())
 
@@ -102,13 +102,13 @@ def test_a_model_trained_anew_has_the_same_bytes(
     "changes",
     [
         {"seed": 5},
-        {"world": PeopleSource(n_people=6, seed=1)},
+        {"world": PeopleWorld(n_people=6, seed=1)},
         {"loss_policy": LossPolicy.TEXT},
         {"writing": Writing(newline=True)},
         {"telling": Telling(statements=1, question_repeats=1, names=False, seed=0)},
         {"training": replace(KNOWING.training, epochs=2)},
         {"sizes": replace(KNOWING.sizes, n_layers=2)},
-        {"tokenizer_source": TrainedTokenizer(texts=WORLD, vocabulary_size=310)},
+        {"tokenizer_provider": TrainedTokenizer(texts=WORLD, vocabulary_size=310)},
     ],
     ids=lambda changes: next(iter(changes)),
 )

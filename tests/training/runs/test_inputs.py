@@ -12,7 +12,7 @@ import pytest
 from data.errors import DamagedError, InputError
 from interp.cli import main
 from training.config import RunConfig
-from training.models.elsewhere import SourceModel
+from training.models.elsewhere import NamedModel
 from training.recipes import find_recipe
 from training.runs.files import write_manifest
 from training.runs.inputs import ROWS_FILE
@@ -74,8 +74,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("inputs")
     table, model = write_table(home / "people.csv"), home / "small"
     facts = config(table).data
-    tokenizer = facts.tokenizer_source.load()  # pyright: ignore[reportAttributeAccessIssue]
-    tiny = SourceModel(source="tiny-gpt-neox").make(tokenizer, seed=0, max_length=200)
+    tokenizer = facts.tokenizer_provider.load()  # pyright: ignore[reportAttributeAccessIssue]
+    tiny = NamedModel(location="tiny-gpt-neox").make(tokenizer, seed=0, max_length=200)
     tiny.save_pretrained(model)
     tokenizer.save_pretrained(model)
     request = RunRequest(config=config(table, model), folder=home / "run", seeds=(1000,))
@@ -195,7 +195,7 @@ def test_finished_run_is_told_where_its_inputs_have_moved(home: Path) -> None:
 
 
 def test_no_absolute_path_is_in_a_table(home: Path) -> None:
-    assert SourceModel(source="/gone/models/small").name == "small"
+    assert NamedModel(location="/gone/models/small").name == "small"
     run = Run.load(home / "run")
     for table in (run.metrics, pd.DataFrame([run.config.identity])):
         for column in table.select_dtypes(exclude="number"):
@@ -322,7 +322,7 @@ def test_file_named_like_something_built_in_is_not_passed_over(
         InputError, match=rf"{name}={value} is built in, .* write {name}=\./{value}"
     ):
         run.check()
-    assert not SourceModel(source="./tiny-gpt2").is_tiny
+    assert not NamedModel(location="./tiny-gpt2").is_tiny
 
 
 def test_folder_that_could_be_on_the_hub_is_named(

@@ -129,7 +129,7 @@ def old_run_of_a_model(folder: Path, *, bos: bool, **config: Any) -> Run:
     info["data_sha256"] = {"0": rows_digest(rows)}
     checkpoint = folder / "run" / "seed-0" / "stage-1" / "step-0"
     checkpoint.mkdir(parents=True)
-    FolderTokenizer(source=str(model)).load().save_pretrained(checkpoint)
+    FolderTokenizer(location=str(model)).load().save_pretrained(checkpoint)
     AutoConfig.for_model(**{**ids, **config}).save_pretrained(checkpoint)
     write_manifest(checkpoint)
     write_json(folder / "run" / RUN_FILE, info)
@@ -168,7 +168,7 @@ def test_old_run_of_a_model_is_told_from_one_whose_numbers_still_hold(
 ) -> None:
     run = old_run_of_a_model(tmp_path, bos=False, **config)
     if config.get("eos_token_id"):  # what format 1 took from the tokenizer
-        tokenizer = FolderTokenizer(source=str(tmp_path / "model")).load()
+        tokenizer = FolderTokenizer(location=str(tmp_path / "model")).load()
         tokenizer.eos_token = "<|endoftext|>"
         tokenizer.save_pretrained(run.folder / "seed-0" / "stage-1" / "step-0")
     found = old_rules(run)

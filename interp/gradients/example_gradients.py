@@ -20,19 +20,20 @@ from interp.gradients.captured_factors import (
 from interp.gradients.factors import Factors
 from interp.gradients.modules import Coverage, cover
 from interp.gradients.options import GradientOptions
-from interp.gradients.split import components
+from interp.gradients.split import split_factors
 from training.examples import Examples, make_examples
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1 << 11, 1 << 12
 PASS_SHARE = 4
 """A pass may record this fraction of the memory: its graph takes about twice its records."""
 
-Components = list[tuple[str, Factors]]
+NamedFactors = list[tuple[str, Factors]]
+"""Factors, each with the name of the component that it counts for; names may repeat."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientSource:
-    """A model and the examples that gradients are taken of."""
+class ExampleGradients:
+    """The gradients of examples: a model, and the examples that they are taken of."""
 
     model: PreTrainedModel
     coverage: Coverage
@@ -44,7 +45,7 @@ class GradientSource:
     @classmethod
     def open(
         cls, model: PreTrainedModel, rows: Sequence[TokenizedRow], options: GradientOptions
-    ) -> "GradientSource":
+    ) -> "ExampleGradients":
         """Lays the rows out, and checks on the longest of them that the model is understood.
 
         Raises:
@@ -120,9 +121,9 @@ class GradientSource:
         joined = {name: type(by_module[name][0]).join(by_module.pop(name)) for name in names}
         return with_crossed_products(joined, self.coverage), torch.cat(losses)
 
-    def components(self, factors: FactorsByModule) -> Components:
-        """Factors with the component that each counts for; see `GradientOptions.split`."""
-        return list(components(self.model, factors, self.options.split))
+    def components(self, factors: FactorsByModule) -> NamedFactors:
+        """Factors with the component that each counts for; see `GradientOptions.granularity`."""
+        return list(split_factors(self.model, factors, self.options.granularity))
 
 
 def examples_at(examples: Examples, chosen: Int[Tensor, " example"]) -> Examples:
