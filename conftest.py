@@ -1,3 +1,7 @@
 """Of every test, doctests included: what checks types must be there when the first is checked."""
 
-import tests.type_checks  # noqa: F401  (named in pyproject.toml, where nothing imports it)
+import jaxtyping
+
+from tests.type_checks import light_jaxtyped  # `checked` is named in pyproject.toml
+
+jaxtyping.jaxtyped = light_jaxtyped  # before the first module that it decorates is imported

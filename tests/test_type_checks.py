@@ -1,13 +1,15 @@
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float, TypeCheckError, jaxtyped
 from torch import Tensor
 
 from tests import type_checks
-from tests.type_checks import checked
+from tests.type_checks import checked, light_jaxtyped
 
 
 def product(wrong: bool = False) -> Callable[[Tensor, Tensor], Tensor]:
@@ -67,3 +69,39 @@ def test_the_projects_own_functions_are_checked():
 
     with pytest.raises(TypeCheckError):
         max_sign_flip_p(torch.ones(2, 2))  # pyright: ignore[reportArgumentType]
+
+
+@dataclass
+class Plain:
+    n: int
+
+    @property
+    def twice(self) -> int:
+        return 2 * self.n
+
+    @classmethod
+    def of(cls, n: int) -> "Plain":
+        return cls(n)
+
+
+def half(n: int) -> int:
+    return n / 2 if n % 2 else n // 2  # pyright: ignore[reportReturnType]
+
+
+def add(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    return x if len(x) > len(y) else y
+
+
+def test_what_handles_no_array_is_checked_without_shapes_and_arrays_with_them():
+    plain = light_jaxtyped(half, typechecker=checked)
+    assert plain(4) == 2
+    for wrong in (lambda: plain("4"), lambda: plain(3)):
+        with pytest.raises(BeartypeCallHintViolation):
+            wrong()
+    assert light_jaxtyped(Plain, typechecker=checked)(2).twice == 4
+    with pytest.raises(BeartypeCallHintViolation):
+        Plain("2")  # pyright: ignore[reportArgumentType]
+    shaped = light_jaxtyped(add, typechecker=checked)
+    assert shaped(torch.ones(2), torch.ones(2)).shape == (2,)
+    with pytest.raises(TypeCheckError):
+        shaped(torch.ones(2), torch.ones(3))
