@@ -193,6 +193,8 @@ def test_its_report_asks_its_question_in_its_colours(folder: Path) -> None:
     assert "is what was told more often known better?" in page
     assert "#123456" in page
     assert "told four times" in page
+    assert "repetition: X1 where people live" in page
+    assert "OFTEN − SELDOM, end of Stage 1 (told four times against once)" in page
     assert "OFTEN (told four times) minus SELDOM (told once)" in page
     shown = page[page.index("</script>") :]
     headings = re.findall("<h2>([^<]+)</h2>", shown)

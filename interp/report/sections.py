@@ -51,6 +51,7 @@ def overview_section(run: Run) -> Html:
     )  # fmt: skip
     facts = {
         "recipe": about,
+        "experiment": _experiment(run.design),
         "model": run.info.get("model", config.model.name),
         "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
         "loss policy": f"{config.loss_policy}: {config.loss_policy.words}",
@@ -80,6 +81,12 @@ def overview_section(run: Run) -> Html:
     return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
 
 
+def _experiment(design: Design) -> str:
+    """What an experiment trains, part by part."""
+    parts = "; ".join(f"{part.name} {words}" for part, words in design.parts.items())
+    return f"{design.name}: {parts}"
+
+
 def _serves(recipe: Recipe) -> str:
     """What of the paper a recipe bears on."""
     figures = f"figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
@@ -100,7 +107,8 @@ def gaps_section(run: Run) -> Html:
         stage = run.config.schedule.read_at(contrast.part)
         for metric in HEADLINE_METRICS:
             estimate = found[metric]
-            cells = [gap, f"{higher} − {lower}, end of Stage {int(stage)}"]
+            means = f" ({contrast.meaning})" if contrast.meaning else ""
+            cells = [gap, f"{higher} − {lower}, end of Stage {int(stage)}{means}"]
             cells += [find_metric(metric).heading, unbroken(gap_text(estimate))]
             cells += [f"{estimate[name]:.2g}" for name in ("p_value", "p_smallest")]
             cells += [str(estimate["n_seeds"])]
