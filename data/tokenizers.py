@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import InputError, reading
+from data.facts import FactWorld, WorldProvider
 from data.hub import ModelFiles, find_folder
 from data.inputs import Input
 from data.texts import Writing, question_text
 from data.vocabulary import Role
-from data.worlds.facts import FactWorld, WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -174,6 +174,22 @@ def test_imports_within_interp_go_down() -> None:
                 assert below <= above, f"{module} imports {other}"
 
 
+LOWER_ROOMS = {"data": ["worlds", "tasks"], "training": ["executors", "models", "recipes", "runs"]}
+"""Folders of the two lower layers, lowest first; the files beside those of `data` lie below."""
+
+
+def test_imports_within_data_and_training_go_down() -> None:
+    for module, imported in module_graph().items():
+        for other in imported:
+            layer, room = module.split(".")[0], module.split(".")[1:2]
+            rooms = LOWER_ROOMS.get(layer, [])
+            below = other.split(".")[1] if other.startswith(f"{layer}.") else ""
+            if below in rooms and room and room[0] in rooms:
+                assert rooms.index(below) <= rooms.index(room[0]), f"{module} imports {other}"
+            elif below in rooms and layer == "data":
+                raise AssertionError(f"{module} imports {other}, which lies above it")
+
+
 def test_training_names_no_table_of_an_analysis() -> None:
     for path in (ROOT / "training").rglob("*.py"):
         tables = set(re.findall(r"\b(\w+)\.parquet", path.read_text()))

@@ -17,7 +17,7 @@ WORLD = '''"""Planets of a made-up sky."""
 
 from dataclasses import dataclass
 
-from data.worlds.facts import FactWorld
+from data.facts import FactWorld
 
 
 @dataclass(frozen=True, kw_only=True)

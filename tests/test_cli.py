@@ -128,7 +128,7 @@ def test_bad_input_is_one_line_with_a_remedy_and_changes_nothing(
 def test_run_of_a_newer_format_is_bad_input(
     command: str, copied_run: Path, tree_hash: TreeHash, capsys: Capture
 ) -> None:
-    from training.runs.files import write_manifest
+    from training.files import write_manifest
     from training.runs.run import analysis_files
 
     path = copied_run / "run.json"

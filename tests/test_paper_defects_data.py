@@ -18,13 +18,13 @@ import pytest
 from data.aliases import derange
 from data.contradictions import Contradiction, contradicting
 from data.errors import InputError
+from data.facts import FactWorld
 from data.rows import Row
 from data.tasks.iml import SUBSETS
 from data.tasks.subset_sizes import split_sizes
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.vocabulary import Kind, TagKind
-from data.worlds.facts import FactWorld
 from training.recipes import find_recipe
 from training.recipes.text import FRACTIONS, Shares
 from training.registry import RECIPES, Recipe

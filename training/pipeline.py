@@ -19,6 +19,7 @@ from training.columns import run_columns
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
 from training.evaluate import evaluate
+from training.files import remove_leftovers, wait_for_lock
 from training.loop import StageTrainer
 from training.material import SeedMaterial
 from training.runs.checkpoints import (
@@ -36,7 +37,6 @@ from training.runs.checkpoints import (
     step_folder,
     verify_checkpoint,
 )
-from training.runs.files import remove_leftovers, wait_for_lock
 from training.runs.inputs import note_rows, require_inputs
 from training.runs.run import rows_digest
 from training.seeds import derive_seed

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from data.draws import stream
 from data.errors import InputError
+from data.facts import FactWorld, WorldProvider
 from data.rows import Row, qa_row_id
 from data.statements import Piece, RenderedText, compose
 from data.subsets import Subset
 from data.texts import ENTITY_ATTRIBUTION_QUESTIONS, Writing, question_text
 from data.tokenizers import TrainedTokenizer
 from data.vocabulary import Family, Kind, Part, Role, Split
-from data.worlds.facts import FactWorld, WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

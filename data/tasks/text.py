@@ -14,6 +14,7 @@ from data.contradictions import Contradiction, contradicting
 from data.design import Design
 from data.draws import EXCHANGED, check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.errors import InputError
+from data.facts import WorldProvider
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText
 from data.subsets import Subset
@@ -33,7 +34,6 @@ from data.texts import (
 )
 from data.tokenizers import TokenizerProvider
 from data.vocabulary import Family, Kind, Role, Split, TagKind
-from data.worlds.facts import WorldProvider
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
+from data.facts import FactWorld
 from data.worlds.columns import read_columns
-from data.worlds.facts import FactWorld
 from data.worlds.people import PERSON_QUESTIONS
 from data.worlds.table_cache import cached_batches, default_cache
 from data.worlds.table_text import MISSING, decode, tidy

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from data.draws import stream
 from data.errors import InputError
-from data.worlds.facts import FactWorld
+from data.facts import FactWorld
 from data.worlds.names import draw_words
 from data.worlds.triples import Triple
 from data.worlds.works import WorksWorld

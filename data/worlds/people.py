@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from data.draws import stream
 from data.errors import InputError
-from data.worlds.facts import FactWorld
+from data.facts import FactWorld
 from data.worlds.names import draw_words
 from data.worlds.years import anonymised_year
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.draws import stream
 from data.errors import InputError
-from data.worlds.facts import FactWorld
+from data.facts import FactWorld
 from data.worlds.table_text import MISSING
 from data.worlds.triples import Triple, read_triples
 from data.worlds.years import anonymised_year, find_year

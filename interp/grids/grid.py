@@ -28,7 +28,7 @@ from interp.hooked.sites import choose_sites
 from training.columns import CHECKPOINT, RUN_COLUMNS, run_columns
 from training.executors.executor import Cell, Executor, Progress, Report, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
-from training.runs.files import table_bytes
+from training.files import table_bytes
 from training.runs.publication import Files, is_published, read
 from training.runs.run import Run, publish_runs, read_table
 from training.threads import THREADS, one_thread

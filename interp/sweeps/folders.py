@@ -17,8 +17,8 @@ from interp.verdicts.across import Setting, comparable
 from interp.verdicts.quantities import NotMeasured, level
 from interp.verdicts.verdict import Verdict
 from training.config import Value
+from training.files import MANIFEST, read_json
 from training.metrics import HEADLINE_METRICS
-from training.runs.files import MANIFEST, read_json
 from training.runs.info import RUN_FILE
 from training.runs.integrity import run_damage
 from training.runs.old_rules import require_one_meaning

@@ -17,8 +17,8 @@ from interp.sweeps.folders import SWEEP_FILE, require_place_for, sweep_info
 from interp.sweeps.plans import CELLS, Sweep
 from training.executors.executor import Executor
 from training.executors.local import EXECUTOR as LOCAL
+from training.files import json_bytes, table_bytes
 from training.progress import Show, show_nothing
-from training.runs.files import json_bytes, table_bytes
 from training.runs.publication import Files, listed, publish
 from training.runs.run import Run, read_table
 from training.runs.runner import run_seeds

@@ -10,6 +10,7 @@ import pytest
 from tokenizers import Tokenizer, models, processors
 
 from data.errors import InputError
+from data.facts import FactWorld
 from data.rows import Row
 from data.tasks.iml import SUBSETS
 from data.texts import Writing, definition_text, question_text
@@ -23,7 +24,6 @@ from data.tokenizers import (
 )
 from data.tokens import tokenize_rows
 from data.vocabulary import Kind, Role, Split
-from data.worlds.facts import FactWorld
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 TEXTS = tuple(

@@ -10,8 +10,8 @@ import pytest
 from data.tokenizers import TrainedTokenizer
 from interp.cli import main
 from tests.hostile.inputs import RECIPE, save_model
+from training.files import write_manifest
 from training.recipes import find_recipe
-from training.runs.files import write_manifest
 from training.runs.run import analysis_files
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import DamagedError, InputError
+from data.facts import WorldProvider
 from data.rows import Row
 from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TokenizerProvider
 from data.vocabulary import LossPolicy
-from data.worlds.facts import WorldProvider
 from data.worlds.table_cache import default_cache
 from training.config import StageConfig
+from training.files import damage, new_folder, wait_for_lock
+from training.models.folders import read_weights
 from training.models.scratch import ModelConfig
-from training.runs.files import damage, new_folder, wait_for_lock
 
 if TYPE_CHECKING:
     import torch
@@ -189,12 +190,10 @@ class KnowingModel:
 
 
 def _load(folder: Path) -> "PreTrainedModel":
-    from training.runs.checkpoints import load_model
-
     problems = damage(folder)
     if problems:
         raise DamagedError(f"{problems[0]}; delete {folder} and try again")
-    return load_model(folder)
+    return read_weights(folder)
 
 
 @contextmanager

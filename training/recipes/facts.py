@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.errors import InputError
+from data.facts import WorldProvider
 from data.inputs import Input
 from data.worlds.cvdb import CvdbWorld, Missing
-from data.worlds.facts import WorldProvider
 from data.worlds.generated_works import GeneratedWorks
 from data.worlds.people import PeopleWorld
 from data.worlds.works import WorksWorld

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from data.contradictions import Contradiction
+from data.facts import WorldProvider
 from data.hub import ModelFiles
 from data.inputs import Input
 from data.tasks.subset_sizes import split_by_alpha
@@ -17,7 +18,6 @@ from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle, Writing
 from data.tokenizers import Bos, FolderTokenizer, TokenizerProvider, TrainedTokenizer
 from data.vocabulary import LossPolicy, WordOrder
-from data.worlds.facts import WorldProvider
 from training.config import (
     END_OF_STAGE,
     Decay,

@@ -23,8 +23,7 @@ import pandas as pd
 from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
 from training.config import END_OF_STAGE
-from training.models.folders import no_progress_bars, read_tokenizer, read_weights
-from training.runs.files import (
+from training.files import (
     ABOUT,
     MANIFEST,
     bytes_digest,
@@ -35,6 +34,7 @@ from training.runs.files import (
     visible_files,
     write_json,
 )
+from training.models.folders import no_progress_bars, read_tokenizer, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import Any
 
 from data.errors import DamagedError, InputError
 from training.config import LARGEST_SEED, MOST_SEEDS, RunConfig
-from training.runs.files import read_json
+from training.files import read_json
 from training.runs.inputs import INPUTS, are_records, input_records
 from training.runs.publication import exists, read_unchecked
 

@@ -13,8 +13,8 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from data.inputs import Input
 from training.config import RunConfig
+from training.files import read_json, write_json
 from training.models.elsewhere import NamedModel
-from training.runs.files import read_json, write_json
 
 INPUTS = "inputs"
 """The key of `run.json` that has the inputs, by the parameter that names them."""

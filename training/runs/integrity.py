@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data.errors import DamagedError, InputError
 from data.vocabulary import Stage
+from training.files import ABOUT, MANIFEST, read_manifest
 from training.runs.checkpoints import (
     checkpoint_damage,
     checkpoint_digest,
@@ -15,7 +16,6 @@ from training.runs.checkpoints import (
     start_of_stage,
     step_folder,
 )
-from training.runs.files import ABOUT, MANIFEST, read_manifest
 from training.runs.info import RUN_FILE
 from training.runs.inputs import ROWS_FILE, noted_rows
 from training.runs.publication import exists, published_damage, settled, told_about

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.tokenizers import front_tokens
+from training.files import read_json
 from training.models.elsewhere import NamedModel
-from training.runs.files import read_json
 from training.runs.info import FORMAT_VERSION
 from training.runs.run import Run
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
 from data.errors import DamagedError, DiskFullError, InputError, writing
-from training.runs.files import (
+from training.files import (
     ABOUT,
     MANIFEST,
     bytes_digest,
@@ -152,7 +152,7 @@ def told_about(folder: Path) -> dict[str, Any]:
 
 
 def published_damage(folder: Path, *, present: Sequence[Path] | None = None) -> list[str]:
-    """What is wrong with a folder that is published to; see `training.runs.files.damage`."""
+    """What is wrong with a folder that is published to; see `training.files.damage`."""
 
     def look() -> list[str]:
         try:

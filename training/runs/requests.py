@@ -12,9 +12,9 @@ from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
 from training.config import RunConfig, Value
+from training.files import json_bytes, require_writable
 from training.recipes import find_recipe
 from training.runs.checkpoints import checkpoint_damage, seed_folder
-from training.runs.files import json_bytes, require_writable
 from training.runs.fits import check_lengths, check_model
 from training.runs.info import RUN_FILE, new_info, read_info
 from training.runs.inputs import (

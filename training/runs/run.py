@@ -16,10 +16,10 @@ from data.design import Contrast, Design
 from data.errors import DamagedError, InputError, reading
 from data.vocabulary import Stage
 from training.config import RunConfig
+from training.files import json_bytes, read_json, visible_files
 from training.models.folders import read_config
 from training.recipes import find_recipe
 from training.runs.checkpoints import find_checkpoint, saved_steps, stage_folder
-from training.runs.files import json_bytes, read_json, visible_files
 from training.runs.info import RUN_FILE, read_info
 from training.runs.inputs import INPUTS, changed_input, recorded
 from training.runs.publication import Files, exists, publish, read

@@ -14,8 +14,8 @@ from data.errors import InputError
 from training.distributed import Team
 from training.executors.executor import Cell, Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
+from training.files import json_bytes, table_bytes
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
-from training.runs.files import json_bytes, table_bytes
 from training.runs.info import RUN_FILE
 from training.runs.publication import Files, publish
 from training.runs.requests import RunRequest, check_together, now

@@ -4,13 +4,13 @@ from collections import Counter
 import pytest
 
 from data.errors import InputError
+from data.facts import FactWorld
 from data.rows import Row
 from data.tasks.biographies import STATEMENTS, Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import Family, Kind, Role, Split
-from data.worlds.facts import FactWorld
 from data.worlds.people import PERSON_QUESTIONS, PeopleWorld
 
 WORLD = FactWorld(

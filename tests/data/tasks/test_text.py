@@ -14,6 +14,7 @@ import pytest
 
 from data.contradictions import Contradiction
 from data.errors import InputError
+from data.facts import FactWorld
 from data.rows import Row, SeedData
 from data.tasks.iml import SUBSETS
 from data.tasks.text import TextConfig
@@ -22,7 +23,6 @@ from data.texts import COPULAS, SOURCES, DefinitionStyle, Writing
 from data.tokenizers import TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import Family, Kind, Part, Role, Split, TagKind, WordOrder
-from data.worlds.facts import FactWorld
 from data.worlds.people import PeopleWorld
 
 WORLD = PeopleWorld(n_people=60, seed=0, overlap=0.5)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from data.facts import FactWorld
 from data.worlds.cvdb import CvdbWorld, Missing, Namesakes
-from data.worlds.facts import FactWorld
 
 COLUMNS = (
     "name,birth,death,gender,level3_main_occ,string_citizenship_raw_d,un_region,"

@@ -8,8 +8,8 @@ import pytest
 
 import data.worlds.cvdb as cvdb
 from data.errors import DamagedError, InputError
+from data.facts import WorldProvider
 from data.worlds.cvdb import CvdbWorld, Missing, Namesakes
-from data.worlds.facts import WorldProvider
 
 TABLES = Path(__file__).parents[3].parent / "shared" / "data" / "tables"
 COLUMNS = (

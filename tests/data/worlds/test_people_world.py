@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from data.errors import InputError
-from data.worlds.facts import FactWorld, WorldProvider
+from data.facts import FactWorld, WorldProvider
 from data.worlds.people import NATIONS, PERSON_QUESTIONS, PeopleWorld, zipf_popularity
 
 ROOT = Path(__file__).parents[3]

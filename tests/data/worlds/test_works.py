@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from data.errors import InputError
+from data.facts import FactWorld, WorldProvider
 from data.texts import Writing, question_text
 from data.vocabulary import Role
-from data.worlds.facts import FactWorld, WorldProvider
 from data.worlds.generated_works import GeneratedWorks
 from data.worlds.triples import Triple, read_triples
 from data.worlds.works import AS_CODED_QUESTIONS, WORK_QUESTIONS, WorksWorld

@@ -29,7 +29,7 @@ from interp.grids.selection import GridSelection
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
 from training.examples import batch_loss, make_examples
-from training.runs.files import write_manifest
+from training.files import write_manifest
 from training.runs.run import Run
 
 MakeRows = Callable[..., list[TokenizedRow]]

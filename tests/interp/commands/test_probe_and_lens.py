@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from interp.cli import main
+from training.files import write_manifest, write_table
 from training.recipes import find_recipe
 from training.runs.checkpoints import checkpoint_damage
-from training.runs.files import write_manifest, write_table
 from training.runs.integrity import run_damage
 from training.runs.requests import RunRequest
 from training.runs.run import Run, analysis_files

@@ -12,7 +12,7 @@ from interp.grids.selection import GridSelection
 from interp.patching.analysis import PatchAnalysis, summarize_patching
 from interp.patching.sections import patching_section
 from interp.patching.wording import patch_sentences
-from training.runs.files import write_table
+from training.files import write_table
 from training.runs.run import Run, read_table
 
 SUBSETS = ("D5_CONS", "D6_CONS")

@@ -14,7 +14,7 @@ from interp.probes.wording import probe_sentences
 from interp.report.grid_sections import guess_of, lens_section, probes_section
 from interp.report.guessing import question_only
 from interp.report.page import report_html
-from training.runs.files import write_table
+from training.files import write_table
 from training.runs.run import Run, read_table
 
 

@@ -18,8 +18,8 @@ from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
 from interp.sweeps.plans import CELLS, Sweep, SweepCell
 from training.config import Value
 from training.designs import recipe_design
+from training.files import damage, write_json, write_manifest, write_table
 from training.recipes import find_recipe
-from training.runs.files import damage, write_json, write_manifest, write_table
 from training.runs.info import FORMAT_VERSION, RUN_FILE
 from training.runs.run import METRICS_FILE, SUMMARY_FILE, Run
 from training.statistics import t_interval

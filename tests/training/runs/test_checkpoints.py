@@ -9,6 +9,7 @@ import torch
 from data.errors import DamagedError, InputError
 from data.tokens import word_tokenizer
 from data.vocabulary import Stage
+from training.files import MANIFEST, damage
 from training.runs.checkpoints import (
     STATE_FILES,
     checkpoint_damage,
@@ -24,7 +25,6 @@ from training.runs.checkpoints import (
     step_folder,
     verify_checkpoint,
 )
-from training.runs.files import MANIFEST, damage
 
 MakeModel = Callable[..., object]
 WORDS = [f"word{i}" for i in range(27)]

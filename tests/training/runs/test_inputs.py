@@ -12,9 +12,9 @@ import pytest
 from data.errors import DamagedError, InputError
 from interp.cli import main
 from training.config import RunConfig
+from training.files import write_manifest
 from training.models.elsewhere import NamedModel
 from training.recipes import find_recipe
-from training.runs.files import write_manifest
 from training.runs.inputs import ROWS_FILE
 from training.runs.integrity import run_damage
 from training.runs.requests import RunRequest

@@ -8,8 +8,8 @@ import pytest
 
 from data.errors import DamagedError, InputError
 from interp.cli import main
+from training.files import write_json, write_manifest
 from training.runs.checkpoints import saved_steps
-from training.runs.files import write_json, write_manifest
 from training.runs.info import read_info
 from training.runs.integrity import run_damage
 from training.runs.requests import RunRequest

@@ -15,8 +15,8 @@ from data.tokens import tokenize_rows
 from interp.cli import main
 from interp.grids.selection import GridSelection
 from training.config import RunConfig
+from training.files import write_json, write_manifest
 from training.recipes import find_recipe
-from training.runs.files import write_json, write_manifest
 from training.runs.info import RUN_FILE, new_info
 from training.runs.old_rules import old_rules, require_one_meaning
 from training.runs.requests import RunRequest, check_together

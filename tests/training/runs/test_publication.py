@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DamagedError, InputError
-from training.runs.files import MANIFEST, write_manifest
+from training.files import MANIFEST, write_manifest
 from training.runs.publication import (
     JOURNAL,
     LOCK,

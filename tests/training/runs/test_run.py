@@ -6,7 +6,7 @@ import pytest
 from data.errors import DamagedError, InputError
 from data.tables import COLUMNS
 from data.tasks.iml import SUBSETS
-from training.runs.files import write_manifest
+from training.files import write_manifest
 from training.runs.run import Run, analysis_files, rows_digest, write_null_verdict
 from training.summary import summarize
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from data.errors import DamagedError, InputError
-from training.runs.files import (
+from training.files import (
     MANIFEST,
     damage,
     new_folder,
