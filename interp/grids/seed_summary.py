@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from training.columns import WITHOUT_SEED
 from training.statistics import max_sign_flip_p, sign_flip_p, smallest_sign_flip_p, t_interval
@@ -31,28 +32,50 @@ def summarize_over_seeds(
         tested: Column whose mean is held against 0.
     """
     keys = [*WITHOUT_SEED, *cell]
-    groups = [group for _, group in table.groupby(keys, sort=True, dropna=False)]
-    seeds = sorted(set(table["seed"]))
+    groups = _places_by_group(table, keys)
+    columns = {name: table[name].to_numpy() for name in dict.fromkeys((*keys, *means, tested))}
+    of_seed = {seed: place for place, seed in enumerate(sorted(set(table["seed"])))}
+    place_of_seed = np.array([of_seed[seed] for seed in table["seed"]], dtype=int)
     # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.
-    values = np.zeros((len(groups), len(seeds)))
-    for row, group in zip(values, groups, strict=True):
-        row[[seeds.index(seed) for seed in group["seed"]]] = group[tested].fillna(0.0)
+    values = np.zeros((len(groups), len(of_seed)))
+    filled = np.nan_to_num(columns[tested].astype(float), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    for row, places in zip(values, groups, strict=True):
+        row[place_of_seed[places]] = filled[places]
     records = []
-    for group, p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
-        known = group[tested].dropna()
+    for places, p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
+        given = columns[tested][places].astype(float)
+        known = given[~np.isnan(given)]
         low, high = t_interval(known)
         records.append(
-            {name: group[name].iloc[0] for name in keys}
-            | {name: group[name].mean() for name in means}
+            {name: columns[name][places[0]] for name in keys}
+            | {name: _mean(columns[name][places]) for name in means}
             | {
-                "difference": known.mean(),
+                "difference": _mean(known),
                 "ci_low": low,
                 "ci_high": high,
                 "p_value": sign_flip_p(known) if len(known) else np.nan,
                 "p_corrected": p_corrected if len(known) else np.nan,
                 "p_smallest": smallest_sign_flip_p(len(known)) if len(known) else np.nan,
             }
-            | ({"n": group["n"].sum()} if "n" in group else {})
+            | ({"n": table["n"].to_numpy()[places].sum()} if "n" in table else {})
             | {"n_seeds": len(known)}
         )
     return pd.DataFrame(records)
+
+
+def _places_by_group(table: pd.DataFrame, keys: list[str]) -> list[Int[np.ndarray, " row"]]:
+    """The rows of each group in order of its keys, as positions: pandas is slow on many groups."""
+    numbers = table.groupby(keys, sort=True, dropna=False).ngroup().to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    return np.split(order, starts[1:]) if len(order) else []
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of what is known; NaN of nothing."""
+    numbers = np.asarray(values, dtype=float)
+    is_known = ~np.isnan(numbers)
+    # Summed with 0 in place of what is not known, as pandas does, so that the bytes are the same.
+    return (
+        float(np.where(is_known, numbers, 0.0).sum() / is_known.sum()) if is_known.any() else np.nan
+    )
