@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.design import Margin
 from interp.verdicts.verdict import Verdict
-from training.config import Value
+from training.config import RunConfig, Value
 from training.recipes import find_recipe
 from training.runs.run import Run
 from training.schedules import Schedule
@@ -40,6 +41,11 @@ def make_run(
     metrics = pd.DataFrame(rows, columns=COLUMNS)
     info = {"finished": "now"}
     return Run(folder=folder, info=info, config=config, given_metrics=metrics, given_null=null)
+
+
+def margin_of(config: RunConfig) -> Margin:
+    assert config.null_margin is not None
+    return config.null_margin
 
 
 def by_id(verdicts: list[Verdict]) -> dict[str, Verdict]:

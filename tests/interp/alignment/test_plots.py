@@ -6,7 +6,6 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from data.tasks.iml import SUBSETS
 from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
 from interp.alignment.plots import (
     plot_alignment,
@@ -15,8 +14,11 @@ from interp.alignment.plots import (
     plot_alignment_tokens,
 )
 from interp.alignment.summary import summarize_alignment, with_seeds
-from interp.figures.palette import NULL_COLOR
+from interp.figures.palette import NULL_COLOR, subset_style
+from training.designs import recipe_design
 from training.statistics import t_interval
+
+IML = recipe_design("alias-toy")
 
 RUN = {"recipe": "toy", "run_id": "0", "model": "m", "word_order": "tae"}
 LEVELS = {"own": {"D5_CONS": 0.5, "D6_CONS": 0.1}, "other_tag": {"D5_CONS": 0.02, "D6_CONS": 0.0}}
@@ -51,7 +53,7 @@ def test_own_pairs_are_filled_and_matched_pairs_hollow_with_intervals_over_seeds
     (drawn,) = traces(plot_alignment(summarize_alignment(alignment(seeds=(0, 1, 2, 3)))), "D5_CONS")
     assert list(drawn.y) == pytest.approx([0.515, 0.035])
     assert list(drawn.marker.symbol) == ["triangle-up", "triangle-up-open"]
-    assert drawn.marker.color == SUBSETS["D5_CONS"].mark.color
+    assert drawn.marker.color == subset_style("D5_CONS", IML).color
     half_width = t_interval([0.5, 0.51, 0.52, 0.53])[1] - 0.515
     assert list(drawn.error_y.array) == pytest.approx([half_width, half_width])
 

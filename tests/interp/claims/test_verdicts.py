@@ -12,7 +12,7 @@ from interp.claims.verdicts import claims_of_group, claims_of_run, claims_of_swe
 from interp.verdicts.quantities import level
 from interp.verdicts.rule import Word
 from interp.verdicts.wording import WIDTH, found_text
-from tests.interp.hand_made_runs import by_id, make_run, rows_of
+from tests.interp.hand_made_runs import by_id, make_run, margin_of, rows_of
 from training.recipes import find_recipe
 from training.registry import RECIPES
 from training.schedules import Schedule
@@ -139,11 +139,11 @@ def test_the_margin_is_the_recipes_where_the_claim_has_none_of_its_own(bears_on)
 
     found = {name: each.to_json() for name, each in by_id(claims_of_run(run)).items()}
 
-    assert found["M6"]["margin"] == run.config.null_margin.value
+    assert found["M6"]["margin"] == margin_of(run.config).value
     assert found["M6"]["estimate"] == pytest.approx(0.005)
     assert found["M6"]["verdict"] == "holds"
     assert (found["M5"]["margin"], found["M5"]["verdict"]) == (0.01, "holds")
-    assert found["M6"]["margin_reason"].endswith(run.config.null_margin.reason)
+    assert found["M6"]["margin_reason"].endswith(margin_of(run.config).reason)
     assert all(each["margin_reason"] for each in found.values())
 
 
@@ -153,12 +153,12 @@ def test_each_design_and_loss_policy_has_a_margin_of_its_own_from_pilot_seeds():
     configs = {name: [find_recipe(name)(loss_policy=p) for p in policies] for name in recipes}
 
     # Sixths of the pilots' gaps: .48, .24, .18; .36, .29, .26; .24, .08, .17.
-    assert {name: [config.null_margin.value for config in of] for name, of in configs.items()} == {
+    assert {name: [margin_of(config).value for config in of] for name, of in configs.items()} == {
         "alias-toy": [0.08, 0.04, 0.03],
         "alias-toy-tokens": [0.06, 0.05, 0.04],
         "source-toy": [0.04, 0.01, 0.03],
     }
-    reasons = [config.null_margin.reason for of in configs.values() for config in of]
+    reasons = [margin_of(config).reason for of in configs.values() for config in of]
     assert len(set(reasons)) == 9
     assert "seeds 0 to 7, untied, 2026-11-27" in reasons[1]
 

@@ -6,10 +6,13 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from data.tasks.iml import SUBSETS
+from interp.figures.palette import subset_style
 from interp.lenses.analysis import summarize_lens
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
+from training.designs import recipe_design
 from training.statistics import t_interval
+
+IML = recipe_design("alias-toy")
 
 STATES = (("resid_pre", 0), ("resid_post", 0), ("resid_post", 1))
 DEPTHS = range(len(STATES))
@@ -82,7 +85,7 @@ def test_subsets_have_their_colours_and_lenses_their_markers(summary: pd.DataFra
     figure = plot_lens(summary)
 
     logit, tuned = (curves(figure, f"D6_CONS, {lens} lens")[0] for lens in ("logit", "tuned"))
-    style = SUBSETS["D6_CONS"].mark
+    style = subset_style("D6_CONS", IML)
     assert logit.line.color == tuned.line.color == style.color
     assert logit.marker.symbol == style.symbol
     assert tuned.marker.symbol == f"{style.symbol}-open"
@@ -185,7 +188,7 @@ def test_subsets_have_bars_of_their_own_colours(attribution: pd.DataFrame):
     figure = plot_attribution(pd.concat([attribution.assign(subset=name) for name in names]))
 
     bars: list[Any] = list(figure.data)
-    assert [bar.marker.color for bar in bars] == [SUBSETS[name].mark.color for name in names]
+    assert [bar.marker.color for bar in bars] == [subset_style(name, IML).color for name in names]
     assert [list(bar.y) for bar in bars] == [[0, 0, 2, 0.5, 2.5]] * 2
     assert "over 2 D5_CONS rows and 2 D6_CONS rows of one model" in layout_of(figure).title.text
 

@@ -5,10 +5,12 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from data.tasks.iml import SUBSETS
-from interp.figures.palette import NULL_COLOR
+from interp.figures.palette import NULL_COLOR, subset_style
 from interp.patching.analysis import summarize_patching
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
+from training.designs import recipe_design
+
+IML = recipe_design("alias-toy")
 
 D5, D6 = "D5_CONS", "D6_CONS"
 N_SEEDS = 8
@@ -144,7 +146,7 @@ def test_a_head_stands_beside_its_own_control_in_grey(table: pd.DataFrame):
     )
     assert list(control.y) == pytest.approx([y / 2 for y in effect.y])
     assert control.marker.color == NULL_COLOR
-    assert effect.marker.color == SUBSETS[D6].mark.color
+    assert effect.marker.color == subset_style(D6, IML).color
 
 
 def test_the_line_of_a_rank_is_the_mean_over_seeds(table: pd.DataFrame):

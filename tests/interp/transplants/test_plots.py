@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from data.errors import InputError
-from data.tasks.iml import IML_GAP, SUBSETS
+from data.tasks.iml import IML_GAP
+from interp.figures.palette import subset_style
 from interp.transplants.plots import (
     direction_words,
     ordered_parts,
@@ -14,7 +15,10 @@ from interp.transplants.plots import (
     plot_weight_differences,
 )
 from interp.transplants.summary import summarize_transplants
+from training.designs import recipe_design
 from training.statistics import t_interval
+
+IML = recipe_design("alias-toy")
 
 SEEDS, PARTS = (1, 2, 3), ("none", "all", "mlps", "embeddings")
 
@@ -74,7 +78,7 @@ def test_a_cell_has_both_subsets_with_their_intervals():
     assert list(dots.y) == pytest.approx([np.mean(values[part]) for part in order])
     half = [t_interval(values[part])[1] - np.mean(values[part]) for part in order]
     assert list(dots.error_y.array) == pytest.approx(half)
-    assert dots.marker.color == SUBSETS["D5_CONS"].mark.color
+    assert dots.marker.color == subset_style("D5_CONS", IML).color
     assert list(traces(figure, "D6_CONS")[0].y) == pytest.approx([0.1] * 4)
 
 

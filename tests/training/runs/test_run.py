@@ -31,6 +31,7 @@ def test_summary_is_that_of_the_metrics_with_the_null_twins_verdict(tiny_run: Ru
     verdict = summary.pop("null_equivalence")
     assert summary == summarize(tiny_run.metrics, tiny_run.design)
     assert set(verdict) == {"mean", "ci_low", "ci_high", "margin", "passed"}
+    assert tiny_run.config.null_margin is not None
     assert verdict["margin"] == tiny_run.config.null_margin.value
 
 
