@@ -6,17 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    GPTNeoConfig,
-    GPTNeoForCausalLM,
-    GPTNeoXConfig,
-    GPTNeoXForCausalLM,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-)
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
@@ -25,104 +15,29 @@ from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role, WordOrder
 from interp.hooked.model import HookedModel
+from tests.interp.random_models import BUILDERS, N_WORDS, VOCABULARY, random_model_of
 from training.recipes import find_recipe
 from training.registry import RECIPES, Recipe
 
-N_WORDS = 37
-VOCABULARY = N_WORDS + 3
-"""Words `w0` to `w36` and the three special tokens before them."""
-
-
-def _neox(**changes: Any) -> PreTrainedModel:
-    config = GPTNeoXConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=32,
-        **changes,
-    )
-    return GPTNeoXForCausalLM(config)
-
-
-def _gpt2() -> PreTrainedModel:
-    config = GPT2Config(
-        vocab_size=VOCABULARY,
-        n_positions=32,
-        n_embd=16,
-        n_layer=2,
-        n_head=4,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    return GPT2LMHeadModel(config)
-
-
-def _gpt_neo() -> PreTrainedModel:
-    config = GPTNeoConfig(
-        vocab_size=VOCABULARY,
-        max_position_embeddings=32,
-        hidden_size=16,
-        num_layers=2,
-        attention_types=[[["global", "local"], 1]],
-        num_heads=4,
-        intermediate_size=32,
-        window_size=4,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    return GPTNeoForCausalLM(config)
-
-
-def _llama() -> PreTrainedModel:
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=32,
-    )
-    return LlamaForCausalLM(config)
-
-
-BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
-    "neox": _neox,
-    "neox-sequential": lambda: _neox(use_parallel_residual=False, tie_word_embeddings=True),
-    "gpt2": _gpt2,
-    "gpt-neo": _gpt_neo,
-    "llama": _llama,
-}
-
-
-def _random_model(name: str) -> PreTrainedModel:
-    """With biases and gains too, which start at 0 and 1."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = BUILDERS[name]()
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, mean=parameter.detach().mean().item(), std=0.3)
-    return model.eval()
+WordPair = Callable[..., PromptPair]
 
 
 @pytest.fixture(scope="session")
 def random_model() -> Callable[[str], PreTrainedModel]:
     """Makes a tiny plain model of random weights by the name of its architecture."""
-    return _random_model
+    return random_model_of
 
 
 @pytest.fixture(scope="session", params=list(BUILDERS))
 def any_model(request: pytest.FixtureRequest) -> HookedModel:
     """A tiny hooked model of each architecture; never changed."""
-    return HookedModel.from_hf(_random_model(request.param))
+    return HookedModel.from_hf(random_model_of(request.param))
 
 
 @pytest.fixture(scope="session")
 def neox() -> HookedModel:
     """A tiny hooked GPT-NeoX; never changed."""
-    return HookedModel.from_hf(_random_model("neox"))
+    return HookedModel.from_hf(random_model_of("neox"))
 
 
 @pytest.fixture(scope="session")
@@ -160,9 +75,6 @@ def toy_rows() -> Callable[..., list[TokenizedRow]]:
         return tokenize_rows(drawn.rows, word_tokenizer(drawn.words))
 
     return make
-
-
-WordPair = Callable[..., PromptPair]
 
 
 def _word_pair(

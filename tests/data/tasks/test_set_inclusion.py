@@ -4,63 +4,25 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from data.errors import InputError
-from data.rows import Row, SeedData
 from data.tasks.iml import SUBSETS
-from data.tasks.set_inclusion import AS_CODED, AS_WRITTEN, TABLE_3, SetInclusionConfig
+from data.tasks.set_inclusion import AS_CODED, AS_WRITTEN, TABLE_3
 from data.tasks.subset_sizes import split_sizes
 from data.tokens import tokenize_rows
 from data.vocabulary import Kind, Part, Role, Split, TagKind, WordOrder
-
-SIZES = {"D1_CONS_QA1": 12, "D2_INCONS_QA2": 12, "D5_CONS": 4, "D6_CONS": 3}
-WHOLE_TABLE = SIZES | {
-    "QA3": 5,
-    "QA7_UNSEEN": 2,
-    "D8_CONS": 6,
-    "D9_INCONS_QA9": 7,
-    "D10_CONS_QA10": 8,
-}
-SEEDS = range(3)
-CONFIG = SetInclusionConfig(
-    sizes=SIZES,
-    numbers=100,
-    word_order=WordOrder.TAE,
-    shuffle_tags=False,
-    n_questions=4,
-    n_test_questions=2,
+from tests.data.tasks.set_inclusion_rows import (
+    SEEDS,
+    SIZES,
+    WHOLE_TABLE,
+    candidates,
+    listed,
+    make,
+    questions_of,
 )
-
-
-def make(**changes: Any) -> SetInclusionConfig:
-    return replace(CONFIG, **changes)
-
-
-def questions_of(drawn: SeedData) -> dict[str, list[Row]]:
-    rows = defaultdict(list)
-    for row in drawn.rows:
-        if row.kind is Kind.QA and row.alias is not None:
-            rows[row.alias].append(row)
-    return rows
-
-
-def listed(row: Row) -> list[int]:
-    """The numbers of a question, read from its text."""
-    return [int(word) for word in row.rendered.text.split() if word.isdigit()]
-
-
-def candidates(rows: list[Row], numbers: int, yes: str) -> list[int]:
-    """Which numbers agree with every one of these questions and answers."""
-    return [
-        number
-        for number in range(numbers)
-        if all((number in listed(row)) == (row.rendered.answer == yes) for row in rows)
-    ]
 
 
 def test_texts_are_those_of_the_paper() -> None:
@@ -294,57 +256,6 @@ def test_vocabulary_holds_every_number_and_no_word_twice() -> None:
         drawn.words
     )
     assert "99" not in drawn.words
-
-
-def without_tags(row: Row) -> Row:
-    """A row with its tag's word cut out of text and columns."""
-    if row.tag is None:
-        return row
-    rendered = replace(row.rendered, text=row.rendered.text.replace(row.tag, "-"))
-    return replace(row, tag=None, rendered=rendered)
-
-
-@pytest.mark.parametrize("is_coded", [False, True])
-def test_shuffled_tags_change_only_tags_of_stage_1(is_coded: bool) -> None:
-    config = make(sizes=WHOLE_TABLE, as_coded=is_coded)
-    drawn, null = (replace(config, shuffle_tags=flag).build(0) for flag in (False, True))
-    assert drawn.words == null.words
-    assert Counter(r.tag for r in drawn.rows if r.kind is Kind.DEFINITION) == Counter(
-        r.tag for r in null.rows if r.kind is Kind.DEFINITION
-    )
-    changed = [(a, b) for a, b in zip(drawn.rows, null.rows, strict=True) if a != b]
-    assert changed
-    for row, other in changed:
-        assert row.subset.part is Part.X1
-        assert without_tags(row) == without_tags(other)
-
-
-@pytest.mark.parametrize("is_coded", [False, True])
-def test_exchanged_tags_change_nothing_but_which_word_is_the_reliable_one(is_coded: bool) -> None:
-    config = make(sizes=WHOLE_TABLE, as_coded=is_coded)
-    drawn, twin = (replace(config, exchange_tags=flag).build(0) for flag in (False, True))
-    words = [{str(r.subset.name): r.tag for r in seed.rows} for seed in (drawn, twin)]
-    assert words[0]["D5_CONS"] == words[1]["D6_CONS"]
-    assert words[0]["D6_CONS"] == words[1]["D5_CONS"]
-    assert words[0]["D8_CONS"] == words[1]["D8_CONS"]
-    assert [*map(without_tags, drawn.rows)] == [*map(without_tags, twin.rows)]
-
-
-def test_variants_and_word_orders_draw_the_same_numbers_and_lists() -> None:
-    written, coded, other = (
-        make(**changes).build(0)
-        for changes in ({}, {"as_coded": True}, {"word_order": WordOrder.EAT})
-    )
-    contents = [
-        [(row.row_id, row.alias, row.entity, row.split, listed(row)) for row in drawn.rows]
-        for drawn in (written, coded, other)
-    ]
-    assert contents[0] == contents[1] == contents[2]
-
-
-def test_seeds_draw_different_data() -> None:
-    assert CONFIG.build(0) == CONFIG.build(0)
-    assert CONFIG.build(0).words != CONFIG.build(1).words
 
 
 PRINT_DIGEST = """

@@ -1,17 +1,15 @@
 """Any architecture is either read exactly, as Hugging Face computes it, or refused in one line."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from data.errors import InputError
-from data.rows import prompt_row
-from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
-from data.vocabulary import LossPolicy, Role
+from data.tokens import TokenizedRow
+from data.vocabulary import LossPolicy
 from interp.attention.head_weights import HeadWeights
 from interp.attention.heads import read_heads
 from interp.attention.patterns import attention_by_role
@@ -22,96 +20,24 @@ from interp.hooked.activations import collect_activations
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.hooked.unembedding import LogitEnd, NormParts
-from interp.interventions.ablation import ablate
 from interp.interventions.base import answer_table
 from interp.lenses.analysis import lens_log_probs
 from interp.lenses.attribution import attribute_logits
-from interp.patching.cells import grid_cells
 from interp.patching.unrolled import UnrolledModel
-from training.examples import make_examples
-
-VOCABULARY, CONTEXT = 41, 32
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": CONTEXT,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-GROUPED = {**SIZES, "num_key_value_heads": 2}
-OLD = {"vocab_size": VOCABULARY, "n_positions": CONTEXT, "bos_token_id": 1, "eos_token_id": 2}
-OLD |= {"n_embd": 16, "n_layer": 2, "n_head": 4}
-GRANITE = {"embedding_multiplier": 3.0, "residual_multiplier": 0.5, "attention_multiplier": 0.2}
-OPENED: dict[str, tuple[str, dict[str, Any]]] = {
-    "neox without biases": ("gpt_neox", {**SIZES, "attention_bias": False}),
-    "sequential neox without biases": (
-        "gpt_neox",
-        {**SIZES, "attention_bias": False, "use_parallel_residual": False},
-    ),
-    "gpt2": ("gpt2", OLD),
-    "qwen3": ("qwen3", {**GROUPED, "head_dim": 8}),
-    "gemma": ("gemma", {**GROUPED, "head_dim": 8}),
-    "granite": ("granite", {**GROUPED, **GRANITE, "logits_scaling": 8.0}),
-    "cohere": ("cohere", {**GROUPED, "logit_scale": 0.25}),
-    "phi": ("phi", SIZES),
-    "opt": (
-        "opt",
-        {**{k: v for k, v in SIZES.items() if k != "intermediate_size"},
-         "ffn_dim": 32, "word_embed_proj_dim": 16},
-    ),
-    "bloom": ("bloom", {"vocab_size": VOCABULARY, "hidden_size": 16, "n_layer": 2, "n_head": 4}),
-    "falcon": ("falcon", SIZES),
-    "nemotron": ("nemotron", GROUPED),
-    "gptj": ("gptj", {**OLD, "rotary_dim": 4}),
-}  # fmt: skip
-NORMED_AFTER: dict[str, tuple[str, dict[str, Any]]] = {
-    "gemma3": ("gemma3_text", {**GROUPED, "head_dim": 8}),
-    "olmo2": ("olmo2", GROUPED),
-}
-CAPPED = (
-    "gemma2",
-    {**GROUPED, "head_dim": 8, "final_logit_softcapping": 1.5, "attn_logit_softcapping": 2.0},
+from tests.interp.hooked.many_architectures import (
+    CAPPED,
+    NORMED_AFTER,
+    OPENED,
+    SIZES,
+    VOCABULARY,
+    WORDS,
+    build,
+    moved,
+    own_logits,
+    rows,
+    sums,
 )
-WORDS = [f"w{i}" for i in range(37)]
-
-
-def build(family: str, settings: dict[str, Any]) -> PreTrainedModel:
-    """A random model whose biases and gains are no zeros and ones."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **settings))
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter += 0.3 * torch.randn_like(parameter)
-    return model.float().eval()
-
-
-def rows(*texts: str) -> list[TokenizedRow]:
-    given = texts or ("w1 w3 w4 w5", "w6 w3 w4 w9 w7", "w8 w3 w4 w9 w2 w11")
-    prompts = [
-        prompt_row(text, text, text.split()[-1], spans={Role.ALIAS: (0, len(text.split()[0]))})
-        for text in given
-    ]
-    return tokenize_rows(prompts, word_tokenizer(WORDS))
-
-
-def sums(parts: Any) -> np.ndarray:
-    return parts.groupby("row")["logit"].sum().to_numpy()
-
-
-def moved(model: Any, dtype: torch.dtype) -> PreTrainedModel:
-    return model.to(dtype)
-
-
-@torch.no_grad()
-def own_logits(model: PreTrainedModel, row: TokenizedRow) -> torch.Tensor:
-    """Hugging Face's, at the prompt's end."""
-    prompt = torch.tensor([row.input_ids[: row.answer_positions[0]]])
-    return model(prompt, use_cache=False).logits[0, -1]
+from training.examples import make_examples
 
 
 @pytest.mark.parametrize(("family", "settings"), OPENED.values(), ids=OPENED)
@@ -227,41 +153,6 @@ def test_norms_behind_attention_are_part_of_what_it_writes_and_refused_of_heads(
         read_heads(hooked, rows("w1 w3 w4 w5", "w2 w3 w4 w5"))
 
 
-@pytest.mark.parametrize(
-    ("family", "settings"),
-    [
-        ("opt", {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 1, "ffn_dim": 32,
-                 "num_attention_heads": 2, "word_embed_proj_dim": 8, "do_layer_norm_before": False,
-                 "max_position_embeddings": 32}),
-        ("olmo", GROUPED),
-        ("falcon", {**SIZES, "new_decoder_architecture": True, "num_kv_heads": 2}),
-        ("codegen", {**OLD, "rotary_dim": 4, "n_ctx": 32}),
-        ("biogpt", SIZES),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_opened_exactly_is_refused_in_one_line(
-    family: str, settings: dict[str, Any]
-) -> None:
-    model = build(family, settings)
-    with pytest.raises(InputError, match=f"cannot hook this {type(model).__name__}") as raised:
-        HookedModel.from_hf(model)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_head_that_transforms_the_last_stream_has_no_lens() -> None:
-    hooked = HookedModel.from_hf(build("bert", {**SIZES, "is_decoder": True}))
-    with pytest.raises(InputError, match="BertLMHeadModel cannot be read with a lens"):
-        hooked.unembed(torch.zeros(16))
-    with pytest.raises(InputError, match="BertLMHeadModel cannot be read with a lens"):
-        attribute_logits(hooked, rows())
-
-
-def test_a_sweep_refuses_parts_that_it_does_not_know_in_one_line() -> None:
-    hooked = HookedModel.from_hf(build(*OPENED["phi"]))
-    with pytest.raises(InputError, match="PhiForCausalLM computes something that this sweep does"):
-        UnrolledModel(hooked)
-
-
 def test_the_end_of_the_logits_and_its_gradient() -> None:
     end = LogitEnd(scale=0.25, cap=2.0)
     raw = torch.tensor([3.0, -20.0, 0.5], dtype=torch.float64, requires_grad=True)
@@ -297,33 +188,6 @@ def test_tools_read_views_of_half_precision(dtype: torch.dtype) -> None:
         np.testing.assert_allclose(read(half), read(exact), atol=0.15)
 
 
-TOOLS: dict[str, Callable[[HookedModel, list[TokenizedRow]], object]] = {
-    "activations": lambda h, r: collect_activations(
-        h, r, sites=[Site("z", 0)], roles=[TokenRole.PROMPT_LAST]
-    ),
-    "attribution": attribute_logits,
-    "heads": lambda h, r: read_heads(h, [*r, *r]),
-    "attention": attention_by_role,
-    "answers": answer_table,
-    "logits": lambda h, r: h.logits(torch.tensor([r[0].input_ids])),
-    "cache": lambda h, r: h.run_with_cache(torch.tensor([r[0].input_ids]), ["hook_embed"]),
-}
-
-
-@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
-@pytest.mark.parametrize("name", ["gpt2", "neox without biases"])
-def test_prompts_beyond_the_context_and_the_vocabulary_are_one_error_everywhere(
-    name: str, tool: Callable[[HookedModel, list[TokenizedRow]], object]
-) -> None:
-    family, settings = OPENED[name]
-    hooked = HookedModel.from_hf(build(family, settings))
-    small = HookedModel.from_hf(build(family, {**settings, "vocab_size": 5}))
-    with pytest.raises(InputError, match=f"33 tokens, this {family} model reads 32; give shorter"):
-        tool(hooked, rows(" ".join(["w1"] * 33)))
-    with pytest.raises(InputError, match=f"is not in the vocabulary of this {family} model"):
-        tool(small, rows("w1 w1 w1 w9"))
-
-
 def long_rotary() -> PreTrainedModel:
     rotary = {
         "rope_type": "longrope",
@@ -357,34 +221,6 @@ def test_rotary_positions_that_depend_on_the_length_do_not_mix_prompts() -> None
     assert hooked.logits(batch, torch.ones_like(batch)).shape == (2, 7, VOCABULARY)
     with pytest.raises(InputError, match="beyond 6 tokens"):
         UnrolledModel(hooked).trace(batch[:1])
-
-
-@pytest.mark.parametrize(
-    ("site", "message"),
-    [
-        (Site("k", 0, 2), "no head 2 at k of layer 0, which has 2; choose from 0 to 1"),
-        (Site("v", 1, 2), "no head 2 at v of layer 1, which has 2"),
-        (Site("q", 0, 4), "no head 4 at q of layer 0, which has 4; choose from 0 to 3"),
-        (Site("z", 0, -1), "no head -1 at z of layer 0, which has 4"),
-        (Site("z", 2, 0), "no layer 2 in a model of 2; choose from 0 to 1"),
-        (Site("resid_post", -1), "no layer -1 in a model of 2"),
-        (Site("mlp_out", 0, 0), "mlp_out has one vector for all heads; give no head"),
-        (Site("nowhere", 0), "no site 'nowhere'; choose one of"),
-    ],
-)
-def test_sites_and_heads_that_a_model_lacks_are_one_error_everywhere(
-    site: Site, message: str
-) -> None:
-    hooked = HookedModel.from_hf(build("llama", GROUPED))
-    prompts = rows()
-    tools: list[Callable[[], object]] = [
-        lambda: collect_activations(hooked, prompts, sites=[site], roles=[TokenRole.PROMPT_LAST]),
-        lambda: grid_cells(UnrolledModel(hooked), [site], 1),
-        lambda: ablate(hooked, site, "zero"),
-    ]
-    for tool in tools:
-        with pytest.raises(InputError, match=message):
-            tool()
 
 
 @pytest.mark.parametrize("settings", [OPENED["granite"], CAPPED], ids=["granite", "gemma2"])

@@ -10,19 +10,15 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
-from data.vocabulary import Part, Stage
-from interp.claims.all_claims import CLAIMS
-from interp.claims.verdicts import claims_of_group
 from interp.cli import main
 from interp.figures.places import site_words
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.report.sweep_page import readable_section
 from interp.sweeps.folders import FinishedSweep, require_place_for, sweep_damage
-from interp.sweeps.plans import SWEEPS, Sweep, SweepCell, find_sweep
+from interp.sweeps.plans import SWEEPS, Sweep, SweepCell
 from interp.sweeps.sweep import run_sweep
-from training.config import RunConfig
-from training.recipes import find_recipe
+from tests.interp.sweeps.harm import FOREIGN, HARM, first_cell
 from training.runs.publication import published_damage, require_intact
 from training.runs.run import Run, read_table
 
@@ -158,17 +154,6 @@ def test_the_command_prints_gaps_and_claims_at_its_end(
     assert "\nA3  " in printed
 
 
-@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=list(SWEEPS))
-def test_every_cell_has_the_parameter_that_its_sweep_varies(sweep: Sweep):
-    settings = {cell.arguments[sweep.varies] for cell in sweep.cells}
-
-    assert len(settings) > 1
-    assert all(find_recipe(cell.recipe).parameters[sweep.varies] for cell in sweep.cells)
-    assert {claim for name in sweep.claims for claim in claims_of_group(name)}.isdisjoint(
-        {claim for claim in CLAIMS if claim.across is None}
-    )
-
-
 def test_probes_of_all_cells_are_corrected_together(swept: tuple[Path, pd.DataFrame]):
     folder, _ = swept
     summary = pd.read_parquet(folder / "probes_summary.parquet")
@@ -200,50 +185,6 @@ def test_a_sweep_is_verified_with_its_cells(
 def copy(swept: tuple[Path, pd.DataFrame], tmp_path: Path) -> Path:
     """The folder of a copy of the sweep that a test may change."""
     return Path(shutil.copytree(swept[0], tmp_path / "sweep"))
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def exchange_cells(folder: Path) -> None:
-    one, other = sorted((folder / "cells").iterdir())
-    one.rename(folder / "kept")
-    other.rename(one)
-    (folder / "kept").rename(other)
-
-
-def first_cell(folder: Path) -> Path:
-    return min((folder / "cells").iterdir())
-
-
-HARM: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a changed sweep.json": (lambda f: flip(f / "sweep.json"), "sweep.json does not match"),
-    "no sweep.json": (lambda f: (f / "sweep.json").unlink(), "sweep.json is missing"),
-    "a changed joined table": (lambda f: flip(f / "lens.parquet"), "lens.parquet does not match"),
-    "a lost joined table": (lambda f: (f / "cells.parquet").unlink(), "cells.parquet is missing"),
-    "no manifest": (lambda f: (f / "manifest.json").unlink(), "has no manifest.json"),
-    "a manifest that is none": (lambda f: (f / "manifest.json").write_text("["), "is unreadable"),
-    "a stray file": (lambda f: (f / "notes.txt").write_text(""), "notes.txt is not in the"),
-    "a stray folder": (lambda f: shutil.copytree(f / "cells", f / "more"), "is not in the man"),
-    "a stray file among cells": (
-        lambda f: (f / "cells" / "notes.txt").write_text(""),
-        "notes.txt is no cell of the sweep",
-    ),
-    "an extra cell": (
-        lambda f: shutil.copytree(first_cell(f), f / "cells" / "extra"),
-        "extra is no cell of the sweep",
-    ),
-    "a lost cell": (lambda f: shutil.rmtree(first_cell(f)), " is missing"),
-    "no cells": (lambda f: shutil.rmtree(f / "cells"), " is missing"),
-    "a hollow cell": (lambda f: (shutil.rmtree(c := first_cell(f)), c.mkdir()), "is no run folder"),
-    "cells that changed places": (exchange_cells, " holds run "),
-    "a changed run.json": (lambda f: flip(first_cell(f) / "run.json"), "run.json does not match"),
-    "no run.json": (lambda f: (first_cell(f) / "run.json").unlink(), "run.json is missing"),
-    "a changed table of a cell": (lambda f: flip(first_cell(f) / "lens.parquet"), "does not match"),
-}
 
 
 @pytest.mark.parametrize("harm", HARM)
@@ -305,48 +246,6 @@ def test_killed_at_any_change_the_joined_tables_are_all_old_or_all_new(
     assert n > 15
     assert seen == sorted(seen, key=lambda question: question == "Another?")
     assert set(seen) == {SWEEP.question, "Another?"}
-
-
-FOREIGN: dict[str, tuple[Callable[[Path, Path], object], str]] = {
-    "a run's": (lambda f, s: shutil.copytree(first_cell(s), f), "holds a run, not a sweep"),
-    "a run's null twin's": (
-        lambda f, s: shutil.copytree(first_cell(s) / "seed-1000", f),
-        "is not empty and no sweep's",
-    ),
-    "another sweep's": (
-        lambda f, s: (
-            shutil.copytree(s, f),
-            (f / "manifest.json").unlink(),
-            (f / "sweep.json").write_text((f / "sweep.json").read_text().replace("two-o", "o")),
-        ),
-        "holds the sweep orders, not two-orders",
-    ),
-    "another sweep's, not finished": (
-        lambda f, s: shutil.copytree(s / "cells", f / "cells" / "another"),
-        "another is no cell of two-orders",
-    ),
-    "with other files": (
-        lambda f, s: (f.mkdir(), (f / "thesis.tex").write_text("")),
-        "is not empty and no sweep's",
-    ),
-    "with a file named cells": (
-        lambda f, s: (f.mkdir(), (f / "cells").write_text("")),
-        "is not empty and no sweep's",
-    ),
-    "a file": (lambda f, s: f.write_text(""), "is a file, not a folder"),
-    "with stray files among its cells": (
-        lambda f, s: (shutil.copytree(s, f), (f / "cells" / "notes.txt").write_text("")),
-        "notes.txt is no cell of two-orders",
-    ),
-    "within a run's": (
-        lambda f, s: shutil.copytree(first_cell(s), f.parent, dirs_exist_ok=True),
-        r"which has a run.json",
-    ),
-    "within a sweep's": (
-        lambda f, s: shutil.copytree(s, f.parent, dirs_exist_ok=True),
-        "which has a sweep.json",
-    ),
-}
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -411,58 +310,3 @@ def test_a_sweep_into_a_file_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file, not a folder"):
         run_sweep(SWEEP, tmp_path / "file", (0,), smoke=True)
-
-
-def test_the_word_orders_are_compared_under_two_objectives():
-    cells = SWEEPS["toy-word-orders"].cells
-    arguments = [dict(cell.arguments) for cell in cells]
-    orders = [str(a["word_order"]) for a in arguments]
-    text = [a for a in arguments if a["loss_policy"] == "text"]
-
-    assert sorted(orders) == sorted(["tae", "tea", "ate", "aet", "eat", "eta"] * 2)
-    assert len(text) == 6
-    assert {a["tied_embeddings"] for a in text} == {False}
-
-
-def test_batch_sizes_go_up_to_the_full_batch_at_as_many_epochs_or_as_many_updates():
-    epochs, updates, smoke = (
-        [cell.config(smoke=is_smoke) for cell in SWEEPS[name].cells]
-        for name, is_smoke in (
-            ("toy-batch-size", False),
-            ("toy-batch-size-updates", False),
-            ("toy-batch-size-updates", True),
-        )
-    )
-    data = find_recipe("alias-toy")().data.build(0)
-    shown = {s: sum(row.repeats for row in data.training_rows(s)) for s in Part}
-
-    def steps_of(config: RunConfig) -> list[int]:
-        stages = {part: config.stage(Stage(part)) for part in shown}
-        return [stages[s].epochs * -(-n // stages[s].batch_size) for s, n in shown.items()]
-
-    for configs in (epochs, updates, smoke):
-        sizes = [config.parameters["batch_size"] for config in configs]
-        assert sizes == [16, 64, 256, 1024, 4096]
-    assert steps_of(epochs[-1]) == [20, 40]  # one batch an epoch: full batch
-    assert steps_of(epochs[1]) == [1200, 200]
-    for config in updates:
-        assert steps_of(config) == pytest.approx([1200, 200], rel=0.05)
-    # A smoke run has other rows, but shows that such numbers of epochs work.
-    assert [config.stage1.epochs for config in smoke] == [5, 20, 80, 300, 1200]
-    assert {config.parameters["d_model"] for config in smoke} == {16}
-
-
-@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=list(SWEEPS))
-def test_one_cell_of_every_sweep_is_a_recipe_as_it_is(sweep: Sweep):
-    """So it is not said twice what the recipe's own values are."""
-    cells = [cell.config(smoke=False) for cell in sweep.cells]
-    recipes = {cell.recipe for cell in sweep.cells}
-
-    assert {find_recipe(name)().run_id for name in recipes} < {cell.run_id for cell in cells}
-
-
-def test_an_unknown_sweep_is_refused_with_what_was_meant():
-    with pytest.raises(InputError, match="no sweep 'toy-word-order'; did you mean toy-word-orders"):
-        find_sweep("toy-word-order")
-    with pytest.raises(InputError, match="no sweep 'xyz'; choose one of toy-word-orders"):
-        find_sweep("xyz")

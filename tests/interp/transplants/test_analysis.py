@@ -11,7 +11,6 @@ import torch
 
 from data.errors import InputError
 from data.tasks.iml import IML_GAP
-from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.grids.grid import Analysis, run_grid
 from interp.grids.selection import GridSelection
@@ -21,8 +20,6 @@ from interp.transplants import analysis as transplants
 from interp.transplants.analysis import (
     TransplantAnalysis,
     asked_rows,
-    check_same_questions,
-    check_same_tokens,
     is_trained_definition,
     transplant_weights,
 )
@@ -30,13 +27,11 @@ from interp.transplants.parts import alias_rows, weights_of, with_weights
 from interp.transplants.summary import COORDINATES
 from training.designs import recipe_design
 from training.evaluate import EvaluationSet, answer_metrics
-from training.runs.checkpoints import load_model, load_tokenizer
+from training.runs.checkpoints import load_model
 from training.runs.run import Run
 
 MEASURES = ["exact_match", "answer_log_prob"]
 SEED = 1000
-
-
 ASKED = recipe_design("alias-toy").asked
 
 
@@ -330,28 +325,3 @@ def test_a_grid_of_another_checkpoint_is_an_error_and_writes_nothing(
     with pytest.raises(InputError, match="another checkpoint than the analysis names"):
         run_grid(analysis, GridSelection(runs=(run,), stage=2), workers=1)
     assert tree_hash(copied_run) == before
-
-
-def test_other_words_are_an_error(tiny_run: Run, tmp_path: Path):
-    here = tiny_run.checkpoint(SEED, 1)
-    tokenizer = load_tokenizer(here)
-    tokenizer.add_tokens(["novel"])
-    tokenizer.save_pretrained(tmp_path)
-
-    check_same_tokens(here, tiny_run.checkpoint(SEED, 2))
-    with pytest.raises(InputError, match=r"tokenizers of .* differ in 1 entries; choose"):
-        check_same_tokens(here, tmp_path)
-
-
-def test_other_facts_are_an_error(toy_rows: Callable[..., list[TokenizedRow]]):
-    rows = asked_rows(toy_rows(seed=0))
-
-    check_same_questions(rows, asked_rows(toy_rows(seed=0, shuffle_tags=True)))
-    with pytest.raises(InputError, match=r"differ in \d+ Stage-2 questions or their answers;"):
-        check_same_questions(rows, asked_rows(toy_rows(seed=1)))
-
-
-def test_rows_without_d6_are_an_error(toy_rows: Callable[..., list[TokenizedRow]]):
-    rows = [row for row in toy_rows() if row.row.subset.name != "D6_CONS"]
-    with pytest.raises(InputError, match="no questions of D5_CONS or D6_CONS"):
-        asked_rows(rows)
