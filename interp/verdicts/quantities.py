@@ -39,7 +39,7 @@ def level(
         run: Whose metrics are read.
         subset: One that the run evaluates.
         question: See `training.evaluate.evaluate`.
-        metric: One of `training.evaluate.METRICS`.
+        metric: The name of one of `training.metrics.METRICS`.
         after: The part of the data after whose training it is read; the subset's own if None.
 
     Raises:
