@@ -159,6 +159,7 @@ ROOMS = [
     "claims",
     "sweeps",
     "explorer",
+    "own",
     "report",
     "commands",
     "cli",

@@ -57,17 +57,19 @@ def plot_alignment(
     levels = alignment_levels(summary, rows, measure)
     place = checkpoint_words(levels)
     design = design_of(levels)
-    pairs = [contrast.names for contrast in design.leading]
+    pairs = [contrast.names for contrast in design.leading] or [(s,) for s in design.names]
     shown = [pair for pair in pairs if set(pair) <= set(levels["subset"])]
     if not shown:
         listed = ", or ".join(" and ".join(pair) for pair in pairs) or "those of a run"
         raise InputError(f"the table compares no two subsets; measure {listed}")
     found = set(levels["pairing"])
-    order = [p for p in PAIRING_WORDS if p in found and p is not Pairing.OTHER]
+    # Of no experiment's rows, all that are no pair are the control of those that are.
+    told = [p for p in PAIRING_WORDS if p is not Pairing.OTHER or not design.contrasts]
+    order = [p for p in told if p in found]
     titles = [" and ".join(pair) for pair in shown]
     figure = make_subplots(cols=len(shown), shared_yaxes=True, subplot_titles=titles)
     for col, pair in enumerate(shown, start=1):
-        for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
+        for subset, shift in zip(pair, (-SHIFT, SHIFT)[-len(pair) :], strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, design, shift=shift, col=col)
     about = f"{levels_words(levels)}; hollow: matched pairs"

@@ -8,19 +8,29 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from data.errors import InputError
+from interp.figures.markup import token_label
 from interp.figures.theme import style_figure
 
 TOKEN_HEIGHT = 13  # pixels that a token's name takes at least
 
 
-def plot_attention(pattern: pd.DataFrame, tokens: Sequence[str], *, title: str = "") -> go.Figure:
+def plot_attention(
+    pattern: pd.DataFrame, tokens: Sequence[str] | None = None, *, title: str = ""
+) -> go.Figure:
     """Attention of one row, a panel for each layer (downwards) and head (rightwards).
 
     Args:
-        pattern: Columns `layer head dest_pos src_pos attention`; a query's weights sum to 1.
-        tokens: The row's tokens, to label positions.
+        pattern: Columns `layer head dest_pos src_pos attention`; a query's weights sum to 1. Of one
+            row: of a table of `interp.attend` with several, choose one by its `row`.
+        tokens: The row's tokens, to label positions; those that the table has unless given.
         title: What the row is.
     """
+    if "row" in pattern.columns and pattern["row"].nunique() > 1:
+        raise InputError("the pattern is of several rows; choose one by the column row")
+    if tokens is None:
+        in_order = pattern.drop_duplicates("src_pos").sort_values("src_pos")
+        tokens = list(map(token_label, in_order["src_token"]))
     if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
         raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
     layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
