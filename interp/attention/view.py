@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.errors import InputError
+from data.rows import PROMPTS
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.attention.pattern_plots import plot_attention
@@ -202,6 +203,8 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
 
 def _subject(row: TokenizedRow) -> str:
     """What the menu calls a row: the prompt itself stands at the axes."""
+    if row.row.subset == PROMPTS:
+        return row.row.rendered.prompt
     return f"{row.row.subset.name} {row.row.alias or row.row.entity or row.row.row_id}"
 
 

@@ -28,9 +28,9 @@ from interp.figures.seed_marks import interval_hover, own_hover, own_note, with_
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import in_order
 from interp.probes.kinds import find_kind
-from interp.probes.summary import CELL, summarize_probes
+from interp.probes.summary import CELL, summarize_own, summarize_probes
 from interp.probes.targets import PLANTED, targets_of
-from interp.probes.wording import probe_caption, refuse_outdated
+from interp.probes.wording import own_caption, probe_caption, refuse_outdated
 from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
@@ -41,6 +41,8 @@ READINGS = {
     "control_accuracy": "control: random labels",
 }
 """Columns of the figure; each real accuracy has its control to the right."""
+OWN_READINGS = {"accuracy": "unseen rows", "null_accuracy": "null: permuted labels"}
+"""Of labels of one's own, see `interp.probe`."""
 NOT_READ = dict.fromkeys(
     ("seen_accuracy", "control_accuracy", "selectivity", "twin_accuracy"), float("nan")
 )
@@ -66,16 +68,19 @@ def plot_probes(
         InputError: the rows are of several checkpoints, none is of the probe, or the table is
             outdated.
     """
-    summary, rows = summarized_with_rows(summary, rows, summarize_probes, **NOT_READ)
+    is_own = "n_seeds" not in summary.columns and "seen_accuracy" not in summary.columns
+    summary, rows = summarized_with_rows(
+        summary, rows, summarize_own if is_own else summarize_probes, **NOT_READ
+    )
     refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != PLANTED.name]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
     cells = with_own_words(cells, rows, list(READINGS), keys=[*WITHOUT_SEED, *CELL])
-    readings = {name: words for name, words in READINGS.items() if cells[name].notna().any()}
+    readings = OWN_READINGS if is_own else READINGS
     names, states = run_names(cells), ordered_states(cells)
-    caption = probe_caption(of_probe, about_means=own_note(cells))
+    caption = own_caption(cells) if is_own else probe_caption(of_probe, about_means=own_note(cells))
     groups: Any = cells.groupby(["target", "run_id"], sort=False)
     known = [target.name for target in targets_of(design_of(cells))]
     panels = sorted(groups, key=partial(_target_order, known))

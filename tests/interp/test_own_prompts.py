@@ -24,6 +24,7 @@ from interp.alignment.plots import plot_alignment
 from interp.attention.pattern_plots import plot_attention
 from interp.attention.patterns import attention_by_role
 from interp.attention.view import plot_pattern, show_attention
+from interp.figures.grid_tables import with_run_columns
 from interp.hooked.activations import collect_activations
 from interp.hooked.addresses import OwnTokenRole, Site, TokenRole
 from interp.hooked.model import HookedModel
@@ -34,6 +35,7 @@ from interp.own.texts import prompt_pairs, prompts
 from interp.own.verbs import ablate, align, attend, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import plot_probes
+from interp.probes.summary import summarize_own
 
 WORDS = [f"w{i}" for i in range(37)]
 TEXTS = ["w0 w1 w2", "w3 w4 w5 w6", "w7 w8 w9"]
@@ -250,8 +252,11 @@ def test_probe_reads_what_the_token_says(model: HookedModel):
     assert by_word["accuracy"].tolist() == table["accuracy"].tolist()
     figure: Any = plot_probes(table)
     assert "one model" in title(figure)
-    assert {a.text for a in figure.layout.annotations} >= {"unseen aliases"}
-    assert "seen aliases" not in {a.text for a in figure.layout.annotations}
+    said = " ".join(each.text for each in figure.layout.annotations)
+    assert "unseen rows" in said
+    assert "30 rows in 5 folds" in said
+    assert "alias" not in said
+    assert "seed" not in said
 
 
 def test_probe_wants_a_label_for_each_row(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -269,6 +274,7 @@ def test_patch(model: HookedModel, pairs: Sequence[PromptPair]):
     whole = table.query("site == 'resid_pre' and layer == 0 and role in ('all', 'hero_last')")
     assert whole["effect"].to_numpy() == pytest.approx(1, abs=1e-4)  # they differ in that word only
     page = plot_patching(table).to_json() or ""
+    assert "2 pairs of one model" in page
     assert "last hero token" in page
     assert "own pairs" in page
     assert "one model" in title(plot_patched_heads(table))
@@ -297,7 +303,9 @@ def test_views_and_means_of_attention_know_own_roles(
 
     assert set(table["source"]) == {"hero", "other"}
     assert "hero" in (plot_pattern(model, rows[0]).to_json() or "")
-    assert "hero" in (show_attention(model, rows).to_json() or "")
+    shown: Any = show_attention(model, rows)
+    assert "hero" in shown.layout.title.text
+    assert shown.layout.updatemenus[0].buttons[0].label == "1. w0 w1 w2"
 
 
 def test_ablate(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -323,6 +331,7 @@ def test_align(plain: PreTrainedModel, model: HookedModel, rows: Sequence[Tokeni
     assert same["value"].to_numpy() == pytest.approx(1, abs=1e-5)
     figure: Any = plot_alignment(table)
     assert "one model" in title(figure)
+    assert list(figure.layout.xaxis.ticktext) == ["own pairs", "all other pairs"]
     with pytest.raises(InputError, match="3 rows and 1 others"):
         align(plain, rows, others[:1])
 
@@ -348,6 +357,24 @@ def test_a_role_that_no_row_has_is_refused(model: HookedModel, rows: Sequence[To
         lens(model, rows, roles=["villain_last"])
     with pytest.raises(InputError, match="no role 'hero_last'"):
         lens(model, [rows[0], bare], roles=["hero_last"])
+
+
+def test_probes_are_corrected_for_the_number_of_cells(
+    model: HookedModel,
+):
+    who = ["w0", "w1"] * 15
+    rows = prompts(
+        model, [f"w{2 + i} {w} w36" for i, w in enumerate(who)], answers="w35", roles={"who": who}
+    )
+    table = probe(model, rows, who, layers=[0], n_permutations=199)
+    summary = summarize_own(with_run_columns(table)).set_index(["site", "role"])
+
+    assert len(table) == 4
+    read = summary.loc[("resid_pre", "who_last")]
+    assert read["p_value"] == pytest.approx(0.005)
+    assert read["p_corrected"] == pytest.approx(0.02)
+    assert summary.loc[("resid_pre", "prompt_last"), "p_corrected"] == 1
+    assert "▲" in (plot_probes(table).to_json() or "").encode().decode("unicode_escape")
 
 
 # A pretrained model.
