@@ -36,14 +36,12 @@ def plot_attention(
     if pattern.empty or pattern[["dest_pos", "src_pos"]].to_numpy().max() >= len(tokens):
         raise ValueError(f"a pattern does not fit {len(tokens)} tokens; give those of its row")
     layers, heads = (sorted(set(pattern[axis])) for axis in ("layer", "head"))
-    is_wide = len(heads) <= MOST_WIDE
+    word, slant = ("layer ", -40) if len(heads) <= MOST_WIDE else ("", -90)
     panel = max(210, 60 + TOKEN_HEIGHT * len(tokens))
     figure = make_subplots(
         rows=len(layers), cols=len(heads), shared_xaxes=True, shared_yaxes=True,
         horizontal_spacing=0.02, vertical_spacing=50 / panel / len(layers),
-        subplot_titles=[
-            f"{'layer ' if is_wide else ''}{layer}, head {head}" for layer in layers for head in heads
-        ],
+        subplot_titles=[f"{word}{layer}, head {head}" for layer in layers for head in heads],
     )  # fmt: skip
     for (layer, head), cells in pattern.groupby(["layer", "head"]):  # pyright: ignore[reportGeneralTypeIssues]
         weights = cells.pivot(index="dest_pos", columns="src_pos", values="attention").to_numpy()
@@ -58,9 +56,7 @@ def plot_attention(
         )  # fmt: skip
     style_figure(figure, title=title, height=140 + panel * len(layers))
     ticks: dict[str, Any] = {"tickvals": list(range(len(tokens))), "ticktext": list(tokens)}
-    figure.update_xaxes(
-        **ticks, showgrid=False, tickangle=-40 if len(tokens) < 10 and is_wide else -90
-    )
+    figure.update_xaxes(**ticks, showgrid=False, tickangle=slant if len(tokens) < 10 else -90)
     figure.update_yaxes(**ticks, showgrid=False, autorange="reversed")
     figure.update_xaxes(title="attended token", row=len(layers), col=(len(heads) + 1) // 2)
     figure.update_yaxes(title="at token", col=1)

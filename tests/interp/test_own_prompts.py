@@ -34,7 +34,7 @@ from interp.lenses.plots import plot_lens
 from interp.own.texts import prompt_pairs, prompts
 from interp.own.verbs import ablate, align, attend, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
-from interp.probes.plots import plot_probes
+from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
 
 WORDS = [f"w{i}" for i in range(37)]
@@ -367,14 +367,19 @@ def test_probes_are_corrected_for_the_number_of_cells(
         model, [f"w{2 + i} {w} w36" for i, w in enumerate(who)], answers="w35", roles={"who": who}
     )
     table = probe(model, rows, who, layers=[0], n_permutations=199)
-    summary = summarize_own(with_run_columns(table)).set_index(["site", "role"])
+    summary = summarize_own(with_run_columns(table, **NOT_READ)).set_index(["site", "role"])
 
     assert len(table) == 4
     read = summary.loc[("resid_pre", "who_last")]
     assert read["p_value"] == pytest.approx(0.005)
     assert read["p_corrected"] == pytest.approx(0.02)
     assert summary.loc[("resid_pre", "prompt_last"), "p_corrected"] == 1
-    assert "▲" in (plot_probes(table).to_json() or "").encode().decode("unicode_escape")
+    cells: Any = plot_probes(table).data[0]
+    marked = [
+        (x, y) for x, y, text in zip(cells.x, cells.y, cells.text, strict=True) if "▲" in text
+    ]
+    assert ("last who token", "stream before layer 0") in marked
+    assert ("last prompt token", "stream before layer 0") not in marked
 
 
 # A pretrained model.
