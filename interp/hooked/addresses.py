@@ -113,10 +113,11 @@ def find_token_role(text: str, rows: Sequence[TokenizedRow]) -> AnyTokenRole:
 
 
 def in_order(roles: Iterable[str]) -> list[str]:
-    """Names of token roles, each once: those of `TokenRole` in its order, then all others."""
-    found = list(dict.fromkeys(map(str, roles)))
+    """Names of token roles, each once, in the order of `TokenRole`; others before the answer."""
     known = [str(role) for role in TokenRole]
-    return sorted(found, key=lambda role: known.index(role) if role in known else len(known))
+    other = known.index(TokenRole.ANSWER_FIRST) - 0.5
+    found = dict.fromkeys(map(str, roles))
+    return sorted(found, key=lambda role: known.index(role) if role in known else other)
 
 
 def _position(row: TokenizedRow, name: str, role: str) -> int:
