@@ -39,11 +39,16 @@ class PairKind(StrEnum):
     """Another question about the same alias."""
 
 
+OWN_PROMPTS = "own"
+"""The kind of pairs that a person makes of prompts of their own: whatever they changed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptPair:
     """Two prompts that differ in one thing, each with its answer; see `check_pair`."""
 
-    kind: PairKind
+    kind: str
+    """A `PairKind`, or `OWN_PROMPTS`."""
     subset: str
     """The subset of the clean prompt."""
     clean: TokenizedRow

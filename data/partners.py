@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import Role
 
 Key = Callable[[TokenizedRow], object]
 
@@ -101,12 +100,12 @@ def first_answer_token(row: TokenizedRow) -> int:
     return row.input_ids[row.answer_positions[0]]
 
 
-def prompt_spans(row: TokenizedRow) -> dict[Role, tuple[int, int]]:
+def prompt_spans(row: TokenizedRow) -> dict[str, tuple[int, int]]:
     """First and last token of each role before the answer."""
     return {role: s for role, s in row.spans.items() if s[1] < row.answer_positions[0]}
 
 
-def _layout(row: TokenizedRow) -> tuple[int, dict[Role, tuple[int, int]]]:
+def _layout(row: TokenizedRow) -> tuple[int, dict[str, tuple[int, int]]]:
     """The layout of a prompt; those of one layout can stand in for each other by token."""
     return row.answer_positions[0], prompt_spans(row)
 

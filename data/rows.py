@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from data.errors import InputError
 from data.statements import RenderedText
 from data.subsets import Subset
-from data.vocabulary import Family, Kind, Part, Role, Split
+from data.vocabulary import Family, Kind, Part, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ PROMPTS = Subset(
 
 
 def prompt_row(
-    row_id: str, text: str, answer: str, *, spans: Mapping[Role, tuple[int, int]] | None = None
+    row_id: str, text: str, answer: str, *, spans: Mapping[Any, tuple[int, int]] | None = None
 ) -> Row:
     """A prompt from elsewhere, for any model: asked, never trained, about nothing defined.
 
@@ -94,7 +95,7 @@ def prompt_row(
         row_id: The name of the prompt.
         text: The whole text, which ends with the answer.
         answer: What is to be predicted.
-        spans: Character spans of roles, ends exclusive.
+        spans: Character spans, ends exclusive, by `Role` or by a person's own name of one.
 
     Raises:
         InputError: the text does not end with the answer, or is nothing else.

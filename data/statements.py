@@ -24,7 +24,8 @@ class RenderedText:
     """The part to be predicted: the text's end, but for a closing newline where a run writes one.
 
     Of a definition, its last element."""
-    spans: dict[Role, tuple[int, int]]
+    spans: dict[str, tuple[int, int]]
+    """By `Role`, or by what a person calls one in prompts of their own."""
 
     @property
     def prompt(self) -> str:
@@ -123,7 +124,7 @@ def compose(pieces: Sequence[Piece], *, end: str = "") -> RenderedText:
     Of a role that occurs twice, the span is that of the second place.
     """
     text = ""
-    spans: dict[Role, tuple[int, int]] = {}
+    spans: dict[str, tuple[int, int]] = {}
     start = 0
     for role, words in pieces:
         start = len(text)

@@ -30,8 +30,8 @@ class TokenizedRow:
     answer_positions: tuple[int, ...]
     """Positions of the answer's tokens, with the space before them; of a definition, those of its
     last element."""
-    spans: dict[Role, tuple[int, int]]
-    """First and last token position of each role, both inclusive."""
+    spans: dict[str, tuple[int, int]]
+    """First and last token position of each `Role`, or of what a person calls one, inclusive."""
     others: "tuple[TokenizedRow, ...]" = ()
     """The same question with each further answer that counts as right."""
 

@@ -160,6 +160,7 @@ ROOMS = [
     "claims",
     "sweeps",
     "explorer",
+    "own",
     "report",
     "commands",
     "cli",

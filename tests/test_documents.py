@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 import training.recipes  # noqa: F401  (fills the registry)
 from data.tasks.iml import SUBSETS
+from data.tokenizers import TrainedTokenizer
 from interp.cli import build_parser
 from interp.commands.seeds import read_seeds
 from interp.probes.targets import find_target
@@ -108,10 +110,26 @@ def test_make_has_what_is_made(path: Path) -> None:
     assert {words[0] for words in commands(path, "make") if words} <= targets
 
 
+def make_model(folder: Path, words: list[str]) -> None:
+    """A model of random weights; its tokenizer has a token for each of the words after a space."""
+    tokenizer = TrainedTokenizer(texts=(" ".join(words),), vocabulary_size=20_000).load()
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+    )
+    GPTNeoXForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 @pytest.mark.parametrize("path", [README, MANUAL], ids=lambda path: path.name)
 def test_python_runs(
     path: Path, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_model(tmp_path / "my-model", words=re.findall(r"\w+", path.read_text()))
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "alias-toy").symlink_to(tiny_run.folder)
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ from data.design import Design
 from data.subsets import Subset
 from data.tokens import TokenizedRow
 from data.vocabulary import Part
+from training.columns import WITHOUT_SEED
 from training.metrics import HEADLINE_METRICS
 from training.recipes import RECIPES
 
@@ -58,8 +59,10 @@ def design_of(table: pd.DataFrame) -> Design:
         return recipe_design(known[0])
     columns = [name for name in ("subset", "target", "quantity") if name in table.columns]
     values = {str(value) for name in columns for value in table[name].unique()}
+    # The stage that a row is of is not the target of probes of that name.
+    values |= set(map(str, table.columns)) - {*WITHOUT_SEED}
     for design in known_designs():
-        if _words_of(design) & (values | set(map(str, table.columns))):
+        if _words_of(design) & values:
             return design
     subsets = list(dict.fromkeys(map(str, table["subset"]))) if "subset" in table.columns else []
     return _of_no_experiment([_unknown(name) for name in subsets or ["none"]])

@@ -5,6 +5,7 @@ interval is a 95% t interval over Stage-1 seeds; of few seeds each one's own val
 table's rows are given beside the summary.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -31,6 +32,8 @@ MEASURE_WORDS = {
     "grad_dot": "inner product of gradients",
     "grad_sqdist": "squared distance of gradients",
 }
+OWN_WORDS = {Pairing.OWN: "own pairs", Pairing.OTHER: "all other pairs"}
+"""Of rows of one's own; see `interp.align`."""
 SHIFT = 0.12
 """How far two subsets lie apart, as a share of the width of a pairing."""
 APART = 0.2
@@ -57,25 +60,28 @@ def plot_alignment(
     levels = alignment_levels(summary, rows, measure)
     place = checkpoint_words(levels)
     design = design_of(levels)
-    pairs = [contrast.names for contrast in design.leading]
+    pairs = [contrast.names for contrast in design.leading] or [(s,) for s in design.names]
     shown = [pair for pair in pairs if set(pair) <= set(levels["subset"])]
     if not shown:
         listed = ", or ".join(" and ".join(pair) for pair in pairs) or "those of a run"
         raise InputError(f"the table compares no two subsets; measure {listed}")
     found = set(levels["pairing"])
-    order = [p for p in PAIRING_WORDS if p in found and p is not Pairing.OTHER]
+    # Of no experiment's rows, all that are no pair are the control of those that are.
+    told = [p for p in PAIRING_WORDS if p is not Pairing.OTHER] if design.contrasts else OWN_WORDS
+    order = [p for p in told if p in found]
     titles = [" and ".join(pair) for pair in shown]
     figure = make_subplots(cols=len(shown), shared_yaxes=True, subplot_titles=titles)
     for col, pair in enumerate(shown, start=1):
-        for subset, shift in zip(pair, (-SHIFT, SHIFT), strict=True):
+        for subset, shift in zip(pair, (-SHIFT, SHIFT)[-len(pair) :], strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, design, shift=shift, col=col)
-    about = f"{levels_words(levels)}; hollow: matched pairs"
+    controls = "matched" if design.contrasts else "all other"
+    about = f"{levels_words(levels)}; hollow: {controls} pairs"
     title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
     style_figure(figure, title=title, height=520)
+    words = PAIRING_WORDS if design.contrasts else OWN_WORDS
     ticks = [
-        PAIRING_WORDS[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ")
-        for pairing in order
+        words[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ") for pairing in order
     ]
     figure.update_xaxes(tickvals=list(range(len(order))), ticktext=ticks, tickangle=0)
     figure.update_xaxes(range=[-0.6, len(order) - 0.4], tickfont={"size": 11})
@@ -237,7 +243,7 @@ def _add_levels(
     figure: go.Figure,
     cells: pd.DataFrame,
     subset: str,
-    order: list[Pairing],
+    order: Sequence[Pairing],
     design: Design,
     *,
     shift: float,

@@ -70,7 +70,7 @@ def attention_by_role(
     rows: Sequence[TokenizedRow],
     *,
     layers: Sequence[int] | None = None,
-    roles: Sequence[Role] | None = None,
+    roles: Sequence[str] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> RoleAttention:
     """Attention from role to role in each row, in the rows' order.
@@ -126,14 +126,20 @@ def token_attention(
     return table.assign(attention=patterns.reshape(-1))
 
 
-def token_roles(row: TokenizedRow, roles: Sequence[Role] = tuple(Role)) -> list[str]:
+def token_roles(row: TokenizedRow, roles: Sequence[str] | None = None) -> list[str]:
     """The role of each token; where spans overlap, the last of the roles counts."""
     names = [OTHER] * len(row.input_ids)
-    for role in roles:
+    for role in shared_roles([row]) if roles is None else roles:
         if role in row.spans:
             first, last = row.spans[role]
             names[first : last + 1] = [str(role)] * (last + 1 - first)
     return names
+
+
+def shared_roles(rows: Sequence[TokenizedRow]) -> tuple[str, ...]:
+    """The roles that every row has: those of `Role` in its order, then a person's own."""
+    names = dict.fromkeys([*Role, *(rows[0].spans if rows else ())])
+    return tuple(name for name in names if all(name in row.spans for row in rows))
 
 
 def choose_layers(model: HookedModel, layers: Sequence[int] | None) -> tuple[int, ...]:
@@ -177,7 +183,7 @@ def even_attention(n_pos: int) -> Float[Tensor, "pos pos"]:
     return visible / visible.sum(-1, keepdim=True)
 
 
-def require_role(row: TokenizedRow, role: Role) -> tuple[int, int]:
+def require_role(row: TokenizedRow, role: str) -> tuple[int, int]:
     """The positions of the first and last token of a role.
 
     Raises:
@@ -191,9 +197,9 @@ def require_role(row: TokenizedRow, role: Role) -> tuple[int, int]:
     return row.spans[role]
 
 
-def _checked_roles(rows: Sequence[TokenizedRow], roles: Sequence[Role] | None) -> tuple[Role, ...]:
+def _checked_roles(rows: Sequence[TokenizedRow], roles: Sequence[str] | None) -> tuple[str, ...]:
     if roles is None:
-        return tuple(role for role in Role if all(role in row.spans for row in rows))
+        return shared_roles(rows)
     for row in rows:
         for role in roles:
             require_role(row, role)
@@ -201,7 +207,7 @@ def _checked_roles(rows: Sequence[TokenizedRow], roles: Sequence[Role] | None) -
 
 
 def _membership(
-    rows: Sequence[TokenizedRow], roles: tuple[Role, ...], n_pos: int
+    rows: Sequence[TokenizedRow], roles: tuple[str, ...], n_pos: int
 ) -> Float[Tensor, "row pos source"]:
     """1 where a token is of a source; padding is of none."""
     sources = [*map(str, roles), OTHER]

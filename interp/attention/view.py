@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.errors import InputError
+from data.rows import PROMPTS
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.attention.pattern_plots import plot_attention
@@ -30,6 +31,8 @@ ROLE_INKS = {
     OTHER: FAINT,
 }
 """The hues of `palette.ROLE_COLORS`, dark enough for text on white."""
+OWN_INK = "#0b7285"
+"""Of roles that a person named."""
 MOST_ROWS = 50
 """What one page can hold: each row brings the patterns of all heads along."""
 LONGEST_NAME = 30  # characters of a menu's label; the rest is cut
@@ -117,8 +120,8 @@ def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figur
     return figure
 
 
-def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
-    """The tokens as text, each in the colour of its role."""
+def token_words(model: HookedModel, row: TokenizedRow) -> list[str]:
+    """The tokens as text."""
     words = row.row.rendered.text.split()
     if len(words) != len(row.input_ids):
         tokenizer = model.tokenizer
@@ -127,7 +130,12 @@ def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
             if tokenizer is None
             else [str(tokenizer.decode([token])) for token in row.input_ids]
         )
-    roles = token_roles(row)
+    return words
+
+
+def token_labels(model: HookedModel, row: TokenizedRow) -> list[str]:
+    """The tokens as text, each in the colour of its role."""
+    words, roles = token_words(model, row), token_roles(row)
     return [_inked(token_label(word), role) for word, role in zip(words, roles, strict=True)]
 
 
@@ -195,6 +203,8 @@ def _head_slider(names: list[str]) -> dict[str, Any]:
 
 def _subject(row: TokenizedRow) -> str:
     """What the menu calls a row: the prompt itself stands at the axes."""
+    if row.row.subset == PROMPTS:
+        return row.row.rendered.prompt
     return f"{row.row.subset.name} {row.row.alias or row.row.entity or row.row.row_id}"
 
 
@@ -204,4 +214,4 @@ def _role_legend(row: TokenizedRow) -> str:
 
 def _inked(text: str, role: str) -> str:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f'<span style="color:{ROLE_INKS[role]}">{escaped}</span>'
+    return f'<span style="color:{ROLE_INKS.get(role, OWN_INK)}">{escaped}</span>'

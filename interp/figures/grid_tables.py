@@ -80,6 +80,11 @@ def summarized_with_rows(
     return summarized(table, summarize, **others), rows
 
 
+def is_one_model(table: pd.DataFrame) -> bool:
+    """Whether a table is of a model outside any run; see `with_run_columns`."""
+    return set(table["run_id"]) == {NO_RUN["run_id"]}
+
+
 def checkpoint_words(table: pd.DataFrame) -> str:
     """Stage and step of a table's only checkpoint, in words.
 
@@ -87,8 +92,7 @@ def checkpoint_words(table: pd.DataFrame) -> str:
         InputError: the table is empty or holds several.
     """
     stage, step = one_checkpoint(table)
-    is_one_model = set(table["run_id"]) == {NO_RUN["run_id"]}
-    return "one model" if is_one_model else f"Stage {stage}, step {step}"
+    return "one model" if is_one_model(table) else f"Stage {stage}, step {step}"
 
 
 def state_names(table: pd.DataFrame) -> list[str]:

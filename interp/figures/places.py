@@ -5,8 +5,6 @@ Tables and options of commands keep the names of `interp.hooked.addresses`.
 
 import re
 
-from interp.hooked.addresses import TokenRole
-
 SITES = {
     "resid_pre": "stream before {}",
     "resid_mid": "stream within {}",
@@ -55,11 +53,13 @@ def role_words(role: str) -> str:
 
     >>> role_words("alias_last"), role_words("tag"), role_words("all")
     ('last alias token', 'tag', 'all tokens')
+    >>> role_words("my_hero_first")
+    'first my_hero token'
     """
     if role == ALL_TOKENS:
         return "all tokens"
-    name, _, end = role.partition("_")
-    return f"{end} {name} token" if role in set(TokenRole) and end else role
+    name, _, end = role.rpartition("_")
+    return f"{end} {name} token" if end in ("first", "last") and name else role
 
 
 def at_words(role: str) -> str:

@@ -15,7 +15,7 @@ from numpy.lib.format import open_memmap
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.hooked.addresses import Site, TokenRole, role_positions
+from interp.hooked.addresses import AnyTokenRole, Site, role_positions
 from interp.hooked.model import HookedModel
 from interp.hooked.sites import check_site
 from training.models.contexts import check_tokens, similar_lengths
@@ -26,9 +26,9 @@ class Activations:
     """Vectors by site and role, rows in the order given."""
 
     values: Mapping[Site, Float[np.ndarray, "row role width"]]
-    roles: tuple[TokenRole, ...]
+    roles: tuple[AnyTokenRole, ...]
 
-    def at(self, site: Site, role: TokenRole) -> Float[np.ndarray, "row width"]:
+    def at(self, site: Site, role: AnyTokenRole) -> Float[np.ndarray, "row width"]:
         """The vectors of one site at one role.
 
         Raises:
@@ -44,7 +44,7 @@ def collect_activations(
     rows: Sequence[TokenizedRow],
     *,
     sites: Sequence[Site],
-    roles: Sequence[TokenRole],
+    roles: Sequence[AnyTokenRole],
     batch_size: int = 256,
     store: Path | None = None,
 ) -> Activations:

@@ -70,17 +70,70 @@ class TokenRole(StrEnum):
         elif self in (TokenRole.ANSWER_FIRST, TokenRole.ANSWER_LAST):
             position = row.answer_positions[0 if self is TokenRole.ANSWER_FIRST else -1]
         else:
-            span = row.spans.get(Role(self.partition("_")[0]))
-            position = -1 if span is None else span[0 if self.endswith("_first") else 1]
+            position = _position(row, self.partition("_")[0], self)
         if position < 0:
-            raise InputError(
-                f"row {row.row.row_id} ({row.row.rendered.text!r}) has no {self}; "
-                "choose other rows or another role"
-            )
+            raise _lacking(row, self)
         return position
 
 
-def role_positions(rows: Sequence[TokenizedRow], role: TokenRole) -> list[int]:
+class OwnTokenRole(str):
+    """One token of a role that a person named: `subject_first` or `subject_last`."""
+
+    __slots__ = ()
+
+    def position(self, row: TokenizedRow) -> int:
+        """Where the token stands in a row.
+
+        Raises:
+            InputError: the row lacks the role.
+        """
+        return _position(row, self.rpartition("_")[0], self)
+
+
+AnyTokenRole = TokenRole | OwnTokenRole
+
+
+def own_token_roles(rows: Sequence[TokenizedRow]) -> list[OwnTokenRole]:
+    """First and last token of each role that all rows have under a name of a person's own."""
+    names = [name for name in (rows[0].spans if rows else ()) if name not in set(Role)]
+    shared = [name for name in names if all(name in row.spans for row in rows)]
+    return [OwnTokenRole(f"{name}_{end}") for name in shared for end in ("first", "last")]
+
+
+def find_token_role(text: str, rows: Sequence[TokenizedRow]) -> AnyTokenRole:
+    """The token role of this name: one of `TokenRole`, in either case, or one that rows have.
+
+    Raises:
+        InputError: there is no role of this name.
+    """
+    own = {str(role): role for role in own_token_roles(rows)}
+    if text not in own and text.lower() not in set(TokenRole):
+        raise unknown_name("role", text, [*own, *TokenRole])
+    return own[text] if text in own else TokenRole(text.lower())
+
+
+def in_order(roles: Iterable[str]) -> list[str]:
+    """Names of token roles, each once, in the order of `TokenRole`; others before the answer."""
+    known = [str(role) for role in TokenRole]
+    other = known.index(TokenRole.ANSWER_FIRST) - 0.5
+    found = dict.fromkeys(map(str, roles))
+    return sorted(found, key=lambda role: known.index(role) if role in known else other)
+
+
+def _position(row: TokenizedRow, name: str, role: str) -> int:
+    if name not in row.spans:
+        raise _lacking(row, role)
+    return row.spans[name][0 if role.endswith("_first") else 1]
+
+
+def _lacking(row: TokenizedRow, role: str) -> InputError:
+    return InputError(
+        f"row {row.row.row_id} ({row.row.rendered.text!r}) has no {role}; "
+        "choose other rows or another role"
+    )
+
+
+def role_positions(rows: Sequence[TokenizedRow], role: AnyTokenRole) -> list[int]:
     """Where a role stands in each row."""
     return [role.position(row) for row in rows]
 

@@ -59,8 +59,8 @@ def parse_place(text: str) -> Place:
     raise InputError(f"no place {text!r}; choose one of {known}")
 
 
-def place_tokens(row: TokenizedRow, place: Place) -> range:
-    """Positions of a place in a row.
+def place_tokens(row: TokenizedRow, place: str) -> range:
+    """Positions of a place in a row: a `Place`, or all of a role that a person named.
 
     Raises:
         InputError: the row lacks the role.

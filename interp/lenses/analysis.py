@@ -228,14 +228,23 @@ def lens_checkpoint(
     lenses: dict[str, Mapping[Site, Translator] | None] = {"logit": None}
     if lens.tuned:
         lenses["tuned"] = train_tuned_lens(model, rows, sites, seed=seed)
-    subsets = np.array([row.row.subset.name for row in asked])
-    tables = []
-    for name, translators in lenses.items():
-        table = read_lens(model, activations, quantities, translators=translators)
-        table.insert(0, "lens", name)
-        table.insert(0, "subset", subsets[table["row"]])
-        tables.append(table)
-    groups = pd.concat(tables).groupby(COORDINATES)
+    tables = {
+        name: read_lens(model, activations, quantities, translators=translators)
+        for name, translators in lenses.items()
+    }
+    return mean_readings(tables, [row.row.subset.name for row in asked])
+
+
+def mean_readings(tables: Mapping[str, pd.DataFrame], subsets: Sequence[str]) -> pd.DataFrame:
+    """Means over the rows of each subset, with the columns of `lens_checkpoint`.
+
+    Args:
+        tables: Of `read_lens`, by the name of the lens.
+        subsets: Of each row.
+    """
+    of_row = np.array(subsets)
+    named = [table.assign(lens=lens, subset=of_row[table["row"]]) for lens, table in tables.items()]
+    groups = pd.concat(named).groupby(COORDINATES)
     return groups.agg(
         rank=("rank", "mean"), log_prob=("log_prob", "mean"), n=("row", "size")
     ).reset_index()

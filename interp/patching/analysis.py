@@ -170,7 +170,7 @@ def _records(
     roles: Sequence[str],
     direction: Direction,
     metrics: Sequence[PatchMetric],
-    kind: PairKind,
+    kind: str,
 ) -> list[dict[str, object]]:
     """Rows of the table: effects are ratios of means over pairs, so that no pair weighs much."""
     gap = (measured["donor"] - measured["base"]).mean(-1)
@@ -205,7 +205,7 @@ def _records(
 
 
 def _changes(
-    measured: dict[str, np.ndarray], name: str, kind: PairKind, direction: Direction
+    measured: dict[str, np.ndarray], name: str, kind: str, direction: Direction
 ) -> Float[np.ndarray, "cell metric"]:
     """What one reading changes of the base, as a share of what the donor does; see the module.
 

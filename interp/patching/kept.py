@@ -18,9 +18,12 @@ LEAST_PAIRS = 10
 
 
 def pairs_made(table: pd.DataFrame) -> Int[np.ndarray, " row"]:
-    """How many pairs there were before any was dropped, for each row of a `patching` table."""
+    """How many pairs there were before any was dropped, for each row of a `patching` table.
+
+    Where nobody counted, as of pairs of one's own, none was.
+    """
     kept, dropped = (table[name].to_numpy(dtype=float) for name in ("n", "dropped"))
-    return (kept / (1 - dropped)).round().astype(int)
+    return (kept / (1 - np.nan_to_num(dropped))).round().astype(int)
 
 
 def is_counted(table: pd.DataFrame) -> Bool[np.ndarray, " row"]:

@@ -15,9 +15,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from data.errors import InputError
-from data.pairs import PairKind, PromptPair, check_pair
+from data.pairs import OWN_PROMPTS, PairKind, PromptPair, check_pair
 from data.tokens import TokenizedRow
-from interp.hooked.addresses import TokenRole
+from interp.hooked.addresses import (
+    AnyTokenRole,
+    TokenRole,
+    find_token_role,
+    own_token_roles,
+)
 from interp.hooked.model import HookedModel
 from interp.interventions.base import answer_table
 
@@ -64,7 +69,7 @@ class PairBatch:
     roles: tuple[str, ...]
     masks: Bool[Tensor, "role pair pos"]
     """Where each role stands; the same in both prompts."""
-    kind: PairKind = PairKind.ALIAS
+    kind: str = PairKind.ALIAS
     others: Int[Tensor, " pair"] | None = None
     """For each pair another one, which the control's donor comes from; None of a single pair."""
 
@@ -101,14 +106,15 @@ def batch_pairs(pairs: Sequence[PromptPair], roles: Sequence[str]) -> list[PairB
     return [_batch(part, roles) for part in parts]
 
 
-def prompt_roles(pairs: Sequence[PromptPair]) -> tuple[TokenRole, ...]:
+def prompt_roles(pairs: Sequence[PromptPair]) -> tuple[AnyTokenRole, ...]:
     """The roles that every prompt has, each position named once, in the order of the first prompt.
 
     Of an element of one token it is the last token's name, and the prompt's end keeps the name of
     the element that ends there.
     """
-    named: dict[tuple[int, ...], TokenRole] = {}
-    for role in sorted(TokenRole, key=_rank):
+    named: dict[tuple[int, ...], AnyTokenRole] = {}
+    own = own_token_roles([pair.clean for pair in pairs])
+    for role in sorted([*own, *TokenRole], key=_rank):
         try:
             places = tuple(role.position(pair.clean) for pair in pairs)
         except InputError:
@@ -184,12 +190,14 @@ def _batch(pairs: Sequence[PromptPair], roles: Sequence[str]) -> PairBatch:
     ]
     clean = torch.tensor([both[0] for both in prompts])
     masks = torch.zeros(len(roles), *clean.shape, dtype=torch.bool)
+    clean_rows = [pair.clean for pair in pairs]
     for i, role in enumerate(roles):
+        if role == EVERYWHERE:
+            masks[i] = True
+            continue
+        found = find_token_role(role, clean_rows)
         for j, pair in enumerate(pairs):
-            if role == EVERYWHERE:
-                masks[i, j] = True
-            else:
-                masks[i, j, _shared_position(pair, TokenRole.parse(role))] = True
+            masks[i, j, _shared_position(pair, found)] = True
     return PairBatch(
         clean=clean,
         corrupted=torch.tensor([both[1] for both in prompts]),
@@ -231,14 +239,16 @@ def _others(pairs: Sequence[PromptPair]) -> Int[Tensor, " pair"] | None:
     return torch.tensor(chosen)
 
 
-def _swapped(row: TokenizedRow, kind: PairKind) -> str | None:
+def _swapped(row: TokenizedRow, kind: str) -> str | None:
     """What tells the prompts of a pair apart; of a tag pair, whose alias is one, the alias."""
+    if kind == OWN_PROMPTS:
+        return row.row.rendered.prompt
     return {PairKind.QUESTION: row.row.question, PairKind.ENTITY: row.row.entity}.get(
-        kind, row.row.alias
+        PairKind(kind), row.row.alias
     )
 
 
-def _kept(row: TokenizedRow, kind: PairKind) -> str | None:
+def _kept(row: TokenizedRow, kind: str) -> str | None:
     """What both prompts of a pair share."""
     return row.row.alias if kind is PairKind.QUESTION else row.row.question
 
@@ -247,7 +257,7 @@ def _answer(row: TokenizedRow) -> list[int]:
     return [row.input_ids[i] for i in row.answer_positions]
 
 
-def _shared_position(pair: PromptPair, role: TokenRole) -> int:
+def _shared_position(pair: PromptPair, role: AnyTokenRole) -> int:
     place = role.position(pair.clean)
     if role.position(pair.corrupted) != place or place >= pair.clean.answer_positions[0]:
         raise InputError(
@@ -257,5 +267,5 @@ def _shared_position(pair: PromptPair, role: TokenRole) -> int:
     return place
 
 
-def _rank(role: TokenRole) -> tuple[bool, bool]:
+def _rank(role: AnyTokenRole) -> tuple[bool, bool]:
     return role is TokenRole.PROMPT_LAST, role.endswith("_first")

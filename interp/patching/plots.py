@@ -27,7 +27,7 @@ from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.figures.places import at_words, role_words, site_kind_words, site_words
 from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
-from interp.hooked.addresses import SITE_HOOKS, TokenRole
+from interp.hooked.addresses import SITE_HOOKS, in_order
 from interp.patching.kept import is_counted, kept_texts
 from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import CELL, attribution_correlation, summarize_patching
@@ -223,7 +223,8 @@ def _subsets(cells: pd.DataFrame) -> list[str]:
 
 
 def _ordered_roles(cells: pd.DataFrame) -> list[str]:
-    return [role for role in (*map(str, TokenRole), EVERYWHERE) if role in set(cells["role"])]
+    roles = in_order(cells["role"])
+    return sorted(roles, key=EVERYWHERE.__eq__)  # which comes last
 
 
 def _about(cells: pd.DataFrame) -> str:

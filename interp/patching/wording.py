@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from interp.figures.grid_tables import ALPHA
+from interp.figures.grid_tables import ALPHA, is_one_model
 from interp.figures.places import at_words, in_words, site_kind_words, site_words
 from interp.figures.seed_marks import FEWEST
 from interp.figures.words import gap_text
@@ -255,6 +255,8 @@ def _cell_words(cell: Mapping[str, Any]) -> str:
 def _pairs(cells: pd.DataFrame) -> str:
     """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
+    if is_one_model(cells):
+        return f"{n_pairs} pair{'s' * (n_pairs != 1)} of one model"
     dropped = float(cells["dropped"].to_numpy().max())
     words = f"n = {n_seeds} seed{'s' * (n_seeds != 1)}, {n_pairs} pairs"
     if not pd.isna(dropped):

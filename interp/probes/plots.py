@@ -26,11 +26,11 @@ from interp.figures.palette import FAINT
 from interp.figures.places import role_words
 from interp.figures.seed_marks import interval_hover, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
-from interp.hooked.addresses import TokenRole
+from interp.hooked.addresses import in_order
 from interp.probes.kinds import find_kind
-from interp.probes.summary import CELL, summarize_probes
+from interp.probes.summary import CELL, summarize_own, summarize_probes
 from interp.probes.targets import PLANTED, targets_of
-from interp.probes.wording import probe_caption, refuse_outdated
+from interp.probes.wording import own_caption, probe_caption, refuse_outdated
 from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
@@ -41,6 +41,12 @@ READINGS = {
     "control_accuracy": "control: random labels",
 }
 """Columns of the figure; each real accuracy has its control to the right."""
+OWN_READINGS = {"accuracy": "unseen rows", "null_accuracy": "null: permuted labels"}
+"""Of labels of one's own, see `interp.probe`."""
+NOT_READ = dict.fromkeys(
+    ("seen_accuracy", "control_accuracy", "selectivity", "twin_accuracy"), float("nan")
+)
+"""What a table of labels of one's own lacks."""
 CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, BAR_HEIGHT = 18, 34, 132, 280  # pixels
 
 
@@ -62,31 +68,35 @@ def plot_probes(
         InputError: the rows are of several checkpoints, none is of the probe, or the table is
             outdated.
     """
-    summary, rows = summarized_with_rows(summary, rows, summarize_probes)
+    is_own = "n_seeds" not in summary.columns and "seen_accuracy" not in summary.columns
+    summary, rows = summarized_with_rows(
+        summary, rows, summarize_own if is_own else summarize_probes, **NOT_READ
+    )
     refuse_outdated(summary)
     of_probe = summary.loc[summary["probe"] == probe]
     cells = of_probe.loc[of_probe["target"] != PLANTED.name]
     if cells.empty:
         raise InputError(f"the table has no {probe} probes; choose another probe or table")
     cells = with_own_words(cells, rows, list(READINGS), keys=[*WITHOUT_SEED, *CELL])
+    readings = OWN_READINGS if is_own else READINGS
     names, states = run_names(cells), ordered_states(cells)
-    caption = probe_caption(of_probe, about_means=own_note(cells))
+    caption = own_caption(cells) if is_own else probe_caption(of_probe, about_means=own_note(cells))
     groups: Any = cells.groupby(["target", "run_id"], sort=False)
     known = [target.name for target in targets_of(design_of(cells))]
     panels = sorted(groups, key=partial(_target_order, known))
     height = len(panels) * (CELL_HEIGHT * len(states) + 30)
     figure = make_subplots(
-        rows=len(panels), cols=len(READINGS), shared_xaxes=True, shared_yaxes=True,
-        column_titles=list(READINGS.values()), horizontal_spacing=0.02,
+        rows=len(panels), cols=len(readings), shared_xaxes=True, shared_yaxes=True,
+        column_titles=list(readings.values()), horizontal_spacing=0.02,
         vertical_spacing=26 / height if len(panels) > 1 else 0,
     )  # fmt: skip
     for row, ((target, run_id), panel) in enumerate(panels, start=1):
-        for col, reading in enumerate(READINGS, start=1):
+        for col, reading in enumerate(readings, start=1):
             figure.add_trace(_reading_map(panel, reading), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": name}, row=row, col=1)
     title = f"Accuracy of {find_kind(probe).words} probes, {checkpoint_words(cells)}"
-    roles = [role_words(role) for role in TokenRole if role in set(cells["role"])]
+    roles = [role_words(role) for role in in_order(cells["role"])]
     below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
     style_figure(figure, title=title, height=height + 90 + below)
     figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)

@@ -65,6 +65,17 @@ def summarize_probes(probes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
+def summarize_own(probes: pd.DataFrame) -> pd.DataFrame:
+    """The same columns of one model's labels of one's own: there are no seeds to test over.
+
+    p is that of the permutations of labels, corrected by the number of cells (Bonferroni).
+    """
+    summary = summarize_probes(probes)
+    own = probes.set_index(CELL)["p_value"]
+    p = own.loc[list(summary[CELL].itertuples(index=False, name=None))].to_numpy()
+    return summary.assign(p_value=p, p_corrected=np.minimum(p * len(p), 1), p_smallest=np.nan)
+
+
 def _by_seed(
     cells: Sequence[tuple[object, pd.DataFrame]], table: pd.DataFrame, column: str
 ) -> Float[np.ndarray, "cell seed"]:

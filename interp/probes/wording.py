@@ -69,6 +69,15 @@ def probe_caption(summary: pd.DataFrame, *, about_means: str = "") -> list[str]:
     return [line for text in texts for line in wrap(text, CAPTION_WIDTH)]
 
 
+def own_caption(cells: pd.DataFrame) -> list[str]:
+    """What a reader must know of probes of labels of one's own, in lines; see `interp.probe`."""
+    text = (
+        f"One model. Chance is {cells['chance'].iloc[0]:.2g}. ▲ read better, ▼ worse than with "
+        f"permuted labels: p ≤ .05 of permutations, corrected for {len(cells)} cells. "
+    )
+    return wrap(text + design_words(cells).replace(" aliases in ", " rows in "), CAPTION_WIDTH)
+
+
 def detectable_words(cells: pd.DataFrame) -> str:
     """What the design could have found."""
     known = cells["min_detectable"].dropna().to_numpy()

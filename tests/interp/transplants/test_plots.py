@@ -151,7 +151,8 @@ def test_two_donors_in_one_figure_are_an_error(summary: pd.DataFrame):
 
 def differences(seeds: tuple[int, ...]) -> pd.DataFrame:
     rows = [
-        {"run_id": "a", "seed": seed, "stage": 2, "step": 4, "module": module}
+        {"recipe": "alias-toy", "run_id": "a", "seed": seed, "stage": 2, "step": 4}
+        | {"module": module}
         | {"relative_norm": 0.1 * seed, "cosine_same_tag": 0.5, "cosine_other_tag": 0.1 + seed / 10}
         for seed in seeds
         for module in ("all", "model.layers.0.mlp.up_proj")

@@ -1,0 +1,279 @@
+"""A verb for each analysis of one's own model and prompts: rows in, the table of its figure out.
+
+    probe(model, rows, labels)     plot_probes        is a label readable, where?
+    lens(model, rows)              plot_lens          what would the model say after each layer?
+    patch(model, pairs)            plot_patching      which activation carries the answer?
+    attend(model, row)             plot_attention     what does each token look at?
+    ablate(model, rows)            plot_ablation      what is lost without a head or an MLP?
+    align(plain, rows, others)     plot_alignment     do gradients of two texts point the same way?
+
+Each is the analysis of a run for one model, with its own controls.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from transformers import PreTrainedModel
+
+from data.errors import InputError
+from data.pairs import PromptPair
+from data.tokens import TokenizedRow
+from data.vocabulary import LossPolicy
+from interp.alignment.analysis import measure_alignment
+from interp.alignment.pairs import AlignmentPair, Pairing
+from interp.attention.patterns import token_attention
+from interp.attention.view import token_words
+from interp.gradients.options import GradientOptions
+from interp.hooked.activations import check_rows, collect_activations
+from interp.hooked.addresses import (
+    AnyTokenRole,
+    TokenRole,
+    find_token_role,
+    own_token_roles,
+)
+from interp.hooked.model import HookedModel
+from interp.hooked.plain_models import read_model_folder
+from interp.hooked.sites import choose_sites
+from interp.interventions.ablation import AblationKind
+from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
+from interp.lenses.analysis import mean_readings, read_lens, train_tuned_lens
+from interp.patching.analysis import patch_pairs
+from interp.probes.held_out import N_PERMUTATIONS, read_held_out
+from training.runs.run import Run
+
+
+def open_run(folder: Path | str) -> Run:
+    """A finished run by its folder."""
+    return Run.load(Path(folder))
+
+
+def probe(
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    labels: Sequence[Hashable],
+    *,
+    groups: Sequence[Hashable] | None = None,
+    roles: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    target: str = "label",
+    n_permutations: int = N_PERMUTATIONS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How well a logistic probe reads the rows' labels from rows that it never saw.
+
+    Columns `target site layer role probe`, those of `HeldOutReading`, `chance` and `width`. The
+    control is `null_accuracy`, of permuted labels, and `p_value` is the permutations' own.
+
+    Args:
+        model: Read only.
+        rows: See `prompts`.
+        labels: One for each row, of two classes or more.
+        groups: Rows of one group are all tested or all trained on, as those about one person; each
+            row is by itself unless given.
+        roles: Token roles to read; those that the person named, and the prompt's end, unless given.
+        layers: Layers of the residual stream; all unless given.
+        target: What figures call the labels.
+        n_permutations: Of labels.
+        seed: Draws folds and permutations.
+
+    Raises:
+        InputError: numbers of rows and labels differ, or `read_held_out` refuses them.
+    """
+    for name, given in (("labels", labels), ("groups", groups)):
+        if given is not None and len(given) != len(rows):
+            raise InputError(f"{len(rows)} rows and {len(given)} {name}; give one for each row")
+    y = _numbered(labels)
+    of_group = np.arange(len(rows)) if groups is None else _numbered(groups)
+    chosen, sites = _roles(rows, roles), choose_sites(model, layers=layers)
+    activations = collect_activations(model, rows, sites=sites, roles=chosen)
+    records = []
+    for site in sites:
+        for role in chosen:
+            features = activations.at(site, role)
+            reading = read_held_out(
+                features,
+                y,
+                of_group,
+                n_permutations=n_permutations,
+                rng=np.random.default_rng(seed),
+            )
+            where = {"target": target, "site": site.name, "layer": site.layer, "role": str(role)}
+            beside = {"chance": np.bincount(y).max() / len(y), "width": features.shape[1]}
+            records.append(where | {"probe": "logistic"} | asdict(reading) | beside)
+    return pd.DataFrame(records)
+
+
+def lens(
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    *,
+    roles: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    tuned: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank and log-probability of the answers' first tokens after each layer: means over rows.
+
+    Columns as of `interp.lenses.analysis.lens_checkpoint`.
+
+    Args:
+        model: Read only.
+        rows: See `prompts`.
+        roles: Token roles to read; those that the person named, and the prompt's end, unless given.
+        layers: Layers of the residual stream; all unless given.
+        tuned: Whether to train a tuned lens on the rows and read it, too.
+        seed: Of the tuned lens.
+    """
+    chosen, sites = _roles(rows, roles), choose_sites(model, layers=layers)
+    activations = collect_activations(model, rows, sites=sites, roles=chosen)
+    answers = {"answer": np.array([row.input_ids[row.answer_positions[0]] for row in rows])}
+    tables = {"logit": read_lens(model, activations, answers)}
+    if tuned:
+        translators = train_tuned_lens(model, rows, sites, seed=seed)
+        tables["tuned"] = read_lens(model, activations, answers, translators=translators)
+    return mean_readings(tables, [row.row.subset.name for row in rows])
+
+
+def patch(
+    model: HookedModel,
+    pairs: Sequence[PromptPair],
+    *,
+    roles: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """What each activation of one prompt does in the other; see `patch_pairs`, which has it all.
+
+    Args:
+        model: Read only.
+        pairs: See `prompt_pairs`.
+        roles: Token roles, and `all`; every one that the prompts have unless given.
+        layers: All unless given.
+    """
+    sites = None
+    if layers is not None:
+        sites = choose_sites(model, ["resid_pre", "attn_out", "mlp_out", "z"], layers)
+    return patch_pairs(model, pairs, sites=sites, roles=roles)
+
+
+def attend(
+    model: HookedModel,
+    rows: TokenizedRow | Sequence[TokenizedRow],
+    *,
+    layers: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """What each token looks at, in each head.
+
+    Columns `row layer head dest_pos src_pos attention dest_token src_token`; `row` is its id.
+
+    Args:
+        model: Read only.
+        rows: See `prompts`; a figure shows one of them.
+        layers: All unless given.
+
+    Raises:
+        InputError: there are no rows, or the model has no such layer.
+    """
+    rows = [rows] if isinstance(rows, TokenizedRow) else rows
+    if not rows:
+        raise InputError("no rows to look at; give one or more, see prompts()")
+    check_rows(model, rows)
+    tables = []
+    for row in rows:
+        table, words = token_attention(model, row, layers=layers), np.array(token_words(model, row))
+        table.insert(0, "row", row.row.row_id)
+        ends = {f"{end}_token": words[table[f"{end}_pos"]] for end in ("dest", "src")}
+        tables.append(table.assign(**ends))
+    return pd.concat(tables, ignore_index=True)
+
+
+def ablate(
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    *,
+    kinds: Sequence[str] = tuple(AblationKind),
+    sites: Sequence[str] = ABLATED_SITES,
+    layers: Sequence[int] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What answers lose without each head and each MLP, at all tokens.
+
+    Columns as of `AblationAnalysis.measure`.
+
+    Args:
+        model: Read only.
+        rows: See `prompts`; `mean` and `resample` take their values from the others among them.
+        kinds: `zero`, `mean`, `resample`.
+        sites: Sites to take away; those of heads one head at a time.
+        layers: All unless given.
+        seed: Draws what `resample` takes.
+
+    Raises:
+        InputError: there are no rows, or none to resample from.
+    """
+    if not rows:
+        raise InputError("no rows to answer; give one or more, see prompts()")
+    if len(rows) < 2 and AblationKind.RESAMPLE in kinds:
+        raise InputError("one row has no other to resample from; give more, or kinds=['zero']")
+    analysis = AblationAnalysis(kinds=tuple(map(AblationKind, kinds)), limit=None)
+    return analysis.measure(model, rows, choose_sites(model, sites, layers), seed=seed).table
+
+
+def align(
+    model: PreTrainedModel | Path | str,
+    rows: Sequence[TokenizedRow],
+    others: Sequence[TokenizedRow],
+    *,
+    policy: LossPolicy = LossPolicy.ANSWER,
+) -> pd.DataFrame:
+    """Inner product, cosine and distance of the gradients of every row with every other one.
+
+    Row i and other i are an own pair; any two rows else are its control. Columns as of
+    `measure_alignment`.
+
+    Args:
+        model: A plain Hugging Face model, or its folder: gradients are never a hooked model's.
+        rows: Rows that would be trained on; see `prompts`.
+        others: Of each what it should help with.
+        policy: Which tokens the loss is the mean over.
+
+    Raises:
+        InputError: there are no rows, or not as many others.
+    """
+    if not rows or len(rows) != len(others):
+        raise InputError(f"{len(rows)} rows and {len(others)} others; give one for each")
+    if isinstance(model, Path | str):
+        model = read_model_folder(Path(model), "cpu")[0]
+    sides = [_called(side, name) for side, name in ((rows, "row"), (others, "other"))]
+    pairs = [
+        AlignmentPair(definition=row, question=other, pairing=_pairing(i == j))
+        for i, row in enumerate(sides[0])
+        for j, other in enumerate(sides[1])
+    ]
+    table = measure_alignment(model, pairs, options=GradientOptions(policy=policy))
+    return table.assign(alias=table["row_a"])
+
+
+def _pairing(is_own: bool) -> Pairing:
+    return Pairing.OWN if is_own else Pairing.OTHER
+
+
+def _called(rows: Sequence[TokenizedRow], name: str) -> list[TokenizedRow]:
+    """The rows under names of their own: both sides may be made by `prompts`."""
+    return [replace(row, row=replace(row.row, row_id=f"{name} {i}")) for i, row in enumerate(rows)]
+
+
+def _roles(rows: Sequence[TokenizedRow], roles: Sequence[str] | None) -> list[AnyTokenRole]:
+    """Those that are named; else the last tokens of the person's own and of the prompt."""
+    if roles is not None:
+        return [find_token_role(role, rows) for role in roles]
+    own = [role for role in own_token_roles(rows) if role.endswith("_last")]
+    return [*own, TokenRole.PROMPT_LAST]
+
+
+def _numbered(values: Sequence[Hashable]) -> Int[np.ndarray, " value"]:
+    names = list(dict.fromkeys(values))
+    return np.array([names.index(value) for value in values])

@@ -1,0 +1,427 @@
+"""A person's own prompts: one import, text in, tables that figures take out."""
+
+import copy
+import importlib
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+import interp
+from data.errors import InputError
+from data.pairs import OWN_PROMPTS, PromptPair
+from data.rows import PROMPTS
+from data.tokens import TokenizedRow, word_tokenizer
+from interp.alignment.plots import plot_alignment
+from interp.attention.pattern_plots import plot_attention
+from interp.attention.patterns import attention_by_role
+from interp.attention.view import plot_pattern, show_attention
+from interp.figures.grid_tables import with_run_columns
+from interp.hooked.activations import collect_activations
+from interp.hooked.addresses import OwnTokenRole, Site, TokenRole
+from interp.hooked.model import HookedModel
+from interp.interventions.plots import plot_ablation
+from interp.lenses.analysis import lens_log_probs
+from interp.lenses.plots import plot_lens
+from interp.own.texts import prompt_pairs, prompts
+from interp.own.verbs import ablate, align, attend, lens, patch, probe
+from interp.patching.plots import plot_patched_heads, plot_patching
+from interp.probes.plots import NOT_READ, plot_probes
+from interp.probes.summary import summarize_own
+
+WORDS = [f"w{i}" for i in range(37)]
+TEXTS = ["w0 w1 w2", "w3 w4 w5 w6", "w7 w8 w9"]
+ANSWERS = ["w10", "w11", "w12 w13"]
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "models" / "tinystories-656k"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the pretrained model is not here")
+
+
+@pytest.fixture(scope="module")
+def plain(random_model: Any) -> PreTrainedModel:
+    return random_model("neox")
+
+
+@pytest.fixture(scope="module")
+def model(plain: PreTrainedModel) -> HookedModel:
+    return HookedModel.from_hf(plain, word_tokenizer(WORDS))
+
+
+@pytest.fixture(scope="module")
+def rows(model: HookedModel) -> list[TokenizedRow]:
+    return prompts(model, TEXTS, answers=ANSWERS, roles={"hero": ["w1", "w4 w5", "w8"]})
+
+
+@pytest.fixture(scope="module")
+def pairs(model: HookedModel) -> list[PromptPair]:
+    return prompt_pairs(
+        model,
+        ["w0 w1 w2", "w3 w4 w5"],
+        ["w0 w6 w2", "w3 w7 w5"],
+        answers=["w10", "w11"],
+        corrupted_answers=["w12", "w13"],
+        roles={"hero": ["w1", "w4"]},
+    )
+
+
+def title(figure: Any) -> str:
+    return figure.layout.title.text
+
+
+# One import.
+
+
+def test_names_are_functions_after_every_submodule_was_imported():
+    for found in pkgutil.walk_packages(interp.__path__, "interp."):
+        importlib.import_module(found.name)
+
+    assert len(interp.__all__) >= 12
+    for name in interp.__all__:
+        assert callable(getattr(interp, name)), name
+        assert getattr(interp, name).__name__ == name
+        assert name not in {found.name for found in pkgutil.iter_modules(interp.__path__)}
+
+
+def test_import_is_quick_and_brings_no_torch_along():
+    code = "import sys, interp; print(sorted({'torch', 'pandas', 'plotly'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_is_not_there_is_not_there():
+    with pytest.raises(AttributeError, match="has no attribute 'prob'"):
+        _ = interp.prob  # pyright: ignore[reportAttributeAccessIssue]
+
+
+# From text to rows.
+
+
+def test_rows_have_the_tokens_of_text_answer_and_roles(rows: Sequence[TokenizedRow]):
+    assert [row.input_ids for row in rows] == [
+        (3, 4, 5, 13),
+        (6, 7, 8, 9, 14),
+        (10, 11, 12, 15, 16),
+    ]
+    assert [row.answer_positions for row in rows] == [(3,), (4,), (3, 4)]
+    assert [row.spans for row in rows] == [{"hero": (1, 1)}, {"hero": (1, 2)}, {"hero": (1, 1)}]
+    assert [row.row.rendered.spans["hero"] for row in rows] == [(3, 5), (3, 8), (3, 5)]
+    assert {row.row.subset for row in rows} == {PROMPTS}
+    assert rows[0].row.rendered.text == "w0 w1 w2 w10"
+
+
+def test_one_string_is_of_every_text_and_characters_name_a_place(model: HookedModel):
+    rows = prompts(
+        model,
+        ["w1 w0 w1", "w1 w2 w1"],
+        answers="w3",
+        roles={"first": (0, 2), "last": [(6, 8), (6, 8)], "tag": ["w0", "w2"]},
+    )
+
+    assert [row.row.rendered.answer for row in rows] == ["w3", "w3"]
+    assert [row.spans for row in rows] == [{"first": (0, 0), "last": (2, 2), "tag": (1, 1)}] * 2
+
+
+def test_own_roles_are_addressed_by_name(model: HookedModel, rows: Sequence[TokenizedRow]):
+    site = Site("resid_post", 0)
+    ends = [OwnTokenRole("hero_first"), OwnTokenRole("hero_last")]
+    kept = collect_activations(model, rows, sites=[site], roles=ends)
+
+    assert [end.position(rows[1]) for end in ends] == [1, 2]
+    _, cache = model.run_with_cache(torch.tensor([rows[1].input_ids]), [site.hook])
+    for end, position in zip(ends, (1, 2), strict=True):
+        np.testing.assert_allclose(
+            kept.at(site, end)[1], cache[site.hook][0, position].numpy(), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"roles": {"hero": "w9"}}, r"role hero: text 0 \('w0 w1 w2'\) does not hold 'w9'"),
+        ({"roles": {"hero": "w"}}, "does not hold 'w'"),
+        ({"roles": {"hero": " "}}, "does not hold ' '"),
+        ({"texts": ["w0 w1 w0"], "roles": {"hero": "w0"}}, r"2 times; .*\(0, 2\) or \(6, 8\)"),
+        ({"roles": {"hero": (3, 30)}}, "holds nothing from character 3 to 30"),
+        ({"roles": {"hero": ["w0", "w1"]}}, "role hero has words of 2 texts, not 1"),
+        ({"roles": {"answer": "w0"}}, "no role can be called 'answer'"),
+        ({"roles": {"my hero": "w0"}}, "no role can be called 'my hero'"),
+        ({"answers": [""]}, "the answer '' has no token"),
+        ({"answers": ["  "]}, "the answer '  ' has no token"),
+        ({"texts": [""]}, "the text '' has no token"),
+        ({"texts": []}, "0 prompt texts and 1 answers"),
+        ({"answers": ["w1", "w2"]}, "1 prompt texts and 2 answers"),
+        ({"texts": ["w1 " * 32]}, "prompt 0 has 33 tokens with its answer, this model reads 32"),
+        ({"texts": ["what is this"]}, "a word outside the vocabulary"),
+    ],
+)
+def test_bad_prompts_are_refused_in_one_line(
+    model: HookedModel, changes: dict[str, Any], words: str
+):
+    given: dict[str, Any] = {"texts": ["w0 w1 w2"], "answers": ["w3"]} | changes
+
+    with pytest.raises(InputError, match=words) as refused:
+        prompts(model, given.pop("texts"), **given)
+
+    assert "\n" not in str(refused.value)
+
+
+def test_a_model_without_tokenizer_is_refused(neox: HookedModel):
+    with pytest.raises(InputError, match="the model has no tokenizer"):
+        prompts(neox, ["w0 w1"], answers="w2")
+
+
+# Pairs.
+
+
+def test_pairs_have_their_roles_at_the_same_tokens(pairs: Sequence[PromptPair]):
+    assert [pair.kind for pair in pairs] == [OWN_PROMPTS] * 2
+    assert {pair.subset for pair in pairs} == {PROMPTS.name}
+    for pair in pairs:
+        assert pair.clean.spans == pair.corrupted.spans == {"hero": (1, 1)}
+    assert pairs[0].corrupted.row.rendered.spans == {"hero": (3, 5)}
+    assert pairs[0].pair_id == "clean 0|corrupted 0"
+
+
+@pytest.mark.parametrize(
+    ("corrupted", "answer", "words"),
+    [
+        ("w0 w6 w7 w2", "w4", "clean 0 has 3 tokens, corrupted 0 has 4; .* token 1, 'w1' and 'w6'"),
+        ("w0 w1", "w4", "differ first at token 2, 'w2' and nothing"),
+        ("w0 w6 w2", "w3", "begin with the same token"),
+        ("w0 w6 w2", "", "corrupted 0: the answer '' has no token"),
+    ],
+)
+def test_bad_pairs_are_refused_in_one_line(
+    model: HookedModel, corrupted: str, answer: str, words: str
+):
+    with pytest.raises(InputError, match=words) as refused:
+        prompt_pairs(model, ["w0 w1 w2"], [corrupted], answers=["w3"], corrupted_answers=[answer])
+
+    assert "\n" not in str(refused.value)
+
+
+def test_as_many_clean_as_corrupted(model: HookedModel):
+    with pytest.raises(InputError, match="1 clean and 2 corrupted prompts"):
+        prompt_pairs(model, ["w0"], ["w1", "w2"], answers=["w3"], corrupted_answers="w4")
+
+
+# Verbs.
+
+
+def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
+    table = lens(model, rows)
+    site = Site("resid_post", 1)
+    last = collect_activations(model, rows, sites=[site], roles=[TokenRole.PROMPT_LAST])
+    log_probs = lens_log_probs(model, torch.tensor(last.at(site, TokenRole.PROMPT_LAST)))
+    answers = [row.input_ids[row.answer_positions[0]] for row in rows]
+    expected = np.mean([float(log_probs[i, token]) for i, token in enumerate(answers)])
+
+    (cell,) = table.query("layer == 1 and role == 'prompt_last'").to_dict("records")
+    assert cell["log_prob"] == pytest.approx(expected, rel=1e-5)
+    assert (cell["subset"], cell["n"]) == ("prompts", 3)
+    assert set(table["role"]) == {"hero_last", "prompt_last"}
+    page = plot_lens(table).to_json() or ""
+    assert "last hero token" in page
+    assert "prompts, logit lens" in page
+    assert set(lens(model, rows, roles=["hero_first"])["role"]) == {"hero_first"}
+
+
+def test_probe_reads_what_the_token_says(model: HookedModel):
+    who = ["w0", "w1"] * 15
+    rows = prompts(
+        model, [f"w{2 + i} {w} w36" for i, w in enumerate(who)], answers="w35", roles={"who": who}
+    )
+    labels = ["even" if word == "w0" else "odd" for word in who]
+    table = probe(model, rows, labels, layers=[0], n_permutations=19)
+
+    embedded = table.query("site == 'resid_pre'").set_index("role")
+    assert embedded.loc["who_last", "accuracy"] == 1  # the word is the label
+    assert embedded.loc["who_last", "p_value"] == pytest.approx(1 / 20)
+    assert embedded.loc["prompt_last", "accuracy"] == 0.5  # it is the same in all
+    assert set(table["chance"]) == {0.5}
+    assert set(table["n_read"]) == {30}
+    by_word = probe(model, rows, labels, groups=range(30), layers=[0], n_permutations=0)
+    assert by_word["accuracy"].tolist() == table["accuracy"].tolist()
+    figure: Any = plot_probes(table)
+    assert "one model" in title(figure)
+    said = " ".join(each.text for each in figure.layout.annotations)
+    assert "unseen rows" in said
+    assert "30 rows in 5 folds" in said
+    assert "alias" not in said
+    assert "seed" not in said
+
+
+def test_probe_wants_a_label_for_each_row(model: HookedModel, rows: Sequence[TokenizedRow]):
+    with pytest.raises(InputError, match="3 rows and 2 labels"):
+        probe(model, rows, [0, 1])
+    with pytest.raises(InputError, match="one class only"):
+        probe(model, rows, [1, 1, 1])
+
+
+def test_patch(model: HookedModel, pairs: Sequence[PromptPair]):
+    table = patch(model, pairs)
+
+    assert set(table["role"]) == {"hero_last", "prompt_last", "all"}
+    assert set(table["pair_kind"]) == {"own"}
+    whole = table.query("site == 'resid_pre' and layer == 0 and role in ('all', 'hero_last')")
+    assert whole["effect"].to_numpy() == pytest.approx(1, abs=1e-4)  # they differ in that word only
+    page = plot_patching(table).to_json() or ""
+    assert "2 pairs of one model" in page
+    assert "last hero token" in page
+    assert "own pairs" in page
+    assert "one model" in title(plot_patched_heads(table))
+    assert set(patch(model, pairs, roles=["hero_first"], layers=[1])["role"]) == {"hero_first"}
+
+
+def test_attend(model: HookedModel, rows: Sequence[TokenizedRow]):
+    table = attend(model, rows[1])
+    figure: Any = plot_attention(table)
+
+    sums = table.groupby(["layer", "head", "dest_pos"])["attention"].sum()
+    assert np.array(sums) == pytest.approx(1, abs=1e-5)
+    assert table.query("dest_pos == 2 and src_pos == 1")["src_token"].unique().tolist() == ["w4"]
+    assert list(figure.layout.xaxis.ticktext) == ["w3", "w4", "w5", "w6", "w11"]
+    several = attend(model, rows, layers=[1])
+    assert several["row"].unique().tolist() == ["prompt 0", "prompt 1", "prompt 2"]
+    assert set(several["layer"]) == {1}
+    with pytest.raises(InputError, match="of several rows"):
+        plot_attention(several)
+    with pytest.raises(InputError, match="does not say its tokens"):
+        plot_attention(table.drop(columns="src_token"))
+
+
+def test_many_heads_have_short_titles(model: HookedModel, rows: Sequence[TokenizedRow]):
+    few = attend(model, rows[0])
+    many = pd.concat([few.assign(head=few["head"] + 4 * i) for i in range(2)])
+    figures: list[Any] = [plot_attention(table) for table in (few, many)]
+    titles = [{each.text for each in figure.layout.annotations} for figure in figures]
+
+    assert "layer 0, head 3" in titles[0]
+    assert titles[1] == {f"head {head}" for head in range(8)}
+    assert [axis.title.text for axis in figures[1].select_yaxes(col=1)] == [
+        "<b>layer 0</b><br>at token",
+        "<b>layer 1</b><br>at token",
+    ]
+
+
+def test_views_and_means_of_attention_know_own_roles(
+    model: HookedModel, rows: Sequence[TokenizedRow]
+):
+    table = attention_by_role(model, rows).mean()
+
+    assert set(table["source"]) == {"hero", "other"}
+    assert "hero" in (plot_pattern(model, rows[0]).to_json() or "")
+    shown: Any = show_attention(model, rows)
+    assert "hero" in shown.layout.title.text
+    assert shown.layout.updatemenus[0].buttons[0].label == "1. w0 w1 w2"
+
+
+def test_ablate(model: HookedModel, rows: Sequence[TokenizedRow]):
+    table = ablate(model, rows)
+
+    assert set(table["intervention"]) == {"zero", "mean", "resample"}
+    assert np.abs(table["effect"].to_numpy()).max() > 0
+    assert "one model" in title(plot_ablation(table, ["prompts"]))
+    with pytest.raises(InputError, match="no other to resample from"):
+        ablate(model, rows[:1])
+    assert len(ablate(model, rows[:1], kinds=["zero"], layers=[0]))
+
+
+def test_align(plain: PreTrainedModel, model: HookedModel, rows: Sequence[TokenizedRow]):
+    others = prompts(model, ["w14 w1", "w15 w4", "w16 w8"], answers=ANSWERS)
+    table = align(plain, rows, others)
+
+    cosines = table.query("measure == 'grad_cosine'")
+    assert cosines["pairing"].value_counts().to_dict() == {"own": 3, "other": 6}
+    own, other = (
+        np.mean(cosines.loc[cosines["pairing"] == name, "value"].to_numpy())
+        for name in ("own", "other")
+    )
+    assert own > other  # they share their answers
+    same = align(plain, rows, rows).query("measure == 'grad_cosine' and pairing == 'own'")
+    assert same["value"].to_numpy() == pytest.approx(1, abs=1e-5)
+    figure: Any = plot_alignment(table)
+    assert "one model" in title(figure)
+    assert list(figure.layout.xaxis.ticktext) == ["own pairs", "all other pairs"]
+    with pytest.raises(InputError, match="3 rows and 1 others"):
+        align(plain, rows, others[:1])
+
+
+def test_every_architecture(any_model: HookedModel):
+    view = replace_tokenizer(any_model)
+    rows = prompts(view, TEXTS, answers=ANSWERS, roles={"hero": ["w1", "w4 w5", "w8"]})
+
+    for table in (lens(view, rows), attend(view, rows), ablate(view, rows)):
+        assert len(table)
+
+
+def replace_tokenizer(model: HookedModel) -> HookedModel:
+    view = copy.copy(model)
+    view.tokenizer = word_tokenizer(WORDS)
+    return view
+
+
+def test_a_role_that_no_row_has_is_refused(model: HookedModel, rows: Sequence[TokenizedRow]):
+    bare = replace(rows[0], spans={})
+
+    with pytest.raises(InputError, match="no role 'villain_last'"):
+        lens(model, rows, roles=["villain_last"])
+    with pytest.raises(InputError, match="no role 'hero_last'"):
+        lens(model, [rows[0], bare], roles=["hero_last"])
+
+
+def test_probes_are_corrected_for_the_number_of_cells(
+    model: HookedModel,
+):
+    who = ["w0", "w1"] * 15
+    rows = prompts(
+        model, [f"w{2 + i} {w} w36" for i, w in enumerate(who)], answers="w35", roles={"who": who}
+    )
+    table = probe(model, rows, who, layers=[0], n_permutations=199)
+    summary = summarize_own(with_run_columns(table, **NOT_READ)).set_index(["site", "role"])
+
+    assert len(table) == 4
+    read = summary.loc[("resid_pre", "who_last")]
+    assert read["p_value"] == pytest.approx(0.005)
+    assert read["p_corrected"] == pytest.approx(0.02)
+    assert summary.loc[("resid_pre", "prompt_last"), "p_corrected"] == 1
+    cells: Any = plot_probes(table).data[0]
+    marked = [
+        (x, y) for x, y, text in zip(cells.x, cells.y, cells.text, strict=True) if "▲" in text
+    ]
+    assert ("last who token", "stream before layer 0") in marked
+    assert ("last prompt token", "stream before layer 0") not in marked
+
+
+# A pretrained model.
+
+
+@needs_real
+def test_a_pretrained_model_from_its_folder():
+    model = interp.load_hooked_folder(REAL)
+    names = ["Lily", "Tim", "Mia", "Ben"]
+    texts = [f"Once upon a time, {name} had a dog. The dog" for name in names]
+    rows = interp.prompts(model, texts, answers="was", roles={"who": names})
+
+    for table in (interp.lens(model, rows), interp.attend(model, rows)):
+        assert len(table)
+    found = [row.row.rendered.text[slice(*row.row.rendered.spans["who"])] for row in rows]
+    assert found == names
+    assert len(interp.ablate(model, rows, layers=[0]))
+    with pytest.raises(InputError, match="differ first at token"):
+        interp.prompt_pairs(
+            model,
+            ["Lily has a red ball. It is"],
+            ["Lily has a wonderful ball. It is"],
+            answers=["big"],
+            corrupted_answers=["small"],
+        )
