@@ -132,7 +132,7 @@ print("all used")
 def table() -> dict[str, list[str]]:
     """By change the files that CONTRIBUTING names in its second column."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text[text.index("## To add") :].partition("\n\nAn experiment")[0]
+    section = text[text.index("## To add") :].partition("\n\nA verb")[0]
     lines = [line.split("|") for line in section.splitlines() if line.startswith("| a")]
     return {line[1].strip(): re.findall("`([^`]+)`", line[2]) for line in lines}
 

@@ -1,13 +1,8 @@
-"""A person's own prompts: one import, text in, tables that figures take out."""
+"""A verb for each analysis of a person's own prompts: tables that figures take."""
 
 import copy
-import importlib
-import pkgutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +11,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-import interp
 from data.errors import InputError
-from data.pairs import OWN_PROMPTS, PromptPair
-from data.rows import PROMPTS
+from data.pairs import PromptPair
 from data.tokens import TokenizedRow, word_tokenizer
 from interp.alignment.plots import plot_alignment
 from interp.attention.pattern_plots import plot_attention
@@ -27,194 +20,21 @@ from interp.attention.patterns import attention_by_role
 from interp.attention.view import plot_pattern, show_attention
 from interp.figures.grid_tables import with_run_columns
 from interp.hooked.activations import collect_activations
-from interp.hooked.addresses import OwnTokenRole, Site, TokenRole
+from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 from interp.interventions.plots import plot_ablation
 from interp.lenses.analysis import lens_log_probs
 from interp.lenses.plots import plot_lens
-from interp.own.texts import prompt_pairs, prompts
+from interp.own.texts import prompts
 from interp.own.verbs import ablate, align, attend, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
-
-WORDS = [f"w{i}" for i in range(37)]
-TEXTS = ["w0 w1 w2", "w3 w4 w5 w6", "w7 w8 w9"]
-ANSWERS = ["w10", "w11", "w12 w13"]
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "models" / "tinystories-656k"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the pretrained model is not here")
-
-
-@pytest.fixture(scope="module")
-def plain(random_model: Any) -> PreTrainedModel:
-    return random_model("neox")
-
-
-@pytest.fixture(scope="module")
-def model(plain: PreTrainedModel) -> HookedModel:
-    return HookedModel.from_hf(plain, word_tokenizer(WORDS))
-
-
-@pytest.fixture(scope="module")
-def rows(model: HookedModel) -> list[TokenizedRow]:
-    return prompts(model, TEXTS, answers=ANSWERS, roles={"hero": ["w1", "w4 w5", "w8"]})
-
-
-@pytest.fixture(scope="module")
-def pairs(model: HookedModel) -> list[PromptPair]:
-    return prompt_pairs(
-        model,
-        ["w0 w1 w2", "w3 w4 w5"],
-        ["w0 w6 w2", "w3 w7 w5"],
-        answers=["w10", "w11"],
-        corrupted_answers=["w12", "w13"],
-        roles={"hero": ["w1", "w4"]},
-    )
+from tests.interp.own.words import ANSWERS, TEXTS, WORDS
 
 
 def title(figure: Any) -> str:
     return figure.layout.title.text
-
-
-# One import.
-
-
-def test_names_are_functions_after_every_submodule_was_imported():
-    for found in pkgutil.walk_packages(interp.__path__, "interp."):
-        importlib.import_module(found.name)
-
-    assert len(interp.__all__) >= 12
-    for name in interp.__all__:
-        assert callable(getattr(interp, name)), name
-        assert getattr(interp, name).__name__ == name
-        assert name not in {found.name for found in pkgutil.iter_modules(interp.__path__)}
-
-
-def test_import_is_quick_and_brings_no_torch_along():
-    code = "import sys, interp; print(sorted({'torch', 'pandas', 'plotly'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
-
-
-def test_what_is_not_there_is_not_there():
-    with pytest.raises(AttributeError, match="has no attribute 'prob'"):
-        _ = interp.prob  # pyright: ignore[reportAttributeAccessIssue]
-
-
-# From text to rows.
-
-
-def test_rows_have_the_tokens_of_text_answer_and_roles(rows: Sequence[TokenizedRow]):
-    assert [row.input_ids for row in rows] == [
-        (3, 4, 5, 13),
-        (6, 7, 8, 9, 14),
-        (10, 11, 12, 15, 16),
-    ]
-    assert [row.answer_positions for row in rows] == [(3,), (4,), (3, 4)]
-    assert [row.spans for row in rows] == [{"hero": (1, 1)}, {"hero": (1, 2)}, {"hero": (1, 1)}]
-    assert [row.row.rendered.spans["hero"] for row in rows] == [(3, 5), (3, 8), (3, 5)]
-    assert {row.row.subset for row in rows} == {PROMPTS}
-    assert rows[0].row.rendered.text == "w0 w1 w2 w10"
-
-
-def test_one_string_is_of_every_text_and_characters_name_a_place(model: HookedModel):
-    rows = prompts(
-        model,
-        ["w1 w0 w1", "w1 w2 w1"],
-        answers="w3",
-        roles={"first": (0, 2), "last": [(6, 8), (6, 8)], "tag": ["w0", "w2"]},
-    )
-
-    assert [row.row.rendered.answer for row in rows] == ["w3", "w3"]
-    assert [row.spans for row in rows] == [{"first": (0, 0), "last": (2, 2), "tag": (1, 1)}] * 2
-
-
-def test_own_roles_are_addressed_by_name(model: HookedModel, rows: Sequence[TokenizedRow]):
-    site = Site("resid_post", 0)
-    ends = [OwnTokenRole("hero_first"), OwnTokenRole("hero_last")]
-    kept = collect_activations(model, rows, sites=[site], roles=ends)
-
-    assert [end.position(rows[1]) for end in ends] == [1, 2]
-    _, cache = model.run_with_cache(torch.tensor([rows[1].input_ids]), [site.hook])
-    for end, position in zip(ends, (1, 2), strict=True):
-        np.testing.assert_allclose(
-            kept.at(site, end)[1], cache[site.hook][0, position].numpy(), rtol=1e-4, atol=1e-5
-        )
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"roles": {"hero": "w9"}}, r"role hero: text 0 \('w0 w1 w2'\) does not hold 'w9'"),
-        ({"roles": {"hero": "w"}}, "does not hold 'w'"),
-        ({"roles": {"hero": " "}}, "does not hold ' '"),
-        ({"texts": ["w0 w1 w0"], "roles": {"hero": "w0"}}, r"2 times; .*\(0, 2\) or \(6, 8\)"),
-        ({"roles": {"hero": (3, 30)}}, "holds nothing from character 3 to 30"),
-        ({"roles": {"hero": ["w0", "w1"]}}, "role hero has words of 2 texts, not 1"),
-        ({"roles": {"answer": "w0"}}, "no role can be called 'answer'"),
-        ({"roles": {"my hero": "w0"}}, "no role can be called 'my hero'"),
-        ({"answers": [""]}, "the answer '' has no token"),
-        ({"answers": ["  "]}, "the answer '  ' has no token"),
-        ({"texts": [""]}, "the text '' has no token"),
-        ({"texts": []}, "0 prompt texts and 1 answers"),
-        ({"answers": ["w1", "w2"]}, "1 prompt texts and 2 answers"),
-        ({"texts": ["w1 " * 32]}, "prompt 0 has 33 tokens with its answer, this model reads 32"),
-        ({"texts": ["what is this"]}, "a word outside the vocabulary"),
-    ],
-)
-def test_bad_prompts_are_refused_in_one_line(
-    model: HookedModel, changes: dict[str, Any], words: str
-):
-    given: dict[str, Any] = {"texts": ["w0 w1 w2"], "answers": ["w3"]} | changes
-
-    with pytest.raises(InputError, match=words) as refused:
-        prompts(model, given.pop("texts"), **given)
-
-    assert "\n" not in str(refused.value)
-
-
-def test_a_model_without_tokenizer_is_refused(neox: HookedModel):
-    with pytest.raises(InputError, match="the model has no tokenizer"):
-        prompts(neox, ["w0 w1"], answers="w2")
-
-
-# Pairs.
-
-
-def test_pairs_have_their_roles_at_the_same_tokens(pairs: Sequence[PromptPair]):
-    assert [pair.kind for pair in pairs] == [OWN_PROMPTS] * 2
-    assert {pair.subset for pair in pairs} == {PROMPTS.name}
-    for pair in pairs:
-        assert pair.clean.spans == pair.corrupted.spans == {"hero": (1, 1)}
-    assert pairs[0].corrupted.row.rendered.spans == {"hero": (3, 5)}
-    assert pairs[0].pair_id == "clean 0|corrupted 0"
-
-
-@pytest.mark.parametrize(
-    ("corrupted", "answer", "words"),
-    [
-        ("w0 w6 w7 w2", "w4", "clean 0 has 3 tokens, corrupted 0 has 4; .* token 1, 'w1' and 'w6'"),
-        ("w0 w1", "w4", "differ first at token 2, 'w2' and nothing"),
-        ("w0 w6 w2", "w3", "begin with the same token"),
-        ("w0 w6 w2", "", "corrupted 0: the answer '' has no token"),
-    ],
-)
-def test_bad_pairs_are_refused_in_one_line(
-    model: HookedModel, corrupted: str, answer: str, words: str
-):
-    with pytest.raises(InputError, match=words) as refused:
-        prompt_pairs(model, ["w0 w1 w2"], [corrupted], answers=["w3"], corrupted_answers=[answer])
-
-    assert "\n" not in str(refused.value)
-
-
-def test_as_many_clean_as_corrupted(model: HookedModel):
-    with pytest.raises(InputError, match="1 clean and 2 corrupted prompts"):
-        prompt_pairs(model, ["w0"], ["w1", "w2"], answers=["w3"], corrupted_answers="w4")
-
-
-# Verbs.
 
 
 def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -400,28 +220,3 @@ def test_probes_are_corrected_for_the_number_of_cells(
     ]
     assert ("last who token", "stream before layer 0") in marked
     assert ("last prompt token", "stream before layer 0") not in marked
-
-
-# A pretrained model.
-
-
-@needs_real
-def test_a_pretrained_model_from_its_folder():
-    model = interp.load_hooked_folder(REAL)
-    names = ["Lily", "Tim", "Mia", "Ben"]
-    texts = [f"Once upon a time, {name} had a dog. The dog" for name in names]
-    rows = interp.prompts(model, texts, answers="was", roles={"who": names})
-
-    for table in (interp.lens(model, rows), interp.attend(model, rows)):
-        assert len(table)
-    found = [row.row.rendered.text[slice(*row.row.rendered.spans["who"])] for row in rows]
-    assert found == names
-    assert len(interp.ablate(model, rows, layers=[0]))
-    with pytest.raises(InputError, match="differ first at token"):
-        interp.prompt_pairs(
-            model,
-            ["Lily has a red ball. It is"],
-            ["Lily has a wonderful ball. It is"],
-            answers=["big"],
-            corrupted_answers=["small"],
-        )
