@@ -4,7 +4,7 @@ Text, token ids and the spans of all roles are changed together; the new token i
 row of the same word order has at the same place, so they are what a tokenizer would give.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from data.errors import InputError
@@ -17,7 +17,7 @@ Span = tuple[int, int]
 SWAPPED_TAGS = (TagKind.RELIABLE, TagKind.UNRELIABLE)
 RETAGGED = "/tag=other"
 """The ending of the row id of a definition that carries the other tag."""
-_LETTERS = {Role.TAG: "t", Role.ALIAS: "a", Role.ENTITY: "e", Role.QUESTION: "e"}
+_LETTERS: Mapping[str, str] = {Role.TAG: "t", Role.ALIAS: "a", Role.ENTITY: "e", Role.QUESTION: "e"}
 
 
 def retagged_definitions(

@@ -123,7 +123,7 @@ def seed_means(
     if bad:
         raise ValueError(f"{value!r} or its seed is NaN for seeds {bad}; drop these rows or rerun")
     if frame["seed"].is_unique:  # nothing to average, and pandas is slow on many small frames
-        return frame.set_index("seed")[value].astype(float).sort_index()
+        return pd.Series(frame.set_index("seed")[value]).astype(float).sort_index()
     # dropna=False: Stage-1 rows may have no Stage-2 seed, and must not vanish for it.
     for depth in range(len(levels), 0, -1):
         groups = frame.groupby(levels[:depth], dropna=False, observed=True)

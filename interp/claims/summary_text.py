@@ -67,7 +67,7 @@ def _gap_lines(run: Run) -> list[str]:
     for gap, found in gaps.items():
         lines += [_gap_line(gap, width, metric, found[metric]) for metric in HEADLINE_METRICS]
     if not run.config.is_null_twin:
-        lines += [line for text in note_texts(run) for line in wrap(text, WIDTH)]
+        lines += [line for text in note_texts(run, gaps) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
         lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
         for gap, of_gap in beyond.items():
@@ -76,12 +76,16 @@ def _gap_lines(run: Run) -> list[str]:
     return lines
 
 
-def note_texts(run: Run) -> list[str]:
+def note_texts(run: Run, found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the design says of contrasts that split another, and whether each is shown to be none.
 
     Such as `trust_gap`, which is none where the reliable tag is no better than a new one.
+
+    Args:
+        run: Whose they are.
+        found: Its contrasts, as `contrasts_in` returns them.
     """
-    found, texts = contrasts_in(run), []
+    texts = []
     for gap, words in run.design.notes.items():
         if gap not in found or run.config.null_margin is None:
             continue

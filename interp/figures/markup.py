@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from data.rows import Row
 from data.subsets import Mark, Subset
 from data.vocabulary import Kind, Role, Split
-from interp.figures.palette import INK, ROLE_COLORS
+from interp.figures.palette import INK, OWN_ROLE_COLOR, ROLE_COLORS
 
 LONGEST_TOKEN = 16  # characters
 
@@ -96,8 +96,9 @@ def kind_words(row: Row) -> str:
     return f"question, trained in Stage {int(row.subset.part)}"
 
 
-def _coloured(text: str, role: Role) -> str:
-    style = f"background:{ROLE_COLORS[role]};color:{INK};padding:1px 4px;border-radius:3px"
+def _coloured(text: str, role: str) -> str:
+    color = ROLE_COLORS.get(role, OWN_ROLE_COLOR)
+    style = f"background:{color};color:{INK};padding:1px 4px;border-radius:3px"
     return f'<span title="{role}" style="{style}">{escape(text)}</span>'
 
 

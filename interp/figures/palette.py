@@ -6,20 +6,23 @@ not; their dash says which tag the definitions carry: solid reliable, dashed unr
 novel, dotted none.
 """
 
+from collections.abc import Mapping
+
 from data.design import Design
 from data.subsets import Mark
 from data.vocabulary import Role
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 INK, FAINT, NULL_COLOR = "#1f2430", "#6b7180", "#7d828f"
-ROLE_COLORS = {
+ROLE_COLORS: Mapping[str, str] = {
     Role.TAG: "#ffdf9e",
     Role.ALIAS: "#c9dcff",
     Role.ENTITY: "#c6ebcd",
     Role.QUESTION: "#e6d6fa",
     Role.ANSWER: "#ffd3cc",
 }
-
+OWN_ROLE_COLOR = "#e4e6eb"
+"""Of the roles that people name in prompts of their own."""
 
 SPARE_MARKS = tuple(
     Mark(color=color, symbol=symbol)

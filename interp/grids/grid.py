@@ -97,6 +97,11 @@ class OfDesign(Protocol):
         ...
 
 
+def for_design(analysis: Analysis, design: Design) -> Analysis:
+    """The analysis with what it leaves open taken from a design, where it leaves anything open."""
+    return analysis.of_design(design) if isinstance(analysis, OfDesign) else analysis
+
+
 def run_grid(
     analysis: Analysis,
     selection: GridSelection,
@@ -118,8 +123,7 @@ def run_grid(
         InputError: the grid cannot be filled; no table is touched then.
         WorkerDiedError: what measured a checkpoint was killed; no table is touched then either.
     """
-    if isinstance(analysis, OfDesign):
-        analysis = analysis.of_design(selection.runs[0].design)
+    analysis = for_design(analysis, selection.runs[0].design)
     cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, workers, executor, progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
@@ -163,8 +167,7 @@ def measure_grid(
     Raises:
         InputError: the grid cannot be filled.
     """
-    if isinstance(analysis, OfDesign):
-        analysis = analysis.of_design(selection.runs[0].design)
+    analysis = for_design(analysis, selection.runs[0].design)
     cells = _checkpoints(analysis, selection)
     measured = _measure_all(cells, workers, LOCAL, progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)

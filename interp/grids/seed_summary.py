@@ -38,12 +38,14 @@ def summarize_over_seeds(
     place_of_seed = np.array([of_seed[seed] for seed in table["seed"]], dtype=int)
     # A seed that a cell lacks is a 0 whose sign does not matter: the cell counts with its others.
     values = np.zeros((len(groups), len(of_seed)))
-    filled = np.nan_to_num(columns[tested].astype(float), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    differences = columns[tested].astype(float)
+    filled = np.where(np.isnan(differences), 0.0, differences)
+    counts = table["n"].to_numpy() if "n" in table else None
     for row, places in zip(values, groups, strict=True):
         row[place_of_seed[places]] = filled[places]
     records = []
     for places, p_corrected in zip(groups, max_sign_flip_p(values), strict=True):
-        given = columns[tested][places].astype(float)
+        given = differences[places]
         known = given[~np.isnan(given)]
         low, high = t_interval(known)
         records.append(
@@ -57,7 +59,7 @@ def summarize_over_seeds(
                 "p_corrected": p_corrected if len(known) else np.nan,
                 "p_smallest": smallest_sign_flip_p(len(known)) if len(known) else np.nan,
             }
-            | ({"n": table["n"].to_numpy()[places].sum()} if "n" in table else {})
+            | ({} if counts is None else {"n": counts[places].sum()})
             | {"n_seeds": len(known)}
         )
     return pd.DataFrame(records)

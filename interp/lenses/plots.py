@@ -54,7 +54,8 @@ def plot_lens(
     """
     own = None if "n_seeds" in summary.columns else with_run_columns(summary)
     summary = summarized(summary, summarize_lens)
-    subsets = _shown(summary, subsets)
+    design = design_of(summary)
+    subsets = _shown(summary, subsets, design)
     cells = _of_subsets(summary, subsets)
     place = checkpoint_words(cells)
     roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
@@ -68,12 +69,12 @@ def plot_lens(
         for col, quantity in enumerate(quantities, start=1):
             panel = cells.loc[(cells["role"] == role) & (cells["quantity"] == quantity)]
             panel = panel.assign(x=state_names(panel))
-            _add_curves(figure, panel, subsets, order=states, row=row, col=col)
+            _add_curves(figure, panel, subsets, design, order=states, row=row, col=col)
             if own is not None:
                 chosen = (own["role"] == role) & (own["quantity"] == quantity)
                 of_panel = own.loc[chosen]
                 of_panel = of_panel.assign(x=state_names(of_panel))
-                _add_own(figure, of_panel, subsets, row=row, col=col)
+                _add_own(figure, of_panel, subsets, design, row=row, col=col)
             if guess is not None and quantity == "answer":
                 _add_guess(figure, guess, row=row, col=col)
         text = f"<b>{role_words(role)}</b><br>log-probability (nats)"
@@ -109,7 +110,8 @@ def plot_lens_steps(
         InputError: several runs or stages, or nothing of that role and quantity.
     """
     lens = with_run_columns(lens)
-    subsets = _shown(lens, subsets)
+    design = design_of(lens)
+    subsets = _shown(lens, subsets, design)
     read = lens.loc[(lens["role"] == role) & (lens["quantity"] == quantity)]
     if len(set(read["stage"])) != 1:
         raise InputError(f"rows of one stage with {quantity} at {role} are needed; choose others")
@@ -123,10 +125,10 @@ def plot_lens_steps(
     for col, state in enumerate(states, start=1):
         panel = cells.loc[[name == state for name in state_names(cells)]]
         panel = panel.assign(x=panel["step"].astype(str))
-        _add_curves(figure, panel, subsets, order=steps, row=1, col=col)
+        _add_curves(figure, panel, subsets, design, order=steps, row=1, col=col)
         of_panel = read.loc[[name == state for name in state_names(read)]]
         of_panel = of_panel.assign(x=of_panel["step"].astype(str))
-        _add_own(figure, of_panel, subsets, row=1, col=col)
+        _add_own(figure, of_panel, subsets, design, row=1, col=col)
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
     stage = int(read["stage"].iloc[0])
@@ -155,7 +157,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         frame = frame.assign(subset="")
     sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
     frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
-    figure, counts = go.Figure(), []
+    figure, counts, design = go.Figure(), [], design_of(frame)
     for subset in dict.fromkeys(frame["subset"]):
         rows = frame.loc[frame["subset"] == subset]
         bars = rows.groupby(["component", "layer"], sort=False)["logit"]
@@ -167,7 +169,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),
-            marker={"color": _bar_color(str(subset), design_of(frame))},
+            marker={"color": _bar_color(str(subset), design)},
             error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
@@ -183,10 +185,10 @@ def _bar_color(subset: str, design: Design) -> str:
     return subset_style(subset, design).color if subset else FAINT
 
 
-def _shown(table: pd.DataFrame, subsets: Sequence[str] | None) -> Sequence[str]:
+def _shown(table: pd.DataFrame, subsets: Sequence[str] | None, design: Design) -> Sequence[str]:
     """The subsets to show: those asked for, else those compared, else all that the table has."""
     found = list(dict.fromkeys(table["subset"]))
-    return subsets or [name for name in contrasted(design_of(table)) if name in found] or found
+    return subsets or [name for name in contrasted(design) if name in found] or found
 
 
 def contrasted(design: Design) -> tuple[str, ...]:
@@ -224,6 +226,7 @@ def _add_curves(
     figure: go.Figure,
     panel: pd.DataFrame,
     subsets: Sequence[str],
+    design: Design,
     *,
     order: list[str],
     row: int,
@@ -236,7 +239,7 @@ def _add_curves(
             if curve.empty:
                 continue
             curve = curve.iloc[np.argsort([order.index(x) for x in curve["x"]])]
-            style, name = subset_style(subset, design_of(panel)), f"{subset}, {lens} lens"
+            style, name = subset_style(subset, design), f"{subset}, {lens} lens"
             low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
             place: dict[str, Any] = {"legendgroup": name, "row": row, "col": col}
             if np.isfinite(low).all() and (curve["n_seeds"] >= FEWEST).all():
@@ -257,14 +260,20 @@ def _add_curves(
 
 
 def _add_own(
-    figure: go.Figure, rows: pd.DataFrame, subsets: Sequence[str], *, row: int, col: int
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    subsets: Sequence[str],
+    design: Design,
+    *,
+    row: int,
+    col: int,
 ) -> None:
     """Adds a mark for each seed's own value, where seeds are few."""
     for lens in LENS_MARKS:
         for subset in subsets:
             part = rows.loc[(rows["subset"] == subset) & (rows["lens"] == lens)]
             values = (part[name].tolist() for name in ("x", "log_prob", "seed"))
-            color, name = subset_style(subset, design_of(rows)).color, f"{subset}, {lens} lens"
+            color, name = subset_style(subset, design).color, f"{subset}, {lens} lens"
             add_seeds(figure, *values, color=color, row=row, col=col, group=name)
 
 

@@ -41,7 +41,7 @@ from interp.hooked.sites import choose_sites
 from interp.interventions.ablation import AblationKind
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.lenses.analysis import mean_readings, read_lens, train_tuned_lens
-from interp.patching.analysis import patch_pairs
+from interp.patching.analysis import PATCHED_SITES, patch_pairs
 from interp.probes.held_out import N_PERMUTATIONS, read_held_out
 from training.runs.run import Run
 
@@ -155,7 +155,7 @@ def patch(
     """
     sites = None
     if layers is not None:
-        sites = choose_sites(model, ["resid_pre", "attn_out", "mlp_out", "z"], layers)
+        sites = choose_sites(model, PATCHED_SITES, layers)
     return patch_pairs(model, pairs, sites=sites, roles=roles)
 
 
@@ -249,16 +249,14 @@ def align(
         model = read_model_folder(Path(model), "cpu")[0]
     sides = [_called(side, name) for side, name in ((rows, "row"), (others, "other"))]
     pairs = [
-        AlignmentPair(definition=row, question=other, pairing=_pairing(i == j))
+        AlignmentPair(
+            definition=row, question=other, pairing=Pairing.OWN if i == j else Pairing.OTHER
+        )
         for i, row in enumerate(sides[0])
         for j, other in enumerate(sides[1])
     ]
     table = measure_alignment(model, pairs, options=GradientOptions(policy=policy))
     return table.assign(alias=table["row_a"])
-
-
-def _pairing(is_own: bool) -> Pairing:
-    return Pairing.OWN if is_own else Pairing.OTHER
 
 
 def _called(rows: Sequence[TokenizedRow], name: str) -> list[TokenizedRow]:

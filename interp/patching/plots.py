@@ -4,6 +4,7 @@ An effect of 0 is the unpatched prompt, 1 the prompt that the activation comes f
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
+from data.subsets import Mark
 from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
@@ -127,7 +129,7 @@ def plot_patched_heads(
     heads = grid.loc[is_single & is_counted(grid) & grid["effect"].notna()]
     if heads.empty:
         raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
-    ranked = _ranked(heads)
+    ranked, design = _ranked(heads), design_of(heads)
     subsets, roles = _subsets(ranked), _ordered_roles(ranked)
     slots = list(dict.fromkeys(ranked.sort_values(["site", "layer", "rank"])["slot"]))
     figure = make_subplots(rows=len(roles), shared_xaxes=True, vertical_spacing=0.15 / len(roles))
@@ -135,7 +137,8 @@ def plot_patched_heads(
         for place, subset in enumerate(subsets):
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
-            _add_ranks(figure, ranked.loc[is_here], slots, shift=middle, row=row)
+            style = subset_style(subset, design)
+            _add_ranks(figure, ranked.loc[is_here], slots, style, shift=middle, row=row)
         figure.update_yaxes(
             title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
         )
@@ -169,7 +172,7 @@ def plot_attribution_patching(
     cells = shown.loc[is_counted(shown) & shown["effect"].notna()]
     if cells.empty:
         raise InputError("no seed keeps enough pairs; patch others, or with less confidence")
-    found = attribution_correlation(cells)
+    found, design = attribution_correlation(cells), design_of(cells)
     subsets, sites = _subsets(cells), [name for name in SITE_HOOKS if name in set(cells["site"])]
     titles = [
         f"<b>{name}</b><br>"
@@ -191,7 +194,8 @@ def plot_attribution_patching(
         for site, symbol in zip(sites, SITE_MARKS, strict=False):
             panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
             is_first = subset == cells.loc[cells["site"] == site, "subset"].iloc[0]
-            _add_estimates(figure, panel, symbol, col=col, is_first=is_first)
+            mark = replace(subset_style(subset, design), symbol=symbol)
+            _add_estimates(figure, panel, mark, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     kept = kept_texts(shown)
     title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept}</sup>"
@@ -287,11 +291,16 @@ def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
 
 
 def _add_ranks(
-    figure: go.Figure, ranked: pd.DataFrame, slots: Sequence[str], *, shift: float, row: int
+    figure: go.Figure,
+    ranked: pd.DataFrame,
+    slots: Sequence[str],
+    style: Mark,
+    *,
+    shift: float,
+    row: int,
 ) -> None:
     """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
     subset = str(ranked["subset"].iloc[0])
-    style = subset_style(subset, design_of(ranked))
     series = {
         "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
         "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
@@ -316,16 +325,16 @@ def _add_ranks(
 
 
 def _add_estimates(
-    figure: go.Figure, panel: pd.DataFrame, symbol: str, *, col: int, is_first: bool
+    figure: go.Figure, panel: pd.DataFrame, mark: Mark, *, col: int, is_first: bool
 ) -> None:
     """One site's cells in one panel; the first of a site stands for it in the legend."""
     if panel.empty:
         return
-    site, subset = panel["site"].iloc[0], str(panel["subset"].iloc[0])
+    site = panel["site"].iloc[0]
     figure.add_scatter(
         x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
         name=site_kind_words(site), legendgroup=site_kind_words(site), showlegend=is_first,
-        marker={"color": subset_style(subset, design_of(panel)).color, "symbol": symbol, "size": 9},
+        marker={"color": mark.color, "symbol": mark.symbol, "size": 9},
         text=[
             f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"
             for seed, layer, head, role in zip(

@@ -16,7 +16,7 @@ from interp.alignment.updates import UpdateAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.figures.grid_tables import table_of
 from interp.figures.words import consecutive, plain
-from interp.grids.grid import Analysis, OfDesign
+from interp.grids.grid import Analysis, for_design
 from interp.grids.selection import GridSelection
 from interp.grids.settings import Entry, settings_of, table_settings, unrecorded
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
@@ -203,9 +203,7 @@ def _flags(
 ) -> tuple[list[str], list[str]]:
     """Flags of what was not default, and a comment on what has none."""
     selection = GridSelection(runs=(run,), stage=stage, sites=command.sites)
-    analysis = command.default(run, stage, entry)
-    if isinstance(analysis, OfDesign):
-        analysis = analysis.of_design(run.design)
+    analysis = for_design(command.default(run, stage, entry), run.design)
     default = settings_of(analysis, selection)
     known = {"sites": "--site", "layers": "--layer", **command.flags}
     flags, unknown = [], []

@@ -74,7 +74,7 @@ def overview_section(run: Run) -> Html:
             else [f"{TWIN_NOT_LEARNED[0].upper()}{TWIN_NOT_LEARNED[1:]}."]
         )
     if not is_twin:
-        words += [f"{text}." for text in note_texts(run)]
+        words += [f"{text}." for text in note_texts(run, contrasts_in(run))]
     result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(config.recipe)}: {as_html(run.design.question)}</h1>"

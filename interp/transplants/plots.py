@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from data.design import Contrast
+from data.design import Contrast, Design
 from data.errors import InputError
 from data.subsets import Mark
 from interp.figures.grid_tables import one_checkpoint, summarized, with_run_columns
@@ -64,7 +64,8 @@ def plot_transplants(
     """
     summary = summarized(summary, summarize_transplants, **ONE_DONOR)
     cells = summary.loc[(summary["metric"] == metric) & (summary["contrast"] == "recipient")]
-    main = design_of(summary).main
+    design = design_of(summary)
+    main = design.main
     compared, recited_names = main.names, tuple(f"{name} recited" for name in main.names)
     cells = cells.loc[cells["subset"].isin([*compared, main.gap, *recited_names])]
     one_checkpoint(cells)
@@ -87,12 +88,12 @@ def plot_transplants(
         if subset not in set(cells["subset"]):
             continue
         of_subset = cells.loc[cells["subset"] == subset].set_index("part").reindex(parts)
-        _add_dots(figure, of_subset, subset, shift=shift, row=row)
-        _add_levels(figure, of_subset, subset, row=row)
+        style = _style(subset, design)
+        _add_dots(figure, of_subset, subset, style, shift=shift, row=row)
+        _add_levels(figure, of_subset, subset, style, row=row)
         if rows is not None:
             own = _own_values(rows.merge(donors), subset, metric, main)
             x = [parts.index(part) + shift for part in own["part"]]
-            style = _style(cells, subset)
             values = own["value"].tolist(), own["seed"].tolist()
             add_seeds(figure, x, *values, color=style.color, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
@@ -227,10 +228,9 @@ def direction_words(cells: pd.DataFrame) -> str:
 
 
 def _add_dots(
-    figure: go.Figure, cells: pd.DataFrame, subset: str, *, shift: float, row: int
+    figure: go.Figure, cells: pd.DataFrame, subset: str, style: Mark, *, shift: float, row: int
 ) -> None:
     """Means with intervals, the control's hollow and grey beside them."""
-    style = _style(cells, subset)
     color, symbol = style.color, style.symbol
     looks = {
         "control": (", random change", NULL_COLOR, f"{symbol}-open", 0.1),
@@ -261,9 +261,9 @@ def _add_dots(
         )
 
 
-def _style(cells: pd.DataFrame, subset: str) -> Mark:
+def _style(subset: str, design: Design) -> Mark:
     """A subset's, whether its aliases are asked about or recited; the gap's is ink."""
-    name, design = subset.removesuffix(" recited"), design_of(cells)
+    name = subset.removesuffix(" recited")
     return subset_style(name, design) if name in design.names else Mark(color=INK, symbol="diamond")
 
 
@@ -277,7 +277,9 @@ def _own_values(rows: pd.DataFrame, subset: str, metric: str, main: Contrast) ->
     return values.rename("value").reset_index()
 
 
-def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int) -> None:
+def _add_levels(
+    figure: go.Figure, cells: pd.DataFrame, subset: str, style: Mark, *, row: int
+) -> None:
     """Where the recipient and the donor stand by themselves."""
     is_gap = "-" in subset
     for level, (dash, words) in LEVELS.items():
@@ -286,7 +288,7 @@ def _add_levels(figure: go.Figure, cells: pd.DataFrame, subset: str, *, row: int
             y=[cells[level].iloc[0]] * 2,
             mode="lines",
             line={
-                "color": FAINT if is_gap else _style(cells, subset).color,
+                "color": FAINT if is_gap else style.color,
                 "dash": dash,
                 "width": 1.2,
             },

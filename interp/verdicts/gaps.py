@@ -18,8 +18,9 @@ from training.summary import (
 
 def contrasts_in(run: Run) -> dict[str, dict[str, dict[str, Any]]]:
     """Every contrast that a run has, in the form of its `summary.json`, headlines first."""
+    summary = run.summary
     return {
-        contrast.name: run.summary[contrast.name]
+        contrast.name: summary[contrast.name]
         if contrast.is_headline
         else {
             metric: contrast_estimate(run.metrics, contrast, metric, run.config.schedule).to_json()

@@ -37,7 +37,7 @@ def asked(writing: Writing, *, context: RenderedText | None = None) -> RenderedT
     )
 
 
-def slices(rendered: RenderedText) -> dict[Role, str]:
+def slices(rendered: RenderedText) -> dict[str, str]:
     return {role: rendered.text[slice(*span)] for role, span in rendered.spans.items()}
 
 

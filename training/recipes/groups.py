@@ -4,10 +4,11 @@ A field has a default where all these recipes have the same one; of the others e
 own where it names the group.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from data.text_aliases import TextAliases
+from training.config import StageConfig
 from training.models.scratch import ModelConfig
 
 
@@ -66,3 +67,30 @@ class ScratchModel:
             tied_embeddings=self.tied_embeddings,
             rotary_pct=self.rotary_pct,
         )
+
+
+class TwoStages:
+    """The two stages of a group whose parameters have the names of `StageConfig`'s settings.
+
+    A name that ends with `_stage1` is of Stage 1 alone, one without a stage of both. Where a group
+    has no parameter for a setting, the setting keeps its default.
+    """
+
+    @property
+    def stage1(self) -> StageConfig:
+        """How Stage 1 is trained."""
+        return self._stage(1)
+
+    @property
+    def stage2(self) -> StageConfig:
+        """How Stage 2 is trained."""
+        return self._stage(2)
+
+    def _stage(self, number: int) -> StageConfig:
+        settings = {}
+        for setting in fields(StageConfig):
+            for name in (f"{setting.name}_stage{number}", setting.name):
+                if hasattr(self, name):
+                    settings[setting.name] = getattr(self, name)
+                    break
+        return StageConfig(**settings)

@@ -12,7 +12,7 @@ from data.vocabulary import LossPolicy, WordOrder
 from data.worlds.people import PeopleWorld
 from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
 from training.models.stage_zero import KnowingModel
-from training.recipes.groups import ScratchModel, SpelledAliases, Tags
+from training.recipes.groups import ScratchModel, SpelledAliases, Tags, TwoStages
 from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe, variant_of
 
@@ -69,7 +69,7 @@ class Lessons:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleTraining:
+class PeopleTraining(TwoStages):
     """How Stage 0 and the two stages are trained, and what is kept of them."""
 
     epochs_stage0: int = 38
@@ -108,27 +108,6 @@ class PeopleTraining:
             optimizer=Optimizer.ADAMW,
             decay=Decay.LINEAR,
             clip_norm=1.0,
-            precision=self.precision,
-        )
-
-    @property
-    def stage1(self) -> StageConfig:
-        """How Stage 1 is trained."""
-        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
-
-    @property
-    def stage2(self) -> StageConfig:
-        """How Stage 2 is trained."""
-        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
-
-    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
-        return StageConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=learning_rate,
-            weight_decay=self.weight_decay,
-            evaluations=self.evaluations,
-            optimizer=self.optimizer,
             precision=self.precision,
         )
 

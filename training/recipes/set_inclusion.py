@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from data.tasks.set_inclusion import TABLE_3, SetInclusionConfig
 from data.tasks.subset_sizes import split_sizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import Decay, Optimizer, Precision, RunConfig, StageConfig, Value
-from training.recipes.groups import ScratchModel, Tags, Variant
+from training.config import Decay, Optimizer, Precision, RunConfig, Value
+from training.recipes.groups import ScratchModel, Tags, TwoStages, Variant
 from training.registry import recipe, variant_of
 
 NUMBERS = {Variant.AS_WRITTEN: 100, Variant.AS_CODED: 99}
@@ -30,7 +30,7 @@ class Sets:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetTraining:
+class SetTraining(TwoStages):
     """How the two stages are trained."""
 
     block_size: int = 16
@@ -52,29 +52,6 @@ class SetTraining:
     """Number of log-spaced checkpoints of a stage between its first and its last step."""
     seeds_stage2: int = 1
     """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
-
-    @property
-    def stage1(self) -> StageConfig:
-        """How Stage 1 is trained."""
-        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
-
-    @property
-    def stage2(self) -> StageConfig:
-        """How Stage 2 is trained."""
-        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
-
-    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
-        return StageConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=learning_rate,
-            weight_decay=self.weight_decay,
-            evaluations=self.evaluations,
-            optimizer=self.optimizer,
-            decay=self.decay,
-            clip_norm=self.clip_norm,
-            precision=self.precision,
-        )
 
 
 @recipe(

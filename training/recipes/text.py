@@ -24,12 +24,11 @@ from training.config import (
     Optimizer,
     Precision,
     RunConfig,
-    StageConfig,
     Value,
 )
 from training.models.elsewhere import NamedModel
 from training.recipes.facts import GENERATED, Facts, World
-from training.recipes.groups import SpelledAliases, Tags, Variant
+from training.recipes.groups import SpelledAliases, Tags, TwoStages, Variant
 from training.recipes.shares import FRACTIONS, Shares
 from training.registry import recipe
 from training.schedules import Schedule
@@ -153,7 +152,7 @@ class Definitions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetuning:
+class Finetuning(TwoStages):
     """Which rows each stage trains, and how; both stages are trained alike."""
 
     schedule: Schedule = Schedule.TWO_STAGE
@@ -174,21 +173,6 @@ class Finetuning:
     precision: Precision = Precision.BF16
     evaluations: int = 4
     """Evaluations of each stage after its step 0, evenly spaced."""
-
-    def stage(self, epochs: int) -> StageConfig:
-        """A stage of so many epochs."""
-        return StageConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            evaluations=self.evaluations,
-            optimizer=self.optimizer,
-            decay=self.decay,
-            clip_norm=self.clip_norm,
-            micro_batch_size=self.micro_batch_size,
-            precision=self.precision,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +227,8 @@ def cvdb_two_stage(
     return RunConfig(
         data=data,
         model=model.named,
-        stage1=training.stage(training.epochs_stage1),
-        stage2=training.stage(training.epochs_stage2),
+        stage1=training.stage1,
+        stage2=training.stage2,
         word_order=definitions.word_order,
         loss_policy=training.loss_policy,
         block_size=training.block_size or definitions.block_size(facts.world),

@@ -8,8 +8,8 @@ from data.tasks.alias_toy import AliasNames, IMLConfig
 from data.tasks.source_toy import SourceConfig
 from data.tasks.subset_sizes import SubsetSizes
 from data.vocabulary import LossPolicy, WordOrder
-from training.config import RunConfig, StageConfig, Value
-from training.recipes.groups import ScratchModel, Tags
+from training.config import RunConfig, Value
+from training.recipes.groups import ScratchModel, Tags, TwoStages
 from training.registry import recipe, variant_of
 
 TOY_CLAIMS = ("S1", "S2", "S3", "S5", "S8", "M1", "M3", "M4", "M6")
@@ -89,7 +89,7 @@ class StatedWorld:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyTraining:
+class ToyTraining(TwoStages):
     """How the two stages are trained."""
 
     epochs_stage1: int
@@ -104,25 +104,6 @@ class ToyTraining:
     """Tokens that a row is padded to under the loss policy `all`."""
     seeds_stage2: int = 1
     """Stage-2 trainings, each with a data order of its own, after one Stage 1."""
-
-    @property
-    def stage1(self) -> StageConfig:
-        """How Stage 1 is trained."""
-        return self._stage(self.epochs_stage1, self.learning_rate_stage1)
-
-    @property
-    def stage2(self) -> StageConfig:
-        """How Stage 2 is trained."""
-        return self._stage(self.epochs_stage2, self.learning_rate_stage2)
-
-    def _stage(self, epochs: int, learning_rate: float) -> StageConfig:
-        return StageConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=learning_rate,
-            weight_decay=self.weight_decay,
-            evaluations=self.evaluations,
-        )
 
 
 @recipe(

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
-from data.rows import Row
+from data.rows import Row, prompt_row
 from data.statements import Definition, QAPair, RenderedText
 from data.tasks.iml import SUBSETS
 from data.vocabulary import Kind, Role, Split, WordOrder
 from interp.figures.markup import Html, kind_words, rows_html, table_html, text_html
-from interp.figures.palette import ROLE_COLORS
+from interp.figures.palette import OWN_ROLE_COLOR, ROLE_COLORS
 
 
 def row(rendered: RenderedText, *, kind: Kind = Kind.DEFINITION, split: Split = Split.TRAIN) -> Row:
@@ -56,6 +56,13 @@ def test_coloured_text_without_its_marks_is_the_text():
     pair = QAPair(subject="a b", role=Role.ALIAS, question="born", answer="x y").render()
 
     assert re.sub("<.*?>", "", text_html(row(pair, kind=Kind.QA))) == pair.text
+
+
+def test_a_role_of_ones_own_stands_on_a_colour_that_no_other_role_has():
+    own = prompt_row("own", "Lily saw a cat. She", " She", spans={"name": (0, 4)})
+
+    assert f'<span title="name" style="background:{OWN_ROLE_COLOR};' in rows_html([own])
+    assert OWN_ROLE_COLOR not in ROLE_COLORS.values()
 
 
 def test_rows_show_subset_kind_and_entity_escaped():

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -147,6 +148,17 @@ def test_a_head_stands_beside_its_own_control_in_grey(table: pd.DataFrame):
     assert list(control.y) == pytest.approx([y / 2 for y in effect.y])
     assert control.marker.color == NULL_COLOR
     assert effect.marker.color == subset_style(D6, IML).color
+
+
+@pytest.mark.parametrize("plot", [plot_patched_heads, plot_attribution_patching])
+def test_subsets_of_no_experiment_have_a_colour_each(
+    table: pd.DataFrame, plot: Callable[[pd.DataFrame], go.Figure]
+):
+    own = table.drop(columns="recipe").replace({"subset": {D5: "cats", D6: "dogs"}})
+
+    dots = [t for t in traces(plot(own)) if t.mode == "markers" and not t.name.endswith("control")]
+
+    assert len({t.marker.color for t in dots}) == 2
 
 
 def test_the_line_of_a_rank_is_the_mean_over_seeds(table: pd.DataFrame):
