@@ -203,6 +203,14 @@ class UnrolledModel:
         )
         return z.transpose(1, 2)
 
+    def heads(
+        self, resid: Float[Tensor, "batch pos d_model"], layer: int, *, last: int
+    ) -> Float[Tensor, "batch last head d_head"]:
+        """What each head gathers for the last positions, of a residual stream from its start."""
+        q, k, v = self.project(resid, layer)
+        rotated = self._rotated(k, _positions(0, k)).transpose(1, 2)
+        return self.attend(q[:, -last:], rotated, v, layer)
+
     def write(
         self, z: Float[Tensor, "batch pos head d_head"], layer: int
     ) -> Float[Tensor, "batch pos d_model"]:

@@ -1,0 +1,1 @@
+"""Which components together carry an answer, and is that so beside chance? Circuits of units."""

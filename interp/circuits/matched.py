@@ -1,0 +1,123 @@
+"""Which other circuits are as good as this one in all that it is not asked about?
+
+A circuit is tested against circuits that hold as many heads and as many MLPs of each layer, and
+whose units, each ablated alone, cost the *trained* subsets and recitation as much in all. What the
+circuit is tested on, the subsets of Stage 2, is never matched on: matching on an outcome would make
+every circuit as good as its null. Two circuits share at most half of their units.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from data.errors import InputError
+from interp.circuits.units import Unit
+
+N_MATCHED = 500
+MOST_ENUMERATED = 20_000
+"""Up to so many circuits of the same layers and kinds are looked at one by one."""
+CALIPER = 0.5
+"""How far the summed solo effects may lie apart, in standard deviations over circuits of the same
+layers and kinds."""
+MOST_SHARED = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """Circuits to hold one against."""
+
+    sets: Bool[Tensor, "circuit unit"]
+    is_all: bool
+    """Whether no others exist; else they are draws."""
+    distance: Float[np.ndarray, " circuit"]
+    """Of summed solo effects, in standard deviations; see `CALIPER`."""
+
+    @property
+    def p_smallest(self) -> float:
+        """The least p that a rank among them can give."""
+        return 1 / (1 + len(self.sets))
+
+
+def matched_circuits(
+    circuit: Bool[Tensor, " unit"],
+    units: Sequence[Unit],
+    solo: Float[np.ndarray, "unit group"],
+    *,
+    n: int = N_MATCHED,
+    caliper: float = CALIPER,
+    seed: int = 0,
+) -> Matched:
+    """Circuits of the same layers, kinds and size, of about the same summed solo effects.
+
+    Args:
+        circuit: Which units it holds.
+        units: All there are.
+        solo: What each of them, ablated alone, costs groups of rows that are matched on.
+        n: At most so many; fewer where fewer exist.
+        caliper: See `CALIPER`.
+        seed: Of draws, where there are too many to enumerate.
+
+    Raises:
+        InputError: the circuit is empty, is the whole model, or no other is like it.
+    """
+    size = int(circuit.sum())
+    if not 0 < size < len(units):
+        which = "an empty circuit" if size == 0 else "a circuit of all units"
+        raise InputError(f"{which} has no other to be held against; choose 1 to {len(units) - 1}")
+    strata = _strata(circuit, units)
+    n_all = math.prod(math.comb(len(places), k) for places, k in strata)
+    is_all = n_all <= MOST_ENUMERATED
+    candidates = _every(strata) if is_all else _drawn(strata, 40 * n, seed)
+    held = circuit.numpy()
+    sums = solo[candidates].sum(1)
+    spread = sums.std(0)
+    apart = np.abs(sums - solo[held].sum(0)) / np.where(spread > 0, spread, 1.0)
+    distance = apart.max(1, initial=0.0)
+    shared = held[candidates].sum(1)
+    kept = np.flatnonzero((distance <= caliper) & (shared <= MOST_SHARED * size))
+    if not len(kept):
+        raise InputError(
+            f"no circuit of the same layers, kinds and size as these {size} units costs the "
+            f"trained subsets as much; choose other units, or a caliper above {caliper}"
+        )
+    if len(kept) > n:
+        kept = np.sort(np.random.default_rng(seed).choice(kept, n, replace=False))
+        is_all = False
+    sets = torch.zeros(len(kept), len(units), dtype=torch.bool)
+    sets[torch.arange(len(kept))[:, None], torch.from_numpy(candidates[kept])] = True
+    return Matched(sets=sets, is_all=is_all, distance=distance[kept])
+
+
+def _strata(circuit: Bool[Tensor, " unit"], units: Sequence[Unit]) -> list[tuple[list[int], int]]:
+    """The units of each layer and kind of which the circuit holds some, and how many it holds."""
+    kinds = [(unit.layer, unit.head is None) for unit in units]
+    wanted = Counter(kind for kind, is_held in zip(kinds, circuit.tolist(), strict=True) if is_held)
+    return [
+        ([i for i, k in enumerate(kinds) if k == kind], n) for kind, n in sorted(wanted.items())
+    ]
+
+
+def _every(strata: Sequence[tuple[list[int], int]]) -> Int[np.ndarray, "circuit held"]:
+    parts = [list(itertools.combinations(places, k)) for places, k in strata]
+    return np.array([sum(chosen, ()) for chosen in itertools.product(*parts)])
+
+
+def _drawn(
+    strata: Sequence[tuple[list[int], int]], n: int, seed: int
+) -> Int[np.ndarray, "circuit held"]:
+    """Distinct draws, each as likely as any other."""
+
+    def draws() -> Iterator[tuple[int, ...]]:
+        rng = np.random.default_rng(seed)
+        for _ in range(4 * n):
+            parts = [np.sort(rng.choice(places, k, replace=False)) for places, k in strata]
+            yield tuple(np.concatenate(parts).tolist())
+
+    return np.array(list(itertools.islice(dict.fromkeys(draws()), n)))

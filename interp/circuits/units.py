@@ -1,0 +1,161 @@
+"""What a circuit is made of: units, each a head or an MLP at the tokens of one role.
+
+Every token of a prompt has one role: that of the shortest stretch of the text that holds it, or
+`other` outside all. So the units of a model are its components as often as there are roles, and
+whatever a set of them leaves in the model is what the other units do.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from data.errors import InputError, unknown_name
+from data.tokens import TokenizedRow
+from interp.hooked.addresses import check_number, in_order
+from interp.hooked.answers import read_length
+from interp.hooked.model import HookedModel
+
+OTHER = "other"
+"""The role of a token that is in no role's span."""
+_NAME = re.compile(r"a(?P<layer>\d+)\.h(?P<head>\d+)@(?P<role>\w+)|m(?P<mlp>\d+)@(?P<of>\w+)")
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """A head or an MLP at the tokens of one role."""
+
+    layer: int
+    head: int | None
+    """None of an MLP."""
+    role: str
+
+    @property
+    def name(self) -> str:
+        """`a1.h3@alias` for head 3 of layer 1, `m1@alias` for the MLP of layer 1."""
+        component = f"m{self.layer}" if self.head is None else f"a{self.layer}.h{self.head}"
+        return f"{component}@{self.role}"
+
+    @property
+    def component(self) -> tuple[int, int | None]:
+        """Layer and head: the same for all roles."""
+        return self.layer, self.head
+
+    @classmethod
+    def parse(cls, name: str) -> "Unit":
+        """The unit of this name.
+
+        Raises:
+            InputError: the text is no unit's name.
+        """
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise InputError(f"no unit {name!r}; write a1.h3@alias for a head, m1@alias for an MLP")
+        if found["mlp"] is not None:
+            return cls(int(found["mlp"]), None, found["of"])
+        return cls(int(found["layer"]), int(found["head"]), found["role"])
+
+
+def token_roles(row: TokenizedRow) -> list[str]:
+    """The role of each token of a row: of the shortest span that holds it, else `other`."""
+    roles = [OTHER] * len(row.input_ids)
+    for role, (first, last) in sorted(row.spans.items(), key=lambda item: item[1][0] - item[1][1]):
+        roles[first : last + 1] = [str(role)] * (last + 1 - first)
+    return roles
+
+
+def roles_of(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[str]:
+    """Every role that a token has which is read when the rows are answered."""
+    found = {role for row in rows for role in token_roles(row)[: read_length(model, row)]}
+    known = in_order(f"{role}_first" for role in found - {OTHER})
+    return [*(role.removesuffix("_first") for role in known), *([OTHER] if OTHER in found else [])]
+
+
+def units_of(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[Unit]:
+    """Every unit that can bear on how the rows are answered, layer by layer.
+
+    A component of the last layer does so only at tokens from which an answer is predicted.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    if not rows:
+        raise InputError("no rows, so no units; choose a subset that has some")
+    roles, predicting = roles_of(model, rows), set()
+    for row in rows:
+        predicting |= set(token_roles(row)[row.answer_positions[0] - 1 : read_length(model, row)])
+    return [
+        Unit(layer, head, role)
+        for layer in range(model.n_layers)
+        for head in (*range(model.n_heads), None)
+        for role in roles
+        if layer < model.n_layers - 1 or role in predicting
+    ]
+
+
+def find_units(names: Iterable[str], units: Sequence[Unit], model: HookedModel) -> list[Unit]:
+    """The units of these names, each once.
+
+    Raises:
+        InputError: a name is no unit's, the model lacks the component, or no row has the role.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        unit = Unit.parse(name)
+        check_number("layer", unit.layer, model.n_layers)
+        if unit.head is not None:
+            check_number("head", unit.head, model.n_heads)
+        if unit not in units:
+            raise unknown_name("unit", name, [each.name for each in units])
+        found.append(unit)
+    return found
+
+
+def members(circuits: Sequence[Iterable[Unit]], units: Sequence[Unit]) -> Bool[Tensor, "set unit"]:
+    """Which units each circuit holds."""
+    places = {unit: i for i, unit in enumerate(units)}
+    table = torch.zeros(len(circuits), len(units), dtype=torch.bool)
+    for i, circuit in enumerate(circuits):
+        table[i, [places[unit] for unit in circuit]] = True
+    return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitMasks:
+    """Sets of units, as what they hold at each layer: heads and the MLP by role."""
+
+    heads: list[Bool[Tensor, "set head role"]]
+    mlp: list[Bool[Tensor, "set role"]]
+
+    @classmethod
+    def of(
+        cls, sets: Bool[Tensor, "set unit"], units: Sequence[Unit], model: HookedModel
+    ) -> "UnitMasks":
+        """Lays out sets of units for a model; roles are numbered as in `role_numbers`."""
+        roles = role_numbers(units)
+        n = len(sets), len(roles)
+        heads = [
+            torch.zeros(n[0], model.n_heads, n[1], dtype=torch.bool) for _ in range(model.n_layers)
+        ]
+        mlp = [torch.zeros(*n, dtype=torch.bool) for _ in range(model.n_layers)]
+        for column, unit in zip(sets.T, units, strict=True):
+            if unit.head is None:
+                mlp[unit.layer][:, roles[unit.role]] = column
+            else:
+                heads[unit.layer][:, unit.head, roles[unit.role]] = column
+        return cls(heads=heads, mlp=mlp)
+
+    def first_layers(self) -> Int[Tensor, " set"]:
+        """The first layer of which each set holds something; the number of layers if none."""
+        held = torch.stack(
+            [h.flatten(1).any(1) | m.any(1) for h, m in zip(self.heads, self.mlp, strict=True)]
+        )
+        return torch.where(held.any(0), held.int().argmax(0), len(held))
+
+
+def role_numbers(units: Sequence[Unit]) -> dict[str, int]:
+    """The roles of units, numbered in the order in which they first come."""
+    return {role: i for i, role in enumerate(dict.fromkeys(unit.role for unit in units))}
