@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from data.tokens import TokenizedRow
-from interp.circuits.units import Unit, UnitMasks, role_numbers, token_roles
+from interp.circuits.units import Unit, by_layer, first_layers, role_numbers, token_roles
 from interp.hooked.activations import pad_tokens
 from interp.hooked.addresses import Site
 from interp.hooked.answers import ANSWERED, read_length
@@ -76,38 +77,80 @@ class AblatedRows:
             unrolled.model, list(reference) or list(rows), _sites(unrolled.n_layers)
         )  # fmt: skip
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
-        self._order = torch.tensor(order)
         self._batches = [
-            self._prepared([rows[i] for i in order[start : start + ROWS_A_BATCH]], kind, read, seed)
-            for start in range(0, len(order), ROWS_A_BATCH)
+            (places, self._prepared([rows[i] for i in places.tolist()], kind, read, seed))
+            for places in torch.tensor(order).split(ROWS_A_BATCH)
         ]
 
     @torch.no_grad()
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
-        masks = UnitMasks.of(sets, self.units, self.unrolled.model)
-        firsts = masks.first_layers()
+        heads, mlp = by_layer(sets.float(), self.units, self.unrolled.model)
+        firsts = first_layers(sets, self.units, self.unrolled.n_layers)
         order = firsts.argsort(stable=True)
-        for number, batch in enumerate(self._batches):
-            rows = self._order[number * ROWS_A_BATCH :][: len(batch.roles)]
-            size = max(1, ROWS_A_PASS // len(batch.roles))
-            for chosen in order.split(size):
-                first = int(firsts[chosen].min())
-                logits = self._logits(batch, masks, chosen, first)
-                for place, each in zip(chosen.tolist(), logits, strict=True):
-                    found[place, rows] = self._scores(batch, each)
+        stops = stop_tokens(self.unrolled.model.bridge.original_model)
+        for rows, batch in self._batches:
+            for chosen in order.split(max(1, ROWS_A_PASS // len(rows))):
+                logits = self._logits(
+                    batch,
+                    [each[chosen][:, None] for each in heads],
+                    [each[chosen][:, None] for each in mlp],
+                    first=int(firsts[chosen].min()),
+                )
+                for place, said in zip(chosen.tolist(), logits, strict=True):
+                    found[place, rows] = score_answers(
+                        said, batch.asked, stops=stops, metrics=ANSWERED
+                    )
         return found
 
-    def _scores(self, batch: _Batch, logits: Tensor) -> Tensor:
-        stops = stop_tokens(self.unrolled.model.bridge.original_model)
-        return score_answers(logits, batch.asked, stops=stops, metrics=ANSWERED)
+    @torch.no_grad()
+    def log_probs(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, " row"]:
+        """Each row's answer log-probability (nats) with a share of every unit taken away.
+
+        Args:
+            shares: 0 leaves a unit as it is, 1 ablates it; between them its output is mixed.
+        """
+        found = torch.empty(self.n_rows, dtype=torch.float64)
+        for rows, batch in self._batches:
+            found[rows] = self._mixed_log_probs(batch, shares.expand(len(rows), -1)).double().cpu()
+        return found
+
+    def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
+        """How fast `log_probs` change with each unit's share, by one backward pass a batch."""
+        found = torch.empty(self.n_rows, len(shares), dtype=torch.float64)
+        for rows, batch in self._batches:
+            # A copy for each row, so that one pass gives the slopes of every row.
+            point = shares.expand(len(rows), -1).clone().requires_grad_()
+            with torch.enable_grad():
+                total = self._mixed_log_probs(batch, point).sum()
+                (slopes,) = torch.autograd.grad(total, point)
+            found[rows] = slopes.double().cpu()
+        return found
+
+    def _mixed_log_probs(
+        self, batch: _Batch, shares: Float[Tensor, "row unit"]
+    ) -> Float[Tensor, " row"]:
+        heads, mlp = by_layer(shares, self.units, self.unrolled.model)
+        sets = [[each[None] for each in layers] for layers in (heads, mlp)]
+        (logits,) = self._logits(batch, *sets, first=0)
+        targets = batch.asked.examples.targets
+        tokens = batch.asked.examples.tokens[targets].to(logits.device)
+        said = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(1)
+        row, place = targets.nonzero()[:, 0], (targets.cumsum(1) - 1)[targets]
+        is_answer = (place < batch.asked.lengths[row]).to(logits)  # stop tokens are in no answer
+        return said.new_zeros(len(targets)).index_add(0, row.to(said.device), said * is_answer)
 
     def _logits(
-        self, batch: _Batch, masks: UnitMasks, chosen: Int[Tensor, " set"], first: int
+        self,
+        batch: _Batch,
+        heads: Sequence[Float[Tensor, "set #row head role"]],
+        mlp: Sequence[Float[Tensor, "set #row role"]],
+        *,
+        first: int,
     ) -> Float[Tensor, "set predicting d_vocab"]:
-        unrolled, base = self.unrolled, batch.base
-        n_sets, n_rows = len(chosen), len(batch.roles)
+        """Logits that predict the answers' tokens; nothing is ablated below the layer `first`."""
+        unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
 
         def of_sets(activation: Tensor) -> Tensor:
             return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
@@ -115,29 +158,22 @@ class AblatedRows:
         x = of_sets(base["resid_pre"][first])
         for layer in range(first, unrolled.n_layers):
             last = batch.kept if layer == unrolled.n_layers - 1 else x.shape[1]
-            z = (
-                of_sets(base["z"][layer])[:, -last:]
-                if layer == first
-                else unrolled.heads(x, layer, last=last)
-            )
-            z = _replaced(z, masks.heads[layer][chosen], batch, batch.z[layer], last)
+            if layer == first:  # what it reads is what it read without ablation
+                z = of_sets(base["z"][layer])[:, -last:]
+            else:
+                z = unrolled.heads(x, layer, last=last)
+            z = _mixed(z, heads[layer], batch, batch.z[layer], last)
             attn_out = unrolled.write(z, layer)
             x = x[:, -last:]
             if layer == first and unrolled.is_parallel:
                 mlp_out = of_sets(base["mlp_out"][layer])[:, -last:]
             else:
                 mlp_out = unrolled.mlp(x if unrolled.is_parallel else x + attn_out, layer)
-            mlp_out = _replaced(
-                mlp_out[:, :, None],
-                masks.mlp[layer][chosen][:, None],
-                batch,
-                batch.mlp[layer][:, :, None],
-                last,
-            )[:, :, 0]
-            x = x + attn_out + mlp_out
-        x = x[:, -batch.kept :].unflatten(0, (n_sets, n_rows))
-        rows, positions = batch.predicting
-        return unrolled.logits(x[:, rows, positions])
+            others = batch.mlp[layer][:, :, None]
+            mixed = _mixed(mlp_out[:, :, None], mlp[layer][:, :, None], batch, others, last)
+            x = x + attn_out + mixed[:, :, 0]
+        x = x[:, -batch.kept :].unflatten(0, (n_sets, len(batch.roles)))
+        return unrolled.logits(x[:, *batch.predicting])
 
     @torch.no_grad()
     def _prepared(
@@ -184,18 +220,20 @@ def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> T
     return edit(like, nn.Identity())
 
 
-def _replaced(
+def _mixed(
     activation: Float[Tensor, "set_row last head width"],
-    masks: Bool[Tensor, "set head role"],
+    shares: Float[Tensor, "set #row head role"],
     batch: _Batch,
     values: Float[Tensor, "row pos head width"],
     last: int,
 ) -> Float[Tensor, "set_row last head width"]:
-    """An activation of which each set's own heads, at their roles' tokens, have other values."""
-    if not masks.any():
+    """An activation of which, by head and role, a share is other values: all of it at 1."""
+    if not shares.requires_grad and not shares.any():
         return activation
-    padded = torch.nn.functional.pad(masks, (0, 1))  # the last column is the role of no unit
-    at = padded.to(activation.device)[:, :, batch.roles[:, -last:]]
-    at = at.permute(0, 2, 3, 1).flatten(0, 1)[..., None]
-    n_sets = len(activation) // len(values)
-    return torch.where(at, values[:, -last:].repeat(n_sets, 1, 1, 1), activation)
+    n_rows = len(batch.roles)
+    padded = functional.pad(shares, (0, 1))  # the last role is that of no unit
+    padded = padded.expand(-1, n_rows, -1, -1).to(activation.device)
+    places = batch.roles[:, -last:] % padded.shape[-1]
+    at = padded.take_along_dim(places[None, :, None], dim=-1).transpose(2, 3).flatten(0, 1)
+    others = values[:, -last:].repeat(len(activation) // n_rows, 1, 1, 1)
+    return torch.lerp(activation, others, at[..., None])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from data.errors import InputError, unknown_name
@@ -123,37 +123,30 @@ def members(circuits: Sequence[Iterable[Unit]], units: Sequence[Unit]) -> Bool[T
     return table
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnitMasks:
-    """Sets of units, as what they hold at each layer: heads and the MLP by role."""
+def by_layer(
+    sets: Float[Tensor, "set unit"], units: Sequence[Unit], model: HookedModel
+) -> tuple[list[Float[Tensor, "set head role"]], list[Float[Tensor, "set role"]]]:
+    """What sets of units hold of each layer's heads, and of each layer's MLP; differentiable.
 
-    heads: list[Bool[Tensor, "set head role"]]
-    mlp: list[Bool[Tensor, "set role"]]
+    Roles are numbered as in `role_numbers`.
+    """
+    roles, layers, heads = role_numbers(units), model.n_layers, model.n_heads
+    empty = sets.new_zeros(len(sets), layers, heads + 1, len(roles))
+    places = [
+        (unit.layer, heads if unit.head is None else unit.head, roles[unit.role]) for unit in units
+    ]
+    layer, head, role = torch.tensor(places).T
+    at = (torch.arange(len(sets))[:, None], layer, head, role)
+    held = empty.index_put(at, sets)
+    return [*held[:, :, :heads].unbind(1)], [*held[:, :, heads].unbind(1)]
 
-    @classmethod
-    def of(
-        cls, sets: Bool[Tensor, "set unit"], units: Sequence[Unit], model: HookedModel
-    ) -> "UnitMasks":
-        """Lays out sets of units for a model; roles are numbered as in `role_numbers`."""
-        roles = role_numbers(units)
-        n = len(sets), len(roles)
-        heads = [
-            torch.zeros(n[0], model.n_heads, n[1], dtype=torch.bool) for _ in range(model.n_layers)
-        ]
-        mlp = [torch.zeros(*n, dtype=torch.bool) for _ in range(model.n_layers)]
-        for column, unit in zip(sets.T, units, strict=True):
-            if unit.head is None:
-                mlp[unit.layer][:, roles[unit.role]] = column
-            else:
-                heads[unit.layer][:, unit.head, roles[unit.role]] = column
-        return cls(heads=heads, mlp=mlp)
 
-    def first_layers(self) -> Int[Tensor, " set"]:
-        """The first layer of which each set holds something; the number of layers if none."""
-        held = torch.stack(
-            [h.flatten(1).any(1) | m.any(1) for h, m in zip(self.heads, self.mlp, strict=True)]
-        )
-        return torch.where(held.any(0), held.int().argmax(0), len(held))
+def first_layers(
+    sets: Bool[Tensor, "set unit"], units: Sequence[Unit], n_layers: int
+) -> Int[Tensor, " set"]:
+    """The first layer of which each set holds something; the number of layers if it is empty."""
+    layers = torch.tensor([unit.layer for unit in units])
+    return torch.where(sets, layers, n_layers).amin(1)
 
 
 def role_numbers(units: Sequence[Unit]) -> dict[str, int]:

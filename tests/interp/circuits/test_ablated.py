@@ -156,3 +156,31 @@ def test_every_token_has_one_role(word_prompts: list[TokenizedRow], toy_rows: Ro
             )
         assert {r for r in roles if r == OTHER} <= {OTHER}
     assert Role.ALIAS in token_roles(word_prompts[0])
+
+
+def test_slopes_are_those_of_finite_differences(
+    any_model: HookedModel, word_prompts: list[TokenizedRow]
+):
+    """At the model itself and half way to nothing; against small steps of the shares."""
+    units = units_of(any_model, word_prompts)
+    ablated = AblatedRows(UnrolledModel(any_model), word_prompts, units, AblationKind.MEAN)
+    n = len(units)
+    for share in (0.0, 0.5):
+        slopes = ablated.slopes(torch.full((n,), share))
+        assert slopes.shape == (len(word_prompts), n)
+        for unit in (0, n // 2, n - 1):
+            step = torch.zeros(n)
+            step[unit] = 1e-2
+            ends = [ablated.log_probs(torch.full((n,), share) + each) for each in (step, -step)]
+            np.testing.assert_allclose(
+                slopes[:, unit], (ends[0] - ends[1]) / 2e-2, rtol=0.05, atol=5e-3
+            )
+
+
+def test_log_probs_are_those_of_answers(neox: HookedModel, word_prompts: list[TokenizedRow]):
+    units = units_of(neox, word_prompts)
+    ablated = AblatedRows(UnrolledModel(neox), word_prompts, units, AblationKind.MEAN)
+    held = torch.arange(len(units)) % 3 == 0
+    np.testing.assert_allclose(
+        ablated.log_probs(held.float()), ablated.answers(held[None])[0, :, 1], atol=1e-4
+    )
