@@ -25,8 +25,10 @@ from interp.hooked.model import HookedModel
 from interp.interventions.plots import plot_ablation
 from interp.lenses.analysis import lens_log_probs
 from interp.lenses.plots import plot_lens
+from interp.own.ablating import ablate
+from interp.own.aligning import align
 from interp.own.texts import prompts
-from interp.own.verbs import ablate, align, attend, lens, patch, probe
+from interp.own.verbs import attend, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
