@@ -7,6 +7,8 @@ Each name is imported when it is first asked for, so that `import interp` brings
 
 from typing import TYPE_CHECKING, Any
 
+from interp.hidden import hidden_package, stop_with
+
 if TYPE_CHECKING:
     from interp.alignment.plots import plot_alignment
     from interp.attention.pattern_plots import plot_attention
@@ -76,3 +78,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_problem = hidden_package()
+if _problem:
+    stop_with(_problem)

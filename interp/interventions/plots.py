@@ -57,7 +57,7 @@ def _component_name(row: dict[str, Any]) -> str:
 
 def plot_ablation(
     table: pd.DataFrame,
-    subsets: Sequence[str],
+    subsets: Sequence[str] | None = None,
     *,
     metric: str = "answer_log_prob",
     kind: str = QUESTION,
@@ -66,7 +66,7 @@ def plot_ablation(
 
     Args:
         table: Rows of an `ablation` table of one run and checkpoint, of one seed or more.
-        subsets: Those to show, from top to bottom.
+        subsets: Those to show, from top to bottom; all that the table has unless given.
         metric: `answer_log_prob` or `exact_match`.
         kind: `question` or `definition`.
 
@@ -74,6 +74,7 @@ def plot_ablation(
         InputError: nothing of the subsets, or several runs or checkpoints.
     """
     table = with_run_columns(table)
+    subsets = list(dict.fromkeys(table["subset"])) if subsets is None else subsets
     chosen = (table["metric"] == metric) & (table["kind"] == kind)
     cells = _checked(table.loc[chosen & table["subset"].isin(subsets)], subsets)
     shown = [subset for subset in subsets if subset in set(cells["subset"])]

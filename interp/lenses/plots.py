@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 
 from data.design import Design
 from data.errors import InputError
+from data.rows import PROMPTS
 from interp.figures.grid_tables import (
     checkpoint_words,
     ordered_axis,
@@ -145,40 +146,65 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     """What each component writes into the answer's centred logit: mean over rows, 95% t interval.
 
     The last bar is the sum of all. A centred logit is one above the mean logit of the vocabulary;
-    where another token's was subtracted (`against`), it is the difference of the two.
+    where another token's was subtracted (`against`), it is the difference of the two. Open marks
+    are the control, where the frame has one: the same for the answer to another prompt.
 
     Args:
-        frame: Of `attribute_logits`; a column `subset`, where there is one, makes a bar for each.
+        frame: Of `attribute_logits` or `interp.attribute`; a column `subset`, where there is one,
+            makes a bar for each.
         title: What the rows are.
     """
     quantities = frame["quantity"] if "quantity" in frame.columns else ["centred logit"]
     quantity = " and ".join(dict.fromkeys(quantities))
     if "subset" not in frame.columns:
         frame = frame.assign(subset="")
-    sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
+    measured = ["logit", *(["control"] if "control" in frame.columns else [])]
+    sums = frame.groupby(["subset", "row"], sort=False)[measured].sum(min_count=1).reset_index()
     frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
     figure, counts, design = go.Figure(), [], design_of(frame)
     for subset in dict.fromkeys(frame["subset"]):
         rows = frame.loc[frame["subset"] == subset]
         bars = rows.groupby(["component", "layer"], sort=False)["logit"]
         means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
-        counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
+        of = "prompts" if subset == PROMPTS.name else f"{subset} rows".strip()
+        counts.append(f"{rows['row'].nunique()} {of}")
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
+            x=_component_words(means),
             y=means.to_numpy(),
             name=str(subset),
+            offsetgroup=str(subset),
             showlegend=bool(subset),
             marker={"color": _bar_color(str(subset), design)},
             error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
+        if "control" in frame.columns and rows["control"].notna().any():
+            _add_control(figure, rows, str(subset))
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
+    if "control" in frame.columns and frame["control"].isna().all():
+        about += "; no control, as all have one answer"
+    title = title or f"Which component writes the answer's {quantity}"
+    style_figure(figure, title=f"{title}<br><sup>{about}</sup>", height=460)
     figure.update_xaxes(title="component that writes into the residual stream")
     figure.update_yaxes(title=f"part of the answer's {quantity}", zeroline=True)
-    figure.update_layout(barmode="group")
+    figure.update_layout(barmode="group", scattermode="group")
     return figure
+
+
+def _add_control(figure: go.Figure, rows: pd.DataFrame, subset: str) -> None:
+    """An open mark over each bar: what the component writes of the answer to another prompt."""
+    means = rows.groupby(["component", "layer"], sort=False)["control"].mean()
+    figure.add_scatter(
+        x=_component_words(means), y=means.to_numpy(), offsetgroup=subset, mode="markers",
+        name=f"control: another prompt's answer, {subset}".removesuffix(", "),
+        marker={"symbol": "diamond", "size": 10, "color": "white", "line": {"width": 2}},
+        hovertemplate="%{x}, another prompt's answer: %{y:+.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def _component_words(means: pd.Series) -> list[str]:
+    return [site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index]
 
 
 def _bar_color(subset: str, design: Design) -> str:

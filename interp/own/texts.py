@@ -48,8 +48,8 @@ def prompts(
 
     Raises:
         InputError: a text lacks a role's words or holds them more than once, an answer has no
-            token or shares one with its text, a prompt is beyond the model's context, or numbers
-            of texts and answers differ.
+            token or shares one with the text's last word, a prompt is beyond the model's context,
+            or numbers of texts and answers differ.
     """
     return _rows(model, texts, answers, roles or {}, space, called="prompt")
 
@@ -151,7 +151,7 @@ def _rows(
 
 
 def _check_tokens(model: HookedModel, row: TokenizedRow, text: str) -> None:
-    """Refuses a row that is too long, or whose text and answer share a token."""
+    """Refuses a row that is too long, or a word of whose text shares a token with the answer."""
     whole, n_tokens = row.row.rendered.text, len(row.input_ids)
     if n_tokens > model.n_ctx:
         raise InputError(
@@ -160,7 +160,7 @@ def _check_tokens(model: HookedModel, row: TokenizedRow, text: str) -> None:
         )
     ((_, offsets),) = encode([whole], model.fast_tokenizer())
     start, end = offsets[row.answer_positions[0]]
-    if start < len(text.rstrip()):
+    if any(each.isalnum() for each in whole[start : len(text)]):
         raise InputError(
             f"{row.row.row_id}: {whole[start:end]!r} is one token of its text and its answer "
             f"{row.row.rendered.answer!r}; end the text elsewhere"
