@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from interp.lenses.plots import plot_attribution, plot_lens
     from interp.own.ablating import ablate
     from interp.own.aligning import align
+    from interp.own.teaching import teach
     from interp.own.texts import prompt_pairs, prompts
     from interp.own.verbs import attend, attribute, lens, open_run, patch, probe
     from interp.patching.plots import plot_patching
@@ -44,6 +45,7 @@ _HOMES = {
     "probe": "interp.own.verbs",
     "prompt_pairs": "interp.own.texts",
     "prompts": "interp.own.texts",
+    "teach": "interp.own.teaching",
 }
 """Where each name is from."""
 
@@ -68,6 +70,7 @@ __all__ = [
     "probe",
     "prompt_pairs",
     "prompts",
+    "teach",
 ]
 
 

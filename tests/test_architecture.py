@@ -144,6 +144,7 @@ def test_imports_go_in_no_circle() -> None:
 
 
 ROOMS = [
+    "hidden",
     "hooked",
     "grids",
     "figures",
