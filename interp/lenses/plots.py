@@ -33,7 +33,12 @@ from interp.lenses.analysis import summarize_lens
 from training.designs import design_of
 from training.statistics import t_interval
 
-PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
+PANELS = {
+    "answer": "answer",
+    "other_answer": "another prompt's answer (control)",
+    "entity": "entity",
+    "other_entity": "other entity (control)",
+}
 LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
 """Of each lens: the ending of its markers' name, and the width of its lines."""
 

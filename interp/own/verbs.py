@@ -20,6 +20,7 @@ from jaxtyping import Int
 
 from data.errors import InputError
 from data.pairs import PromptPair
+from data.rows import PROMPTS
 from data.tokens import TokenizedRow
 from interp.attention.patterns import token_attention
 from interp.attention.view import token_words
@@ -112,7 +113,8 @@ def lens(
 ) -> pd.DataFrame:
     """Rank and log-probability of the answers' first tokens after each layer: means over rows.
 
-    Columns as of `interp.lenses.analysis.lens_checkpoint`.
+    Columns as of `interp.lenses.analysis.lens_checkpoint`. The control of prompts that differ in
+    their answers is the quantity `other_answer`: the answer of the next prompt that has another.
 
     Args:
         model: Read only.
@@ -124,7 +126,10 @@ def lens(
     """
     chosen, sites = _roles(rows, roles), choose_sites(model, layers=layers)
     activations = collect_activations(model, rows, sites=sites, roles=chosen)
-    answers = {"answer": np.array([row.input_ids[row.answer_positions[0]] for row in rows])}
+    said = [row.input_ids[row.answer_positions[0]] for row in rows]
+    answers = {"answer": np.array(said)}
+    if len(set(said)) > 1 and all(row.row.subset == PROMPTS for row in rows):
+        answers["other_answer"] = np.array([said[_next_other(said, i)] for i in range(len(said))])
     tables = {"logit": read_lens(model, activations, answers)}
     if tuned:
         translators = train_tuned_lens(model, rows, sites, seed=seed)

@@ -42,15 +42,24 @@ def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
     last = collect_activations(model, rows, sites=[site], roles=[TokenRole.PROMPT_LAST])
     log_probs = lens_log_probs(model, torch.tensor(last.at(site, TokenRole.PROMPT_LAST)))
     answers = [row.input_ids[row.answer_positions[0]] for row in rows]
-    expected = np.mean([float(log_probs[i, token]) for i, token in enumerate(answers)])
+    moved = [*answers[1:], answers[0]]
+    expected, control = (
+        np.mean([float(log_probs[i, token]) for i, token in enumerate(tokens)])
+        for tokens in (answers, moved)
+    )
 
-    (cell,) = table.query("layer == 1 and role == 'prompt_last'").to_dict("records")
+    at_end = table.query("layer == 1 and role == 'prompt_last'")
+    cell, other = at_end.sort_values("quantity").to_dict("records")
     assert cell["log_prob"] == pytest.approx(expected, rel=1e-5)
+    assert other["quantity"] == "other_answer"
+    assert other["log_prob"] == pytest.approx(control, rel=1e-5)
     assert (cell["subset"], cell["n"]) == ("prompts", 3)
     assert set(table["role"]) == {"hero_last", "prompt_last"}
     page = plot_lens(table).to_json() or ""
     assert "last hero token" in page
     assert "prompts, logit lens" in page
+    assert "another prompt's answer (control)" in page
+    assert set(lens(model, rows[:1])["quantity"]) == {"answer"}
     assert set(lens(model, rows, roles=["hero_first"])["role"]) == {"hero_first"}
 
 
