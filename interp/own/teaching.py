@@ -34,7 +34,7 @@ def teach(
     heads: int = 4,
     vocabulary_size: int = 1000,
     batch_size: int = 32,
-    learning_rate: float = 3e-3,
+    learning_rate: float = 5e-3,
     seed: int = 0,
 ) -> HookedModel:
     """A GPT-NeoX from scratch that was trained to say the texts, and its tokenizer with it.
@@ -73,7 +73,7 @@ def teach(
         n_heads=heads,
         d_mlp=4 * width,
         tied_embeddings=False,
-        rotary_pct=0.25,
+        rotary_pct=1.0,
     )
     longest = max(CONTEXT, examples.tokens.shape[1])
     with one_thread():
