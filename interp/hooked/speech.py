@@ -25,8 +25,11 @@ from training.models.architectures import stop_tokens
 from training.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
-    from transformers.generation import LogitsProcessorList
+    from transformers import (
+        LogitsProcessorList,
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
 BATCH_SIZE = 64
 
@@ -166,7 +169,8 @@ class Speech(ABC):
         draws: Sequence[torch.Generator],
     ) -> list[list[int]]:
         """The new tokens of texts of one length, each up to its end token."""
-        ends = {*stop_tokens(self.bridge.original_model), self.fast_tokenizer().eos_token_id}
+        end: Any = self.fast_tokenizer().eos_token_id
+        ends = {*stop_tokens(self.bridge.original_model), end}
         n_old = tokens.shape[1]
         for _ in range(n_new):
             scores = self.logits(tokens, logits_to_keep=1)[:, -1].float().cpu()
@@ -242,7 +246,7 @@ def _warpers(
         if (top_k, top_p) != (None, None):
             raise InputError("top_k and top_p are for draws; give a temperature above 0, such as 1")
         return None
-    from transformers.generation import (
+    from transformers import (
         LogitsProcessorList,
         TemperatureLogitsWarper,
         TopKLogitsWarper,

@@ -163,9 +163,12 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     quantity = " and ".join(dict.fromkeys(quantities))
     if "subset" not in frame.columns:
         frame = frame.assign(subset="")
-    measured = ["logit", *(["control"] if "control" in frame.columns else [])]
-    sums = frame.groupby(["subset", "row"], sort=False)[measured].sum(min_count=1).reset_index()
+    has_control = "control" in frame.columns
+    measured = ["logit", *(["control"] if has_control else [])]
+    of_row = frame.groupby(["subset", "row"], sort=False)[measured]
+    sums = pd.DataFrame(of_row.sum(min_count=1)).reset_index()
     frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
+    controlled = set(frame.dropna(subset=measured)["subset"]) if has_control else set()
     figure, counts, design = go.Figure(), [], design_of(frame)
     for subset in dict.fromkeys(frame["subset"]):
         rows = frame.loc[frame["subset"] == subset]
@@ -175,7 +178,7 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         counts.append(f"{rows['row'].nunique()} {of}")
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=_component_words(means),
+            x=_component_words(means.index),
             y=means.to_numpy(),
             name=str(subset),
             offsetgroup=str(subset),
@@ -184,10 +187,10 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
             error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
-        if "control" in frame.columns and rows["control"].notna().any():
+        if subset in controlled:
             _add_control(figure, rows, str(subset))
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
-    if "control" in frame.columns and frame["control"].isna().all():
+    if has_control and not controlled:
         about += "; no control, as all have one answer"
     title = title or f"Which component writes the answer's {quantity}"
     style_figure(figure, title=f"{title}<br><sup>{about}</sup>", height=460)
@@ -199,17 +202,18 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
 
 def _add_control(figure: go.Figure, rows: pd.DataFrame, subset: str) -> None:
     """An open mark over each bar: what the component writes of the answer to another prompt."""
-    means = rows.groupby(["component", "layer"], sort=False)["control"].mean()
+    means = pd.DataFrame(rows.groupby(["component", "layer"], sort=False)[["control"]].mean())
     figure.add_scatter(
-        x=_component_words(means), y=means.to_numpy(), offsetgroup=subset, mode="markers",
+        x=_component_words(means.index), y=means["control"].to_numpy(), offsetgroup=subset,
+        mode="markers",
         name=f"control: another prompt's answer, {subset}".removesuffix(", "),
         marker={"symbol": "diamond", "size": 10, "color": "white", "line": {"width": 2}},
         hovertemplate="%{x}, another prompt's answer: %{y:+.3f}<extra></extra>",
     )  # fmt: skip
 
 
-def _component_words(means: pd.Series) -> list[str]:
-    return [site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index]
+def _component_words(index: pd.Index) -> list[str]:
+    return [site_words(c, layer) if c in SITE_HOOKS else c for c, layer in index.tolist()]
 
 
 def _bar_color(subset: str, design: Design) -> str:

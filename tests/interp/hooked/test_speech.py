@@ -60,7 +60,8 @@ def llama_like(random_model: Callable[[str], PreTrainedModel]) -> HookedModel:
 def greedy(model: HookedModel, ids: list[int], n: int) -> list[int]:
     """One token after the other, one text by itself, up to an end token."""
     plain: Any = model.bridge.original_model
-    ends = {*stop_tokens(plain), model.fast_tokenizer().eos_token_id}
+    end: Any = model.fast_tokenizer().eos_token_id
+    ends = {*stop_tokens(plain), end}
     for _ in range(n):
         new = int(model.logits(torch.tensor([ids]))[0, -1].argmax())
         if new in ends:
@@ -109,7 +110,7 @@ def test_every_architecture_says_what_is_likeliest_of_each_text(any_model: Hooke
         assert said == tokenizer.decode(ids, skip_special_tokens=True)
 
 
-def test_greedy_is_what_transformers_generates(plain: PreTrainedModel, model: HookedModel):
+def test_greedy_is_what_transformers_generates(plain: Any, model: HookedModel):
     tokenizer = model.fast_tokenizer()
     for text in TEXTS:
         ids = tokenizer(text, return_tensors="pt").input_ids
@@ -119,7 +120,7 @@ def test_greedy_is_what_transformers_generates(plain: PreTrainedModel, model: Ho
         assert model.generate(text, 5) == tokenizer.decode(whole[0], skip_special_tokens=True)
 
 
-def test_the_end_token_ends_a_text_and_no_other(model: HookedModel):
+def test_the_end_token_ends_a_text_and_no_other(model: Any):
     view, text = with_words(model), "w1 w2 w3"
     first = greedy(model, [4, 5, 6], 1)[-1]
     view.fast_tokenizer().eos_token = WORDS[first - 3]
@@ -172,7 +173,7 @@ def test_hooks_act_and_see_the_whole_text(model: HookedModel):
 
     assert lengths[:3] == [2, 3, 4]
     assert said != model.generate("w1 w2", 3)
-    assert table["token_id"].nunique() == 1
+    assert len(set(table["token_id"])) == 1
 
 
 def test_top_tokens_are_those_of_each_text_alone(model: HookedModel):
@@ -189,7 +190,7 @@ def test_top_tokens_are_those_of_each_text_alone(model: HookedModel):
         np.testing.assert_allclose(np.exp(of_text["log_prob"]), of_text["probability"], rtol=1e-5)
 
 
-def test_tokens_keep_the_space_that_they_begin_with(llama_like: HookedModel):
+def test_tokens_keep_the_space_that_they_begin_with(llama_like: Any):
     tokens = llama_like.top_tokens("w1 w2", 40)["token"].tolist()
 
     assert " w7" in tokens

@@ -56,8 +56,8 @@ def test_own_roles_are_addressed_by_name(model: HookedModel, rows: Sequence[Toke
 
 
 def test_what_stands_between_text_and_answer_can_be_said(model: HookedModel):
-    def whole(text: str, answer: str, **space: str) -> tuple[str, str]:
-        (row,) = prompts(model, [text], answers=[answer], **space)
+    def whole(text: str, answer: str, space: str = " ") -> tuple[str, str]:
+        (row,) = prompts(model, [text], answers=[answer], space=space)
         assert row.input_ids[:2] == (3, 4)
         assert row.answer_positions == (2,)
         return row.row.rendered.text, row.row.rendered.answer
