@@ -19,12 +19,14 @@ from interp.figures.grid_tables import (
     ordered_axis,
     ordered_states,
     run_names,
+    run_words,
     state_names,
     summarized,
     with_run_columns,
 )
 from interp.figures.palette import FAINT, INK, subset_style, transparent
 from interp.figures.places import at_words, role_words, site_words
+from interp.figures.room import PAGE, make_room, name_ticks
 from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS
@@ -33,6 +35,9 @@ from training.designs import design_of
 from training.statistics import t_interval
 
 PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
+ROW_HEIGHT, BARS_HEIGHT = 240, 300  # pixels
+INSIDE = PAGE - 110
+"""Pixels of the width that all panels have together."""
 LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
 """Of each lens: the ending of its markers' name, and the width of its lines."""
 
@@ -61,7 +66,7 @@ def plot_lens(
     roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
     quantities = [name for name in PANELS if name in set(cells["quantity"])]
     figure = make_subplots(
-        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes=True,
+        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes="all",  # pyright: ignore[reportArgumentType]
         column_titles=[PANELS[name] for name in quantities], horizontal_spacing=0.02,
         vertical_spacing=0.12 / len(roles),
     )  # fmt: skip
@@ -79,13 +84,14 @@ def plot_lens(
                 _add_guess(figure, guess, row=row, col=col)
         text = f"<b>{role_words(role)}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, {place}<br><sup>{_about(cells, guess)}</sup>"
-    style_figure(figure, title=title, height=250 + 260 * len(roles))
-    figure.update_xaxes(**ordered_axis(states), tickangle=-45)
+    title = f"What the lenses read: {place}"
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
+    words = [state.removeprefix("stream ") for state in states]
+    ticks = name_ticks(states, words, width=0.8 * INSIDE / len(quantities))
+    figure.update_xaxes(**(ordered_axis(states) | ticks))
     middle = (len(quantities) + 1) // 2
-    words = "state of the residual stream"
-    figure.update_xaxes(title=words, row=len(roles), col=middle)
-    figure.update_layout(legend={"y": -0.66 / len(roles)}, margin={"t": 100})
+    figure.update_xaxes(title="state of the residual stream", row=len(roles), col=middle)
+    make_room(figure, inside=ROW_HEIGHT * len(roles))
     return figure
 
 
@@ -132,12 +138,17 @@ def plot_lens_steps(
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
     stage = int(read["stage"].iloc[0])
-    title = f"{PANELS[quantity].capitalize()} {at_words(role)} along Stage {stage}"
-    style_figure(figure, title=f"{title}<br><sup>{_about(cells, guess)}</sup>", height=460)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
+    whose = ", ".join(filter(None, [run_words(read), f"Stage {stage}"]))
+    title = (
+        f"What the lenses read of the {PANELS[quantity]} {at_words(role)} along training: {whose}"
+    )
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
+    figure.update_xaxes(
+        **(ordered_axis(steps) | name_ticks(steps, steps, width=INSIDE / len(states)))
+    )
     figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
     figure.update_yaxes(title="log-probability (nats)", col=1)
-    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
 
 
@@ -157,15 +168,17 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
         frame = frame.assign(subset="")
     sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
     frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
+    frame = frame.assign(name=_component_names(frame))
+    names = list(dict.fromkeys(frame["name"]))
     figure, counts, design = go.Figure(), [], design_of(frame)
     for subset in dict.fromkeys(frame["subset"]):
         rows = frame.loc[frame["subset"] == subset]
-        bars = rows.groupby(["component", "layer"], sort=False)["logit"]
+        bars = rows.groupby("name", sort=False)["logit"]
         means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
         counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
+            x=means.index,
             y=means.to_numpy(),
             name=str(subset),
             showlegend=bool(subset),
@@ -174,11 +187,23 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
-    figure.update_xaxes(title="component that writes into the residual stream")
-    figure.update_yaxes(title=f"part of the answer's {quantity}", zeroline=True)
+    words = title or f"What each component writes into the answer's {quantity}"
+    style_figure(figure, title=words, height=BARS_HEIGHT, about=about)
+    figure.update_xaxes(
+        title="component that writes into the residual stream",
+        **(ordered_axis(names) | name_ticks(names, names, width=INSIDE)),
+    )
+    figure.update_yaxes(title=f"part of the answer's {quantity} (logits)", zeroline=True)
     figure.update_layout(barmode="group")
+    make_room(figure, inside=BARS_HEIGHT)
     return figure
+
+
+def _component_names(frame: pd.DataFrame) -> list[str]:
+    return [
+        site_words(component, layer) if component in SITE_HOOKS else component
+        for component, layer in zip(frame["component"], frame["layer"], strict=True)
+    ]
 
 
 def _bar_color(subset: str, design: Design) -> str:
