@@ -48,7 +48,7 @@ CONTROLS = {
 }
 ARROW = "attended token → token that attends"
 BETWEEN = 40  # pixels
-CHARACTERS, BAR_PLACES = 5, (1.01, 1.14)
+CHARACTERS, BAR_PLACES = 6, (1.01, 1.14)
 """Of the longest number with its mark, and where bars of colours stand."""
 FIRST_RANK = "#1"
 MOST_HEADS = 60

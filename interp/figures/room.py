@@ -44,7 +44,7 @@ def text_width(text: str, size: float = TEXT_SIZE) -> float:
 def name_ticks(
     places: Sequence[Any], words: Sequence[str], *, width: float, slant: int = SLANT
 ) -> dict[str, Any]:
-    r"""Ticks of a horizontal axis whose names can all be read.
+    """Ticks of a horizontal axis whose names can all be read.
 
     They stand level, in a few lines, where there is room; else slanted; and where even that
     is too narrow, as of a model of thirty layers, every second, third ... one is left.
@@ -56,7 +56,7 @@ def name_ticks(
         slant: Degrees, where names are slanted.
 
     >>> name_ticks([0, 1], ["layer 0, MLP", "layer 1, MLP"], width=150.0)["ticktext"]
-    ['layer\xa00,<br>MLP', 'layer\xa01,<br>MLP']
+    ['layer 0,<br>MLP', 'layer 1,<br>MLP']
     >>> name_ticks(list(range(4)), ["stream after"] * 4, width=40.0)
     {'tickvals': [0, 2], 'ticktext': ['stream after', 'stream after'], 'tickangle': -40}
     """
@@ -76,7 +76,8 @@ def name_ticks(
 def _wrapped(name: str, width: int) -> list[str]:
     """A name in lines, none of which is a number alone."""
     kept = re.sub(r" (?=[#\d])", NO_BREAK, name)
-    return wrap(kept, width, break_long_words=False, break_on_hyphens=False)
+    lines = wrap(kept, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
 
 
 def share_between(heights: Sequence[int], pixels: int) -> float:

@@ -356,8 +356,10 @@ def _add_ranks(
                 "array": shown_halves(means["mean"], means["ci_high"], means["n_seeds"]),
                 "thickness": 1.4, "width": 4, "color": ink,
             },
-            hovertemplate=mean_hover("mean ", means["n_seeds"]),
-            name=name, showlegend=False, legendgroup=name, row=row, col=1,
+            hovertemplate=[
+                f"{words}<extra>{name}</extra>" for words in mean_hover("mean ", means["n_seeds"])
+            ],
+            showlegend=False, legendgroup=name, row=row, col=1,
         )  # fmt: skip
 
 

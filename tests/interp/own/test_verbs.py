@@ -30,11 +30,8 @@ from interp.own.verbs import ablate, align, attend, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
+from tests.interp.figure_texts import heading
 from tests.interp.own.words import ANSWERS, TEXTS, WORDS
-
-
-def title(figure: Any) -> str:
-    return figure.layout.title.text
 
 
 def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -72,7 +69,7 @@ def test_probe_reads_what_the_token_says(model: HookedModel):
     by_word = probe(model, rows, labels, groups=range(30), layers=[0], n_permutations=0)
     assert by_word["accuracy"].tolist() == table["accuracy"].tolist()
     figure: Any = plot_probes(table)
-    assert "one model" in title(figure)
+    assert "one model" in heading(figure)
     said = " ".join(each.text for each in figure.layout.annotations)
     assert "unseen rows" in said
     assert "30 rows in 5 folds" in said
@@ -98,7 +95,7 @@ def test_patch(model: HookedModel, pairs: Sequence[PromptPair]):
     assert "2 pairs of one model" in page
     assert "last hero token" in page
     assert "own pairs" in page
-    assert "one model" in title(plot_patched_heads(table))
+    assert "one model" in heading(plot_patched_heads(table))
     assert set(patch(model, pairs, roles=["hero_first"], layers=[1])["role"]) == {"hero_first"}
 
 
@@ -150,7 +147,7 @@ def test_ablate(model: HookedModel, rows: Sequence[TokenizedRow]):
 
     assert set(table["intervention"]) == {"zero", "mean", "resample"}
     assert np.abs(table["effect"].to_numpy()).max() > 0
-    assert "one model" in title(plot_ablation(table, ["prompts"]))
+    assert "one model" in heading(plot_ablation(table, ["prompts"]))
     with pytest.raises(InputError, match="no other to resample from"):
         ablate(model, rows[:1])
     assert len(ablate(model, rows[:1], kinds=["zero"], layers=[0]))
@@ -170,7 +167,7 @@ def test_align(plain: PreTrainedModel, model: HookedModel, rows: Sequence[Tokeni
     same = align(plain, rows, rows).query("measure == 'grad_cosine' and pairing == 'own'")
     assert same["value"].to_numpy() == pytest.approx(1, abs=1e-5)
     figure: Any = plot_alignment(table)
-    assert "one model" in title(figure)
+    assert "one model" in heading(figure)
     assert list(figure.layout.xaxis.ticktext) == ["own pairs", "all other pairs"]
     with pytest.raises(InputError, match="3 rows and 1 others"):
         align(plain, rows, others[:1])
