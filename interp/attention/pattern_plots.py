@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.figures.heat_maps import INSIDE, NUMBER_SIZE, has_room, number_texts, shares
 from interp.figures.markup import token_label
-from interp.figures.room import SLANT, make_room, name_ticks
+from interp.figures.room import SLANT, make_room, middle_column, name_ticks
 from interp.figures.theme import style_figure
 
 TOKEN_HEIGHT = 13  # pixels that a token's name takes at least
@@ -74,8 +74,7 @@ def plot_attention(
     figure.update_yaxes(
         tickvals=places, ticktext=list(tokens), showgrid=False, autorange="reversed"
     )
-    middle = (len(heads) + 1) // 2 if len(heads) != 2 else None
-    figure.update_xaxes(title="attended token", row=len(layers), col=middle)
+    figure.update_xaxes(title="attended token", row=len(layers), col=middle_column(len(heads)))
     figure.update_yaxes(title="at token", col=1)
     if not is_wide:
         for row, layer in enumerate(layers, start=1):

@@ -30,7 +30,13 @@ from interp.figures.heat_maps import (
     shares,
 )
 from interp.figures.places import route_words
-from interp.figures.room import inside_height, make_room, name_ticks, share_between
+from interp.figures.room import (
+    inside_height,
+    make_room,
+    middle_column,
+    name_ticks,
+    share_between,
+)
 from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 from training.columns import WITHOUT_SEED
@@ -198,9 +204,7 @@ def _heat_maps(
     style_figure(figure, title=title, height=CELL_HEIGHT, about=about)
     ticks = name_ticks(pairs, pairs, width=INSIDE / n_cols)
     figure.update_xaxes(**(ordered_axis(pairs) | ticks), showgrid=False)
-    figure.update_xaxes(
-        title=ARROW, row=len(inside), col=None if n_cols == 2 else (n_cols + 1) // 2
-    )
+    figure.update_xaxes(title=ARROW, row=len(inside), col=middle_column(n_cols))
     figure.update_yaxes(**ordered_axis(heads), showgrid=False)
     figure.update_yaxes(title="layer, rank of the head", col=1)
     height = inside_height(inside, BETWEEN)

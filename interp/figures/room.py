@@ -76,8 +76,17 @@ def name_ticks(
 def _wrapped(name: str, width: int) -> list[str]:
     """A name in lines, none of which is a number alone."""
     kept = re.sub(r" (?=[#\d])", NO_BREAK, name)
-    lines = wrap(kept, width, break_long_words=False, break_on_hyphens=False)
+    lines = [
+        line
+        for part in kept.split("<br>")
+        for line in wrap(part, width, break_long_words=False, break_on_hyphens=False)
+    ]
     return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def middle_column(n_cols: int) -> int | None:
+    """The column of panels whose axis says what all of them have; none, so all do, of two."""
+    return None if n_cols == 2 else (n_cols + 1) // 2
 
 
 def share_between(heights: Sequence[int], pixels: int) -> float:

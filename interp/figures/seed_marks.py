@@ -102,6 +102,27 @@ def difference_words(cell: Mapping[str, Any]) -> str:
     return f"{mean} [{cell['ci_low']:+.3f}, {cell['ci_high']:+.3f}]"
 
 
+def fitting_range(
+    figure: go.Figure, least: Sequence[float], *, row: int | None = None
+) -> list[float]:
+    """Limits of a y axis around all marks and intervals.
+
+    Args:
+        figure: A figure with subplots, whose traces are drawn.
+        least: Values that must lie inside, too.
+        row: Of whose panels; of all unless given.
+    """
+    ends = list(least)
+    traces: list[Any] = list(figure.select_traces(row=row))
+    for trace in traces:
+        half = 0.0 if trace.error_y.array is None else trace.error_y.array
+        values = np.asarray(trace.y, dtype=float)
+        for edge in (values - half, values + half):
+            ends += edge[np.isfinite(edge)].tolist()
+    space = 0.08 * (max(ends) - min(ends)) or 0.5
+    return [min(ends) - space, max(ends) + space]
+
+
 def add_seeds(
     figure: go.Figure,
     x: Sequence[object],

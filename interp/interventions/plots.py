@@ -6,7 +6,6 @@ Filled markers are effects, open ones their controls; 95% t intervals over Stage
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -22,7 +21,14 @@ from interp.figures.grid_tables import (
 from interp.figures.palette import FAINT, INK
 from interp.figures.places import address_words, at_words, route_words, site_words
 from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
-from interp.figures.seed_marks import add_seeds, mean_hover, over_seeds, seeds_words, shown_halves
+from interp.figures.seed_marks import (
+    add_seeds,
+    fitting_range,
+    mean_hover,
+    over_seeds,
+    seeds_words,
+    shown_halves,
+)
 from interp.figures.theme import style_figure
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
@@ -173,7 +179,7 @@ def plot_erasure(
         title = "accuracy<br>(share)" if of_probe else find_metric(metric).label
         title = title.replace("answer ", "").replace(" (", "<br>(", 1)
         figure.update_yaxes(
-            title=title, range=_fitting(figure, row, [0.5] if of_probe else []), row=row
+            title=title, range=fitting_range(figure, [0.5] if of_probe else [], row=row), row=row
         )
         if of_probe:
             chance = {"dash": "dot", "color": FAINT, "width": 1.2}
@@ -270,18 +276,6 @@ def _add_means(
         hovertemplate=mean_hover("%{x}: ", means["n_seeds"]),
         **place,
     )
-
-
-def _fitting(figure: go.Figure, row: int, shown: Sequence[float]) -> list[float]:
-    """Limits of a panel's y axis around its marks; traces side by side would start it at 0."""
-    ends = list(shown)
-    traces: list[Any] = list(figure.select_traces(row=row, col=1))
-    for trace in traces:
-        half = 0.0 if trace.error_y.array is None else trace.error_y.array
-        for values in (np.asarray(trace.y) - half, np.asarray(trace.y) + half):
-            ends += values[np.isfinite(values)].tolist()
-    space = 0.08 * (max(ends) - min(ends)) or 0.5
-    return [min(ends) - space, max(ends) + space]
 
 
 def _finish(figure: go.Figure, inside: Sequence[int]) -> None:

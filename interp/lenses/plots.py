@@ -26,7 +26,7 @@ from interp.figures.grid_tables import (
 )
 from interp.figures.palette import FAINT, INK, subset_style, transparent
 from interp.figures.places import at_words, role_words, site_words
-from interp.figures.room import PAGE, make_room, name_ticks
+from interp.figures.room import PAGE, make_room, middle_column, name_ticks
 from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS
@@ -87,9 +87,9 @@ def plot_lens(
     title = f"What the lenses read: {place}"
     style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
     words = [state.removeprefix("stream ") for state in states]
-    ticks = name_ticks(states, words, width=0.8 * INSIDE / len(quantities))
-    figure.update_xaxes(**(ordered_axis(states) | ticks))
-    middle = (len(quantities) + 1) // 2
+    ticks = name_ticks(states, words, width=INSIDE / len(quantities))
+    figure.update_xaxes(**(ordered_axis(states) | ticks), range=[-0.5, len(states) - 0.5])
+    middle = middle_column(len(quantities))
     figure.update_xaxes(title="state of the residual stream", row=len(roles), col=middle)
     make_room(figure, inside=ROW_HEIGHT * len(roles))
     return figure
@@ -144,9 +144,10 @@ def plot_lens_steps(
     )
     style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
     figure.update_xaxes(
-        **(ordered_axis(steps) | name_ticks(steps, steps, width=INSIDE / len(states)))
+        **(ordered_axis(steps) | name_ticks(steps, steps, width=INSIDE / len(states))),
+        range=[-0.5, len(steps) - 0.5],
     )
-    figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
+    figure.update_xaxes(title="training step (not to scale)", col=middle_column(len(states)))
     figure.update_yaxes(title="log-probability (nats)", col=1)
     make_room(figure, inside=ROW_HEIGHT)
     return figure

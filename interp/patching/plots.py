@@ -3,7 +3,6 @@
 An effect of 0 is the unpatched prompt, 1 the prompt that the activation comes from.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from data.subsets import Mark
 from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
@@ -35,22 +33,21 @@ from interp.figures.heat_maps import (
     has_room,
     number_texts,
 )
-from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
-from interp.figures.places import at_words, role_words, site_kind_words, site_words
+from interp.figures.palette import FAINT, subset_style
+from interp.figures.places import role_words
 from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
 from interp.figures.seed_marks import (
     FEWEST,
     difference_words,
-    mean_hover,
-    over_seeds,
+    fitting_range,
     own_hover,
     own_note,
-    shown_halves,
     with_own_words,
 )
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS, in_order
 from interp.patching.kept import is_counted, kept_texts
+from interp.patching.marks import SPREAD, add_estimates, add_ranks, ranked_heads
 from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import CELL, attribution_correlation, summarize_patching
 from interp.patching.units import is_of_tags, unit_words
@@ -65,8 +62,6 @@ MOST_SLOTS = 28
 SITE_MARKS = (
     "circle", "diamond", "square", "cross", "x", "triangle-up", "star", "hexagon", "bowtie",
 )  # fmt: skip
-SPREAD = 0.17
-"""How far the two subsets lie from the middle of a rank, of the width of a rank."""
 
 
 def plot_patching(
@@ -151,7 +146,7 @@ def plot_patched_heads(
     heads = grid.loc[is_single & is_counted(grid) & grid["effect"].notna()]
     if heads.empty:
         raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
-    ranked, design = _ranked(heads), design_of(heads)
+    ranked, design = ranked_heads(heads), design_of(heads)
     slots = list(dict.fromkeys(ranked.sort_values(["site", "layer", "rank"])["slot"]))
     is_many = len(slots) > MOST_SLOTS
     if is_many:
@@ -164,7 +159,7 @@ def plot_patched_heads(
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
             style = subset_style(subset, design)
-            _add_ranks(figure, ranked.loc[is_here], slots, style, shift=middle, row=row)
+            add_ranks(figure, ranked.loc[is_here], slots, style, shift=middle, row=row)
         figure.update_yaxes(
             title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
         )
@@ -182,10 +177,7 @@ def plot_patched_heads(
     figure.update_xaxes(**ticks, range=[-0.6, len(slots) - 0.4])
     figure.update_xaxes(title="layer, rank of the head", row=len(roles))
     least = [0.0] if is_of_tags(ranked) else [0.0, 0.5]
-    shown = np.append(ranked[["effect", "control"]].to_numpy(), least)
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-    space = 0.06 * (high - low)
-    figure.update_yaxes(range=[low - space, high + space], zeroline=True)
+    figure.update_yaxes(range=fitting_range(figure, least), zeroline=True)
     make_room(figure, inside=HEADS_HEIGHT * len(roles))
     return figure
 
@@ -224,7 +216,7 @@ def plot_attribution_patching(
             panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
             is_first = subset == cells.loc[cells["site"] == site, "subset"].iloc[0]
             mark = replace(subset_style(subset, design), symbol=symbol)
-            _add_estimates(figure, panel, mark, col=col, is_first=is_first)
+            add_estimates(figure, panel, mark, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
     title = f"Attribution patching: {_about(cells)}"
     about = f"{about}<br>{kept_texts(shown)}"
@@ -309,77 +301,3 @@ def _mark(cell: dict[str, Any]) -> str:
     if not cell["p_corrected"] <= ALPHA:
         return ""
     return " ▲" if cell["difference"] > 0 else " ▼"
-
-
-def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
-    """With `rank`, from 1, within each layer, role and seed, and `slot`, its name on the axis."""
-    within = ["subset", "site", "layer", "role", "seed"]
-    ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
-    slots = [
-        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site_kind_words(site)})")
-        for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
-    ]
-    return heads.assign(rank=ranks, slot=slots)
-
-
-def _add_ranks(
-    figure: go.Figure,
-    ranked: pd.DataFrame,
-    slots: Sequence[str],
-    style: Mark,
-    *,
-    shift: float,
-    row: int,
-) -> None:
-    """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
-    subset = str(ranked["subset"].iloc[0])
-    series = {
-        "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
-        "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
-    }
-    for column, (sideways, color, symbol, name) in series.items():
-        middles = np.array([slots.index(slot) + shift + sideways for slot in ranked["slot"]])
-        figure.add_scatter(
-            x=middles, y=ranked[column], mode="markers", name=name, legendgroup=name,
-            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 9},
-            opacity=0.65, customdata=ranked[["seed", "layer", "head"]].to_numpy(),
-            hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}: "
-            f"%{{y:.3f}}<extra>{name}</extra>",
-            row=row, col=1,
-        )  # fmt: skip
-        means = over_seeds(ranked.assign(x=middles), ["x"], column)
-        ink = INK if column == "effect" else NULL_COLOR
-        figure.add_scatter(
-            x=means["x"], y=means["mean"], mode="markers",
-            marker={"symbol": "line-ew-open", "size": 11, "line": {"width": 2.4}, "color": ink},
-            error_y={
-                "array": shown_halves(means["mean"], means["ci_high"], means["n_seeds"]),
-                "thickness": 1.4, "width": 4, "color": ink,
-            },
-            hovertemplate=[
-                f"{words}<extra>{name}</extra>" for words in mean_hover("mean ", means["n_seeds"])
-            ],
-            showlegend=False, legendgroup=name, row=row, col=1,
-        )  # fmt: skip
-
-
-def _add_estimates(
-    figure: go.Figure, panel: pd.DataFrame, mark: Mark, *, col: int, is_first: bool
-) -> None:
-    """One site's cells in one panel; the first of a site stands for it in the legend."""
-    if panel.empty:
-        return
-    site = panel["site"].iloc[0]
-    figure.add_scatter(
-        x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=site_kind_words(site), legendgroup=site_kind_words(site), showlegend=is_first,
-        marker={"color": mark.color, "symbol": mark.symbol, "size": 9},
-        text=[
-            f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"
-            for seed, layer, head, role in zip(
-                *(panel[name] for name in ("seed", "layer", "head", "role")), strict=True
-            )
-        ],
-        hovertemplate="%{text}: exact %{x:.3f}, attribution %{y:.3f}<extra></extra>",
-        row=1, col=col,
-    )  # fmt: skip

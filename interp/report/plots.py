@@ -180,6 +180,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame, style: Mark) -
             fill="toself",
             fillcolor=transparent(style.color, 0.13),
             line={"width": 0},
+            mode="lines",  # else a band of few evaluations has markers of plotly's own
             hoverinfo="skip",
             showlegend=False,
             legendgroup=name,

@@ -28,8 +28,9 @@ SHIFT, ASIDE = 0.22, 0.13
 """How far the two subsets lie from the middle of a part, and controls from them, of its width."""
 ROW_HEIGHT = 190  # pixels
 LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all parts")}
+WITHOUT = "all but the part"
 LEGEND = {
-    "all but the part": {
+    WITHOUT: {
         "mode": "markers",
         "marker": {"color": FAINT, "size": 8, "symbol": "x-thin-open"},
     },
@@ -86,8 +87,10 @@ def plot_transplants(
     recited = set(recited_names) <= set(cells["subset"])
     panels = {compared: 1, (main.gap,): 2} | ({recited_names: 3} if recited else {})
     figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.06)
+    is_drawn = {WITHOUT: "without" in cells and bool(cells["without"].notna().any())}
     for name, look in LEGEND.items():
-        figure.add_scatter(x=[None], y=[None], name=name, **look)
+        if is_drawn.get(name, True):
+            figure.add_scatter(x=[None], y=[None], name=name, **look)
     for (subset, shift), row in (
         (each, row)
         for subsets, row in panels.items()
@@ -105,7 +108,8 @@ def plot_transplants(
             values = own["value"].tolist(), own["seed"].tolist()
             add_seeds(figure, x, *values, color=style.color, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
+    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; "
+    about += f"crosses: {WITHOUT}; " if is_drawn[WITHOUT] else ""
     about += "grey: a random change of the part, as large"
     found = find_metric(metric)
     title = titled(f"{direction_words(cells)}, {found.words}", cells)

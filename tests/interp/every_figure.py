@@ -52,8 +52,9 @@ def measured(table: pd.DataFrame, low: float = -1.0, high: float = 1.0, **names:
 
 def lens(layers: int = 2, steps: Sequence[int] = (200,)) -> pd.DataFrame:
     table = crossed(
-        seed=SEEDS, step=steps, layer=range(layers), lens=["logit", "tuned"], subset=[D5, D6, "QA3"],
-        role=["alias_last", "question_last"], quantity=["answer", "entity", "other_entity"],
+        seed=SEEDS, step=steps, layer=range(layers), lens=["logit", "tuned"],
+        subset=[D5, D6, "QA3"], role=["alias_last", "question_last"],
+        quantity=["answer", "entity", "other_entity"],
     )  # fmt: skip
     table = table.assign(site="resid_post", rank=1.0, n=3)
     return measured(table, -9, 0, log_prob=1)
