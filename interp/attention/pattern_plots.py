@@ -22,7 +22,11 @@ MOST_WIDE = 5
 
 
 def plot_attention(
-    pattern: pd.DataFrame, tokens: Sequence[str] | None = None, *, title: str = ""
+    pattern: pd.DataFrame,
+    tokens: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    about: str = "the weights of a row sum to 1",
 ) -> go.Figure:
     """Attention of one row, a panel for each layer (downwards) and head (rightwards).
 
@@ -31,6 +35,7 @@ def plot_attention(
             row: of a table of `interp.attend` with several, choose one by its `row`.
         tokens: The row's tokens, to label positions; those that the table has unless given.
         title: What the row is.
+        about: What else is said of it, in small lines below.
     """
     if "row" in pattern.columns and len(set(pattern["row"])) > 1:
         raise InputError("the pattern is of several rows; choose one by the column row")
@@ -65,7 +70,6 @@ def plot_attention(
             row=layers.index(layer) + 1, col=heads.index(head) + 1,
         )  # fmt: skip
     words = title or "Where each token looks"
-    about = "the weights of a row sum to 1"
     style_figure(figure, title=words, height=panel, about=about)
     places = list(range(len(tokens)))
     slant = SLANT if len(tokens) < 10 and is_wide else -90

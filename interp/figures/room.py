@@ -146,7 +146,8 @@ def _above(layout: Any) -> float:
     about = layout.title.subtitle.text
     n_about = len(_lines(about)) if about else 0
     # Plotly starts the line below a title 1.6 of its own size below the title's foot.
-    heading = ABOVE + TITLE_SIZE * LINE + (n_about and 12 + n_about * ABOUT_SIZE * LINE)
+    n_title = len(_lines(layout.title.text or ""))
+    heading = ABOVE + n_title * TITLE_SIZE * LINE + (n_about and 12 + n_about * ABOUT_SIZE * LINE)
     return heading + ABOVE + n_lines * (TEXT_SIZE + 1) * LINE
 
 

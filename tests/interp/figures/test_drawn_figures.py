@@ -38,6 +38,8 @@ function isSeen(text) {
 }
 async function lookAt(name, figure, width) {
   const place = document.createElement("div"), found = [];
+  place.style.width = `${width}px`;
+  place.style.height = `${figure.layout.height}px`;
   document.body.append(place);
   await Plotly.newPlot(place, figure.data, {...figure.layout, width}, {displayModeBar: false});
   const frame = place.getBoundingClientRect();
