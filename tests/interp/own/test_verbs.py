@@ -28,12 +28,9 @@ from interp.own.verbs import attend, attribute, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
+from tests.interp.figure_texts import heading
 from tests.interp.own.words import ANSWERS, TEXTS, WORDS
 from training.runs.run import Run
-
-
-def title(figure: Any) -> str:
-    return figure.layout.title.text
 
 
 def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -80,7 +77,7 @@ def test_probe_reads_what_the_token_says(model: HookedModel):
     by_word = probe(model, rows, labels, groups=range(30), layers=[0], n_permutations=0)
     assert by_word["accuracy"].tolist() == table["accuracy"].tolist()
     figure: Any = plot_probes(table)
-    assert "one model" in title(figure)
+    assert "one model" in heading(figure)
     said = " ".join(each.text for each in figure.layout.annotations)
     assert "unseen rows" in said
     assert "30 rows in 5 folds" in said
@@ -106,7 +103,7 @@ def test_patch(model: HookedModel, pairs: Sequence[PromptPair]):
     assert "2 pairs of one model" in page
     assert "last hero token" in page
     assert "own pairs" in page
-    assert "one model" in title(plot_patched_heads(table))
+    assert "one model" in heading(plot_patched_heads(table))
     assert set(patch(model, pairs, roles=["hero_first"], layers=[1])["role"]) == {"hero_first"}
 
 
@@ -220,7 +217,7 @@ def test_attribute_adds_up_to_the_answers_logit(model: HookedModel, rows: Sequen
         assert sums[i].tolist() == pytest.approx(expected, abs=1e-4)
     assert set(table["subset"]) == {"prompts"}
     figure: Any = plot_attribution(table)
-    assert "over 3 prompts of one model" in title(figure)
+    assert "over 3 prompts of one model" in heading(figure)
     assert [trace.name for trace in figure.data] == [
         "prompts",
         "control: another prompt's answer, prompts",
@@ -248,7 +245,7 @@ def test_attribution_has_no_control_where_all_have_one_answer(model: HookedModel
 
     assert np.isnan(table["control"].to_numpy()).all()
     figure: Any = plot_attribution(table)
-    assert "no control, as all have one answer" in title(figure)
+    assert "no control, as all have one answer" in heading(figure)
     assert len(figure.data) == 1
 
 
