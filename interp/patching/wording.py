@@ -36,10 +36,10 @@ ENDS = {
 """Of each direction its name, what is put where, and what an effect of 1 means."""
 
 
-def patch_sentences(
+def found(
     table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str], *, metric: str
 ) -> list[str]:
-    """What carries the answer in each subset and direction, with controls and intervals.
+    """What carries the answer in each subset and direction, whether two differ, and the least p.
 
     Args:
         table: Rows of a `patching` table of one run, checkpoint and kind of pairs.
@@ -48,23 +48,46 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
+    sentences = _answers(table, summary, subsets)
+    if "gap" in table and is_of_tags(table):
+        sentences += [gap_sentence(table.loc[table["subset"] == name]) for name in subsets]
+    return [*sentences, limit_sentence(summary)]
+
+
+def details(table: pd.DataFrame, subsets: Sequence[str], *, metric: str) -> list[str]:
+    """The strongest single heads, and how well attribution follows; arguments as of `found`."""
+    table = table.loc[table["metric"] == metric]
+    sentences = []
+    for direction in (name for name in ENDS if name in set(table["direction"])):
+        rows = table.loc[table["direction"] == direction]
+        of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
+        sentences += [head_sentence(each) for each in of_heads if not each.empty]
+        sentences.append(attribution_sentence(rows, subsets))
+    return sentences
+
+
+def patch_sentences(
+    table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str], *, metric: str
+) -> list[str]:
+    """What was `found`, then its `details`; arguments as there."""
+    told = details(table, subsets, metric=metric)
+    return [*found(table, summary, subsets, metric=metric), *told]
+
+
+def _answers(table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
+    """By direction what carries the answer of each subset, and how the first two differ."""
     is_paired = have_common_seeds(table, subsets)
     contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
     sentences = []
     for direction in (name for name in ENDS if name in set(summary["direction"])):
-        rows, cells = (each.loc[each["direction"] == direction] for each in (table, summary))
+        cells = summary.loc[summary["direction"] == direction]
         sentences += [carrying_sentence(cells.loc[cells["subset"] == name]) for name in subsets]
         if contrast is not None:
             differences = contrast.loc[contrast["direction"] == direction]
             sentences.append(
                 patch_contrast_sentence(differences, f"{subsets[0]} minus {subsets[1]}")
             )
-        of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
-        sentences += [head_sentence(each) for each in of_heads if not each.empty]
-        sentences.append(attribution_sentence(rows, subsets))
-    if "gap" in table and is_of_tags(table):
-        sentences += [gap_sentence(table.loc[table["subset"] == name]) for name in subsets]
-    return [*sentences, limit_sentence(summary)]
+    return sentences
 
 
 def carrying_sentence(cells: pd.DataFrame) -> str:

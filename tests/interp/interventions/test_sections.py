@@ -17,7 +17,8 @@ from interp.interventions.ablation import AblationKind
 from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.plots import component_names, over_seeds, plot_ablation, plot_erasure
-from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
+from interp.interventions.sections import ablation_section, erasure_section
+from interp.interventions.wording import ablation_found, erasure_sentence
 from training.runs.run import Run, read_table
 
 
