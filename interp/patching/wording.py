@@ -21,9 +21,10 @@ from interp.patching.contrasts import (
     tag_gaps,
 )
 from interp.patching.kept import is_counted
-from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import attribution_correlation
 from interp.patching.units import is_of_tags, metric_words
+from training.designs import design_of
 from training.statistics import t_interval
 
 CAPTION_WIDTH = 132  # characters
@@ -34,6 +35,17 @@ ENDS = {
     "noise": ("noising", "corrupted into clean", "the clean prompt's answer is lost"),
 }
 """Of each direction its name, what is put where, and what an effect of 1 means."""
+
+
+def asked_first(cells: pd.DataFrame, compared: Sequence[str]) -> list[str]:
+    """The subsets of a `patching_summary`, those that are compared first."""
+    order = dict.fromkeys((*compared, *design_of(cells).names))
+    return [name for name in order if name in set(cells["subset"])]
+
+
+def first_metric(cells: pd.DataFrame) -> PatchMetric:
+    """Of the metrics of a table the one that sentences and figures are about."""
+    return next(metric for metric in PatchMetric if metric in set(cells["metric"]))
 
 
 def found(

@@ -1,6 +1,5 @@
 """The report's sections about probes and lenses, where the run folder has their tables."""
 
-import numpy as np
 import pandas as pd
 
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
@@ -20,7 +19,7 @@ from interp.probes.wording import (
     is_outdated,
     reading_words,
 )
-from interp.report.guessing import question_only
+from interp.report.guessing import guess_of
 from training.runs.run import Run
 
 
@@ -87,11 +86,6 @@ def lens_section(run: Run) -> Html | None:
         return None
     told = note_html(notes) + settings_note(summary)
     return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + told)
-
-
-def guess_of(run: Run) -> float:
-    """What knowing the question alone gives, in nats; see `guessing.question_only`."""
-    return float(np.mean([question_only(run.tokenized_rows(seed)) for seed in run.seeds]))
 
 
 def _other_checkpoints(summary: pd.DataFrame) -> Html:
