@@ -58,7 +58,7 @@ def attention_sentences(
             ("previous_token", "attention to the previous token (on random tokens)"),
         )
     ]
-    smallest, n_seeds = summary["p_smallest"].max(), summary["n_seeds"].max()
+    smallest, n_seeds = summary["p_smallest"].max(), int(summary["n_seeds"].max())
     limit = f"n = {n_seeds} Stage-1 seed{'s' * (n_seeds != 1)} can give no p below {smallest:.2g}."
     return [*sentences, limit]
 

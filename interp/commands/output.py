@@ -48,6 +48,8 @@ class Findings:
     cells: "pd.DataFrame"
     """Those of the summary that a person gets."""
     columns: Sequence[str]
+    short: Sequence[str] = ()
+    """Those of the columns that the short table has; all unless given."""
     first: "pd.DataFrame | None" = None
     """The cells of the short table; those with the largest `difference` unless given."""
     which: str = "those that differ from their control first, by size"
@@ -98,56 +100,87 @@ def largest_first(cells: "pd.DataFrame", column: str = "difference") -> "pd.Data
 
 def _lines(findings: Findings, share: int | None) -> list[str]:
     """Sentences, table and legend; cut to a share of what fits, unless there is none."""
-    cells = findings.cells.reset_index(drop=True)
-    said = _said_lines(findings.said, None if share is None else MOST_SAID // share)
+    cells, legend = findings.cells.reset_index(drop=True), findings.legend
     if share is None:
-        heading, shown = f"{len(cells):,} cells:", cells
+        told = [(each, [*each.sentences, *each.details]) for each in findings.said]
+        said = _under_headings(told)
+        heading, shown, columns = f"{len(cells):,} cells:", cells, findings.columns
     else:
+        said, is_cut = _short_said(findings.said, MOST_SAID // share)
+        legend += f" {_least_p(findings.summary)}" if is_cut else ""
         first = largest_first(cells) if findings.first is None else findings.first
         shown = first.head(MOST_CELLS // share)
-        heading = f"{len(shown):,} of {len(cells):,} cells, {findings.which}; --full for all:"
-    table = _table(findings, shown).splitlines() if len(shown) else ["(none)"]
+        shared = _shared(shown, findings.short or findings.columns)
+        columns = [name for name in findings.short or findings.columns if name not in shared]
+        which = "; ".join([findings.which, *(f"{name} {value}" for name, value in shared.items())])
+        heading = f"{len(shown):,} of {len(cells):,} cells ({which}); --full for all:"
+    table = _table(findings, shown, columns).splitlines() if len(shown) else ["(none)"]
     space = [""] if said else []
-    return [*said, *space, *wrap(heading, WIDTH), *table, *wrap(findings.legend, WIDTH)]
+    return [*said, *space, *wrap(heading, WIDTH), *table, *wrap(legend, WIDTH)]
 
 
-def _said_lines(said: Sequence[Said], most: int | None) -> list[str]:
-    """Sentences under headings where they are about several runs or checkpoints.
+def _short_said(said: Sequence[Said], most: int) -> tuple[list[str], bool]:
+    """Sentences in so many lines, and whether some are missing.
 
-    Args:
-        said: By run and checkpoint.
-        most: Lines; each run and checkpoint has an equal share, as far as its first sentence goes.
+    Each run and checkpoint has an equal share, as far as its first sentence goes.
     """
-    names = _headings(said)
-    lines: list[str] = []
-    for place, (each, name) in enumerate(zip(said, names, strict=True)):
-        heading = [f"{name}:"] if name else []
-        if most is None:
-            paragraphs = [wrap(text, WIDTH) for text in (*each.sentences, *each.details)]
-            lines += [*heading, *(line for paragraph in paragraphs for line in paragraph)]
-            continue
-        room = (most - len(lines)) // (len(said) - place) - len(heading)
-        body = _fitting(each.sentences, room, at_most=most - len(lines) - len(heading))
+    shown: list[tuple[Said, list[str]]] = []
+    for place, each in enumerate(said):
+        used, is_one = len(_under_headings(shown, said)), len(said) == 1
+        room = (most - used) // (len(said) - place) - (not is_one)
+        body = _fitting(each.sentences, room, at_most=most - used - (not is_one))
         if each.sentences and not body:
-            left = len(said) - place
-            return [*lines, f"{left} more runs or checkpoints; --full says what of them."]
-        lines += [*heading, *body]
-    return lines
+            left = f"{len(said) - place} more runs or checkpoints; --full says what of them."
+            return [*_under_headings(shown, said), left], True
+        shown.append((each, body))
+    is_cut = any(len(body) < len(each.sentences) for each, body in shown)
+    lines = _under_headings(shown, said)
+    if is_cut:
+        n_left = sum(len(each.sentences) - len(body) for each, body in shown)
+        lines.append(f"({n_left} more sentences: --full)")
+    return lines, is_cut
 
 
 def _fitting(sentences: Sequence[str], room: int, *, at_most: int) -> list[str]:
     """As many sentences as there is room for, the first one also where it takes a little more."""
-    lines: list[str] = []
-    shown = 0
+    kept: list[str] = []
+    n_lines = 0
     for text in sentences[:MOST_SENTENCES]:
-        paragraph = wrap(text, WIDTH)
-        if len(lines) + len(paragraph) > (room if lines else at_most):
+        n_lines += len(wrap(text, WIDTH))
+        if n_lines > (room if kept else at_most):
             break
-        lines += paragraph
-        shown += 1
-    if shown and shown < len(sentences) and len(lines) < at_most:
-        lines.append(f"({len(sentences) - shown} more sentences: --full)")
-    return lines
+        kept.append(text)
+    return kept
+
+
+def _under_headings(
+    told: Sequence[tuple[Said, Sequence[str]]], among: Sequence[Said] | None = None
+) -> list[str]:
+    """Lines of sentences, under what tells runs and checkpoints apart where there are several."""
+    names = _headings([each for each, _ in told] if among is None else among)
+    return [
+        line
+        for name, (_, sentences) in zip(names, told, strict=False)
+        for text in ([f"{name}:"] if name else []) + list(sentences)
+        for line in wrap(text, WIDTH)
+    ]
+
+
+def _least_p(summary: "pd.DataFrame") -> str:
+    """What the cut sentences would have said at their end."""
+    if "p_smallest" not in summary:
+        return ""
+    n_seeds, smallest = int(summary["n_seeds"].max()), summary["p_smallest"].max()
+    return f"n = {n_seeds} seed{'s' * (n_seeds != 1)} can give no p below {smallest:.2g}."
+
+
+def _shared(cells: "pd.DataFrame", columns: Sequence[str]) -> dict[str, object]:
+    """Coordinates that all cells of a table have in common: they are said once, above it."""
+    if len(cells) < 2:
+        return {}
+    told = [name for name in columns if name not in ("n", "n_seeds")]
+    same = [name for name in told if cells[name].dtype.kind != "f" and cells[name].nunique() == 1]
+    return {name: cells[name].iloc[0] for name in same if cells[name].iloc[0] != ""}
 
 
 def _headings(said: Sequence[Said]) -> list[str]:
@@ -163,10 +196,10 @@ def _headings(said: Sequence[Said]) -> list[str]:
     ]
 
 
-def _table(findings: Findings, cells: "pd.DataFrame") -> str:
+def _table(findings: Findings, cells: "pd.DataFrame", columns: Sequence[str]) -> str:
     """Cells as text; a run's folder is told only where several are compared."""
     ends = {end: f"{findings.interval_of}_{end}" for end in ("ci_low", "ci_high")}
-    shown = cells[list(findings.columns)].round(3).rename(ends, axis="columns")
+    shown = cells[list(columns)].round(3).rename(ends, axis="columns")
     folders = {each.run.config.run_id: str(each.run.folder) for each in findings.said}
     if len(folders) > 1:
         shown.insert(0, "run", [folders[run_id] for run_id in cells["run_id"]])

@@ -85,6 +85,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     table, summary = fill(analysis, selection, arguments)
     metric = str(analysis.metrics[0])
     of_metric = summary.loc[summary["metric"] == metric]
+    # The stream before layer 0 is the prompt's embedding: what it does is known beforehand.
+    is_known = (of_metric["site"] == "resid_pre") & (of_metric["layer"] == 0)
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
     columns += ["other_tag"] if PairKind.TAG in analysis.kinds else []
     legend = f"effect: share of the {metric} between the two prompts; difference: effect - control."
@@ -99,8 +101,8 @@ def run_command(arguments: argparse.Namespace) -> int:
         summary=summary,
         cells=of_metric,
         columns=[*columns, *TESTED],
-        first=largest_first(of_metric.loc[of_metric["role"] != EVERYWHERE]),
-        which="those that differ from their control first, by size",
+        first=largest_first(of_metric.loc[~is_known & (of_metric["role"] != EVERYWHERE)]),
+        which="single tokens that differ from their control first, by size",
         legend=legend,
     )
     print_findings(findings, arguments)

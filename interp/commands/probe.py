@@ -62,6 +62,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         summary=summary,
         cells=logistic,
         columns=columns,
+        short=[*columns[:7], "p_corrected", "twin_accuracy", "minus_twin", "n_seeds"],
         first=largest_first(above, "above"),
         which="logistic probes, those that differ from permuted labels first, by size",
         interval_of="accuracy",

@@ -63,7 +63,7 @@ def _needed_words(effects: pd.DataFrame) -> str:
     best = (found or cells)[0]
     verdict = f"none of {len(cells)} interventions differs from its control; most changes"
     if found:
-        verdict = f"{len(found)} of {len(cells)} interventions differ from their controls, most"
+        verdict = f"beyond the control in {len(found)} of {len(cells)} interventions, most"
     after = best["baseline"] + best["effect"]
     return (
         f"{best['subset']}: {verdict} {intervention_words(best)}, with which the answer's "

@@ -28,7 +28,7 @@ from training.designs import design_of
 from training.statistics import t_interval
 
 CAPTION_WIDTH = 132  # characters
-MOST_NAMED = 4
+MOST_NAMED = 2
 """So many cells are named in a sentence; more are counted."""
 ENDS = {
     "denoise": ("denoising", "clean into corrupted", "the clean prompt's answer is back"),
@@ -112,7 +112,9 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     records = told.to_dict("records")
     name, way, end = ENDS[cells["direction"].iloc[0]]
     end = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
-    words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
+    words = (
+        f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells, by_seed=False)}): "
+    )
     if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
     if not records:
@@ -287,7 +289,7 @@ def _cell_words(cell: Mapping[str, Any]) -> str:
     )
 
 
-def _pairs(cells: pd.DataFrame) -> str:
+def _pairs(cells: pd.DataFrame, *, by_seed: bool = True) -> str:
     """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     if is_one_model(cells):
@@ -297,7 +299,8 @@ def _pairs(cells: pd.DataFrame) -> str:
     if not pd.isna(dropped):
         words += f", {dropped:.0%} dropped as not answered with confidence"
     # Tables made before seeds were counted by their pairs do not have it.
-    return f"{words}: {cells['kept_by_seed'].iloc[0]}" if "kept_by_seed" in cells else words
+    is_told = by_seed and "kept_by_seed" in cells
+    return f"{words}: {cells['kept_by_seed'].iloc[0]}" if is_told else words
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:

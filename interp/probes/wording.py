@@ -151,6 +151,7 @@ def found(summary: pd.DataFrame) -> list[str]:
         summary: Rows of a `probes_summary` of one run and checkpoint.
     """
     planted = summary.loc[summary["target"] == PLANTED.name]
+    planted = planted.loc[planted["probe"] == planted["probe"].min()]  # the logistic one, if there
     limit = (
         f"{_seeds(summary)} can give no p below {_smallest_p(summary):.2g}; p is corrected over "
         "every cell of the command."
