@@ -1,12 +1,17 @@
 """The command `attention`: what do heads look at, write and compose?"""
 
 import argparse
+from typing import TYPE_CHECKING
 
+from data.errors import InputError
 from data.vocabulary import Role
 from interp.commands import Subparsers
 from interp.commands.grids import by_checkpoint, fill
 from interp.commands.output import TESTED, Findings, Said, largest_first, print_findings
 from interp.commands.selectors import add_selectors, choices_of, compared_in, refuse, selection_of
+
+if TYPE_CHECKING:
+    from interp.grids.selection import GridSelection
 
 
 def add_command(commands: Subparsers) -> None:
@@ -26,6 +31,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from interp.attention.wording import found
 
     analysis = AttentionAnalysis.of(compared_in(selection), roles or None)
+    _check_roles(selection, analysis.subsets, roles)
     table, summary = fill(analysis, selection, arguments)
     said = [
         Said(
@@ -50,3 +56,16 @@ def run_command(arguments: argparse.Namespace) -> int:
     )
     print_findings(findings, arguments)
     return 0
+
+
+def _check_roles(
+    selection: "GridSelection", subsets: tuple[str, ...], roles: tuple[Role, ...]
+) -> None:
+    """Refuses a role that no text has that is read, before a model is opened."""
+    for run in selection.runs if roles else ():
+        rows = run.tokenized_rows(selection.seeds_of(run)[0])
+        there = {role for row in rows if row.row.subset.name in subsets for role in row.spans}
+        for role in roles:
+            if role not in there:
+                known = ", ".join(str(each) for each in Role if each in there)
+                raise InputError(f"no text of {run.folder} has the role {role}; use one of {known}")

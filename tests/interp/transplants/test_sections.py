@@ -96,6 +96,19 @@ def test_a_strong_part_is_told_apart(analysed: Run):
     assert all("it is told apart" in sentence for sentence in found(cells)[:4])
 
 
+def test_weight_differences_are_said_beside_those_of_the_null_twin(analysed: Run):
+    summary = pd.read_parquet(analysed.folder / "weight_differences_summary.parquet")
+    whole = summary.loc[summary["module"] == "all"].iloc[0]
+
+    alone, beside = differences_found(summary), differences_found(summary, summary)
+
+    assert f"have a cosine of {whole['cosine_same_tag']:+.3f}, by a half of" in alone[1]
+    assert f"difference {whole['difference']:+.3f}" in alone[1]
+    assert "are not shown to differ in any of" in alone[2]  # two seeds find nothing
+    assert alone[3].endswith("was not measured.")
+    assert f"over all weights is {whole['difference']:+.3f}" in beside[3]
+
+
 def test_what_a_part_brings_is_said_beside_what_is_lost_without_it(analysed: Run):
     summary = summary_of(analysed)
     cells = summary.loc[(summary["stage"] == 1) & (summary["donor"] == "same")]
