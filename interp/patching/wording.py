@@ -113,7 +113,7 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     name, way, end = ENDS[cells["direction"].iloc[0]]
     end = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
     words = (
-        f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells, by_seed=False)}): "
+        f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells, short=True)}): "
     )
     if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
@@ -289,8 +289,13 @@ def _cell_words(cell: Mapping[str, Any]) -> str:
     )
 
 
-def _pairs(cells: pd.DataFrame, *, by_seed: bool = True) -> str:
-    """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
+def _pairs(cells: pd.DataFrame, *, short: bool = False) -> str:
+    """On how much the cells rest: seeds, pairs of prompts, and the share that was left out.
+
+    Args:
+        cells: Of one subset.
+        short: Whether to tell seeds apart only where some are left out.
+    """
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     if is_one_model(cells):
         return f"{n_pairs} pair{'s' * (n_pairs != 1)} of one model"
@@ -299,8 +304,8 @@ def _pairs(cells: pd.DataFrame, *, by_seed: bool = True) -> str:
     if not pd.isna(dropped):
         words += f", {dropped:.0%} dropped as not answered with confidence"
     # Tables made before seeds were counted by their pairs do not have it.
-    is_told = by_seed and "kept_by_seed" in cells
-    return f"{words}: {cells['kept_by_seed'].iloc[0]}" if is_told else words
+    by_seed = str(cells["kept_by_seed"].iloc[0]) if "kept_by_seed" in cells else ""
+    return f"{words}: {by_seed}" if by_seed and (not short or "left out" in by_seed) else words
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:
