@@ -23,7 +23,8 @@ def found(table: pd.DataFrame, summary: pd.DataFrame, *, compared: tuple[str, st
     A command may have looked at other subsets or roles only; then its table has it all.
     """
     at_alias = summary.loc[(summary["destination"] == PROMPT_LAST) & (summary["source"] == ALIAS)]
-    if not set(compared) <= set(at_alias.loc[at_alias["text"] == "qa", "subset"]):
+    asked = set(at_alias.loc[at_alias["text"] == "qa", "subset"])
+    if not set(compared) <= asked:
         return []
     return attention_sentences(table, summary, compared=compared)
 
@@ -40,7 +41,7 @@ def attention_sentences(
     """
     carried = alias_cells(summary, compared[0])
     sentences = [alias_sentence(carried, compared[0], layer) for layer in _layers(carried)]
-    if (n_layers := carried["layer"].nunique()) > len(sentences):
+    if (n_layers := len(set(carried["layer"]))) > len(sentences):
         sentences[0] = f"Of {n_layers} layers those that move most: {sentences[0]}"
     contrast = attention_contrast(table, *compared)
     for kind, what in (
@@ -58,8 +59,10 @@ def attention_sentences(
             ("previous_token", "attention to the previous token (on random tokens)"),
         )
     ]
-    smallest, n_seeds = summary["p_smallest"].max(), int(summary["n_seeds"].max())
-    limit = f"n = {n_seeds} Stage-1 seed{'s' * (n_seeds != 1)} can give no p below {smallest:.2g}."
+    smallest, n_seeds = (summary[name].to_numpy().max() for name in ("p_smallest", "n_seeds"))
+    limit = (
+        f"n = {n_seeds} Stage-1 seed{'s' * int(n_seeds != 1)} can give no p below {smallest:.2g}."
+    )
     return [*sentences, limit]
 
 

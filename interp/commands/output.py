@@ -170,7 +170,8 @@ def _least_p(summary: "pd.DataFrame") -> str:
     """What the cut sentences would have said at their end."""
     if "p_smallest" not in summary:
         return ""
-    n_seeds, smallest = int(summary["n_seeds"].max()), summary["p_smallest"].max()
+    n_seeds = int(summary["n_seeds"].to_numpy().max())
+    smallest = float(summary["p_smallest"].dropna().to_numpy().max(initial=0.0))
     return f"n = {n_seeds} seed{'s' * (n_seeds != 1)} can give no p below {smallest:.2g}."
 
 
@@ -179,8 +180,10 @@ def _shared(cells: "pd.DataFrame", columns: Sequence[str]) -> dict[str, object]:
     if len(cells) < 2:
         return {}
     told = [name for name in columns if name not in ("n", "n_seeds")]
-    same = [name for name in told if cells[name].dtype.kind != "f" and cells[name].nunique() == 1]
-    return {name: cells[name].iloc[0] for name in same if cells[name].iloc[0] != ""}
+    first = cells.iloc[0].to_dict()
+    known = {name: set(cells[name].tolist()) for name in told if cells[name].dtype.kind != "f"}
+    same = [name for name, values in known.items() if len(values) == 1]
+    return {name: first[name] for name in same if first[name] != ""}
 
 
 def _headings(said: Sequence[Said]) -> list[str]:

@@ -72,7 +72,7 @@ def measured(runs: list[Path]) -> Iterator[dict[str, Tables]]:
     def once(analysis: Any, selection: GridSelection, **options: Any) -> Tables:
         if analysis.name not in known:
             known[analysis.name] = run_grid(analysis, selection, **options)
-        ids = {run.config.run_id for run in selection.runs}
+        ids = [run.config.run_id for run in selection.runs]
         table, summary = known[analysis.name]
         return table.loc[table["run_id"].isin(ids)], summary.loc[summary["run_id"].isin(ids)]
 
