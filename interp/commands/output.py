@@ -9,6 +9,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from data.errors import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -98,6 +100,10 @@ def largest_first(cells: "pd.DataFrame", column: str = "difference") -> "pd.Data
     return cells.loc[order.sort_values(["_open", "_size"], kind="stable").index]
 
 
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, WIDTH, break_on_hyphens=False)
+
+
 def _lines(findings: Findings, share: int | None) -> list[str]:
     """Sentences, table and legend; cut to a share of what fits, unless there is none."""
     cells, legend = findings.cells.reset_index(drop=True), findings.legend
@@ -116,7 +122,7 @@ def _lines(findings: Findings, share: int | None) -> list[str]:
         heading = f"{len(shown):,} of {len(cells):,} cells ({which}); --full for all:"
     table = _table(findings, shown, columns).splitlines() if len(shown) else ["(none)"]
     space = [""] if said else []
-    return [*said, *space, *wrap(heading, WIDTH), *table, *wrap(legend, WIDTH)]
+    return [*said, *space, *_wrapped(heading), *table, *_wrapped(legend)]
 
 
 def _short_said(said: Sequence[Said], most: int) -> tuple[list[str], bool]:
@@ -146,7 +152,7 @@ def _fitting(sentences: Sequence[str], room: int, *, at_most: int) -> list[str]:
     kept: list[str] = []
     n_lines = 0
     for text in sentences[:MOST_SENTENCES]:
-        n_lines += len(wrap(text, WIDTH))
+        n_lines += len(_wrapped(text))
         if n_lines > (room if kept else at_most):
             break
         kept.append(text)
@@ -162,7 +168,7 @@ def _under_headings(
         line
         for name, (_, sentences) in zip(names, told, strict=False)
         for text in ([f"{name}:"] if name else []) + list(sentences)
-        for line in wrap(text, WIDTH)
+        for line in _wrapped(text)
     ]
 
 
@@ -192,7 +198,7 @@ def _headings(said: Sequence[Said]) -> list[str]:
     places = {(each.stage, each.step) for each in said}
     return [
         ", ".join(
-            ([str(each.run.folder)] if len(folders) > 1 else [])
+            ([printable(each.run.folder)] if len(folders) > 1 else [])
             + ([f"Stage {each.stage}, step {each.step}"] if len(places) > 1 else [])
         )
         for each in said
@@ -203,7 +209,7 @@ def _table(findings: Findings, cells: "pd.DataFrame", columns: Sequence[str]) ->
     """Cells as text; a run's folder is told only where several are compared."""
     ends = {end: f"{findings.interval_of}_{end}" for end in ("ci_low", "ci_high")}
     shown = cells[list(columns)].round(3).rename(ends, axis="columns")
-    folders = {each.run.config.run_id: str(each.run.folder) for each in findings.said}
+    folders = {each.run.config.run_id: printable(each.run.folder) for each in findings.said}
     if len(folders) > 1:
         shown.insert(0, "run", [folders[run_id] for run_id in cells["run_id"]])
     return shown.to_string(index=False)
