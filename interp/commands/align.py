@@ -93,9 +93,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         return _run_test(run, arguments)
 
     from interp.alignment.analysis import AlignmentAnalysis, Components
-    from interp.alignment.pairs import Pairing, PairMode, default_limit
-    from interp.alignment.summary import ALL
-    from interp.alignment.wording import CAUTION, alignment_sentences
+    from interp.alignment.pairs import PairMode, default_limit
 
     components = Components(arguments.components or "none")
     analysis = AlignmentAnalysis(
@@ -125,13 +123,23 @@ def run_command(arguments: argparse.Namespace) -> int:
             )
     else:
         summary = _fill(run, analysis, arguments, stage=analysis.stage, step=analysis.step)
+    print_findings(_aligned(run, arguments, summary), arguments)
+    return 0
+
+
+def _aligned(run: "Run", arguments: argparse.Namespace, summary: "pd.DataFrame") -> Findings:
+    """What the cosines of definitions with their own questions are, and what they are beside."""
+    from interp.alignment.pairs import Pairing
+    from interp.alignment.summary import ALL
+    from interp.alignment.wording import CAUTION, alignment_sentences
+
     whole = (summary["measure"] == "grad_cosine") & (summary["component"] == ALL)
     contrasts = summary.loc[whole & (summary["pairing"] == Pairing.OWN)]
     columns = ["subset", "against", "pairs", "loss_policy", "value", "null", *TESTED[1:]]
     if arguments.all_steps:
         columns = ["stage", "step", *columns]
-    findings = Findings(
-        analysis=analysis.name,
+    return Findings(
+        analysis="alignment",
         said=_said(run, arguments, summary, alignment_sentences),
         summary=summary,
         cells=contrasts,
@@ -140,8 +148,6 @@ def run_command(arguments: argparse.Namespace) -> int:
         "first, by size",
         legend=f"difference and p: value - null. {CAUTION}",
     )
-    print_findings(findings, arguments)
-    return 0
 
 
 def _run_test(run: "Run", arguments: argparse.Namespace) -> int:

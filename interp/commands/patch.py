@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interp.grids.selection import GridSelection
+    from interp.patching.analysis import PatchAnalysis
     from training.runs.run import Run
 
 
@@ -69,7 +70,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         _check_prompt_roles(selection, roles or ())
 
     from interp.patching.analysis import Direction, PatchAnalysis
-    from interp.patching.pair_batches import EVERYWHERE, PatchMetric
+    from interp.patching.pair_batches import PatchMetric
 
     default = PatchAnalysis(subsets=subsets)
     analysis = PatchAnalysis(
@@ -82,7 +83,20 @@ def run_command(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         confidence=arguments.confidence,
     )
-    table, summary = fill(analysis, selection, arguments)
+    tables = fill(analysis, selection, arguments)
+    print_findings(_patched(analysis, selection, *tables), arguments)
+    return 0
+
+
+def _patched(
+    analysis: "PatchAnalysis",
+    selection: "GridSelection",
+    table: "pd.DataFrame",
+    summary: "pd.DataFrame",
+) -> Findings:
+    """What carries the answer."""
+    from interp.patching.pair_batches import EVERYWHERE
+
     metric = str(analysis.metrics[0])
     of_metric = summary.loc[summary["metric"] == metric]
     # The stream before layer 0 is the prompt's embedding: what it does is known beforehand.
@@ -92,10 +106,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     legend = f"effect: share of the {metric} between the two prompts; difference: effect - control."
     if PairKind.TAG in analysis.kinds:
         legend += f" tag pairs: in units of {metric}; difference: other_tag - control."
-    findings = Findings(
+    return Findings(
         analysis=analysis.name,
         said=[
-            _said(*each, seeds=selection.seeds_of(each[0]), asked=subsets)
+            _said(*each, analysis=analysis, seeds=selection.seeds_of(each[0]))
             for each in by_checkpoint(selection, summary, table)
         ],
         summary=summary,
@@ -105,8 +119,6 @@ def run_command(arguments: argparse.Namespace) -> int:
         which="single tokens that differ from their control first, by size",
         legend=legend,
     )
-    print_findings(findings, arguments)
-    return 0
 
 
 def _said(
@@ -116,8 +128,8 @@ def _said(
     cells: "pd.DataFrame",
     rows: "pd.DataFrame",
     *,
+    analysis: "PatchAnalysis",
     seeds: list[int],
-    asked: tuple[str, ...],
 ) -> Said:
     """Sentences about every kind of pairs of one run and checkpoint, and whom they leave out."""
     from interp.patching.kept import kept_pairs, kept_text
@@ -129,10 +141,11 @@ def _said(
         told, own = (each.loc[each["pair_kind"] == kind] for each in (cells, rows))
         subsets = asked_first(told, run.compared_at(stage).names)
         head = f"{kind} pairs: " if len(kinds) > 1 else ""
-        metric = first_metric(told)
+        asked = str(analysis.metrics[0])
+        metric = asked if asked in set(told["metric"]) else first_metric(told)
         sentences += [head + text for text in found(own, told, subsets, metric=metric)]
         more += [head + text for text in details(own, subsets, metric=metric)]
-    for subset in asked:
+    for subset in analysis.subsets:
         known = set(rows.loc[rows["subset"] == subset, "seed"])
         if missing := sorted(set(seeds) - known):
             listed = ", ".join(map(str, missing))

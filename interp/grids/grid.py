@@ -120,10 +120,8 @@ def run_grid(
         selection: Where.
         workers: Most checkpoints at once, on which no number depends; else the executor chooses.
         executor: What measures them.
-        device: What computes: `cpu`, `cuda`, `cuda:N` or `mps`. On another than the CPU one
-            checkpoint is measured at a time, unless told otherwise, and last bits may differ.
-        progress: Told of checkpoints done, and of all there are; else a bar in a notebook or on
-            a terminal, plain lines elsewhere (`tell_nobody` says nothing).
+        device: `cpu`, `cuda`, `cuda:N` or `mps`; not on the CPU, it has one worker unless told.
+        progress: Told of checkpoints done; shown unless given, see `training.progress.told`.
 
     Raises:
         InputError: the grid cannot be filled; no table is touched then.
@@ -143,10 +141,8 @@ def run_grid(
 
     def make() -> dict[Path, Files]:
         nonlocal looked_at, summary
-        merged, entries = zip(
-            *(_merged(run, analysis, new, settings, withdrawn) for run in selection.runs),
-            strict=True,
-        )
+        each = (_merged(run, analysis, new, settings, withdrawn) for run in selection.runs)
+        merged, entries = zip(*each, strict=True)
         # The summary is of all that was ever looked at in these runs at these checkpoints, so that
         # looking seed by seed, or target by target, corrects for no less.
         looked_at = pd.concat(

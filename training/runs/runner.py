@@ -38,8 +38,7 @@ def run_seeds(
         workers: Most seeds at once; the executor chooses unless given. The bytes do not depend on
             it.
         executor: What trains the seeds.
-        progress: Told of steps done; else a bar in a notebook or on a terminal, plain lines
-            elsewhere (`tell_nobody` says nothing).
+        progress: Told of steps done; shown unless given, see `training.progress.told`.
 
     Raises:
         InputError: a request cannot be run; nothing is written then.
