@@ -1,7 +1,7 @@
 """The report's section about attention, where the run folder has its tables."""
 
 from interp.attention.plots import plot_attention_contrast, plot_heads
-from interp.attention.wording import attention_sentences
+from interp.attention.wording import found
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html
 from interp.figures.settings_note import settings_note
@@ -33,7 +33,7 @@ def attention_section(run: Run) -> Html | None:
         if not {higher, lower} <= set(cells["subset"]):
             continue
         rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
-        words = attention_sentences(rows, cells, compared=(higher, lower))
+        words = found(rows, cells, compared=(higher, lower))
         result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
         parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{result}</div>')
         for kind in ("pattern", "direct_logit"):

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from data.errors import printable
 from interp.commands import Subparsers
+from interp.commands.output import add_json, print_json
 
 
 def add_command(commands: Subparsers) -> None:
     """Adds `iml report` and its options to the command line."""
     report = commands.add_parser("report", help="one self-contained HTML page on a run or sweep")
     report.add_argument("folder", type=Path, metavar="DIR")
+    add_json(report, "where the page is, as JSON")
     report.set_defaults(run=run_command)
 
 
@@ -23,8 +25,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
         from interp.report.sweep_page import build_sweep_report
 
-        print(printable(build_sweep_report(sweep)))
-        return 0
+        return _tell(build_sweep_report(sweep), arguments)
 
     from training.runs.run import Run
 
@@ -33,5 +34,12 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     from interp.report.page import build_report
 
-    print(printable(build_report(run)))
+    return _tell(build_report(run), arguments)
+
+
+def _tell(page: Path, arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        print_json({"report": page})
+    else:
+        print(printable(page))
     return 0

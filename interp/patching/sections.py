@@ -9,10 +9,9 @@ from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_o
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
 from interp.patching.kept import is_counted, kept_pairs
-from interp.patching.pair_batches import EVERYWHERE, PatchMetric
+from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
-from interp.patching.wording import ENDS, patch_sentences
-from training.designs import design_of
+from interp.patching.wording import ENDS, asked_first, first_metric, patch_sentences
 from training.runs.run import Run
 
 """The first of these that a table has is shown."""
@@ -58,12 +57,7 @@ def _kind_html(
     rows: pd.DataFrame, cells: pd.DataFrame, *, compared: tuple[str, str], name: str
 ) -> Html:
     """Sentences and figures of one checkpoint and kind of pairs, `compared` subsets first."""
-    subsets = [
-        each
-        for each in dict.fromkeys((*compared, *design_of(cells).names))
-        if each in set(cells["subset"])
-    ]
-    metric = next(each for each in PatchMetric if each in set(cells["metric"]))
+    subsets, metric = asked_first(cells, compared), first_metric(cells)
     directions = [
         each for each in ENDS if each in set(cells.loc[cells["metric"] == metric, "direction"])
     ]

@@ -1,6 +1,5 @@
 """The report's sections about probes and lenses, where the run folder has their tables."""
 
-import numpy as np
 import pandas as pd
 
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
@@ -8,15 +7,20 @@ from interp.figures.markup import Html, as_html, figure_html, note_html, table_h
 from interp.figures.places import at_words
 from interp.figures.settings_note import settings_note
 from interp.lenses.plots import plot_lens
-from interp.lenses.wording import lens_sentences
+from interp.lenses.wording import found as found_by_lens
+from interp.lenses.wording import predicting_role
 from interp.probes.plots import plot_probes
 from interp.probes.targets import PLANTED
-from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentences, reading_words
-from interp.report.guessing import question_only
+from interp.probes.wording import (
+    OUTDATED,
+    controls,
+    found,
+    is_found,
+    is_outdated,
+    reading_words,
+)
+from interp.report.guessing import guess_of
 from training.runs.run import Run
-
-PREDICTING = ("prompt_last", "question_last")
-"""Roles that answers are predicted from: in a toy, a prompt ends with its question."""
 
 
 def probes_section(run: Run) -> Html | None:
@@ -29,7 +33,8 @@ def probes_section(run: Run) -> Html | None:
     parts = []
     for cells in last_checkpoints(summary):
         stage, step = one_checkpoint(cells)
-        words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in probe_sentences(cells))
+        said = (*found(cells), *controls(cells))
+        words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in said)
         parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
         parts += [
             figure_html(
@@ -63,10 +68,9 @@ def lens_section(run: Run) -> Html | None:
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]
-        role = next((r for r in PREDICTING if r in set(cells["role"])), cells["role"].iloc[-1])
-        words = lens_sentences(rows, cells, compared=compared, role=role, guess=guess)
+        words = found_by_lens(rows, cells, compared=compared, guess=guess)
         result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
-        heading = f"<h3>Stage {stage}, step {step}: {at_words(role)}</h3>"
+        heading = f"<h3>Stage {stage}, step {step}: {at_words(predicting_role(cells))}</h3>"
         parts.append(f'{heading}\n<div class="result">{result}</div>')
         figure = plot_lens(rows, (*compared, *control), guess=guess)
         parts.append(figure_html(figure, f"lens-{stage}"))
@@ -82,11 +86,6 @@ def lens_section(run: Run) -> Html | None:
         return None
     told = note_html(notes) + settings_note(summary)
     return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + told)
-
-
-def guess_of(run: Run) -> float:
-    """What knowing the question alone gives, in nats; see `guessing.question_only`."""
-    return float(np.mean([question_only(run.tokenized_rows(seed)) for seed in run.seeds]))
 
 
 def _other_checkpoints(summary: pd.DataFrame) -> Html:

@@ -1,10 +1,8 @@
 """The report's sections about transplants and weight differences, where their tables are there."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
 from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
 from interp.figures.settings_note import settings_note
 from interp.figures.words import gap_text, unbroken
@@ -16,15 +14,12 @@ from interp.transplants.plots import (
     plot_transplants,
     plot_weight_differences,
 )
+from interp.transplants.wording import estimate_of, found
 from training.designs import design_of
 from training.metrics import find_metric
 from training.runs.run import Run
 
-SummaryByCell = Mapping[tuple[str, str, str, str], dict]
-"""By part, subset, metric and contrast."""
 DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
-SENTENCED = ("embeddings", "blocks")
-"""Parts whose gaps are said in words."""
 
 
 def transplants_section(run: Run) -> Html | None:
@@ -36,7 +31,7 @@ def transplants_section(run: Run) -> Html | None:
     summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
     for _, cells in summary.groupby(["is_other", *DONOR], sort=True):
         name = "-".join(map(str, cells[DONOR].iloc[0]))
-        words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
+        words = "".join(f"<p>{as_html(each)}</p>" for each in found(cells))
         parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
         parts += [
             figure_html(
@@ -60,65 +55,6 @@ def transplants_section(run: Run) -> Html | None:
     return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + told)
 
 
-def transplant_sentences(cells: pd.DataFrame) -> list[str]:
-    """The gaps with embeddings and blocks alone and without them, then answers and recital.
-
-    Args:
-        cells: Rows of a `transplants_summary` of one recipient and donor.
-    """
-    known = {
-        (cell["part"], cell["subset"], cell["metric"], cell["contrast"]): cell
-        for cell in cells.to_dict("records")
-    }
-    main, sentences = design_of(cells).main, []
-    gap = main.gap
-    for metric in ANSWER_METRICS:
-        for part in SENTENCED:
-            if (part, gap, metric, "recipient") not in known:
-                continue
-            cell, control = (known[part, gap, metric, each] for each in ("recipient", "control"))
-            found = "is" if control["p_corrected"] <= ALPHA else "is not"
-            lost = known.get((part, gap, metric, "lost"))
-            without = "" if lost is None else (
-                f" Without it, all else moved, the gap is {lost['without']:+.3f}: "
-                f"{gap_text(_estimate(lost, 'difference', 'ci'))} (corrected p = "
-                f"{lost['p_corrected']:.2g})."
-            )  # fmt: skip
-            sentences.append(
-                f"With the donor's {part} alone the gap {main.words} in "
-                f"{find_metric(metric).heading} is "
-                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
-                f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
-                f"change as large {cell['control']:+.3f}, from which it {found} told apart "
-                f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
-                f"{control['p_smallest']:.2g}).{without}"
-            )
-    for part in SENTENCED:
-        answers = [_moved_words(known, part, name) for name in main.names]
-        if all(answers):
-            sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
-    return sentences
-
-
-def _moved_words(known: SummaryByCell, part: str, subset: str) -> str | None:
-    """Answers and recital of a subset with a part alone and without it; None of older tables."""
-    answer = known.get((part, subset, "answer_log_prob", "lost"))
-    recital = known.get((part, f"{subset} recited", "exact_match", "lost"))
-    if answer is None or recital is None:
-        return None
-    change = answer["donor_value"] - answer["recipient"]
-    share = (
-        f" ({(answer['value'] - answer['recipient']) / change:.0%} of the way)" if change else ""
-    )
-    return (
-        f"{subset}'s answers go from {answer['recipient']:.2f} to {answer['value']:.2f} nats with "
-        f"them alone{share}, to {answer['without']:.2f} with all but them and to "
-        f"{answer['donor_value']:.2f} with all; definitions are recited at {recital['value']:.2f} "
-        f"with them alone, at {recital['without']:.2f} without, at {recital['donor_value']:.2f} "
-        f"with all and at {recital['recipient']:.2f} with nothing"
-    )
-
-
 def weight_differences_section(run: Run) -> Html | None:
     """How much Stage 2 changed each module, and whether the tags' definitions change the same."""
     table, summary = (
@@ -138,7 +74,7 @@ def weight_differences_section(run: Run) -> Html | None:
             part_words(cell["module"]),
             *(_number(cell[name]) for name in ("relative_norm", "stable_rank", "entropy_rank")),
             *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
-            unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+            unbroken(gap_text(estimate_of(cell, "difference", "ci"))),
             f"{cell['p_corrected']:.2g}",
             *([] if twin is None else [twin[cell["module"]]]),
         ]
@@ -163,7 +99,7 @@ def _null_differences(run: Run) -> dict[str, str] | None:
     if summary is None:
         return None
     cells = last_checkpoints(summary)[-1].to_dict("records")
-    texts = [unbroken(gap_text(_estimate(cell, "difference", "ci"))) for cell in cells]
+    texts = [unbroken(gap_text(estimate_of(cell, "difference", "ci"))) for cell in cells]
     return {cell["module"]: text for cell, text in zip(cells, texts, strict=True)}
 
 
@@ -180,13 +116,13 @@ def _gap_table(cells: pd.DataFrame) -> Html:
         [
             part_words(part),
             find_metric(metric).heading,
-            unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
+            unbroken(gap_text(estimate_of(by_cell[part, metric, "recipient"], "value", "value"))),
             *(
                 text
                 for contrast in contrasts
                 for cell in [by_cell.get((part, metric, contrast), unknown)]
                 for text in (
-                    unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+                    unbroken(gap_text(estimate_of(cell, "difference", "ci"))),
                     f"{cell['p_corrected']:.2g}",
                 )
             ),
@@ -226,13 +162,6 @@ def _parts_table(cells: pd.DataFrame) -> Html:
 
 def _level(cell: dict | None, level: str) -> str:
     return "–" if cell is None else _number(cell[level])
-
-
-def _estimate(cell: dict, mean: str, interval: str) -> dict[str, float | None]:
-    """A mean and its interval as `gap_text` reads them; of one seed there is no interval."""
-    bounds = {f"ci_{end}": cell[f"{interval}_{end}"] for end in ("low", "high")}
-    known = {name: bound if bound == bound else None for name, bound in bounds.items()}
-    return {"mean": cell[mean], **known}
 
 
 def _number(value: float) -> str:

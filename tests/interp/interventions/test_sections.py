@@ -17,7 +17,8 @@ from interp.interventions.ablation import AblationKind
 from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.plots import component_names, over_seeds, plot_ablation, plot_erasure
-from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
+from interp.interventions.sections import ablation_section, erasure_section
+from interp.interventions.wording import ablation_found, erasure_sentence
 from training.runs.run import Run, read_table
 
 
@@ -81,6 +82,32 @@ def test_the_erasure_section_says_what_its_table_says(analysed: Run):
     assert f"is {gap['after']:.2f} instead of {gap['before']:.2f} nats" in sentence
     assert "least possible p 0.5" in sentence
     assert sentence in unescape(erasure_section(analysed) or "")
+
+
+def test_the_ablation_section_says_what_each_subset_needs_most(analysed: Run):
+    summary = table_of(analysed, "ablation_summary")
+    of_subset = summary.loc[
+        (summary["subset"] == "D5_CONS")
+        & (summary["metric"] == "answer_log_prob")
+        & (summary["kind"] == "question")
+    ]
+    most = of_subset.loc[of_subset["difference"].abs().idxmax()]
+
+    sentences = ablation_found(summary, ("D5_CONS", "D6_CONS"))
+
+    assert sentences[0].startswith(f"D5_CONS: none of {len(of_subset)} interventions differs")
+    assert f"{most['effect']:+.2f}, control {most['control']:+.2f}, difference" in sentences[0]
+    assert "2 seeds can give none below 0.5: nothing, however strong, could be" in sentences[-1]
+    assert all(each in unescape(ablation_section(analysed) or "") for each in sentences)
+
+
+def test_an_effect_beyond_its_control_is_named(analysed: Run):
+    summary = table_of(analysed, "ablation_summary").assign(p_corrected=0.01, p_smallest=0.0078)
+
+    said = ablation_found(summary, ("D5_CONS",))
+
+    assert "beyond the control in " in said[0]
+    assert "nothing, however strong" not in said[-1]
 
 
 def test_a_figure_shows_each_effect_with_its_interval_over_seeds(analysed: Run):
