@@ -5,7 +5,8 @@ from itertools import groupby
 
 from interp.claims.text import RULE
 from interp.claims.verdicts import claims_of_run
-from interp.figures.markup import Html, as_html, note_html, table_html
+from interp.figures.answer_first import Part, section_html
+from interp.figures.markup import Html, as_html, table_html
 from interp.figures.words import unbroken
 from interp.verdicts.verdict import Verdict
 from interp.verdicts.wording import found_text
@@ -23,15 +24,31 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
     """A table for each group of runs that were compared, with a row for each claim."""
     if not verdicts:
         return None
-    tables = ""
-    for runs, group in groupby(verdicts, key=lambda verdict: verdict.runs):
-        heading = f"<h3>{as_html(runs)}</h3>\n" if runs else ""
-        tables += heading + table_html(HEAD, [_cells(verdict) for verdict in group])
+    parts = []
+    for runs, each in groupby(verdicts, key=lambda verdict: verdict.runs):
+        group = list(each)
+        name = f"The paper's claims, {runs}" if runs else "The paper's claims"
+        table = table_html(HEAD, [_cells(verdict) for verdict in group], name=name)
+        parts.append(Part(heading=runs, sentences=[_count_words(group)], tables=[table]))
     reasons = sorted(
         {f"±{v.equivalence.margin:g}: {v.margin_reason}" for v in verdicts if v.equivalence}
     )
     margins = f" Margins: {'; '.join(reasons)}." if reasons else ""
-    return Html(f"<h2>The paper's claims</h2>\n{tables}{note_html(RULE + margins)}")
+    return section_html("The paper's claims", parts, notes=RULE + margins)
+
+
+def _count_words(verdicts: Sequence[Verdict]) -> str:
+    """Which whole claims hold, which fail, and so on.
+
+    A claim of parts counts once.
+    """
+    by_word: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if not verdict.is_part:
+            by_word.setdefault(str(verdict.word), []).append(verdict.id)
+    total = sum(map(len, by_word.values()))
+    found = "; ".join(f"{len(ids)} {word} ({', '.join(ids)})" for word, ids in by_word.items())
+    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper: {found}."
 
 
 def _cells(verdict: Verdict) -> list[object]:
