@@ -3,13 +3,16 @@
 What is folded says what it holds. Its figures are drawn when it is unfolded.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 
 import plotly.graph_objects as go
 
 from interp.figures.markup import Html, as_html, figure_html, figure_title, note_html
 
+CAPTION = re.compile("<caption>(.*?)</caption>")
 FEW = 3
 """Sentences of an answer that stand open."""
 
@@ -111,10 +114,11 @@ def _panels(drawn: Sequence[Html], side_by_side: int) -> Html:
 
 
 def _holds(part: Part) -> str:
-    """What a fold holds: how many sentences and tables, and figures by their titles."""
+    """What a fold holds: how much of each kind, and what figures and tables are called."""
     held = {"sentence": part.sentences, "figure": part.figures, "table": part.tables}
     counts = {noun: len(each) for noun, each in held.items() if each}
     words = ", ".join(f"{n} {noun}{'s' * (n > 1)}" for noun, n in counts.items())
-    titles = dict.fromkeys(figure_title(figure) for figure in part.figures.values())
-    named = "; ".join(title for title in titles if title)
+    titles = [figure_title(figure) for figure in part.figures.values()]
+    titles += [unescape(name) for table in part.tables for name in CAPTION.findall(table)]
+    named = "; ".join(dict.fromkeys(filter(None, titles)))
     return f"{words} ({named})" if named else words

@@ -6,6 +6,7 @@ Everything that is not `Html` already is escaped.
 import re
 from collections.abc import Iterable, Sequence
 from html import escape, unescape
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -15,6 +16,8 @@ from data.vocabulary import Kind, Role, Split
 from interp.figures.palette import INK, OWN_ROLE_COLOR, ROLE_COLORS
 
 LONGEST_TOKEN = 16  # characters
+ONE_PANEL, MORE_PANEL, MOST = 560, 220, 1000
+"""Pixels of width that a figure needs: with one panel, for each further one, and at most."""
 LESS_THAN = "\\u003c"  # in JSON, so that no text of a figure ends the script that holds it
 
 
@@ -128,14 +131,18 @@ def figure_html(figure: go.Figure, name: str, *, says: str = "", caption: str = 
         says: The sentence that it shows, for those who cannot see it; its title is said as well.
         caption: What stands below it.
     """
-    height = int(figure.layout.height or 450)  # pyright: ignore[reportAttributeAccessIssue]
+    layout: Any = figure.layout
+    height = int(layout.height or 450)
+    n_panels = len({tuple(axis.domain or ()) for axis in figure.select_xaxes()})
+    # On a narrow page a figure keeps the width that its panels need, and scrolls in its own box.
+    size = f"height:{height}px;min-width:{min(ONE_PANEL + (n_panels - 1) * MORE_PANEL, MOST)}px"
     title = figure_title(figure, whole=True).removesuffix(".")
     label = escape(" ".join(part for part in (f"{title}." if title else "", says) if part))
     content = figure.to_json(engine="json") or ""
     below = f"<figcaption>{as_html(caption)}</figcaption>" if caption else ""
     return Html(
         f'<figure><div class="plot"><div id="{name}" class="plotly-graph-div" role="img" '
-        f'aria-label="{label}" style="height:{height}px"></div></div>\n'
+        f'aria-label="{label}" style="{size}"></div></div>\n'
         f'<script type="application/json">{content.replace("<", LESS_THAN)}</script>\n'
         f"{below}</figure>\n"
     )
@@ -143,7 +150,8 @@ def figure_html(figure: go.Figure, name: str, *, says: str = "", caption: str = 
 
 def figure_title(figure: go.Figure, *, whole: bool = False) -> str:
     """A figure's title without marks: its first line, or what stands below that, too."""
-    title: str = figure.layout.title.text or ""  # pyright: ignore[reportAttributeAccessIssue]
+    layout: Any = figure.layout
+    title: str = layout.title.text or ""
     lines = [unescape(re.sub(r"<[^>]+>", "", line)).strip() for line in title.split("<br>")]
     return "; ".join(filter(None, lines if whole else lines[:1]))
 

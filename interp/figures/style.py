@@ -2,6 +2,9 @@
 
 from interp.figures.palette import FONT, INK
 
+UNFOLDED, BESIDE = 700, 1300
+"""Pixels of a window from which on the contents are unfolded, and stand beside the page. Below, a
+figure has all of the width, which those of several panels need at 1,100."""
 QUIET, ACCENT, LINE = "#545a68", "#1f5fc4", "#dfe2ea"
 CSS = f"""
 html {{ scroll-padding-top: 12px; }}
@@ -26,7 +29,6 @@ th {{ vertical-align: bottom; border-bottom: 2px solid #c6cad4; font-weight: 600
 td {{ vertical-align: top; }}
 figure {{ margin: 12px 0; min-width: 0; }}
 .plot {{ overflow-x: auto; overflow-y: hidden; }}
-.plotly-graph-div {{ min-width: 640px; }}
 pre {{ background: #f5f6f9; padding: 10px 14px; font-size: 13px; }}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 .panels {{ display: grid; grid-template-columns: minmax(0, 1fr); gap: 20px; }}
@@ -56,7 +58,7 @@ nav a {{ display: block; padding: 3px 10px; color: {QUIET}; text-decoration: non
 nav a {{ border-left: 3px solid {LINE}; }}
 nav a:hover {{ color: {ACCENT}; text-decoration: underline; }}
 nav a[aria-current] {{ color: {ACCENT}; border-color: {ACCENT}; font-weight: 600; }}
-@media (max-width: 999px) {{
+@media (max-width: {UNFOLDED - 1}px) {{
   html {{ scroll-padding-top: 52px; }}
   main {{ padding: 8px 14px 40px; }}
   h1 {{ font-size: 23px; overflow-wrap: anywhere; }}
@@ -65,21 +67,26 @@ nav a[aria-current] {{ color: {ACCENT}; border-color: {ACCENT}; font-weight: 600
   table {{ font-size: 13px; }}
   th, td {{ padding-right: 9px; }}
 }}
-@media (min-width: 1000px) {{
+@media (min-width: {UNFOLDED}px) {{ nav summary {{ display: none; }} }}
+@media (min-width: {UNFOLDED}px) and (max-width: {BESIDE - 1}px) {{
+  html {{ scroll-padding-top: 90px; }}
+  nav details {{ padding: 4px 22px; font-size: 14px; }}
+  nav ol {{ display: flex; flex-wrap: wrap; margin: 0; max-height: none; }}
+  nav a {{ border-left: 0; border-bottom: 3px solid transparent; padding: 2px 7px; }}
+  nav .all {{ position: absolute; right: 12px; bottom: -30px; }}
+}}
+@media (min-width: {BESIDE}px) {{
   body {{ display: grid; grid-template-columns: 216px minmax(0, 1fr); }}
   nav {{ height: 100vh; overflow-y: auto; border-bottom: 0; border-right: 1px solid {LINE}; }}
   nav details {{ padding: 22px 12px; }}
-  nav summary {{ list-style: none; pointer-events: none; padding: 0 0 6px; }}
-  nav summary span {{ display: none; }}
   nav ol {{ max-height: none; }}
   main {{ margin: 0; }}
 }}
 @media (min-width: 1500px) {{
   .panels {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }}
-  .panels .plotly-graph-div {{ min-width: 0; }}
 }}
 .printed body {{ display: block; width: 185mm; }}
-.printed .plotly-graph-div {{ min-width: 0; }}
+.printed .plotly-graph-div {{ min-width: 0 !important; }}
 .printed nav, .printed .save, .printed .skip {{ display: none; }}
 .printed .panels {{ grid-template-columns: minmax(0, 1fr); }}
 .printed figure, .printed tr {{ break-inside: avoid; }}

@@ -27,7 +27,7 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
     parts = []
     for runs, each in groupby(verdicts, key=lambda verdict: verdict.runs):
         group = list(each)
-        name = f"The paper's claims, {runs}" if runs else "The paper's claims"
+        name = f"Claims and verdicts, {runs}" if runs else "Claims and verdicts"
         table = table_html(HEAD, [_cells(verdict) for verdict in group], name=name)
         parts.append(Part(heading=runs, sentences=[_count_words(group)], tables=[table]))
     reasons = sorted(
@@ -47,8 +47,8 @@ def _count_words(verdicts: Sequence[Verdict]) -> str:
         if not verdict.is_part:
             by_word.setdefault(str(verdict.word), []).append(verdict.id)
     total = sum(map(len, by_word.values()))
-    found = "; ".join(f"{len(ids)} {word} ({', '.join(ids)})" for word, ids in by_word.items())
-    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper: {found}."
+    found = "; ".join(f"{word}: {', '.join(ids)}" for word, ids in by_word.items())
+    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper {found}."
 
 
 def _cells(verdict: Verdict) -> list[object]:

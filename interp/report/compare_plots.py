@@ -61,6 +61,7 @@ def plot_side_by_side(panels: Sequence[Panel], *, title: str) -> go.Figure:
         figure.update_xaxes(
             tickvals=list(range(len(panel.categories))),
             ticktext=list(panel.categories),
+            tickangle=0,
             range=[-0.5, len(panel.categories) - 0.5],
             row=1,
             col=col,

@@ -8,7 +8,7 @@ from interp.figures.grid_tables import table_of
 from interp.figures.markup import Html, swatch_html, table_html
 from interp.figures.words import gap_text, mean_text, unbroken
 from interp.report.compare_plots import Panel, plot_side_by_side
-from interp.report.compare_wording import difference_text, result_sentences, subset_sentences
+from interp.report.compare_wording import difference_text, gap_sentences, subset_sentences
 from interp.report.compared_runs import ComparedRun, Comparison
 from interp.report.guessing import guessing
 from interp.report.plots import learning_curves, plot_curves
@@ -34,7 +34,10 @@ def compared_gaps(comparison: Comparison) -> Html:
         Panel(
             title=find_metric(metric).words,
             unit=find_metric(metric).gap_label,
-            categories=[f"{contrast.name}<br>{contrast.words}" for contrast in contrasts],
+            categories=[
+                f"{contrast.name.replace('_', '<br>')}<br>{contrast.words}"
+                for contrast in contrasts
+            ],
             runs={run.name: [run.gap(each, metric) for each in contrasts] for run in runs},
             twins={
                 run.name: [ComparedRun("", twin).gap(each, metric) for each in contrasts]
@@ -57,7 +60,7 @@ def compared_gaps(comparison: Comparison) -> Html:
     head = ["gap", "compares", "metric", *_heads(comparison)]
     figure = plot_side_by_side(panels, title="Gaps of every run")
     part = Part(
-        sentences=result_sentences(comparison),
+        sentences=gap_sentences(comparison),
         figures={"compared-gaps": figure},
         tables=[table_html(head, body, name="Gaps and their differences")],
     )

@@ -45,6 +45,30 @@ def limits_of(comparison: Comparison) -> list[str]:
     return words
 
 
+def gap_sentences(comparison: Comparison) -> list[str]:
+    """Which gaps of each other run differ from those of the first, and which do not."""
+    sentences, metric = [], comparison.metrics[0]
+    for other in comparison.others:
+        apart, alike = [], []
+        for contrast in comparison.contrasts:
+            mine, theirs = comparison.first.gap(contrast, metric), other.gap(contrast, metric)
+            less = comparison.minus_first(other, mine, theirs)
+            if less is None:
+                continue
+            if is_apart(less):
+                apart.append(f"{contrast.name} ({difference_text(less)})")
+            else:
+                alike.append(contrast.name)
+        found = ", ".join(apart) or "in no gap"
+        rest = f"; not shown to differ: {', '.join(alike)}" if alike else ""
+        if apart or alike:
+            heading = find_metric(metric).heading
+            sentences.append(
+                f"{other.name} differs from {comparison.first.name} in {heading}: {found}{rest}."
+            )
+    return sentences
+
+
 def subset_sentences(comparison: Comparison) -> list[str]:
     """Of each other run, the subset that differs most from the first at the end of training."""
     sentences, metric = [], comparison.metrics[0]
@@ -81,7 +105,12 @@ def p_text(less: Difference) -> str:
     return f"p = {less.p_value:.2g}, the least possible is {less.p_smallest:.2g}"
 
 
+def is_apart(less: Difference) -> bool:
+    """Whether the interval of a difference leaves out 0."""
+    return less.ci_low > 0 or less.ci_high < 0
+
+
 def _verdict(less: Difference) -> str:
-    if less.ci_low > 0:
-        return "is larger"
-    return "is smaller" if less.ci_high < 0 else "is not shown to differ"
+    if not is_apart(less):
+        return "is not shown to differ"
+    return "is larger" if less.mean > 0 else "is smaller"

@@ -31,7 +31,7 @@ function button(text, label, act) {
   made.type = 'button';
   made.textContent = text;
   made.setAttribute('aria-label', label);
-  made.addEventListener('click', () => act(made));
+  made.addEventListener('click', () => act());
   return made;
 }
 function bar(after, ...buttons) {
@@ -72,9 +72,9 @@ for (const box of $('.scroll')) {
 }
 
 const contents = document.querySelector('nav details');
-const wide = matchMedia('(min-width: 1000px)');
-const fold = () => { contents.open = wide.matches; };
-wide.addEventListener('change', fold);
+const isWide = () => getComputedStyle(contents.querySelector('summary')).display == 'none';
+const fold = () => { contents.open = isWide(); };
+addEventListener('resize', () => { if (isWide()) contents.open = true; });
 const links = $('nav a').map(link => [link, document.querySelector(link.hash)]);
 function mark() {
   let current = links[0];
@@ -94,11 +94,13 @@ addEventListener('scroll', () => {
 for (const [link] of links) link.addEventListener('click', fold);
 
 const folds = $('main details');
-contents.append(button('Unfold all', 'Unfold or fold all of the page', made => {
+const all = button('Unfold all', 'Unfold or fold all of the page', () => {
   const open = folds.some(each => !each.open);
   folds.forEach(each => { each.open = open; });
-  made.textContent = open ? 'Fold all' : 'Unfold all';
-}));
+  all.textContent = open ? 'Fold all' : 'Unfold all';
+});
+all.className = 'all';
+contents.append(all);
 function arrive() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;

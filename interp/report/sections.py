@@ -123,7 +123,9 @@ def gaps_section(run: Run) -> Html:
     part = Part(
         sentences=[gap_sentence(run)],
         figures={"gaps": figure},
-        tables=[table_html(head, body, name="Gaps")],
+        tables=[
+            table_html(head, body, name="Gaps beside those of the null twin" if twin else "Gaps")
+        ],
     )
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
     notes += "".join(f" {text}." for gap, text in run.design.notes.items() if gap in gaps)
@@ -201,7 +203,7 @@ def subsets_section(run: Run) -> Html:
         "the world by their own names are trained, where there are any, and show how well it is "
         "known."
     )
-    table = table_html(head, body, name="Subsets")
+    table = table_html(head, body, name="Subsets at the end of each stage")
     part = Part(sentences=[subset_sentence(run)], tables=[table])
     return section_html("Subsets", [part], notes=notes)
 

@@ -5,7 +5,7 @@ import re
 from plotly.offline import get_plotlyjs
 
 from interp.figures.markup import Html, as_html
-from interp.figures.style import CSS
+from interp.figures.style import CSS, UNFOLDED
 from interp.report.script import SCRIPT
 
 WITHOUT_SCRIPTS = (
@@ -15,7 +15,7 @@ WITHOUT_SCRIPTS = (
 """Where no script may run a figure is replaced by the sentence that it shows."""
 FOLD_CONTENTS = (
     "<script>document.querySelector('nav details').open = "
-    "matchMedia('(min-width: 1000px)').matches;</script>"
+    f"matchMedia('(min-width: {UNFOLDED}px)').matches;</script>"
 )
 """Before anything is painted, so that a narrow page does not jump when contents fold."""
 
@@ -56,8 +56,6 @@ def generator(kind: str) -> str:
 
 
 def _contents(items: list[str]) -> str:
-    if not items:
-        return ""
     return (
         '<a class="skip" href="#main">Skip to the result</a>\n'
         '<nav aria-label="Contents"><details open><summary>Contents: <span></span></summary>\n'

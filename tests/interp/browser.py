@@ -20,16 +20,23 @@ PATIENCE = 120
 
 
 class Browser:
-    """One page of a headless Chromium that can reach this machine only."""
+    """One page of a headless Chromium that can reach this machine only.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        address: Of its socket for commands.
+        downloads: The folder that it saves files in.
+    """
+
+    def __init__(self, address: str, downloads: Path) -> None:
         websocket = pytest.importorskip("websocket")
         self._socket = websocket.create_connection(address, timeout=PATIENCE, suppress_origin=True)
         self._number = 0
+        self.downloads = downloads
         self.errors: list[str] = []
         self.requested: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         # JupyterLab runs the notebook that has the focus; no window here has it.
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
@@ -139,4 +146,4 @@ def chromium(folder: Path, *, width: int = 1480, height: int = 1500) -> Iterator
     with process(command, log):
         pages = json.loads(answer_of(f"http://127.0.0.1:{port}/json", log))
         page = next(page for page in pages if page["type"] == "page")
-        yield Browser(page["webSocketDebuggerUrl"])
+        yield Browser(page["webSocketDebuggerUrl"], folder)
