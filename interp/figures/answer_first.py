@@ -80,6 +80,7 @@ def _opened(part: Part) -> Html:
     if part.settings and not drawn:
         pieces.append(note_html(part.settings))
     folded = Part(
+        heading=part.heading,
         sentences=rest,
         figures=dict(list(part.figures.items())[n_figures:]),
         tables=part.tables[n_tables:],
@@ -118,7 +119,8 @@ def _holds(part: Part) -> str:
     held = {"sentence": part.sentences, "figure": part.figures, "table": part.tables}
     counts = {noun: len(each) for noun, each in held.items() if each}
     words = ", ".join(f"{n} {noun}{'s' * (n > 1)}" for noun, n in counts.items())
-    titles = [figure_title(figure) for figure in part.figures.values()]
+    known = f", {part.heading.partition(':')[0]}"  # the checkpoint, which titles say as well
+    titles = [figure_title(figure).replace(known, "") for figure in part.figures.values()]
     titles += [unescape(name) for table in part.tables for name in CAPTION.findall(table)]
     named = "; ".join(dict.fromkeys(filter(None, titles)))
     return f"{words} ({named})" if named else words

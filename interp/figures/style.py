@@ -56,6 +56,7 @@ nav summary span {{ color: {QUIET}; font-weight: 400; }}
 nav ol {{ list-style: none; margin: 4px 0 8px; padding: 0; max-height: 70vh; overflow-y: auto; }}
 nav a {{ display: block; padding: 3px 10px; color: {QUIET}; text-decoration: none; }}
 nav a {{ border-left: 3px solid {LINE}; }}
+nav button {{ margin: 3px 10px; }}
 nav a:hover {{ color: {ACCENT}; text-decoration: underline; }}
 nav a[aria-current] {{ color: {ACCENT}; border-color: {ACCENT}; font-weight: 600; }}
 @media (max-width: {UNFOLDED - 1}px) {{
@@ -73,7 +74,6 @@ nav a[aria-current] {{ color: {ACCENT}; border-color: {ACCENT}; font-weight: 600
   nav details {{ padding: 4px 22px; font-size: 14px; }}
   nav ol {{ display: flex; flex-wrap: wrap; margin: 0; max-height: none; }}
   nav a {{ border-left: 0; border-bottom: 3px solid transparent; padding: 2px 7px; }}
-  nav .all {{ position: absolute; right: 12px; bottom: -30px; }}
 }}
 @media (min-width: {BESIDE}px) {{
   body {{ display: grid; grid-template-columns: 216px minmax(0, 1fr); }}

@@ -8,10 +8,18 @@ from interp.claims.verdicts import claims_of_run
 from interp.figures.answer_first import Part, section_html
 from interp.figures.markup import Html, as_html, table_html
 from interp.figures.words import unbroken
+from interp.verdicts.rule import Word
 from interp.verdicts.verdict import Verdict
 from interp.verdicts.wording import found_text
 from training.runs.run import Run
 
+SAID = {
+    Word.HOLDS: ("holds", "hold"),
+    Word.FAILS: ("fails", "fail"),
+    Word.UNDECIDED: ("is undecided", "are undecided"),
+    Word.NOT_MEASURED: ("is not measured", "are not measured"),
+}
+"""Of one claim and of several."""
 HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "paper")
 
 
@@ -42,13 +50,15 @@ def _count_words(verdicts: Sequence[Verdict]) -> str:
 
     A claim of parts counts once.
     """
-    by_word: dict[str, list[str]] = {}
+    by_word: dict[Word, list[str]] = {}
     for verdict in verdicts:
         if not verdict.is_part:
-            by_word.setdefault(str(verdict.word), []).append(verdict.id)
+            by_word.setdefault(verdict.word, []).append(verdict.id)
     total = sum(map(len, by_word.values()))
-    found = "; ".join(f"{word}: {', '.join(ids)}" for word, ids in by_word.items())
-    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper {found}."
+    found = [
+        f"{len(ids)} {SAID[word][len(ids) > 1]} ({', '.join(ids)})" for word, ids in by_word.items()
+    ]
+    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper {'; '.join(found)}."
 
 
 def _cells(verdict: Verdict) -> list[object]:

@@ -99,8 +99,9 @@ const all = button('Unfold all', 'Unfold or fold all of the page', () => {
   folds.forEach(each => { each.open = open; });
   all.textContent = open ? 'Fold all' : 'Unfold all';
 });
-all.className = 'all';
-contents.append(all);
+const last = document.createElement('li');
+last.append(all);
+contents.querySelector('ol').append(last);
 function arrive() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;

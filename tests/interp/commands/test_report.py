@@ -31,6 +31,7 @@ def folders(tiny_run: Run) -> list[str]:
 @pytest.fixture
 def refused(capsys: Capture) -> Callable[..., str]:
     def refuse(*words: str) -> str:
+        capsys.readouterr()
         assert main(["report", *words]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""

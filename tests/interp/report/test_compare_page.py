@@ -1,5 +1,6 @@
 """The page of several runs, made up and real."""
 
+import json
 import re
 from pathlib import Path
 
@@ -93,10 +94,11 @@ def test_of_another_experiment_nothing_is_subtracted(one: Run, monkeypatch: pyte
     monkeypatch.setattr(Comparison, "obstacle", lambda self, other: "its experiment is another")
 
     assert len(result_sentences(comparison)) == 1
-    assert limits_of(comparison) == [
+    (words,) = limits_of(comparison)
+    assert words == (
         "Nothing of two is subtracted from one, beside which it is only shown: its experiment is "
         "another."
-    ]
+    )
 
 
 def test_names_are_as_long_as_tells_runs_apart(tmp_path: Path):
@@ -133,11 +135,11 @@ def test_a_page_of_real_runs_has_curves_at_one_scale_and_is_rebuilt_the_same(tin
     for metric in ("exact_match", "answer_log_prob"):
         start = rf'<div id="compared-curves-{metric}-." .*?'
         content = '<script type="application/json">(.*?)</script>'
-        figures = re.findall(start + content, html, re.DOTALL)
+        found = [
+            json.loads(each)["layout"] for each in re.findall(start + content, html, re.DOTALL)
+        ]
         for axis in ("xaxis", "yaxis"):
-            ranges = [re.findall(rf'"{axis}":{{[^}}]*?"range":(\[.*?\])', each) for each in figures]
-            assert len(ranges) == 2
-            assert ranges[0]
-            assert ranges[0] == ranges[1]
+            first, second = (layout[axis]["range"] for layout in found)
+            assert first == second
     assert "they share 2 seeds, and pairs begin at 4" in html
     assert f"iml report {tiny_run.folder} {tiny_run.null.folder}" in html
