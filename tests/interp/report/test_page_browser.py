@@ -57,21 +57,20 @@ def analysed(tiny_run: Run, made_once: Callable[[str, Callable[[Path], object]],
 
 
 @pytest.fixture(scope="session", params=["tiny", "compared", "demo"])
-def page(
-    request: pytest.FixtureRequest, analysed: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of each kind as a file; that of a whole run where there is one."""
     path = tmp_path_factory.mktemp("page") / f"{request.param}.html"
-    run = Run.load(analysed)
-    if request.param == "compared":
-        assert run.null is not None
-        html = compare_html([run, run.null], path.name)
-    elif request.param == "demo":
+    if request.param == "demo":
         if not (DEMO / "run.json").exists():
             pytest.skip("no run of the demo; name one in IML_DEMO_RUN")
         html = report_html(Run.load(DEMO))
     else:
-        html = report_html(run)
+        run = Run.load(request.getfixturevalue("analysed"))
+        assert run.null is not None
+        if request.param == "compared":
+            html = compare_html([run, run.null], path.name)
+        else:
+            html = report_html(run)
     path.write_text(html)
     return path
 
