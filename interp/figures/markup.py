@@ -133,7 +133,8 @@ def figure_html(figure: go.Figure, name: str, *, says: str = "", caption: str = 
     """
     layout: Any = figure.layout
     height = int(layout.height or 450)
-    n_panels = len({tuple(axis.domain or ()) for axis in figure.select_xaxes()})
+    axes: Any = figure.select_xaxes()
+    n_panels = len({tuple(axis.domain or ()) for axis in axes})
     # On a narrow page a figure keeps the width that its panels need, and scrolls in its own box.
     size = f"height:{height}px;min-width:{min(ONE_PANEL + (n_panels - 1) * MORE_PANEL, MOST)}px"
     title = figure_title(figure, whole=True).removesuffix(".")

@@ -32,8 +32,9 @@ from interp.cli import main
 for words in (
     "lens --stage 1", "lens --stage 2", "probe --quick --stage 2 --layer 1 --site resid_post",
     "patch --stage 2 --limit 4 --confidence 0 --site attn_out --site z", "attention --stage 2",
-    "ablate --stage 2 --layer 1 --seed 1000", "erase --stage 2 --layer 1 --site resid_post",
-    "transplant", "transplant --differences", "align --stage 2 --limit 4",
+    "ablate --stage 2 --layer 1 --seed 1000", "transplant",
+    "erase --stage 2 --layer 1 --site resid_post --seed 1000",
+    "transplant --differences", "align --stage 2 --limit 4",
 ):
     name, *options = words.split()
     assert main([name, sys.argv[1], *options, "--workers", "1"]) == 0, words
