@@ -57,12 +57,13 @@ const csv = table => '\\ufeff' + [...table.rows].map(  // the mark tells Excel t
   row => [...row.cells].map(cell => quoted(words(cell))).join(',') + '\\r\\n').join('');
 const slug = text => text.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
 
+let saved = Promise.resolve();  // plotly saves one image at a time
 for (const div of plots) {
   const image = format => button(
     format.toUpperCase(), `Save the figure ${div.id} as ${format.toUpperCase()}`,
-    () => draw(div).then(() => Plotly.downloadImage(div, {
+    () => { saved = saved.then(() => draw(div)).then(() => Plotly.downloadImage(div, {
       format, filename: div.id, width: div.offsetWidth, height: div.offsetHeight,
-      scale: format == 'png' ? 2 : 1})));
+      scale: format == 'png' ? 2 : 1})); });
   bar(div.parentElement, image('svg'), image('png'));
 }
 for (const box of $('.scroll')) {
