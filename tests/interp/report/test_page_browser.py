@@ -32,9 +32,9 @@ from interp.cli import main
 for words in (
     "lens --stage 1", "lens --stage 2", "probe --quick --stage 2 --layer 1 --site resid_post",
     "patch --stage 2 --limit 4 --confidence 0 --site attn_out --site z", "attention --stage 2",
-    "ablate --stage 2 --layer 1 --seed 1000", "transplant",
+    "ablate --stage 2 --layer 1 --seed 1000", "transplant --stage 2 --differences",
     "erase --stage 2 --layer 1 --site resid_post --seed 1000",
-    "transplant --differences", "align --stage 2 --limit 4",
+    "align --stage 2 --limit 4",
 ):
     name, *options = words.split()
     assert main([name, sys.argv[1], *options, "--workers", "1"]) == 0, words
