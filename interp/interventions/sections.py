@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.settings_note import settings_note
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
 from interp.interventions.ablation_analysis import DEFINITION
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.interventions.wording import (
@@ -29,30 +30,38 @@ def ablation_section(run: Run) -> Html | None:
     if tables is None:
         return None
     rows, summary = tables
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
         compared = run.compared_at(stage).names
         shown = asked_first(run.design, compared, set(cells["subset"]))
-        words = "".join(f"<p>{as_html(each)}</p>" for each in ablation_found(cells, shown))
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
-        parts.append(_largest(cells, shown))
-        for metric in ("answer_log_prob", "exact_match"):
-            figure = plot_ablation(of_checkpoint, shown, metric=metric)
-            parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
+        figures = {
+            f"ablation-{stage}-{metric.replace('_', '-')}": plot_ablation(
+                of_checkpoint, shown, metric=metric
+            )
+            for metric in ("answer_log_prob", "exact_match")
+        }
         definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
         if set(compared) & set(definitions["subset"]):
             figure = plot_ablation(of_checkpoint, compared, kind=DEFINITION)
-            parts.append(figure_html(figure, f"ablation-{stage}-definitions"))
+            figures[f"ablation-{stage}-definitions"] = figure
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=ablation_found(cells, shown),
+                figures=figures,
+                tables=[_largest(cells, shown)],
+                settings=settings,
+            )
+        )
     notes = (
         "An effect is the change of a subset's mean when a component is replaced at all tokens, "
         "or tokens of a route's destination no longer see its source. A head or MLP whose loss "
         "changes nothing may have others that step in. The control of a route hides as many other "
         "tokens, drawn at random; prompts of a toy are so short that it may hide the question."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Ablations and knock-outs</h2>\n" + "\n".join(parts) + told)
+    return section_html("Ablations and knock-outs", parts, notes=notes)
 
 
 def erasure_section(run: Run) -> Html | None:
@@ -61,15 +70,24 @@ def erasure_section(run: Run) -> Html | None:
     if tables is None:
         return None
     rows, summary = tables
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
-        words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in erasure_found(cells))
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
-        for target in dict.fromkeys(cells["target"]):
-            figure = plot_erasure(of_checkpoint, target=target)
-            parts.append(figure_html(figure, f"erasure-{stage}-{target.replace('_', '-')}"))
+        targets = dict.fromkeys(cells["target"])
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=erasure_found(cells),
+                figures={
+                    f"erasure-{stage}-{target.replace('_', '-')}": plot_erasure(
+                        of_checkpoint, target=target
+                    )
+                    for target in targets
+                },
+                settings=settings,
+            )
+        )
     compared = " and ".join(run.design.main.short_names)
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
@@ -79,8 +97,7 @@ def erasure_section(run: Run) -> Html | None:
         "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at "
         "test time says what the answer reads, not what training on the definition left behind."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + told)
+    return section_html("Erasing the tag", parts, notes=notes)
 
 
 def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
@@ -99,7 +116,7 @@ def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
                 )
             )
     head = ("subset", "largest effects", "nats", "control", "difference [95% interval]", "p")
-    return table_html(head, body)
+    return table_html(head, body, name="Largest effects on the answer's log-probability")
 
 
 def _tables(run: Run, name: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.settings_note import settings_note
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
 from interp.figures.words import gap_text, unbroken
 from interp.hooked.answers import ANSWER_METRICS
 from interp.transplants.plots import (
@@ -27,19 +28,23 @@ def transplants_section(run: Run) -> Html | None:
     summary, rows = table_of(run, "transplants_summary"), table_of(run, "transplants")
     if summary is None or run.design.main.gap not in set(summary["subset"]):
         return None
-    parts = []
+    parts, settings = [], settings_words(summary)
     summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
     for _, cells in summary.groupby(["is_other", *DONOR], sort=True):
         name = "-".join(map(str, cells[DONOR].iloc[0]))
-        words = "".join(f"<p>{as_html(each)}</p>" for each in found(cells))
-        parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
-        parts += [
-            figure_html(
-                plot_transplants(cells, rows, metric=metric), f"transplants-{name}-{metric}"
-            )
+        figures = {
+            f"transplants-{name}-{metric}": plot_transplants(cells, rows, metric=metric)
             for metric in ANSWER_METRICS
-        ]
-        parts += [_gap_table(cells), _parts_table(cells)]
+        }
+        parts.append(
+            Part(
+                heading=direction_words(cells),
+                sentences=found(cells),
+                figures=figures,
+                tables=[_gap_table(cells), *_parts_table(cells)],
+                settings=settings,
+            )
+        )
     compared = " and ".join(run.design.main.short_names)
     notes = (
         "none: the recipient as it is; all: the donor. A part suffices as far as it brings along, "
@@ -51,8 +56,7 @@ def transplants_section(run: Run) -> Html | None:
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
         "p by sign flips over seeds, corrected over all parts by the largest |t|."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + told)
+    return section_html("Transplants", parts, notes=notes)
 
 
 def weight_differences_section(run: Run) -> Html | None:
@@ -66,7 +70,6 @@ def weight_differences_section(run: Run) -> Html | None:
     cells = last_checkpoints(summary)[-1]
     stage, step = one_checkpoint(cells)
     rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
-    figure = figure_html(plot_weight_differences(rows), "weight-differences")
     twin = _null_differences(run)
     order = {module: place for place, module in enumerate(rows["module"])}
     body = [
@@ -89,8 +92,13 @@ def weight_differences_section(run: Run) -> Html | None:
         "half of each. The tags also differ in the embedding of their own token, but so they do in "
         "a null twin, where neither is more reliable. Ranks are those of single matrices."
     )
-    words = f"<h2>Weight differences</h2>\n<h3>Stage {stage}, step {step}</h3>\n"
-    return Html(words + figure + table_html(head, body) + note_html(notes) + settings_note(table))
+    part = Part(
+        heading=f"Stage {stage}, step {step}",
+        figures={"weight-differences": plot_weight_differences(rows)},
+        tables=[table_html(head, body, name="Weight differences by module")],
+        settings=settings_words(table),
+    )
+    return section_html("Weight differences", [part], notes=notes)
 
 
 def _null_differences(run: Run) -> dict[str, str] | None:
@@ -134,13 +142,13 @@ def _gap_table(cells: pd.DataFrame) -> Html:
             "minus the random change's", "corrected p"]  # fmt: skip
     if "lost" in contrasts:
         head += ["all but the part, minus all", "corrected p"]
-    return table_html(head, body)
+    return table_html(head, body, name=f"The gap {main.words} with each part")
 
 
-def _parts_table(cells: pd.DataFrame) -> Html:
+def _parts_table(cells: pd.DataFrame) -> list[Html]:
     """Of the large parts: D5 and D6, asked and recited, with the part alone and without it."""
     if "without" not in cells:
-        return Html("")
+        return []
     subsets = [name + end for end in ("", " recited") for name in design_of(cells).main.names]
     columns = [(subset, metric) for subset in subsets for metric in ANSWER_METRICS]
     first = cells.loc[cells["contrast"] == "recipient"]
@@ -155,9 +163,8 @@ def _parts_table(cells: pd.DataFrame) -> Html:
         if "." not in part and "@" not in part
         for which, level in (("alone", "value"), ("all but it", "without"))
     ]
-    return table_html(
-        ["part", "", *(f"{s}, {find_metric(metric).heading}" for s, metric in columns)], body
-    )
+    head = ["part", "moved", *(f"{s}, {find_metric(metric).heading}" for s, metric in columns)]
+    return [table_html(head, body, name="Answers with each large part and without it")]
 
 
 def _level(cell: dict | None, level: str) -> str:

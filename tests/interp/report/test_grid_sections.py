@@ -83,8 +83,8 @@ def test_the_lens_compares_the_subsets_whose_definitions_the_stage_trains(copy: 
 
     html = lens_section(Run.load(copy)) or ""
 
-    assert figures(html) == ["lens-1", "lens-2"]
-    first, second = html.split("<h3>Stage 2")
+    assert figures(html) == ["lens-2", "lens-1"]
+    second, first = html.split("<h3>Stage 1")
     assert "D1_CONS_QA1, logit lens" in first
     assert "D5_CONS, logit lens" not in first
     assert "D5_CONS, logit lens" in second
