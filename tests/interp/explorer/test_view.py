@@ -14,25 +14,19 @@ from data.tasks.iml import SUBSETS
 from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
 from data.vocabulary import Kind, Role, Split, WordOrder
+from interp.explorer.grid import grid_of_view
 from interp.explorer.shelf import SeedRows
-from interp.explorer.view import (
+from interp.explorer.tables import (
     TOP,
-    GridCell,
-    View,
     answers_table,
     attention_table,
-    cells_of_rows,
     chance,
     lens_quantities,
     lens_table,
-    logit_differences,
-    patch_grid_of_pair,
-    read_view,
 )
+from interp.explorer.view import Edit, GridCell, View, read_view
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
-from interp.interventions.ablation import AblationKind
-from interp.patching.analysis import Direction
 from training.designs import recipe_design
 
 WORDS = tuple(f"w{i}" for i in range(37))
@@ -121,7 +115,7 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 
     with any_model.hooks([("blocks.1.attn.hook_z", zero)]):
         expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
-    ablated = read_view(view, heads, AblationKind.ZERO).log_probs
+    ablated = read_view(view, heads, Edit.ZERO).log_probs
     assert torch.equal(ablated, expected)
     assert not torch.allclose(ablated, read_view(view).log_probs, atol=1e-3)
 
@@ -150,7 +144,7 @@ def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> No
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
     cell = GridCell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
-    after = read_view(view, [cell], AblationKind.MEAN).log_probs
+    after = read_view(view, [cell], Edit.MEAN).log_probs
     torch.testing.assert_close(after, read_view(view).log_probs, atol=1e-6, rtol=0)
 
 
@@ -159,51 +153,8 @@ def test_what_the_last_position_cannot_see_any_more_changes_nothing(
 ) -> None:
     view = view_of(neox, word_rows)
     cell = GridCell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
-    after = read_view(view, [cell], AblationKind.ZERO)
+    after = read_view(view, [cell], Edit.ZERO)
     assert torch.equal(after.log_probs, read_view(view).log_probs)
-
-
-def test_the_patching_grid_is_one_pass_with_a_hook_a_cell(
-    any_model: HookedModel, word_rows: SeedRows
-) -> None:
-    view = view_of(any_model, word_rows)
-    grid = patch_grid_of_pair(view)
-    answer, foil = view.question.input_ids[-1], view.corrupted.input_ids[-1]  # pyright: ignore
-    corrupted = torch.tensor([view.corrupted.input_ids[:-1]])  # pyright: ignore
-    both = logit_differences(view, read_view(view))
-    assert both is not None
-    for cell, effect in zip(cells_of_rows(grid), grid["effect"], strict=True):
-        _, cache = any_model.run_with_cache(tokens_of(view), [cell.site.hook])
-        clean, position = cache[cell.site.hook], cell.role.position(view.question)
-
-        def patch(activation: Tensor, hook: object) -> Tensor:
-            patched = activation.clone()
-            at = (0, position) if cell.site.head is None else (0, position, cell.site.head)  # noqa: B023
-            patched[at] = clean[at]  # noqa: B023
-            return patched
-
-        with any_model.hooks([(cell.site.hook, patch)]):
-            logits = any_model.logits(corrupted)[0, -1]
-        patched = float(logits[answer] - logits[foil])
-        assert effect == pytest.approx((patched - both[1]) / (both[0] - both[1]), abs=1e-3)
-
-
-def test_all_of_the_difference_enters_at_the_alias(neox: HookedModel, word_rows: SeedRows) -> None:
-    view = view_of(neox, word_rows)
-    for direction in Direction:
-        grid = patch_grid_of_pair(view, direction).set_index(["site", "layer", "role"])["effect"]
-        effects = grid.to_dict()
-        assert effects["resid_pre", 0, "alias_last"] == pytest.approx(1, abs=1e-4)
-        assert effects["resid_pre", 0, "question_last"] == pytest.approx(0, abs=1e-4)
-
-
-def test_without_another_alias_the_grid_is_empty(neox: HookedModel, word_rows: SeedRows) -> None:
-    view = replace(view_of(neox, word_rows), corrupted=None)
-    grid = patch_grid_of_pair(view)
-    assert list(grid.columns) == ["site", "layer", "head", "role", "effect"]
-    assert grid.empty
-    assert cells_of_rows(grid) == []
-    assert logit_differences(view, read_view(view)) is None
 
 
 def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedRows) -> None:
@@ -223,10 +174,10 @@ def test_nothing_of_the_model_changes_also_where_a_pass_raises(
     before = state_of(neox)
     cell = GridCell(site=Site("z", 0, 1), role=TokenRole.ALIAS_LAST)
     read_view(view, [cell])
-    patch_grid_of_pair(view)
+    grid_of_view(view)
     beyond = GridCell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
     with pytest.raises(InputError, match="no head 4 at z of layer 0"):
-        read_view(view, [beyond], AblationKind.ZERO)
+        read_view(view, [beyond], Edit.ZERO)
     assert state_of(neox) == before
 
 
