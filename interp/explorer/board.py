@@ -30,7 +30,7 @@ const put = (target, path, value) => {
 function panel(name, template, send) {
   const [box, title, note, place, said] = ["figure", "div", "div", "div", "div"]
     .map(tag => document.createElement(tag));
-  box.style.cssText = "margin: 0 0 12px; min-width: 0; max-width: 100%";
+  box.style.cssText = "margin: 0 0 12px";
   title.style.cssText = "font: 600 15px/1.4 system-ui, sans-serif; color: #1f2430";
   note.style.cssText = "font: 13px/1.4 system-ui, sans-serif; color: #545a68; " +
     "overflow-wrap: anywhere";
@@ -63,12 +63,13 @@ function panel(name, template, send) {
   place.addEventListener("keydown", walk);
   const draw = async (json, room) => {
     const {data, layout} = JSON.parse(json);
-    const {title: name_shown, note: remark, narrow} = layout.meta;
-    layout.template = template;
-    layout.width = room;
+    [layout.template, layout.width, box.style.width] = [template, room, `${room}px`];
     if (room < LIMIT) {
-      for (const [path, value] of Object.entries(narrow)) put({data, layout}, path, value);
+      for (const [path, value] of Object.entries(layout.meta.narrow)) {
+        put({data, layout}, path, value);
+      }
     }
+    const {title: name_shown, note: remark} = layout.meta;
     [title.textContent, note.textContent] = [name_shown, remark];
     box.setAttribute("aria-label", `${name_shown}. ${remark}`);
     cells = layout.meta.cells ?? null;

@@ -8,12 +8,21 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.explorer.grid import cells_of_rows
-from interp.explorer.look import COLOR_BAR, HEIGHT, columns_of, place_words, style_panel
+from interp.explorer.look import (
+    COLOR_BAR,
+    HEIGHT,
+    columns_of,
+    place_words,
+    slanted_height,
+    style_panel,
+)
 from interp.explorer.view import Edit, GridCell, View
 from interp.figures.places import site_kind_words, site_words
 
 ROW_HEIGHT, LEAST_ROW = 22, 9  # pixels
 MOST_PIXELS = 1500
+LEAST_END = 0.1
+"""Nats at which the colours of an ablation grid end at least."""
 MOST_NUMBERED = 10
 """Columns up to which a cell has room for its number; in a narrow column half of them."""
 CHANGED = "#d9730d"
@@ -54,14 +63,18 @@ def plot_grid(
         if cell in cells:
             shapes.append(_frame(x, y))
     columns = columns_of(view)
-    figure = go.Figure(_heatmap(effect, columns, is_share=view.corrupted is not None))
+    end = 1.0
+    if view.corrupted is None:  # of a state of the stream all is lost: it would pale the others
+        parts = [i for i, (_, site, _) in enumerate(components) if not site.startswith("resid")]
+        end = max(LEAST_END, float(np.nan_to_num(np.abs(effect[parts])).max()))
+    figure = go.Figure(_heatmap(effect, columns, is_share=view.corrupted is not None, end=end))
     title = "Patching" if view.corrupted is not None else f"Ablating each cell {TO[edit]}"
     is_slanted = view.is_own or len(columns) > 7
-    bottom = 150 if is_slanted else 90
+    bottom = 64 + (slanted_height(columns) if is_slanted else 26)
     labels = {
         "layout.yaxis.ticktext": [short_label(c) for c in components],
         "layout.margin.l": 96,
-        "layout.margin.b": 150,
+        "layout.margin.b": 64 + slanted_height(columns),
         "layout.xaxis.tickangle": -90,
         **({"data.0.texttemplate": ""} if len(columns) > MOST_NUMBERED // 2 else {}),
     }
@@ -69,7 +82,9 @@ def plot_grid(
         figure, title=f"{title}: click a cell to change it", note=about,
         height=grid_height(grid, view) + bottom, narrow=labels,
     )  # fmt: skip
-    figure.update_xaxes(title={"text": "token and its role", "standoff": 26}, showgrid=False)
+    figure.update_xaxes(
+        title={"text": "token and its role", "standoff": 8 if is_slanted else 26}, showgrid=False
+    )
     figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns)
     figure.update_xaxes(tickangle=-90 if is_slanted else 0, tickfont={"size": 11})
     figure.update_yaxes(title="layer and site", tickvals=list(range(len(components))))
@@ -81,9 +96,9 @@ def plot_grid(
     return figure
 
 
-def _heatmap(effect: np.ndarray, columns: Sequence[str], *, is_share: bool) -> go.Heatmap:
-    known = np.abs(effect[np.isfinite(effect)])
-    end = 1.0 if is_share or not known.size else max(0.1, float(known.max()))
+def _heatmap(
+    effect: np.ndarray, columns: Sequence[str], *, is_share: bool, end: float
+) -> go.Heatmap:
     title = "effect (share of the difference)" if is_share else "change of log-probability (nats)"
     return go.Heatmap(
         z=np.where(np.isfinite(effect), effect, None),

@@ -76,6 +76,15 @@ def label(token: str) -> str:
     return plain(token_label(token))
 
 
+def slanted_height(labels: Sequence[str]) -> int:
+    """Pixels that labels take that stand upright.
+
+    >>> slanted_height(["mom", "Lily<br>who"])
+    28
+    """
+    return 7 * max((len(part) for each in labels for part in each.split("<br>")), default=0)
+
+
 def told_apart(tokens: Sequence[str]) -> list[str]:
     """Tokens as labels; of those that differ in white space alone, the space is shown.
 

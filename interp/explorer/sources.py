@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from data.pairs import PromptPair
 from data.tokens import TokenizedRow
@@ -16,6 +16,7 @@ from interp.hooked.model import HookedModel
 LONGEST_PROMPT = 70  # characters of a menu's entry
 
 
+@runtime_checkable
 class Source(Protocol):
     """What an explorer asks for."""
 

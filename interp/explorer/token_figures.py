@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from interp.attention.pattern_plots import TOKEN_HEIGHT, plot_attention
-from interp.explorer.look import COLOR_BAR, HEIGHT, label, style_panel
+from interp.explorer.look import COLOR_BAR, HEIGHT, label, slanted_height, style_panel
 
 LEAST_HEADS = 80  # pixels of a head's panel
 MOST_PANELS, MOST_TOKENS = 5, 8
@@ -87,7 +87,7 @@ def plot_where_heads_look(
     space = max(LEAST_HEADS, TOKEN_HEIGHT * len(tokens))
     style_panel(
         figure, title="Where each head looks", note=note,
-        height=max(HEIGHT, 170 + (40 + space) * n_layers), narrow=_narrow_panels(figure),
+        height=max(HEIGHT, 170 + (40 + space) * n_layers), narrow=_narrow_panels(figure, note),
     )  # fmt: skip
     figure.update_annotations(font_size=12)
     figure.update_traces(textfont={"size": 10})
@@ -97,7 +97,7 @@ def plot_where_heads_look(
     return figure
 
 
-def _narrow_panels(figure: go.Figure) -> dict[str, Any]:
+def _narrow_panels(figure: go.Figure, note: str) -> dict[str, Any]:
     """Panels of heads where there is little room: short titles, and no numbers."""
     titles = [str(each.text) for each in figure.layout.annotations]
     narrow: dict[str, Any] = {"layout.margin.l": 66}
@@ -105,7 +105,8 @@ def _narrow_panels(figure: go.Figure) -> dict[str, Any]:
         short = [title.replace("layer ", "").replace(", head ", "/") for title in titles]
         narrow |= {f"layout.annotations.{i}.text": text for i, text in enumerate(short)}
         narrow |= {f"data.{i}.texttemplate": "" for i in range(len(figure.data))}
-        narrow["layout.annotations.0.text"] = f"layer/head {short[0]}"
+        about = f"above each panel: layer/head{'; ' if note else ''}{note}"
+        narrow["layout.meta.note"] = about
     return narrow
 
 
@@ -125,7 +126,7 @@ def _plot_last_token(pattern: pd.DataFrame, tokens: Sequence[str], *, note: str)
     about = "from the prompt's last token; choose one head to see all of its pattern"
     style_panel(
         figure, title="Where each head looks", note=f"{about}; {note}" if note else about,
-        height=max(HEIGHT, 230 + pixels),
+        height=max(HEIGHT, 190 + pixels),
         narrow={
             "layout.margin.l": 84,
             "layout.yaxis.ticktext": [f"{layer}, head {head}" for layer, head in rows],
@@ -136,7 +137,8 @@ def _plot_last_token(pattern: pd.DataFrame, tokens: Sequence[str], *, note: str)
     figure.update_xaxes(ticktext=[label(token) for token in tokens])
     figure.update_yaxes(title="layer and head", showgrid=False, tickvals=list(range(len(rows))))
     figure.update_yaxes(ticktext=[f"layer {layer}, head {head}" for layer, head in rows])
-    figure.update_layout(margin={"b": 150, "l": 110})
+    names = [label(token) for token in tokens]
+    figure.update_layout(margin={"b": 64 + slanted_height(names), "l": 110})
     return figure
 
 

@@ -91,7 +91,8 @@ def _likeliest(model: HookedModel, typed: Typed) -> list[str]:
     logits = model.logits(torch.tensor([row.input_ids[:end]]))[0, -1]
     found = logits.topk(min(CANDIDATES, model.d_vocab)).indices.tolist()
     assert model.tokenizer is not None
-    words = [str(model.tokenizer.decode([i])) for i in found if i != row.input_ids[end]]
+    no_words = {row.input_ids[end], *model.tokenizer.all_special_ids}
+    words = [str(model.tokenizer.decode([i])) for i in found if i not in no_words]
     return [word for word in words if word.strip()]
 
 

@@ -16,7 +16,6 @@ import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
 from interp.explorer.board import Board
-from interp.explorer.choice import Menu
 from interp.explorer.controls import TypedPrompt, button, dropdown, fill, text_field, wrapped
 from interp.explorer.drawing import draw_figures
 from interp.explorer.grid import cells_of_rows, grid_of_view, grid_without_effects, is_quick

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +7,10 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.statements import RenderedText
 from data.tasks.alias_toy import AliasNames, IMLConfig
-from data.tasks.iml import SUBSETS
 from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
-from data.vocabulary import Kind, Role, Split, WordOrder
+from data.vocabulary import WordOrder
 from interp.explorer.grid import grid_of_view
 from interp.explorer.shelf import SeedRows
 from interp.explorer.tables import (
@@ -30,34 +27,7 @@ from interp.hooked.model import HookedModel
 from training.designs import recipe_design
 
 WORDS = tuple(f"w{i}" for i in range(37))
-
-
-def question_row(alias: str, question: str, answer: str, *, subset: str = "D5_CONS") -> Row:
-    text = f"w0 {alias} {question} {answer}"
-    spans, start = {}, 3
-    for role, word in ((Role.ALIAS, alias), (Role.QUESTION, question), (Role.ANSWER, answer)):
-        spans[role] = (start, start + len(word))
-        start += len(word) + 1
-    rendered = RenderedText(text=text, answer_span=spans[Role.ANSWER], spans=spans)
-    return Row(
-        row_id=text, subset=SUBSETS[subset], split=Split.TEST, kind=Kind.QA, rendered=rendered,
-        alias=alias, entity=None, tag=None, question=question,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def word_rows() -> SeedRows:
-    """Questions about three aliases."""
-    rows = tuple(question_row(f"w{i}", "w9", f"w{10 + i}") for i in (1, 2, 3))
-    return SeedRows(
-        SeedData(rows=rows, words=WORDS), word_tokenizer(WORDS), recipe_design("alias-toy")
-    )
-
-
-def view_of(model: HookedModel, rows: SeedRows) -> View:
-    asked = [row for about in rows.subjects["D5_CONS"].values() for row in about]
-    question, corrupted = rows.tokenized(asked)[:2]
-    return View(model=model, rows=rows, question=question, corrupted=corrupted)
+ViewOf = Callable[[HookedModel, SeedRows], View]
 
 
 def tokens_of(view: View) -> Tensor:
@@ -82,7 +52,7 @@ def toy_seed() -> SeedRows:
 
 
 def test_a_reading_has_the_models_own_log_probabilities(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
@@ -93,7 +63,7 @@ def test_a_reading_has_the_models_own_log_probabilities(
 
 
 def test_a_readings_patterns_are_weights_over_the_prompt_so_far(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     patterns = read_view(view_of(any_model, word_rows)).patterns
     assert patterns.shape == (any_model.n_layers, any_model.n_heads, 3, 3)
@@ -102,7 +72,7 @@ def test_a_readings_patterns_are_weights_over_the_prompt_so_far(
 
 
 def test_zeroing_every_head_is_zeroing_the_whole_site(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     heads = [
@@ -121,7 +91,7 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 
 
 def test_a_mean_ablation_writes_the_mean_over_the_questions(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     asked = [row for about in word_rows.subjects["D5_CONS"].values() for row in about]
@@ -138,7 +108,9 @@ def test_a_mean_ablation_writes_the_mean_over_the_questions(
     torch.testing.assert_close(read_view(view, [cell]).log_probs, expected, atol=1e-5, rtol=0)
 
 
-def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> None:
+def test_the_mean_of_one_question_alone_changes_nothing(
+    neox: HookedModel, question_row: Callable[..., Row]
+) -> None:
     data = SeedData(rows=(question_row("w1", "w9", "w11"),), words=WORDS)
     rows = SeedRows(data, word_tokenizer(WORDS), recipe_design("alias-toy"))
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
@@ -149,7 +121,7 @@ def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> No
 
 
 def test_what_the_last_position_cannot_see_any_more_changes_nothing(
-    neox: HookedModel, word_rows: SeedRows
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(neox, word_rows)
     cell = GridCell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
@@ -157,7 +129,9 @@ def test_what_the_last_position_cannot_see_any_more_changes_nothing(
     assert torch.equal(after.log_probs, read_view(view).log_probs)
 
 
-def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedRows) -> None:
+def test_a_cell_that_is_not_there_is_refused(
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
+) -> None:
     view = view_of(neox, word_rows)
     with pytest.raises(InputError, match="no tag"):
         read_view(view, [GridCell(site=Site("mlp_out", 0), role=TokenRole.TAG)])
@@ -168,6 +142,7 @@ def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedR
 def test_nothing_of_the_model_changes_also_where_a_pass_raises(
     neox: HookedModel,
     word_rows: SeedRows,
+    view_of: ViewOf,
     state_of: Callable[[HookedModel], tuple[object, ...]],
 ) -> None:
     view = view_of(neox, word_rows)
@@ -271,7 +246,9 @@ def test_chance_is_one_of_the_values_of_the_attribute(
     assert chance(view) == 1 / len(given)
 
 
-def test_one_heads_attention_is_its_pattern(neox: HookedModel, word_rows: SeedRows) -> None:
+def test_one_heads_attention_is_its_pattern(
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
+) -> None:
     reading = read_view(view_of(neox, word_rows))
     table = attention_table(reading, head=(1, 2))
     assert len(table) == 9
