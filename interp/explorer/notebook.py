@@ -12,7 +12,7 @@ Several runs, of other word orders say, make one explorer with a menu of runs. I
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
 from data.pairs import PromptPair, check_pair
@@ -27,24 +27,9 @@ if TYPE_CHECKING:
     from interp.explorer.widgets import Explorer
 
 
-@overload
 def explore(
-    run: HookedModel, prompts: Sequence[TokenizedRow] | Sequence[PromptPair]
-) -> "Explorer": ...
-@overload
-def explore(
-    run: Run | Sequence[Run],
-    *,
-    seed: int | None = None,
-    stage: int | None = None,
-    step: int | None = None,
-    subset: str | None = None,
-    alias: str | None = None,
-    question: str | None = None,
-) -> "Explorer": ...
-def explore(
-    run: Any,
-    prompts: Any = (),
+    run: Run | Sequence[Run] | HookedModel | object,
+    prompts: Sequence[TokenizedRow] | Sequence[PromptPair] | object = (),
     *,
     seed: int | None = None,
     stage: int | None = None,

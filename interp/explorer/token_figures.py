@@ -79,7 +79,7 @@ def plot_where_heads_look(
         tokens: The tokens of the prompt.
         note: What is changed, in words.
     """
-    heads, n_layers = pattern["head"].nunique(), pattern["layer"].nunique()
+    heads, n_layers = len(set(pattern["head"])), len(set(pattern["layer"]))
     is_one = heads * n_layers == 1
     if not is_one and (heads > MOST_PANELS or len(tokens) > MOST_TOKENS):
         return _plot_last_token(pattern, tokens, note=note)
@@ -104,7 +104,7 @@ def _narrow_panels(figure: go.Figure, note: str) -> dict[str, Any]:
     if len(titles) > 1:
         short = [title.replace("layer ", "").replace(", head ", "/") for title in titles]
         narrow |= {f"layout.annotations.{i}.text": text for i, text in enumerate(short)}
-        narrow |= {f"data.{i}.texttemplate": "" for i in range(len(figure.data))}
+        narrow |= {f"data.{i}.texttemplate": "" for i in range(len(titles))}
         about = f"above each panel: layer/head{'; ' if note else ''}{note}"
         narrow["layout.meta.note"] = about
     return narrow

@@ -16,23 +16,15 @@ import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
 from interp.explorer.board import Board
-from interp.explorer.controls import TypedPrompt, button, dropdown, fill, text_field, wrapped
 from interp.explorer.drawing import draw_figures
 from interp.explorer.grid import cells_of_rows, grid_of_view, grid_without_effects, is_quick
 from interp.explorer.grid_figure import cell_words, grid_rows
+from interp.explorer.menus import Menus
 from interp.explorer.sources import Source
 from interp.explorer.texts import error_html, note_html, texts_html
 from interp.explorer.typed import Typed, typed_view
 from interp.explorer.view import Edit, GridCell, View, read_view
-from interp.patching.analysis import Direction
 
-ALL = "all"
-"""The value of the menu of heads that stands for every head."""
-EDITS = {
-    Edit.MEAN: "ablates to mean",
-    Edit.ZERO: "ablates to zero",
-    Edit.CORRUPTED: "patches corrupted",
-}
 OTHER_PROMPT = "its tokens are others"
 
 
@@ -59,10 +51,11 @@ class Explorer:
         self.cells: tuple[GridCell, ...] = ()
         self.grid, self._refusal = pd.DataFrame(), ""
         self._typed: Typed | None = None
-        self._is_settling = False
         self._notes: list[str] = []
         self._menu = source.settle(choice)
-        self._make_controls()
+        self._controls = Menus(source)
+        self.menus, self.search = self._controls.by_name, self._controls.search
+        self.reset_button, self.typing = self._controls.reset, self._controls.typing
         self.message, self.note, self.texts = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.board: Board | None = None
         self._look()
@@ -82,7 +75,7 @@ class Explorer:
     @property
     def edit(self) -> Edit:
         """What a click does."""
-        return Edit(str(self.menus["edit"].value))
+        return self._controls.edit
 
     def toggle(self, cell: GridCell) -> None:
         """Changes a cell of the grid, or takes the change back: what a click does."""
@@ -128,7 +121,7 @@ class Explorer:
             self.message.value = error_html(str(error))
 
     def _on_menu(self, name: str, change: Any) -> None:
-        if not self._is_settling:
+        if not self._controls.is_settling:
             self._try(partial(self._follow, name, change["new"]))
 
     def _follow(self, name: str, value: Any) -> None:
@@ -140,37 +133,30 @@ class Explorer:
             self._leave_unreadable()
             self._look(because=because)
         elif name == "direction" or (name == "edit" and self.view.corrupted is None):
-            self._look()
+            self._look(is_elsewhere=False)
         else:
             self._show()
 
-    def _look(self, *, because: str = "") -> None:
+    def _look(self, *, because: str = "", is_elsewhere: bool = True) -> None:
         """Opens what is chosen; changed cells stay where they mean the same, and that is said.
 
         Args:
             because: Why they mean another thing.
+            is_elsewhere: Whether another prompt or checkpoint is looked at.
         """
         view = self._view()
-        reading = read_view(view)
-        before, old = self.cells, self.view if self.cells else view
+        reading, grid = read_view(view), self._grid(view)
+        words = cell_words(self.view, self.cells, self.edit) if self.cells else ""
         if view.corrupted is None and self.edit is Edit.CORRUPTED:
-            self._notes.append("without a corrupted prompt, a click ablates to the mean")
-            before_words = cell_words(old, before, self.edit)
-            self._fill_edits(view)
-        else:
-            before_words = ""
-        grid = self._grid(view)
-        known = set(cells_of_rows(grid, view))
-        self.grid, self.view, self._reading = grid, view, reading
-        self.cells = () if because else tuple(cell for cell in before if cell in known)
-        gone = [cell for cell in before if cell not in self.cells]
-        if gone:
-            words = before_words or cell_words(old, gone, self.edit)
-            reason = because or "the prompt has no such cell"
-            self._notes.append(f"taken back: {words}; {reason}")
-        elif self.cells:
-            words = cell_words(view, self.cells, self.edit)
+            because = because or "there is no corrupted prompt to patch from"
+        known = set() if because else set(cells_of_rows(grid, view))
+        kept = tuple(cell for cell in self.cells if cell in known)
+        if len(kept) < len(self.cells):
+            kept, because = (), because or "the prompt has no such cell"
+            self._notes.append(f"taken back: {words}; {because}")
+        elif kept and is_elsewhere:
             self._notes.append(f"kept, now at {self.source.where(self._menu)}: {words}")
+        self.grid, self.view, self._reading, self.cells = grid, view, reading, kept
         self._fill_menus()
         self.texts.value = texts_html(view)
         self.typing.suggest(Typed.of(view.question, view.corrupted if view.is_own else None))
@@ -185,6 +171,8 @@ class Explorer:
 
     def _leave_unreadable(self) -> None:
         """Goes back to the menus' prompt where another seed's vocabulary lacks a typed word."""
+        if self._typed is None:
+            return
         try:
             self._view()
         except InputError as error:
@@ -195,7 +183,7 @@ class Explorer:
         self._refusal = ""
         try:
             if is_quick(view):
-                return grid_of_view(view, Direction(str(self.menus["direction"].value)), self.edit)
+                return grid_of_view(view, self._controls.direction, self.edit)
             self._refusal = "the grid of so large a model is not computed; its cells can be clicked"
         except InputError as error:
             self._refusal = str(error)
@@ -204,7 +192,6 @@ class Explorer:
     def _show(self) -> None:
         """Draws what is looked at, with the changed cells."""
         self.reset_button.disabled = not self.cells
-        head = self.menus["head"].value
         self.figures = draw_figures(
             self.view,
             self.grid,
@@ -212,8 +199,8 @@ class Explorer:
             read_view(self.view, self.cells, self.edit) if self.cells else None,
             cells=self.cells,
             edit=self.edit,
-            direction=Direction(str(self.menus["direction"].value)),
-            head=None if head == ALL else head,
+            direction=self._controls.direction,
+            head=self._controls.head,
             refusal=self._refusal,
         )
         if self.board is not None:
@@ -233,7 +220,7 @@ class Explorer:
     def _on_search(self, _change: Any) -> None:
         """Narrows the searched menu; if what is chosen is none of it, the first is."""
         name = self.source.searched
-        found = self._found()
+        found = self._controls.found(self._menu)
         if not found:
             text = f"no {name} contains {self.search.value!r}; the menu shows all"
             self.message.value = error_html(text)
@@ -244,70 +231,8 @@ class Explorer:
             self.message.value = ""
         self._fill_menus()
 
-    def _found(self) -> list[tuple[str, Any]]:
-        wanted = self.search.value.strip().lower()
-        options = self._menu.options[self.source.searched]
-        return [option for option in options if wanted in option[0].lower()]
-
     def _fill_menus(self) -> None:
-        """Puts options and values into the menus without following them."""
-        self._is_settling = True
-        try:
-            for name, options in self._menu.options.items():
-                value = getattr(self.choice, name)
-                if name == self.source.searched:
-                    options = self._with_chosen(self._found() or options, value)
-                fill(self.menus[name], options, value)
-            model = self.view.model
-            heads = [
-                (f"layer {layer}, head {head}", (layer, head))
-                for layer in range(model.n_layers)
-                for head in range(model.n_heads)
-            ]
-            head = self.menus["head"].value
-            is_known = head in [value for _, value in heads]
-            fill(self.menus["head"], [("all heads", ALL), *heads], head if is_known else ALL)
-        finally:
-            self._is_settling = False
-        self._fill_edits(self.view)
-        self.menus["direction"].disabled = self.view.corrupted is None
-        self.typing.back.disabled = self._typed is None
-
-    def _with_chosen(self, options: Any, value: object) -> Any:
-        """The options with the chosen one, which a search may not have found."""
-        if value in [each for _, each in options]:
-            return options
-        every = self._menu.options[self.source.searched]
-        return [*(option for option in every if option[1] == value), *options]
-
-    def _fill_edits(self, view: View) -> None:
-        possible = [e for e in EDITS if view.corrupted is not None or e is not Edit.CORRUPTED]
-        value = self.edit if self.edit in possible else Edit.MEAN
-        self._is_settling = True
-        try:
-            fill(self.menus["edit"], [(EDITS[e], str(e)) for e in possible], str(value))
-        finally:
-            self._is_settling = False
-
-    def _make_controls(self) -> None:
-        self.menus: dict[str, widgets.Dropdown] = {
-            name: dropdown(*words, is_wide=name == "prompt")
-            for name, words in self.source.labels.items()
-        }
-        self.menus["head"] = dropdown("attention of", "all heads, or one with its whole pattern")
-        directions = [
-            ("clean into corrupted", str(Direction.DENOISE)),
-            ("corrupted into clean", str(Direction.NOISE)),
-        ]
-        self.menus["direction"] = dropdown(
-            "patching", "denoising or noising: what is put where", directions
-        )
-        edits = [(words, str(edit)) for edit, words in EDITS.items()]
-        self.menus["edit"] = dropdown("a click", "what a click on a cell of the grid does", edits)
-        name = self.source.searched
-        self.search = text_field(f"find {name}", f"a part of its name: shortens the menu of {name}")
-        self.reset_button = button("undo changes", "takes every change back", disabled=True)
-        self.typing = TypedPrompt()
+        self._controls.fill(self._menu, self.view, is_typed=self._typed is not None)
 
     def _follow_controls(self) -> None:
         for name, menu in self.menus.items():
@@ -318,22 +243,8 @@ class Explorer:
         self.typing.back.on_click(lambda _button: self.ask(None))
 
     def _layout(self) -> widgets.VBox:
-        shown: list[Any] = []
-        for name, menu in self.menus.items():
-            if name == self.source.searched:
-                shown.append(self.search)
-            if name != "run" or len(menu.options) > 1:
-                shown.append(menu)
-        return widgets.VBox(
-            [
-                wrapped([*shown, self.reset_button]),
-                self.typing.box,
-                self.message,
-                self.note,
-                self.texts,
-                self.board,
-            ]
-        )
+        controls = [self._controls.box(), self.typing.box]
+        return widgets.VBox([*controls, self.message, self.note, self.texts, self.board])
 
 
 @contextmanager

@@ -7,10 +7,13 @@ from data.statements import RenderedText
 from data.tasks.iml import SUBSETS
 from data.tokens import word_tokenizer
 from data.vocabulary import Kind, Role, Split
+from interp.explorer import explore
 from interp.explorer.shelf import SeedRows
 from interp.explorer.view import View
+from interp.explorer.widgets import Explorer
 from interp.hooked.model import HookedModel
 from training.designs import recipe_design
+from training.runs.run import Run
 
 WORDS = tuple(f"w{i}" for i in range(37))
 
@@ -53,3 +56,20 @@ def view_of() -> Callable[[HookedModel, SeedRows], View]:
 def question_row() -> Callable[..., Row]:
     """Makes a question `w0 <alias> <question> <answer>`."""
     return _question_row
+
+
+@pytest.fixture(scope="module")
+def explorer(tiny_run: Run) -> Explorer:
+    """A board of the tiny run; each test finds it at the first options."""
+    return explore(tiny_run)
+
+
+@pytest.fixture(autouse=True)
+def at_the_first_view(request: pytest.FixtureRequest) -> None:
+    if "explorer" in request.fixturenames:
+        explorer = request.getfixturevalue("explorer")
+        explorer.search.value = ""
+        explorer.set_cells(())
+        for name, menu in explorer.menus.items():
+            if name not in ("run", "against"):
+                menu.value = menu.options[0][1]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -175,7 +176,7 @@ def test_a_typed_pair_is_patched_and_its_other_answer_is_what_the_model_says(
     logits = view.model.logits(torch.tensor([view.corrupted.input_ids[:3]]))[0, -1]
     likeliest = [i for i in logits.argsort(descending=True).tolist() if i > 2 and i != view.answer]
     assert view.corrupted.input_ids[3] == likeliest[0]
-    assert of_rows.grid["effect"].notna().all()
+    assert np.isfinite(of_rows.grid["effect"]).all()
     typed(of_rows, prompt="w0 w1 w2", answer="w9", corrupted="w0 w7 w2", corrupted_answer="w12")
     assert of_rows.view.corrupted is not None
     assert of_rows.view.rows.tokens(of_rows.view.corrupted.input_ids[3:]) == ["w12"]
@@ -228,10 +229,10 @@ def test_a_runs_board_takes_a_typed_prompt_of_its_own_words(tiny_run: Run) -> No
     row = explorer.view.question.row
     typed(explorer, prompt=row.rendered.prompt, answer=row.rendered.answer)
     assert explorer.view.is_own
-    shown = explorer.figures["answers"].data[0].y
+    shown = explorer.figures["answers"]
     explorer.menus["step"].value = explorer.menus["step"].options[0][1]
     assert explorer.view.is_own  # the same prompt to another checkpoint
-    assert explorer.figures["answers"].data[0].y != shown
+    assert explorer.figures["answers"].to_json() != shown.to_json()
     explorer.menus["seed"].value = 1001  # where nothing has this alias
     assert not explorer.view.is_own
     assert "back to the menus&#x27; prompt: no word" in explorer.note.value
