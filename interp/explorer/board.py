@@ -92,6 +92,7 @@ function panel(name, template, send) {
 }
 
 function render({model, el}) {
+  Plotly ??= load();
   const board = document.createElement("div");
   board.style.cssText = "display: flex; flex-wrap: wrap; gap: 4px 16px; width: 100%";
   el.style.cssText += "; width: 100%; min-width: 0";
@@ -137,10 +138,15 @@ to, where a figure has cells to click.
 
 
 def board_program() -> str:
-    """What the browser runs: plotly's program, made to give itself to this module, and `DRAW`."""
+    """What the browser runs: plotly's program, made to give itself to this module, and `DRAW`.
+
+    Plotly begins with the first drawing, not when the module is loaded: anywidget gives a module
+    two seconds to load, on however slow a machine, and after that passes no changes on.
+    """
     return (
-        "const Plotly = (() => {\nconst module = {exports: {}}, exports = module.exports;\n"
-        f"const define = undefined;\n{get_plotlyjs()}\nreturn module.exports;\n}})();\n{DRAW}"
+        "let Plotly;\nconst load = () => {\n"
+        "const module = {exports: {}}, exports = module.exports;\n"
+        f"const define = undefined;\n{get_plotlyjs()}\nreturn module.exports;\n}};\n{DRAW}"
     )
 
 

@@ -101,7 +101,7 @@ def _heatmap(
 ) -> go.Heatmap:
     title = "effect (share of the difference)" if is_share else "change of log-probability (nats)"
     return go.Heatmap(
-        z=effect,
+        z=[[None if np.isnan(v) else v for v in row] for row in effect.tolist()],
         zmin=-end, zmax=end, colorscale="RdBu_r" if is_share else "RdBu",
         texttemplate="%{z:.2f}" if len(columns) <= MOST_NUMBERED else None,
         textfont={"size": 11}, hoverongaps=True, xgap=1, ygap=1,

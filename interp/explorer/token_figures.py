@@ -35,7 +35,7 @@ def plot_said(said: pd.DataFrame, tokens: Sequence[str], *, answer: str, note: s
     ).reshape(shape)
     probability = said["probability"].to_numpy().reshape(shape)
     of_answer = said["answer"].to_numpy().reshape(shape)
-    title = "likeliest next token's probability"
+    title = "its probability"
     figure = go.Figure(
         go.Heatmap(
             z=probability.T, text=words.T, customdata=of_answer.T, zmin=0, zmax=1,
@@ -50,14 +50,12 @@ def plot_said(said: pd.DataFrame, tokens: Sequence[str], *, answer: str, note: s
     rows = len(tokens)
     pixels = min(ROW_HEIGHT * rows, max(MOST_PIXELS, LEAST_ROW * rows))
     style_panel(
-        figure, title="What the model would say next after each layer, at each token", note=note,
+        figure, title="The likeliest next token after each layer, at each token", note=note,
         height=max(HEIGHT, 150 + pixels),
         narrow={"data.0.texttemplate": ""} if len(states) > MOST_WORDED // 2 else {},
     )  # fmt: skip
     across = ["before<br>layer 0", *(f"after<br>layer {i}" for i in range(len(states) - 1))]
-    figure.update_xaxes(
-        title={"text": "state of the residual stream", "standoff": 26}, showgrid=False
-    )
+    figure.update_xaxes(title={"text": "residual stream", "standoff": 26}, showgrid=False)
     figure.update_xaxes(tickvals=list(range(len(states))), ticktext=across)
     figure.update_xaxes(tickangle=0 if len(states) <= MOST_WORDED else -90)
     figure.update_yaxes(title="at token", autorange="reversed", showgrid=False)

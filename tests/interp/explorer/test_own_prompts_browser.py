@@ -33,7 +33,7 @@ pairs = prompt_pairs(
     answers=["mom", "dog"], corrupted_answers=["dad", "cat"], roles={{"who": ["Lily", (0, 3)]}},
 )
 explore(model, pairs)"""
-SECONDS, REPEATS = 0.5, 12
+SECONDS, REPEATS = 0.5, 8
 """What the quickest of some updates may take; all of them on a machine that does nothing else."""
 ANSWERS = "document.querySelector('[data-panel=answers]')"
 STOPWATCH = """(() => {
