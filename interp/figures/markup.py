@@ -4,7 +4,7 @@ Everything that is not `Html` already is escaped.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
 from typing import Any
 
@@ -93,13 +93,13 @@ def rows_html(rows: Iterable[Row]) -> Html:
     return Html(f"{note}\n{table_html(head, body, name='Rows as the model reads them')}")
 
 
-def text_html(row: Row) -> Html:
+def text_html(row: Row, colors: Mapping[str, str] = ROLE_COLORS) -> Html:
     """A row's text with its roles coloured and its answer underlined."""
     rendered = row.rendered
     parts: list[str] = []
     end = 0
     for (start, stop), role in sorted((span, role) for role, span in rendered.spans.items()):
-        piece = _coloured(rendered.text[start:stop], role)
+        piece = _coloured(rendered.text[start:stop], role, colors)
         is_answer = (start, stop) == rendered.answer_span
         parts += [escape(rendered.text[end:start]), f"<u>{piece}</u>" if is_answer else piece]
         end = stop
@@ -115,8 +115,8 @@ def kind_words(row: Row) -> str:
     return f"question, trained in Stage {int(row.subset.part)}"
 
 
-def _coloured(text: str, role: str) -> str:
-    color = ROLE_COLORS.get(role, OWN_ROLE_COLOR)
+def _coloured(text: str, role: str, colors: Mapping[str, str] = ROLE_COLORS) -> str:
+    color = colors.get(role, OWN_ROLE_COLOR)
     style = f"background:{color};color:{INK};padding:1px 4px;border-radius:3px"
     return f'<span title="{role}" style="{style}">{escape(text)}</span>'
 
