@@ -11,22 +11,25 @@ ROOT = DOCS.parent
 GENERATED = DOCS / "generated"
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
-from python_pages import short_signature, to_rst, write_pages  # noqa: E402
+from python_pages import short_signature, shorten_value, to_rst, write_pages  # noqa: E402
 
 project = html_title = "iml-workbench"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]
+linkcheck_timeout, linkcheck_retries, linkcheck_workers = 10, 1, 2
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!(data|training|interp)\.).*"),  # other packages' names: no network, no links
-    ("py:.*", r".*\.(Choice|Found|Item|Result|Task|Value|_\w+)"),  # type variables and what is private
+    (
+        "py:.*",
+        r".*\.(Choice|Found|Item|Result|Task|Value|_\w+)",
+    ),  # type variables and what is private
 ]
 
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["figures.css"]
-html_show_sourcelink = False
+html_show_sourcelink = html_copy_source = html_show_copyright = False
 
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks are stored with what they showed
@@ -35,7 +38,7 @@ nb_mime_priority_overrides = [("html", "image/png", 0), ("html", "image/svg+xml"
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "no-value": True}
+autodoc_default_options = {"members": True}
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -54,3 +57,4 @@ def setup(app: Sphinx) -> None:
     write_pages(ROOT, GENERATED / "api")
     app.connect("autodoc-process-docstring", to_rst)
     app.connect("autodoc-process-signature", short_signature)
+    app.connect("object-description-transform", shorten_value)

@@ -6,15 +6,19 @@ so is an indented block. `to_rst` says the same in Sphinx's marks.
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import Element
+from sphinx import addnodes
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 PACKAGES = ("interp", "training", "data")
 SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Example|Examples):$")
 CODE = re.compile(r"(`(?:[^`\n]|\n(?!\n))+`)")
 MARKS = re.compile(r"([*|\\])|_(?!\w)")
+LONGEST_VALUE = 100
 ARRAY_LIKE = re.compile(r"[~\w.]*_Buffer \| .*?\](?=[,)])")
 
 
@@ -42,13 +46,23 @@ def write_pages(root: Path, folder: Path) -> None:
 
 
 def page_of(room: str, files: list[Path]) -> str:
-    """A package's docstring and exported names, then a section for each of its modules."""
-    parts = [f"{room}\n{'=' * len(room)}", f".. automodule:: {room}"]
+    """A package's docstring and own names, then a section for each of its modules."""
+    parts = [f"{room}\n{'=' * len(room)}", f".. automodule:: {room}{_members(room)}"]
     for path in files:
         if path.stem != "__init__" and ast.get_docstring(ast.parse(path.read_text())):
             name = f"{room}.{path.stem}"
             parts += [f"{name}\n{'-' * len(name)}", f".. automodule:: {name}"]
     return "\n\n".join(parts) + "\n"
+
+
+def _members(package: str) -> str:
+    """Which names of a package to document: those of `interp` are imported when they are asked for.
+
+    What other packages export is documented in the module that it is from.
+    """
+    if package == "interp":
+        return "\n   :members: " + ", ".join(import_module(package).__all__)
+    return "\n   :ignore-module-all:"
 
 
 def to_rst(_app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -63,6 +77,14 @@ def short_signature(_app: Any, _what: str, _name: str, *rest: Any) -> tuple[str 
     """A signature in which numpy's union of all that can become an array is `ArrayLike`."""
     signature, returned = rest[-2:]
     return signature and ARRAY_LIKE.sub("ArrayLike", signature), returned
+
+
+def shorten_value(_app: Any, _domain: str, _kind: str, content: Element) -> None:
+    """Leaves out the value of a constant that is long, as of a table of all recipes."""
+    for value in content.parent.findall(addnodes.desc_annotation):
+        text = value.astext()
+        if text.startswith(" = ") and len(text) > LONGEST_VALUE:
+            value.children = [addnodes.desc_sig_space(), addnodes.desc_sig_punctuation("", "= ...")]
 
 
 def _marked(lines: list[str]) -> list[str]:
@@ -88,5 +110,7 @@ def _marked(lines: list[str]) -> list[str]:
 def _escaped(lines: list[str]) -> list[str]:
     """Lines with their code as literals and without marks that only reStructuredText has."""
     parts = CODE.split("\n".join(lines))
-    marked = (f"`{each}`" if CODE.fullmatch(each) else MARKS.sub(r"\\\g<0>", each) for each in parts)
+    marked = (
+        f"`{each}`" if CODE.fullmatch(each) else MARKS.sub(r"\\\g<0>", each) for each in parts
+    )
     return "".join(marked).split("\n") if lines else []
