@@ -31,7 +31,7 @@ docs: $(VENV)/installed
 # Everything, the slow tests and those that need an accelerator included. What the site links to
 # elsewhere is asked for where there is a network; a link that is gone is told and ends nothing.
 nightly: $(VENV)/installed docs
-	-$(BIN)/python -m sphinx --quiet -b linkcheck docs build/linkcheck
+	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/.doctrees docs build/linkcheck
 	$(BIN)/python -m pytest -q -m ""
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
 

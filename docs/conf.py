@@ -16,6 +16,7 @@ from python_pages import short_signature, shorten_value, to_rst, write_pages  # 
 project = html_title = "iml-workbench"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
+smartquotes_action = "D"  # dashes; a quote before code would be turned the wrong way
 linkcheck_timeout, linkcheck_retries, linkcheck_workers = 10, 1, 2
 nitpicky = True
 nitpick_ignore_regex = [
@@ -36,6 +37,8 @@ nb_execution_mode = "off"  # notebooks are stored with what they showed
 nb_ipywidgets_js = {}  # would be fetched from a server
 nb_mime_priority_overrides = [("html", "image/png", 0), ("html", "image/svg+xml", 1)]
 
+add_module_names = False
+maximum_signature_line_length = 88  # one parameter a line in longer ones
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_default_options = {"members": True}

@@ -46,23 +46,20 @@ def write_pages(root: Path, folder: Path) -> None:
 
 
 def page_of(room: str, files: list[Path]) -> str:
-    """A package's docstring and own names, then a section for each of its modules."""
-    parts = [f"{room}\n{'=' * len(room)}", f".. automodule:: {room}{_members(room)}"]
+    """A package's docstring and own names, then a section for each of its modules.
+
+    What `interp` exports is imported when it is asked for, so it is asked for by name. What other
+    packages export is documented in the module that it is from.
+    """
+    parts = [f"{room}\n{'=' * len(room)}", f".. automodule:: {room}\n   :ignore-module-all:"]
+    if room == "interp":
+        exported = import_module(room).__all__
+        parts += [f".. autofunction:: {room}.{name}" for name in exported]
     for path in files:
         if path.stem != "__init__" and ast.get_docstring(ast.parse(path.read_text())):
             name = f"{room}.{path.stem}"
             parts += [f"{name}\n{'-' * len(name)}", f".. automodule:: {name}"]
     return "\n\n".join(parts) + "\n"
-
-
-def _members(package: str) -> str:
-    """Which names of a package to document: those of `interp` are imported when they are asked for.
-
-    What other packages export is documented in the module that it is from.
-    """
-    if package == "interp":
-        return "\n   :members: " + ", ".join(import_module(package).__all__)
-    return "\n   :ignore-module-all:"
 
 
 def to_rst(_app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
