@@ -34,6 +34,7 @@ html_show_sourcelink = html_copy_source = html_show_copyright = False
 
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # notebooks are stored with what they showed
+suppress_warnings = ["mystnb.unknown_mime_type"]  # beside a plotly figure stands its picture
 nb_ipywidgets_js = {}  # would be fetched from a server
 nb_mime_priority_overrides = [("html", "image/png", 0), ("html", "image/svg+xml", 1)]
 
@@ -51,7 +52,9 @@ def bring_notebooks() -> None:
     """Copies the notebooks beside the pages: Sphinx reads no file above its own folder."""
     folder = GENERATED / "notebooks"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".*"))
+    folder.mkdir(parents=True)
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy2(notebook, folder)
 
 
 def setup(app: Sphinx) -> None:
