@@ -9,17 +9,18 @@ import pytest
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from data.tokenizers import TrainedTokenizer
-from interp.cli import main
+from interp.cli import build_parser, main
 from tests.documents import DOCUMENTS, README, block_commands, blocks, page_name
 from tests.hostile.inputs import people_table, save_model
 from training.runs.run import Run
 
-SMALL = {
-    "align": ("--limit", "3"),
-    "patch": ("--confidence", "0", "--limit", "3"),
-    "probe": ("--quick",),
-    "run": ("--smoke",),
-    "sweep": ("--smoke",),
+SMALL: dict[str, dict[str, tuple[str, ...]]] = {
+    "align": {"--limit": ("3",)},
+    "erase": {"--seed": ("1000",)},
+    "patch": {"--confidence": ("0",), "--limit": ("3",)},
+    "probe": {"--quick": ()},
+    "run": {"--smoke": ()},
+    "sweep": {"--smoke": ()},
 }
 """What makes a command quick where it does not say otherwise: a tiny run answers nothing well."""
 QUICK = {"data", "recipes", "summary", "verify"}
@@ -37,7 +38,11 @@ def place(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def in_small(words: list[str]) -> list[str]:
     """A command as it is written, but for how much it does and for what only its reader has."""
-    small = [*words, *(option for option in SMALL.get(words[0], ()) if option not in words)]
+    added = SMALL.get(words[0], {}).items()
+    small = [
+        *words,
+        *(w for option, value in added if option not in words for w in (option, *value)),
+    ]
     for i, word in enumerate(words):
         if words[i - 1] == "--seeds":
             first = word.split(":")[0]
@@ -74,7 +79,22 @@ def test_commands_are_made_small_and_nothing_else_of_them_is_changed() -> None:
     assert " ".join(in_small(words)) == (
         "run cvdb-two-stage --seeds 1008:1009 --set model=own-model --set bos=none --smoke"
     )
-    assert in_small(["lens", "runs/alias-toy", "--stage", "2"])[-1] == "2"
+    assert in_small(["lens", "runs/alias-toy"]) == ["lens", "runs/alias-toy"]
+    assert in_small(["patch", "DIR", "--limit", "9"]) == [
+        "patch",
+        "DIR",
+        "--limit",
+        "9",
+        "--confidence",
+        "0",
+    ]
+
+
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=page_name)
+def test_small_commands_parse(path: Path) -> None:
+    parser = build_parser()
+    for words in called(path):
+        parser.parse_args(words)
 
 
 def carry_out(words: list[str]) -> None:

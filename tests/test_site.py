@@ -5,7 +5,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from html.parser import HTMLParser
 from importlib import util
@@ -75,13 +75,18 @@ class Site:
         return {path: Page(path) for path in sorted(self.folder.rglob("*.html"))}
 
 
+def of_the_site(test: Callable[..., None]) -> Callable[..., None]:
+    """Marks a test that may have to wait until the site is built."""
+    return pytest.mark.slow(pytest.mark.timeout(3600)(test))
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Built once for the tests of this file."""
     return Site(tmp_path_factory.mktemp("site") / "site")
 
 
-@pytest.mark.slow
+@of_the_site
 def test_site_builds_without_a_warning_in_three_minutes(site: Site) -> None:
     print(f"{len(site.pages)} pages in {site.seconds:.0f} s of processor time")
 
@@ -92,7 +97,7 @@ def test_site_builds_without_a_warning_in_three_minutes(site: Site) -> None:
         assert (site.folder / path.relative_to(DOCS)).with_suffix(".html") in site.pages
 
 
-@pytest.mark.slow
+@of_the_site
 def test_every_notebook_and_every_package_has_a_page(site: Site) -> None:
     made = {str(path.relative_to(site.folder)) for path in site.pages}
     inits = [
@@ -106,7 +111,7 @@ def test_every_notebook_and_every_package_has_a_page(site: Site) -> None:
     assert {f"generated/api/{room}.html" for room in rooms} <= made
 
 
-@pytest.mark.slow
+@of_the_site
 def test_every_link_within_the_site_leads_to_a_place(site: Site) -> None:
     lost = [
         f"{path.relative_to(site.folder)}: {link}"
@@ -125,7 +130,7 @@ def leads_somewhere(site: Site, path: Path, link: str) -> bool:
     return target.is_file() and (page is None or unquote(parts.fragment) in page.anchors)
 
 
-@pytest.mark.slow
+@of_the_site
 def test_pages_fetch_nothing_from_elsewhere(site: Site) -> None:
     for path, page in site.pages.items():
         for place in page.fetched:
@@ -135,7 +140,7 @@ def test_pages_fetch_nothing_from_elsewhere(site: Site) -> None:
         assert set(fetched) <= {"data:"}, path
 
 
-@pytest.mark.slow
+@of_the_site
 @needs_chromium
 def test_search_works_on_files(site: Site, tmp_path: Path) -> None:
     address = f"{(site.folder / 'search.html').as_uri()}?q=distrust_gap"
@@ -144,7 +149,7 @@ def test_search_works_on_files(site: Site, tmp_path: Path) -> None:
         "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}", "--dump-dom",
         "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000", address,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
 
     results = done.stdout.split('id="search-results"')[1]
     assert "glossary.html" in results
