@@ -22,6 +22,11 @@ NARROW, TWO_COLUMNS = 420, 860
 """Pixels of a column below which a figure's narrow make-up holds, of a board from which two fit."""
 DRAW = (
     """
+let Plotly, loading;
+const load = async (program) => {
+  const address = URL.createObjectURL(new Blob([program], {type: "text/javascript"}));
+  Plotly = (await import(address)).default;
+};
 const put = (target, path, value) => {
   const keys = path.split("."), last = keys.pop();
   keys.reduce((part, key) => part[key] ??= {}, target)[last] = value;
