@@ -22,6 +22,11 @@ NARROW, TWO_COLUMNS = 420, 860
 """Pixels of a column below which a figure's narrow make-up holds, of a board from which two fit."""
 DRAW = (
     """
+let Plotly, loading;
+const load = async (program) => {
+  const address = URL.createObjectURL(new Blob([program], {type: "text/javascript"}));
+  Plotly = (await import(address)).default;
+};
 const put = (target, path, value) => {
   const keys = path.split("."), last = keys.pop();
   keys.reduce((part, key) => part[key] ??= {}, target)[last] = value;
@@ -62,6 +67,7 @@ function panel(name, template, send) {
   };
   place.addEventListener("keydown", walk);
   const draw = async (json, room) => {
+    await loading;
     const {data, layout} = JSON.parse(json);
     [layout.template, layout.width, box.style.width] = [template, room, `${room}px`];
     if (room < LIMIT) {
@@ -88,11 +94,11 @@ function panel(name, template, send) {
       });
     }
   };
-  return {box, draw, end: () => Plotly.purge(place)};
+  return {box, draw, end: () => Plotly?.purge(place)};
 }
 
 function render({model, el}) {
-  Plotly ??= load();
+  loading ??= load(model.get("program"));
   const board = document.createElement("div");
   board.style.cssText = "display: flex; flex-wrap: wrap; gap: 4px 16px; width: 100%";
   el.style.cssText += "; width: 100%; min-width: 0";
@@ -138,22 +144,22 @@ to, where a figure has cells to click.
 
 
 def board_program() -> str:
-    """What the browser runs: plotly's program, made to give itself to this module, and `DRAW`.
+    """Plotly's program as a module of the browser.
 
-    Plotly begins with the first drawing, not when the module is loaded: anywidget gives a module
-    two seconds to load, on however slow a machine, and after that passes no changes on.
+    It is no part of the board's own module: anywidget gives that two seconds to load, on however
+    slow a machine, and after that passes no changes on.
     """
     return (
-        "let Plotly;\nconst load = () => {\n"
         "const module = {exports: {}}, exports = module.exports;\n"
-        f"const define = undefined;\n{get_plotlyjs()}\nreturn module.exports;\n}};\n{DRAW}"
+        f"const define = undefined;\n{get_plotlyjs()}\nexport default module.exports;\n"
     )
 
 
 class Board(anywidget.AnyWidget):
     """Figures side by side, each redrawn in place when it changes."""
 
-    _esm = board_program()
+    _esm = DRAW
+    program = traitlets.Unicode().tag(sync=True)
     order = traitlets.List(traitlets.Unicode()).tag(sync=True)
     figures = traitlets.Dict(
         key_trait=traitlets.Unicode(), value_trait=traitlets.Unicode()
@@ -172,7 +178,12 @@ class Board(anywidget.AnyWidget):
         """
         self._on_click = on_click
         template = json.dumps(shared_look()["template"])
-        super().__init__(order=list(figures), figures=_as_json(figures), template=template)
+        super().__init__(
+            order=list(figures),
+            figures=_as_json(figures),
+            template=template,
+            program=board_program(),
+        )
         self.on_msg(self._receive)
 
     def show(self, figures: dict[str, go.Figure]) -> None:

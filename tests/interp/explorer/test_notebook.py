@@ -214,8 +214,12 @@ def test_numbers_that_are_none_reach_the_browser_as_json(explorer: Explorer) -> 
 
 
 def test_the_browsers_program_asks_nobody_for_anything() -> None:
-    assert "Plotly.react" in board_program()
-    assert "import(" not in DRAW
+    assert "export default" in board_program()
+    assert "Plotly.react" in DRAW
+    assert (
+        DRAW.count("import(") == DRAW.count("import(address)") == 1
+    )  # of a blob of the page's own
+    assert "URL.createObjectURL(new Blob(" in DRAW
     assert "http" not in DRAW
 
 
