@@ -135,6 +135,16 @@ def carrying(table: pd.DataFrame, entries: Sequence[Entry], *, rows: bool = True
     return table
 
 
+def measured_with(table: pd.DataFrame, settings: Entry) -> pd.Series:
+    """Which rows of a table, as it was read from a run folder, were measured with settings.
+
+    Args:
+        table: Whose metadata tell.
+        settings: See `settings_of`.
+    """
+    return labelled(table)[LABEL] == _label(settings)
+
+
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables of several runs, one below the other, with the entries of all."""
     entries: dict[str, Entry] = {}
