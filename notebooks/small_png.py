@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_COLORS = 256
-STEP = 8
+STEP = 4
 """Colours are rounded to multiples of it, which nobody sees."""
 RGB, RGBA, PALETTE = 2, 6, 3
 """How a PNG names its kind of colours."""

@@ -1,7 +1,7 @@
 """Executes notebooks and stores their outputs, so that a reader of the repository sees figures.
 
-    python notebooks/store.py              all of them, as `make notebooks` does
-    python notebooks/store.py 02 05        those whose names begin so
+    python -m notebooks.store              all of them, as `make notebooks` does
+    python -m notebooks.store 02 05        those whose names begin so
 
 Beside each plotly figure stands a PNG, which GitHub and `nbconvert` show without a script; kaleido
 draws it, with a Chromium that is on PATH or that BROWSER_PATH names. Stored are no times, paths or
@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,14 @@ import numpy as np
 import plotly.io
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from small_png import shrunk
+from nbformat.v4 import new_code_cell
 
+from notebooks.small_png import shrunk
 from training.runs.run import Run
 
 FOLDER = Path(__file__).parent
-PLOTLY, PNG, WIDGET = (
-    "application/vnd.plotly.v1+json",
-    "image/png",
-    "application/vnd.jupyter.widget-view+json",
-)
+PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDTH, DEFAULT_HEIGHT = 900, 450
 """Of a PNG, in pixels; a figure says its height itself."""
 DIGITS = 5
@@ -41,11 +38,16 @@ DIGITS = 5
 MOST_JSON = 200_000
 """A figure with more characters is stored as a PNG only."""
 SECONDS = 1800
-"""The most that one cell may take; training is in a cell of its own."""
+"""The most that one cell may take, as the one that trains a run."""
+STAND_IN = "for figure in Out[{}].figures.values():\n    display(figure)"
+"""What is shown in a widget's place, which needs a kernel: the figures that it begins with."""
 
 
 def main(names: list[str]) -> None:
     """Stores the notebooks whose names begin with one of the names; all without a name."""
+    import kaleido  # of the extra `docs`; whoever only compares needs none
+
+    kaleido.start_sync_server()  # one browser for all figures
     for path in sorted(FOLDER.glob("*.ipynb")):
         if not names or path.name.startswith(tuple(names)):
             notebook = nbformat.read(path, as_version=4)
@@ -53,16 +55,31 @@ def main(names: list[str]) -> None:
             stored(notebook, path.parent)
             path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n")
             print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+    kaleido.stop_sync_server()
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Runs all cells in a new kernel, in a folder; plotly figures come out as their JSON only."""
+    """Runs all cells in a new kernel, in a folder; figures come out as plotly's JSON only."""
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
-    resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources=resources, record_timing=False
+        notebook,
+        timeout=SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
     )
-    client.execute()
+    with client.setup_kernel():
+        for place, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, place)
+        shown = [cell for cell in notebook.cells if _has(WIDGET, cell)]
+        for cell in shown:
+            notebook.cells.append(new_code_cell(STAND_IN.format(cell.execution_count)))
+            client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
+            cell.outputs = notebook.cells.pop().outputs
+
+
+def _has(kind: str, cell: NotebookNode) -> bool:
+    return any(kind in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def stored(notebook: NotebookNode, folder: Path) -> None:
@@ -73,7 +90,6 @@ def stored(notebook: NotebookNode, folder: Path) -> None:
         folder: In which it was executed.
     """
     notebook.metadata["runs"] = runs_of(notebook, folder)
-    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             # What is told on stderr is how far training is.
@@ -101,7 +117,7 @@ def _stored_output(output: NotebookNode) -> NotebookNode:
     """An output with a PNG beside each figure, and the figure's JSON if it is small."""
     found: dict[str, Any] = output.get("data", {})
     if PLOTLY in found:
-        figure = _readable(found[PLOTLY])
+        figure = readable(found[PLOTLY])
         figure = {"data": figure["data"], "layout": figure["layout"]}
         found[PNG] = base64.b64encode(png_of(figure)).decode()
         found.pop("text/html", None)
@@ -114,22 +130,20 @@ def _stored_output(output: NotebookNode) -> NotebookNode:
 
 def png_of(figure: dict[str, Any]) -> bytes:
     """A figure as it is first seen."""
-    if "BROWSER_PATH" not in os.environ and (browser := shutil.which("chromium")):
-        os.environ["BROWSER_PATH"] = browser
     height = figure["layout"].get("height", DEFAULT_HEIGHT)
     return shrunk(plotly.io.to_image(figure, format="png", width=WIDTH, height=height, scale=1))
 
 
-def _readable(value: Any) -> Any:
+def readable(value: Any) -> Any:
     """Plotly's JSON with numbers as numbers: it packs arrays into bytes, which none can compare."""
     if isinstance(value, dict):
         if set(value) >= {"dtype", "bdata"}:
             array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"])
             shape = [int(n) for n in str(value.get("shape", len(array))).split(",")]
-            return _readable(array.reshape(shape).tolist())
-        return {name: _readable(each) for name, each in value.items()}
+            return readable(array.reshape(shape).tolist())
+        return {name: readable(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_readable(each) for each in value]
+        return [readable(each) for each in value]
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
     return value
