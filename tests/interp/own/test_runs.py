@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from data.errors import InputError
+from data.vocabulary import Role
 from interp.cli import main
 from interp.grids.grid import for_design
 from interp.grids.settings import settings_of
@@ -24,8 +25,8 @@ MINI = {"aliases_per_subset": 20, "aliases_qa3": 10, "aliases_stage2": 10, "enti
 }
 
 
-class Asked(Exception):
-    """Instead of measuring a grid."""
+class Asked(BaseException):
+    """Instead of measuring a grid; a command makes exit codes of other exceptions."""
 
 
 def asking(*grid: Any, **how: object) -> None:
@@ -84,7 +85,7 @@ def test_look_takes_the_tables_of_the_command_and_no_others(
         for one, other in zip(look(run, "attention", stage=2), measured, strict=True):
             pd.testing.assert_frame_equal(one, other, check_like=True)
         with pytest.raises(Asked):
-            look(run, "attention", stage=2, roles=("alias",))
+            look(run, "attention", stage=2, roles=(Role.ALIAS,))
     assert tree_hash(copied_run) == before
 
     assert (
