@@ -27,9 +27,9 @@ def shrunk(png: bytes) -> bytes:
     height, width, _ = pixels.shape
     rounded = (pixels[..., :3].astype(int) + STEP // 2) // STEP * STEP
     rounded = np.minimum(rounded, 255)
-    codes = rounded @ [1 << 16, 1 << 8, 1]
+    codes = rounded @ np.array([1 << 16, 1 << 8, 1])
     found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    colors = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
+    colors = np.stack([found // 65536, found // 256 % 256, found % 256], axis=1)
     kept = colors[np.sort(np.argsort(-counts, kind="stable")[:MOST_COLORS])]
     nearest = ((colors[:, None] - kept) ** 2).sum(2).argmin(1).astype(np.uint8)
     image = nearest[places].reshape(height, width)

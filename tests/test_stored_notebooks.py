@@ -3,7 +3,7 @@
 import base64
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_storing_drops_progress_draws_figures_and_gives_the_same_bytes_again(tmp
         f"go.Figure(go.Scatter(y=list(range({store.MOST_JSON // 5}))))",
         "import ipywidgets\nshown = ipywidgets.HTML()\nshown.figures = {'only': figure}\nshown",
     ]
-    texts = []
+    notebook, texts = new_notebook(), []
     for _ in range(2):
         notebook = new_notebook(cells=[new_code_cell(cell, id=f"c{len(cell)}") for cell in cells])
         store.execute(notebook, tmp_path)
@@ -168,7 +168,9 @@ def test_agreement_sees_a_number_that_is_off_and_a_word_that_changed():
 
 
 @pytest.fixture(scope="module")
-def executed_here(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], NotebookNode]:
+def executed_here(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Path], NotebookNode]]:
     """Executes a notebook in a folder without runs, so that it trains its own."""
     folder = tmp_path_factory.mktemp("again") / "notebooks"
     folder.mkdir()

@@ -59,7 +59,7 @@ def known_rows(analysis: Analysis, selection: GridSelection) -> pd.DataFrame | N
     is_here = (
         (table["run_id"] == run.config.run_id)
         & (table["stage"] == selection.stage)
-        & (table["step"] == table["seed"].map(steps))
+        & (table["step"] == table["seed"].map(lambda seed: steps.get(seed, -1)))
     )
     alike = measured_with(table, settings_of(analysis, selection))
     if not set(steps) <= set(table.loc[is_here, "seed"]) or not alike[is_here].all():

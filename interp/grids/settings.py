@@ -22,6 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from data.errors import reading
 from interp.grids.selection import GridSelection
@@ -135,14 +136,14 @@ def carrying(table: pd.DataFrame, entries: Sequence[Entry], *, rows: bool = True
     return table
 
 
-def measured_with(table: pd.DataFrame, settings: Entry) -> pd.Series:
+def measured_with(table: pd.DataFrame, settings: Entry) -> Bool[np.ndarray, " row"]:
     """Which rows of a table, as it was read from a run folder, were measured with settings.
 
     Args:
         table: Whose metadata tell.
         settings: See `settings_of`.
     """
-    return labelled(table)[LABEL] == _label(settings)
+    return labelled(table)[LABEL].to_numpy() == _label(settings)
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
