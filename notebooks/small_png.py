@@ -4,7 +4,7 @@ import struct
 import zlib
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_COLORS = 256
@@ -17,7 +17,7 @@ UP = 2
 
 
 def shrunk(png: bytes) -> bytes:
-    """The same picture, opaque, in its most frequent colours; others become the nearest of them.
+    """The same picture, opaque; colours that are not chosen become the nearest that is.
 
     A PNG that is stored otherwise than Chromium does it stays as it is.
     """
@@ -30,8 +30,8 @@ def shrunk(png: bytes) -> bytes:
     codes = rounded @ np.array([1 << 16, 1 << 8, 1])
     found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
     colors = np.stack([found // 65536, found // 256 % 256, found % 256], axis=1)
-    kept = colors[np.sort(np.argsort(-counts, kind="stable")[:MOST_COLORS])]
-    nearest = ((colors[:, None] - kept) ** 2).sum(2).argmin(1).astype(np.uint8)
+    kept = colors[_chosen(colors, counts)]
+    nearest = _distances(colors, kept).argmin(1).astype(np.uint8)
     image = nearest[places].reshape(height, width)
     lines = np.pad(image, ((0, 0), (1, 0)))  # each line begins with its filter, 0: none
     parts = [
@@ -41,6 +41,27 @@ def shrunk(png: bytes) -> bytes:
         _chunk(b"IEND", b""),
     ]
     return SIGNATURE + b"".join(parts)
+
+
+def _chosen(
+    colors: Int[np.ndarray, "color channel"], counts: Int[np.ndarray, " color"]
+) -> list[int]:
+    """The most frequent colours, then one by one the farthest from all of them.
+
+    The ends of a colour bar are rare, and unlike anything else in a figure.
+    """
+    chosen = np.argsort(-counts, kind="stable")[: MOST_COLORS // 2].tolist()
+    away = _distances(colors, colors[chosen]).min(1)
+    while len(chosen) < MOST_COLORS and away.max() > 0:
+        chosen.append(int(away.argmax()))
+        away = np.minimum(away, _distances(colors, colors[chosen[-1:]])[:, 0])
+    return chosen
+
+
+def _distances(
+    colors: Int[np.ndarray, "color channel"], others: Int[np.ndarray, "other channel"]
+) -> Int[np.ndarray, "color other"]:
+    return ((colors[:, None] - others) ** 2).sum(2)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

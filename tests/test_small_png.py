@@ -73,6 +73,14 @@ def test_many_colors_become_the_nearest_of_256(picture: np.ndarray):
     assert np.abs(colors_of(small)[30:].astype(int) - picture[30:, :, :3]).max() <= 2
 
 
+def test_a_rare_color_that_is_like_no_other_stays(picture: np.ndarray):
+    picture[..., :3] = np.random.default_rng(0).integers(0, 100, (60, 80, 3))
+    picture[3, 3, :3] = 178, 24, 43
+    small = colors_of(shrunk(png_of(picture)))
+
+    assert np.abs(small[3, 3].astype(int) - [178, 24, 43]).max() <= 2
+
+
 def test_what_is_stored_otherwise_stays(picture: np.ndarray):
     png = png_of(picture, line_filter=0)
 
