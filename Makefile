@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/alias-toy
 
-.PHONY: demo test check docs nightly notebook clean
+.PHONY: demo test check docs nightly notebook notebooks clean
 
 # Environment, install, eight seeds and their null twins, and the report.
 demo: $(VENV)/installed
@@ -34,6 +34,10 @@ nightly: $(VENV)/installed docs
 	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/.doctrees docs build/linkcheck
 	$(BIN)/python -m pytest -q -m ""
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+# Executes the notebooks on runs/ and stores what they show, pictures included: needs a Chromium.
+notebooks: $(VENV)/installed
+	$(BIN)/python -m notebooks.store
 
 notebook: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks

@@ -23,6 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from data.errors import reading
 from interp.grids.selection import GridSelection
@@ -136,6 +137,16 @@ def carrying(table: pd.DataFrame, entries: Sequence[Entry], *, rows: bool = True
     table = table.copy(deep=False)
     table.attrs = {KEY: json.dumps(kept)} if kept else {}
     return table
+
+
+def measured_with(table: pd.DataFrame, settings: Entry) -> Bool[np.ndarray, " row"]:
+    """Which rows of a table, as it was read from a run folder, were measured with settings.
+
+    Args:
+        table: Whose metadata tell.
+        settings: See `settings_of`.
+    """
+    return labelled(table)[LABEL].to_numpy() == _label(settings)
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
