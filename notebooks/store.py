@@ -137,7 +137,7 @@ def png_of(figure: dict[str, Any]) -> bytes:
 
 
 def shrunk(png: bytes) -> bytes:
-    """The same picture in a palette of its own, which is four times smaller: charts have few colours."""
+    """The same picture in a palette of its own: charts have few colours, and it is much smaller."""
     from PIL import Image  # of the extra `docs`, as kaleido
 
     small = io.BytesIO()

@@ -15,7 +15,6 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from notebooks import store
-from notebooks.small_png import SIGNATURE
 from notebooks.store import PLOTLY, PNG, readable, runs_of
 from tests.interp.drawn_pages import needs_chromium
 from tests.test_notebooks import NOTEBOOKS, code_cells, draws, each_notebook, read
@@ -45,7 +44,7 @@ def test_every_cell_that_draws_is_stored_with_a_picture(path: Path):
 def test_what_is_stored_is_small(path: Path):
     for data in figures(path):
         png = base64.b64decode(data[PNG])
-        assert png.startswith(SIGNATURE)
+        assert png.startswith(b"\x89PNG")
         assert len(png) <= MOST_PNG
     assert path.stat().st_size <= MOST_BYTES
     assert sum(each.stat().st_size for each in NOTEBOOKS) <= MOST_OF_ALL
