@@ -7,22 +7,28 @@ Each name is imported when it is first asked for, so that `import interp` brings
 
 from typing import TYPE_CHECKING, Any
 
+from interp.hidden import hidden_package, stop_with
+
 if TYPE_CHECKING:
     from interp.alignment.plots import plot_alignment
     from interp.attention.pattern_plots import plot_attention
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
     from interp.interventions.plots import plot_ablation
-    from interp.lenses.plots import plot_lens
+    from interp.lenses.plots import plot_attribution, plot_lens
+    from interp.own.ablating import ablate
+    from interp.own.aligning import align
+    from interp.own.teaching import teach
     from interp.own.texts import prompt_pairs, prompts
-    from interp.own.verbs import ablate, align, attend, lens, open_run, patch, probe
+    from interp.own.verbs import attend, attribute, lens, open_run, patch, probe
     from interp.patching.plots import plot_patching
     from interp.probes.plots import plot_probes
 
 _HOMES = {
-    "ablate": "interp.own.verbs",
-    "align": "interp.own.verbs",
+    "ablate": "interp.own.ablating",
+    "align": "interp.own.aligning",
     "attend": "interp.own.verbs",
+    "attribute": "interp.own.verbs",
     "explore": "interp.explorer.notebook",
     "lens": "interp.own.verbs",
     "load_hooked": "interp.hooked.model",
@@ -32,12 +38,14 @@ _HOMES = {
     "plot_ablation": "interp.interventions.plots",
     "plot_alignment": "interp.alignment.plots",
     "plot_attention": "interp.attention.pattern_plots",
+    "plot_attribution": "interp.lenses.plots",
     "plot_lens": "interp.lenses.plots",
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
     "probe": "interp.own.verbs",
     "prompt_pairs": "interp.own.texts",
     "prompts": "interp.own.texts",
+    "teach": "interp.own.teaching",
 }
 """Where each name is from."""
 
@@ -45,6 +53,7 @@ __all__ = [
     "ablate",
     "align",
     "attend",
+    "attribute",
     "explore",
     "lens",
     "load_hooked",
@@ -54,12 +63,14 @@ __all__ = [
     "plot_ablation",
     "plot_alignment",
     "plot_attention",
+    "plot_attribution",
     "plot_lens",
     "plot_patching",
     "plot_probes",
     "probe",
     "prompt_pairs",
     "prompts",
+    "teach",
 ]
 
 
@@ -70,3 +81,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_problem = hidden_package()
+if _problem:
+    stop_with(_problem)

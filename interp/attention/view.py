@@ -67,9 +67,7 @@ def plot_pattern(
         pattern = pattern.loc[pattern["head"] == head]
     labels = token_labels(model, row)
     about = f"{row.row.row_id}; {_role_legend(row)}"
-    figure = plot_attention(pattern, labels, title=f"Attention<br><sup>{about}</sup>")
-    figure.update_layout(margin={"t": 105})
-    return figure
+    return plot_attention(pattern, labels, title="Attention", about=about)
 
 
 def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figure:

@@ -7,7 +7,7 @@ from pandas.errors import UndefinedVariableError
 
 from interp.grids.grid import Analysis, measure_grid
 from interp.grids.selection import GridSelection
-from training.executors.executor import Progress, tell_nobody
+from training.executors.executor import Progress
 from training.runs.publication import exists
 from training.runs.run import Run, read_table
 
@@ -20,7 +20,7 @@ def known_or_measured(
     *,
     needs: Sequence[str],
     workers: int | None = None,
-    progress: Progress = tell_nobody,
+    progress: Progress | None = None,
 ) -> Tables:
     """Rows and summary of one run's checkpoints; the run folder stays as it is.
 

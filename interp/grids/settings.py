@@ -4,8 +4,9 @@ A table holds rows of several commands, which may have set things otherwise, so 
 entries; one whose rows were all measured anew is gone. An entry says
 
     analysis    every field of the analysis, defaults too, by name
-    selection   sites and layers as they were asked for (None: all), and the ids of the runs whose
-                grid it was, over which p values were corrected together
+    selection   sites and layers as they were asked for (None: all), the ids of the runs whose
+                grid it was, over which p values were corrected together, and the device, where it
+                was another than the CPU
     covers      the seeds that it has rows of, by run, stage and step
     rows        where they stand in the table as it was written, `[first, last + 1]` each; a
                 summary over seeds has no such rows
@@ -25,6 +26,7 @@ import pandas as pd
 
 from data.errors import reading
 from interp.grids.selection import GridSelection
+from interp.hooked.devices import CPU
 
 KEY = "iml_settings"
 LABEL = "settings"
@@ -49,7 +51,7 @@ class FurtherSettings(Protocol):
         ...
 
 
-def settings_of(analysis: object, selection: GridSelection) -> Entry:
+def settings_of(analysis: object, selection: GridSelection, device: str = CPU) -> Entry:
     """What the rows that an analysis measures in a grid are measured with."""
     given = {
         each.name: getattr(analysis, each.name)
@@ -60,6 +62,7 @@ def settings_of(analysis: object, selection: GridSelection) -> Entry:
         given |= analysis.further_settings
     selected = {"sites": selection.sites, "layers": selection.layers}
     selected |= {"runs": sorted(run.config.run_id for run in selection.runs)}
+    selected |= {} if device == CPU else {"device": device}
     return json.loads(json.dumps({"analysis": given, "selection": selected}, default=str))
 
 
