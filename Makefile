@@ -22,16 +22,16 @@ check: $(VENV)/installed
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-# The site, anew: docs/_build/index.html. Without network; a warning is an error.
+# The site, anew: docs/_build/html/index.html. Without network; a warning is an error.
 docs: $(VENV)/installed
 	rm -rf docs/_build
-	$(BIN)/python -m sphinx --jobs auto --fail-on-warning --keep-going docs docs/_build
-	@echo "open docs/_build/index.html"
+	$(BIN)/python -m sphinx --jobs auto --fail-on-warning --keep-going docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # Everything, the slow tests and those that need an accelerator included. What the site links to
 # elsewhere is asked for where there is a network; a link that is gone is told and ends nothing.
 nightly: $(VENV)/installed docs
-	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/.doctrees docs build/linkcheck
+	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/html/.doctrees docs docs/_build/links
 	$(BIN)/python -m pytest -q -m ""
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
 

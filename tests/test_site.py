@@ -83,7 +83,7 @@ def of_the_site(test: Callable[..., None]) -> Callable[..., None]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Built once for the tests of this file."""
-    return Site(tmp_path_factory.mktemp("site") / "site")
+    return Site(tmp_path_factory.mktemp("site") / "html")
 
 
 @of_the_site
