@@ -89,7 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit code (see the design's section 3.1)."""
+    """Runs a command; returns its exit code: 0 done, 1 failed, 2 bad input, 3 a damaged file.
+
+    130 and 143 after an interrupt and SIGTERM.
+    """
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

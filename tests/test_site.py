@@ -5,7 +5,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from html.parser import HTMLParser
 from importlib import util
@@ -156,7 +156,7 @@ def test_search_works_on_files(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def python_pages() -> Iterator[ModuleType]:
+def python_pages() -> ModuleType:
     """What turns docstrings into pages."""
     spec = util.spec_from_file_location("python_pages", DOCS / "python_pages.py")
     assert spec is not None

@@ -139,7 +139,7 @@ def plot_predictions(
             showlegend=col == 1, line={"color": INK, "width": 1, "dash": "dash"},
             hoverinfo="skip", row=1, col=col,
         )  # fmt: skip
-    n_seeds = table["seed"].nunique()
+    n_seeds = len(set(table["seed"]))
     what = "one optimizer step" if by == "optimizer" else "leaving a definition out"
     title = titled(f"What gradients predict of {what}", table)
     about = f"a dot for each pair of {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}; "

@@ -140,7 +140,7 @@ def plot_attention_contrast(
     paired = paired_by_seed(with_run_columns(table), higher, lower)
     chosen = with_own_words(chosen, paired, [*MEANS, "difference"], keys=KEYS_OF_PAIRED)
     scale = _scale(chosen[["value", "control"]].to_numpy(), kind)
-    gap = differences(float(chosen["difference"].abs().max()))
+    gap = differences(float(np.abs(chosen["difference"].to_numpy()).max()))
     panels = [
         _Panel(column="value", title=higher, scale=scale),
         _Panel(column="control", title=lower, scale=scale),
@@ -185,7 +185,7 @@ def _heat_maps(
     cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str, text: str, bars: Sequence[str]
 ) -> go.Figure:
     about = f"{TEXTS[text]}; {checkpoint_words(cells)}; {_seeds(cells)}"
-    if cells["y"].nunique() > MOST_HEADS:
+    if len(set(cells["y"])) > MOST_HEADS:
         cells = cells.loc[cells["head"].isin([ALL_HEADS, FIRST_RANK])]
         about += "; of each layer all heads together and the first"
     pairs, heads = list(dict.fromkeys(cells["x"])), _ordered_heads(cells)

@@ -42,17 +42,13 @@ def style_panel(
         height: In pixels.
         narrow: What is otherwise in a narrow column, by its path from `data` or `layout` on.
     """
-    look = shared_look()
-    axes = {"xaxis", "yaxis"}
-    shared = {name: each for name, each in look.items() if name not in {*axes, "template"}}
+    shared = {name: each for name, each in shared_look().items() if name != "template"}
     figure.layout.template = None
     figure.update_layout(
         shared | {"width": WIDTH, "height": height, "dragmode": False},
         font={"color": INK, "size": 12}, margin={"t": 8, "r": 16},
         meta={"title": title, "note": note, "narrow": dict(narrow or {})},
     )  # fmt: skip
-    figure.update_xaxes(look["xaxis"])
-    figure.update_yaxes(look["yaxis"])
 
 
 @cache

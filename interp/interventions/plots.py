@@ -6,6 +6,7 @@ Filled markers are effects, open ones their controls; 95% t intervals over Stage
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -132,7 +133,8 @@ def plot_ablation(
 def _strongest(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The components that have room, and what a figure says of those left out."""
     names = pd.Series(component_names(cells), index=cells.index)
-    sizes = cells["effect"].abs().groupby(names).mean()
+    by_name = pd.Series(np.abs(cells["effect"].to_numpy()), names).groupby(level=0)
+    sizes = pd.Series(by_name.mean())
     if len(sizes) <= MOST_COMPONENTS:
         return cells, ""
     shown = sizes.nlargest(MOST_COMPONENTS).index
@@ -141,7 +143,7 @@ def _strongest(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _about_heads(cells: pd.DataFrame) -> str:
-    has_heads = bool((cells["head"] >= 0).any()) and cells["seed"].nunique() > 1
+    has_heads = (cells["head"].to_numpy() >= 0).any() and len(set(cells["seed"])) > 1
     return "; a head's number means another head in each seed" if has_heads else ""
 
 

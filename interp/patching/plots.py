@@ -163,7 +163,7 @@ def plot_patched_heads(
         figure.update_yaxes(
             title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
         )
-    n_seeds = int(ranked["seed"].nunique())
+    n_seeds = len(set(ranked["seed"]))
     interval = " with its 95% t interval" if n_seeds >= FEWEST else ""
     about = (
         f"a dot a seed (n = {n_seeds}), line: mean{interval}; grey: the same head, another "

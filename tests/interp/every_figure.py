@@ -1,6 +1,6 @@
 """A figure of every function that draws one, from tables made by hand: usual ones and long ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,9 +37,11 @@ RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", 
 RUN |= {"step": 200}
 
 
-def crossed(**columns: Sequence[object]) -> pd.DataFrame:
+def crossed(**columns: Sequence[Hashable]) -> pd.DataFrame:
     """A row for each combination of the values, with the columns of a run."""
-    table = pd.MultiIndex.from_product(columns.values(), names=list(columns)).to_frame(index=False)
+    table = pd.MultiIndex.from_product([*columns.values()], names=list(columns)).to_frame(
+        index=False
+    )
     return table.assign(**{name: value for name, value in RUN.items() if name not in columns})
 
 

@@ -145,7 +145,8 @@ def test_runs_are_told_apart_by_word_order_and_folder(tiny_run: Run) -> None:
     explorer = explore([tiny_run, null])
     assert [label for label, _ in explorer.menus["run"].options] == ["TAE (run)", "TAE (null)"]
     explorer.menus["run"].value = 1
-    assert explorer.source.shelf.model(explorer.choice.place) is explorer.view.model
+    source: Any = explorer.source
+    assert source.shelf.model(explorer.choice.place) is explorer.view.model
     assert explorer.choice.run == 1
     shown = explorer.widget.children[0].children  # pyright: ignore
     assert explorer.menus["run"] in shown

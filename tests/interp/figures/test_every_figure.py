@@ -81,7 +81,7 @@ def cells_of(trace: Any) -> list[tuple[float, str]]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_numbers_in_cells_stand_out_from_their_cells(name: str):
-    figure = drawn(name)
+    figure: Any = drawn(name)
     maps: list[Any] = [trace for trace in figure.data if trace.type == "heatmap"]
 
     for trace in maps:
