@@ -52,18 +52,21 @@ def _report(folder: Path, out: Path | None) -> Path:
     from interp.sweeps.folders import FinishedSweep, is_sweep
 
     if is_sweep(folder):
+        sweep = FinishedSweep.load(folder)
+
         from interp.report.sweep_page import build_sweep_report, sweep_html
 
-        sweep = FinishedSweep.load(folder)
         if out is None:
             return build_sweep_report(sweep)
         return _write(out, "report", lambda: sweep_html(sweep))
 
-    from interp.report.page import build_report, report_html
     from training.runs.run import Run
 
     run = Run.load(folder)
     run.require_finished()
+
+    from interp.report.page import build_report, report_html
+
     if out is None:
         return build_report(run)
     return _write(out, "report", lambda: report_html(run))
@@ -71,7 +74,6 @@ def _report(folder: Path, out: Path | None) -> Path:
 
 def _compare(folders: Sequence[Path], out: Path | None) -> Path:
     """The page of several runs, in the working folder unless another place is named."""
-    from interp.report.compare_page import COMPARE_FILE, KIND, compare_html
     from interp.sweeps.folders import CELLS, is_sweep
     from training.runs.run import Run
 
@@ -81,6 +83,9 @@ def _compare(folders: Sequence[Path], out: Path | None) -> Path:
     runs = [Run.load(folder) for folder in folders]
     for run in runs:
         run.require_finished()
+
+    from interp.report.compare_page import COMPARE_FILE, KIND, compare_html
+
     path = out or Path(COMPARE_FILE)
     return _write(path, KIND, lambda: compare_html(runs, str(path)))
 

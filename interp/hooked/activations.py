@@ -102,9 +102,9 @@ def check_rows(model: HookedModel, rows: Sequence[TokenizedRow]) -> None:
     Raises:
         InputError: see `check_tokenizer` and `training.models.contexts.check_tokens`.
     """
+    check_tokens(model.config, pad_tokens([row.input_ids for row in rows]))
     if model.tokenizer is not None:
         check_tokenizer(model.tokenizer, rows)
-    check_tokens(model.config, pad_tokens([row.input_ids for row in rows]))
 
 
 def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[TokenizedRow]) -> None:

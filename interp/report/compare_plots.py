@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from interp.figures.room import make_room
 from interp.figures.seed_marks import FEWEST, mean_hover
 from interp.figures.theme import style_figure
 from training.statistics import Estimate
@@ -20,6 +21,7 @@ RUN_MARKS = (
     ("#7d828f", "cross"),
 )
 """Colour and marker of each run in turn; no subset's, lest a run be taken for one."""
+HEIGHT = 330  # pixels
 _NARROWEST = 0.8  # of the space between two categories that the runs share
 
 
@@ -36,12 +38,13 @@ class Panel:
     """Those of the null twins of runs, by the run's name."""
 
 
-def plot_side_by_side(panels: Sequence[Panel], *, title: str) -> go.Figure:
+def plot_side_by_side(panels: Sequence[Panel], *, title: str, what: str) -> go.Figure:
     """A dot for each seed of each run, mean and 95% t interval beside them; twins are open.
 
     Args:
         panels: From left to right.
         title: What is shown.
+        what: What a category is.
     """
     titles = [panel.title for panel in panels]
     figure = make_subplots(cols=len(panels), horizontal_spacing=0.11, subplot_titles=titles)
@@ -62,19 +65,25 @@ def plot_side_by_side(panels: Sequence[Panel], *, title: str) -> go.Figure:
             tickvals=list(range(len(panel.categories))),
             ticktext=list(panel.categories),
             tickangle=0,
+            title=what,
             range=[-0.5, len(panel.categories) - 0.5],
             row=1,
             col=col,
         )
-    style_figure(figure, title=f"{title}<br><sup>{_about(panels)}</sup>", height=500)
-    figure.update_layout(legend={"y": -0.3})
+    style_figure(figure, title=title, height=HEIGHT, about=_about(panels))
+    make_room(figure, inside=HEIGHT)
     return figure
 
 
 def _about(panels: Sequence[Panel]) -> str:
     """What the marks stand for."""
     twins = "; open and without seeds: null twins" if any(p.twins for p in panels) else ""
-    return f"one dot a seed; mean, and 95% t interval from {FEWEST} seeds on{twins}"
+    counts = {
+        name: max((each.n_seeds for each in estimates if each is not None), default=0)
+        for name, estimates in panels[0].runs.items()
+    }
+    seeds = ", ".join(f"{name} n = {n}" for name, n in counts.items())
+    return f"one dot a seed ({seeds}); mean, and 95% t interval from {FEWEST} seeds on{twins}"
 
 
 def _traces(

@@ -58,7 +58,7 @@ def compared_gaps(comparison: Comparison) -> Html:
         for metric in comparison.metrics
     ]
     head = ["gap", "compares", "metric", *_heads(comparison)]
-    figure = plot_side_by_side(panels, title="Gaps of every run")
+    figure = plot_side_by_side(panels, title="Gaps of every run", what="gap")
     part = Part(
         sentences=gap_sentences(comparison),
         figures={"compared-gaps": figure},
@@ -135,7 +135,7 @@ def compared_subsets(comparison: Comparison) -> Html:
         for (each, stage), found in levels.items()
     ]
     head = ["subset", "end of Stage", "metric", *_heads(comparison)]
-    figure = plot_side_by_side(panels, title="Exact match of every subset")
+    figure = plot_side_by_side(panels, title="Exact match of every subset", what="subset")
     part = Part(
         sentences=subset_sentences(comparison),
         figures={"compared-subsets": figure},

@@ -21,10 +21,12 @@ from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.probes.plots import plot_probes
+from interp.report.compare_plots import Panel, plot_side_by_side
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.transplants.plots import plot_transplants, plot_weight_differences
 from training.designs import recipe_design
+from training.statistics import estimate
 from training.summary import summarize
 
 IML = recipe_design("alias-toy")
@@ -196,6 +198,18 @@ def attributions() -> pd.DataFrame:
     return measured(table.assign(subset=D5, quantity="centred logit"), logit=1)
 
 
+def runs_side_by_side() -> go.Figure:
+    runs = {
+        name: [estimate({seed: level + seed / 50 for seed in SEEDS}) for level in (0.2, 0.5)]
+        for name in ("runs/alias-toy", "runs/another-alias-toy")
+    }
+    panels = [
+        Panel(title=unit, unit=unit, categories=["iml_gap", "stage1_gap"], runs=runs, twins=runs)
+        for unit in ("exact match (share)", "answer log-probability (nats)")
+    ]
+    return plot_side_by_side(panels, title="Gaps of every run", what="gap")
+
+
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_ablation": lambda: plot_ablation(ablation(), [D5, D6]),
     "plot_alignment": lambda: plot_alignment(summarize_alignment(alignment())),
@@ -224,6 +238,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_patching": lambda: plot_patching(patching()),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
     "plot_probes": lambda: plot_probes(probes()),
+    "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
     "plot_transplants": lambda: plot_transplants(transplants()),

@@ -104,7 +104,7 @@ def test_another_metric_is_shown_where_there_is_no_logit_difference(copy: Path):
 
     html = patching_section(Run.load(copy)) or ""
 
-    assert "alias pairs, answer log-probability, Stage 2" in html
+    assert "alias pairs, answer log-probability; " in html
     assert "logit_diff" not in html
 
 

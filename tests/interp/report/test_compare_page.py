@@ -115,7 +115,7 @@ def test_names_are_as_long_as_tells_runs_apart(tmp_path: Path):
 def test_all_runs_share_the_axes_of_a_panel():
     estimates = {"one": [estimate({0: 0.5, 1: 0.6})], "two": [None]}
     panel = Panel(title="t", unit="u", categories=["gap"], runs=estimates, twins={"one": [None]})
-    figure = plot_side_by_side([panel, panel], title="Gaps")
+    figure = plot_side_by_side([panel, panel], title="Gaps", what="gap")
 
     shown = [trace.name for trace in figure.data if trace.showlegend]  # pyright: ignore
     assert shown == ["one", "one: null twin", "two"]
