@@ -61,7 +61,7 @@ def main(names: list[str]) -> None:
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
     """Runs all cells in a new kernel, in a folder; figures come out as plotly's JSON only."""
-    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    os.environ |= {"PLOTLY_RENDERER": "plotly_mimetype", "TQDM_DISABLE": "1"}
     client = NotebookClient(
         notebook,
         timeout=SECONDS,
