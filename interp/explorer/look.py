@@ -109,7 +109,7 @@ def place_words(view: View, role: AnyTokenRole) -> str:
     if not view.is_own:
         return at_words(role)
     place = role.position(view.question)
-    return f"at token {place} ({label(view.prompt[place])})"
+    return f"at token {place} ({token_label(view.prompt[place])})"
 
 
 def _role_at(view: View, role: AnyTokenRole) -> str:

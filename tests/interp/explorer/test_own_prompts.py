@@ -263,3 +263,16 @@ def test_prompts_that_the_model_cannot_read_are_refused(model: HookedModel, tiny
         explore(model, [row], seed=1)  # pyright: ignore[reportCallIssue]
     with pytest.raises(InputError, match="has no token"):
         explore(model, prompts(model, ["w0 w1"], answers=[""]))
+
+
+def test_a_token_that_looks_like_markup_is_said_as_it_is(
+    random_model: Callable[[str], Any],
+) -> None:
+    """On the page, which escapes texts itself; plotly's texts are escaped before."""
+    own = HookedModel.from_hf(random_model("neox"), word_tokenizer(["<|end|>", *WORDS[1:]]))
+    explorer = explore(own, prompts(own, ["<|end|> w1", "w1 w4"], answers=["w2", "w5"]))
+    explorer.toggle(cells_of_rows(explorer.grid, explorer.view)[0])
+    typed(explorer, prompt="w4 w1 w1", answer="w2")
+
+    assert "at token 0 (&lt;|end|&gt;)" in explorer.note.value
+    assert "&amp;" not in explorer.note.value

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,20 +121,22 @@ def test_nothing_is_cut_or_overlaps(browser: Browser, width: int) -> None:
 
 
 def test_a_typed_prompt_is_answered(browser: Browser) -> None:
-    texts = {"your prompt": "Tim went to the park with his", "its answer": "mom",
+    texts = {"your prompt": "Tim went to the park with his", "its answer": "dog",
              "your corrupted": "", "and its answer": ""}  # fmt: skip
-    browser.evaluate(f"""(() => {{
-        const texts = {json.dumps(texts)};
-        for (const box of document.querySelectorAll('.widget-text')) {{
-            const [label, field] = ['label', 'input'].map(tag => box.querySelector(tag));
-            if (!(label.textContent in texts)) continue;
-            field.value = texts[label.textContent];
+    for label, text in texts.items():
+        browser.evaluate(f"""(() => {{
+            const box = [...document.querySelectorAll('.widget-text')].find(
+                box => box.querySelector('label').textContent == {json.dumps(label)});
+            const field = box.querySelector('input');
+            field.value = {json.dumps(text)};
             field.dispatchEvent(new Event('input', {{bubbles: true}}));
-        }}
-        [...document.querySelectorAll('button')].find(b => b.textContent == 'ask this').click();
-    }})()""")
+        }})()""")
+        time.sleep(0.5)  # nobody types into four fields at once
+    browser.evaluate(
+        "[...document.querySelectorAll('button')].find(b => b.textContent == 'ask this').click()"
+    )
     shown = "document.querySelector('.widget-html table')?.textContent"
-    browser.wait(f"{shown}.includes('with his mom')", what="the typed prompt")
+    browser.wait(f"{shown}.includes('with his dog')", what="the typed prompt")
     grid = "document.querySelector('[data-panel=grid]').ariaLabel"
     browser.wait(f"{grid}.startsWith('Ablating each cell to its mean')", what="its grid")
 
