@@ -26,13 +26,14 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from interp.figures.room import PAGE
 from training.runs.run import Run
 
 FOLDER = Path(__file__).parent
 PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-WIDTH, DEFAULT_HEIGHT = 900, 450
-"""Of a PNG, in pixels; a figure says its height itself."""
+WIDTH, DEFAULT_HEIGHT = PAGE, 450
+"""Of a PNG, in pixels: what texts have room in. A figure says its height itself."""
 MOST_COLORS = 256
 DIGITS = 5
 """Significant ones of the numbers of a stored figure."""

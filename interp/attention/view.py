@@ -153,7 +153,8 @@ def _row_layout(model: HookedModel, row: TokenizedRow) -> dict[str, Any]:
     """The title and axes of the figure, which change with the row that is shown."""
     n_pos, labels = len(row.input_ids), token_labels(model, row)
     layout: dict[str, Any] = {
-        "title.text": f"Attention in {row.row.row_id}<br><sup>{_role_legend(row)}</sup>",
+        "title.text": f"Attention in {row.row.row_id}",
+        "title.subtitle.text": _role_legend(row),
         "xaxis.range": [-0.5, n_pos - 0.5],
         "yaxis.range": [n_pos - 0.5, -0.5],
     }

@@ -94,7 +94,9 @@ def plot_lens(
     style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
     words = [state.removeprefix("stream ") for state in states]
     ticks = name_ticks(states, words, width=INSIDE / len(quantities))
-    figure.update_xaxes(**(ordered_axis(states) | ticks), range=[-0.5, len(states) - 0.5])
+    # Of matched axes that have a range plotly finds no range of the other axis.
+    limits = {"range": [-0.5, len(states) - 0.5], "matches": None}
+    figure.update_xaxes(**(ordered_axis(states) | ticks | limits))
     middle = middle_column(len(quantities))
     figure.update_xaxes(title="state of the residual stream", row=len(roles), col=middle)
     make_room(figure, inside=ROW_HEIGHT * len(roles))

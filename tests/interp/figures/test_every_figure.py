@@ -66,6 +66,21 @@ def test_axes_are_named_with_their_units(name: str):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_no_axis_of_names_with_a_range_is_matched(name: str):
+    """Plotly then finds no range for the other axis, and draws its data outside of it."""
+    for side in ("x", "y"):
+        axes = {
+            key.replace("axis", ""): axis
+            for key, axis in drawn(name).to_plotly_json()["layout"].items()
+            if re.fullmatch(rf"{side}axis\d*", key)
+        }
+        matched = {axis["matches"] for axis in axes.values() if axis.get("matches")}
+        matched |= {key for key, axis in axes.items() if axis.get("matches")}
+        names = {key for key, axis in axes.items() if axis.get("categoryarray") is not None}
+        assert not [key for key in matched & names if axes[key].get("range") is not None]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_no_two_notes_stand_at_one_place(name: str):
     notes = layout_of(drawn(name)).annotations
     places = [(n.xref, n.yref, n.x, n.y, n.xanchor, n.yshift) for n in notes]
