@@ -32,7 +32,7 @@ from training.runs.run import Run
 FOLDER = Path(__file__).parent
 PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-WIDTH, DEFAULT_HEIGHT = PAGE, 450
+WIDTH, DEFAULT_HEIGHT = int(PAGE), 450
 """Of a PNG, in pixels: what texts have room in. A figure says its height itself."""
 MOST_COLORS = 256
 DIGITS = 5
