@@ -19,8 +19,8 @@ from interp.hooked.addresses import AnyTokenRole
 WIDTH, HEIGHT = 700, 400
 """Pixels: of a figure at most, less where the board has less room; of one, title not counted."""
 COLOR_BAR: Mapping[str, Any] = {
-    "orientation": "h", "thickness": 10, "len": 1, "x": 0.5, "xanchor": "center", "y": 1,
-    "yanchor": "bottom", "ypad": 6, "tickfont": {"size": 10},
+    "orientation": "h", "thickness": 10, "lenmode": "fraction", "len": 1, "x": 0.5,
+    "xanchor": "center", "y": 1, "yanchor": "bottom", "ypad": 6, "tickfont": {"size": 10},
 }  # fmt: skip
 """Above the cells, so that they have the whole width; its title is the figure's remark."""
 

@@ -85,7 +85,7 @@ def plot_where_heads_look(
     space = max(LEAST_HEADS, TOKEN_HEIGHT * len(tokens))
     style_panel(
         figure, title="Where each head looks", note=note,
-        height=max(HEIGHT, 170 + (40 + space) * n_layers), narrow=_narrow_panels(figure, note),
+        height=max(HEIGHT, 200 + (64 + space) * n_layers), narrow=_narrow_panels(figure, note),
     )  # fmt: skip
     figure.update_annotations(font_size=12)
     figure.update_traces(textfont={"size": 10})
