@@ -69,6 +69,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
+        coalesce_streams=True,  # where a kernel cuts what is printed is chance
     )
     with client.setup_kernel():
         for place, cell in enumerate(notebook.cells):

@@ -19,8 +19,8 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 MOST_CELLS, MOST_CODE_LINES, MOST_TEXT_LINES, MOST_IMPORTS = 25, 15, 30, 3
 SCREEN_LINES = 40
-TINY = {"confidence=0.2": "confidence=0.0"}
-"""What a lesson says otherwise to a tiny run, which answers nothing with confidence."""
+TINY = {"confidence=0.2": "confidence=0.0", '"n_permutations": 99': '"n_permutations": 4'}
+"""What a lesson says otherwise: a tiny run answers nothing with confidence; probes take long."""
 LOOKS = (
     ("probe", "--quick", "--target", "tag", "--site", "resid_post"),
     ("lens", "--stage", "2", "--role", "question_last"),

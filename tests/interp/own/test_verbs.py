@@ -146,7 +146,7 @@ def test_views_and_means_of_attention_know_own_roles(
     assert set(table["source"]) == {"hero", "other"}
     assert "hero" in (plot_pattern(model, rows[0]).to_json() or "")
     shown: Any = show_attention(model, rows)
-    assert "hero" in shown.layout.title.text
+    assert "hero" in heading(shown)
     assert shown.layout.updatemenus[0].buttons[0].label == "1. w0 w1 w2"
 
 
