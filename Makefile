@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/alias-toy
 
-.PHONY: demo test check nightly notebook clean
+.PHONY: demo test check docs nightly notebook notebooks clean
 
 # Environment, install, eight seeds and their null twins, and the report.
 demo: $(VENV)/installed
@@ -22,10 +22,22 @@ check: $(VENV)/installed
 	$(BIN)/basedpyright
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-# Everything, the slow tests and those that need an accelerator included.
-nightly: $(VENV)/installed
+# The site, anew: docs/_build/html/index.html. Without network; a warning is an error.
+docs: $(VENV)/installed
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx --jobs auto --fail-on-warning --keep-going docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+# Everything, the slow tests and those that need an accelerator included. What the site links to
+# elsewhere is asked for where there is a network; a link that is gone is told and ends nothing.
+nightly: $(VENV)/installed docs
+	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/html/.doctrees docs docs/_build/links
 	$(BIN)/python -m pytest -q -m ""
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+# Executes the notebooks on runs/ and stores what they show, pictures included: needs a Chromium.
+notebooks: $(VENV)/installed
+	$(BIN)/python -m notebooks.store
 
 notebook: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks
@@ -39,4 +51,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache docs/_build docs/generated

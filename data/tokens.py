@@ -5,7 +5,7 @@ pretrained byte-pair one, in which an alias may be split into several tokens.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from data.tokenizers import front_tokens
 from data.vocabulary import Role
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, END, UNKNOWN = "[PAD]", "[END]", "[UNK]"
 _NAMES = {Role.ALIAS: "aliases", Role.ENTITY: "entities", Role.TAG: "tags"}
@@ -34,6 +34,8 @@ class TokenizedRow:
     """First and last token position of each `Role`, or of what a person calls one, inclusive."""
     others: "tuple[TokenizedRow, ...]" = ()
     """The same question with each further answer that counts as right."""
+    tokenizer: str = field(default="", compare=False, repr=False)
+    """What to call the tokenizer that made the tokens; empty where they were put together."""
 
 
 def word_tokenizer(words: Sequence[str]) -> "PreTrainedTokenizerFast":
@@ -49,11 +51,33 @@ def word_tokenizer(words: Sequence[str]) -> "PreTrainedTokenizerFast":
     )
 
 
+def tokenizer_name(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """What messages call a tokenizer: where it is from, or how many tokens it has."""
+    return str(tokenizer.name_or_path) or f"a tokenizer of {len(tokenizer)} tokens"
+
+
+def encode(
+    texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast"
+) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    """Token ids of each text, and the characters of each token: first, and the one behind the last.
+
+    What the tokenizer puts in front of a text, such as a beginning-of-sequence token, stands there
+    once: a text that begins with it, as those of chat templates do, gets no second one. Its
+    characters are -1 where the text does not have it. Nothing is put behind.
+    """
+    front = front_tokens(tokenizer)
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    found = []
+    for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        missing = () if tuple(ids[: len(front)]) == front else front
+        found.append(([*missing, *ids], [*[(-1, -1)] * len(missing), *offsets]))
+    return found
+
+
 def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> list[TokenizedRow]:
     """Tokenizes rows and finds each role's tokens.
 
-    What the tokenizer puts in front of a text, such as a beginning-of-sequence token, stands there
-    and has no role; nothing is put behind.
+    What the tokenizer puts in front of a text stands there and has no role; see `encode`.
 
     Raises:
         InputError: some text of a role has no token of its own, is no word of the toys'
@@ -78,18 +102,16 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast") -> 
 def _tokenized_as_they_are(
     rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast"
 ) -> list[TokenizedRow]:
-    texts = [row.rendered.text for row in rows]
-    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     # Pretrained vocabularies may lack a character, which their models then read as unknown.
     unknown = tokenizer.unk_token_id if tokenizer.unk_token == UNKNOWN else None
     assert unknown is None or isinstance(unknown, int)
-    front = front_tokens(tokenizer)
-    nowhere = [(-1, -1)] * len(front)
+    encoded, name = (
+        encode([row.rendered.text for row in rows], tokenizer),
+        tokenizer_name(tokenizer),
+    )
     return [
-        _tokenized(row, [*front, *ids], [*nowhere, *offsets], unknown)
-        for row, ids, offsets in zip(
-            rows, encoded["input_ids"], encoded["offset_mapping"], strict=True
-        )
+        replace(_tokenized(row, ids, offsets, unknown), tokenizer=name)
+        for row, (ids, offsets) in zip(rows, encoded, strict=True)
     ]
 
 

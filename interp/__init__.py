@@ -7,59 +7,132 @@ Each name is imported when it is first asked for, so that `import interp` brings
 
 from typing import TYPE_CHECKING, Any
 
+from interp.hidden import hidden_package, stop_with
+
 if TYPE_CHECKING:
+    from interp.alignment.experiment_plots import plot_branches
     from interp.alignment.plots import plot_alignment
+    from interp.alignment.wording import alignment_sentences, branch_sentences
+    from interp.attention.analysis import attention_contrast
     from interp.attention.pattern_plots import plot_attention
+    from interp.attention.plots import plot_heads
+    from interp.attention.view import show_attention
+    from interp.attention.wording import attention_sentences
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
     from interp.interventions.plots import plot_ablation
-    from interp.lenses.plots import plot_lens
+    from interp.lenses.attribution import attribute_logits
+    from interp.lenses.contrast import lens_contrast
+    from interp.lenses.plots import plot_attribution, plot_lens
+    from interp.lenses.wording import lens_sentences
+    from interp.own.ablating import ablate
+    from interp.own.aligning import align
+    from interp.own.runs import look, open_or_train, say
+    from interp.own.teaching import teach
     from interp.own.texts import prompt_pairs, prompts
-    from interp.own.verbs import ablate, align, attend, lens, open_run, patch, probe
-    from interp.patching.plots import plot_patching
+    from interp.own.verbs import attend, attribute, lens, open_run, patch, probe
+    from interp.patching.contrasts import patch_contrast
+    from interp.patching.plots import plot_patched_heads, plot_patching
+    from interp.patching.wording import patch_sentences
     from interp.probes.plots import plot_probes
+    from interp.probes.wording import planted_words, probe_sentences
+    from interp.report.guessing import guess_of
+    from interp.report.plots import plot_curves, plot_gaps
+    from interp.report.wording import headline_sentence, null_sentence
 
 _HOMES = {
-    "ablate": "interp.own.verbs",
-    "align": "interp.own.verbs",
+    "ablate": "interp.own.ablating",
+    "align": "interp.own.aligning",
+    "alignment_sentences": "interp.alignment.wording",
     "attend": "interp.own.verbs",
+    "attention_contrast": "interp.attention.analysis",
+    "attention_sentences": "interp.attention.wording",
+    "attribute": "interp.own.verbs",
+    "attribute_logits": "interp.lenses.attribution",
+    "branch_sentences": "interp.alignment.wording",
     "explore": "interp.explorer.notebook",
+    "guess_of": "interp.report.guessing",
+    "headline_sentence": "interp.report.wording",
     "lens": "interp.own.verbs",
+    "lens_contrast": "interp.lenses.contrast",
+    "lens_sentences": "interp.lenses.wording",
     "load_hooked": "interp.hooked.model",
     "load_hooked_folder": "interp.hooked.model",
+    "look": "interp.own.runs",
+    "null_sentence": "interp.report.wording",
+    "open_or_train": "interp.own.runs",
     "open_run": "interp.own.verbs",
     "patch": "interp.own.verbs",
+    "patch_contrast": "interp.patching.contrasts",
+    "patch_sentences": "interp.patching.wording",
+    "planted_words": "interp.probes.wording",
     "plot_ablation": "interp.interventions.plots",
     "plot_alignment": "interp.alignment.plots",
     "plot_attention": "interp.attention.pattern_plots",
+    "plot_attribution": "interp.lenses.plots",
+    "plot_branches": "interp.alignment.experiment_plots",
+    "plot_curves": "interp.report.plots",
+    "plot_gaps": "interp.report.plots",
+    "plot_heads": "interp.attention.plots",
     "plot_lens": "interp.lenses.plots",
+    "plot_patched_heads": "interp.patching.plots",
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
     "probe": "interp.own.verbs",
+    "probe_sentences": "interp.probes.wording",
     "prompt_pairs": "interp.own.texts",
     "prompts": "interp.own.texts",
+    "say": "interp.own.runs",
+    "show_attention": "interp.attention.view",
+    "teach": "interp.own.teaching",
 }
 """Where each name is from."""
 
 __all__ = [
     "ablate",
     "align",
+    "alignment_sentences",
     "attend",
+    "attention_contrast",
+    "attention_sentences",
+    "attribute",
+    "attribute_logits",
+    "branch_sentences",
     "explore",
+    "guess_of",
+    "headline_sentence",
     "lens",
+    "lens_contrast",
+    "lens_sentences",
     "load_hooked",
     "load_hooked_folder",
+    "look",
+    "null_sentence",
+    "open_or_train",
     "open_run",
     "patch",
+    "patch_contrast",
+    "patch_sentences",
+    "planted_words",
     "plot_ablation",
     "plot_alignment",
     "plot_attention",
+    "plot_attribution",
+    "plot_branches",
+    "plot_curves",
+    "plot_gaps",
+    "plot_heads",
     "plot_lens",
+    "plot_patched_heads",
     "plot_patching",
     "plot_probes",
     "probe",
+    "probe_sentences",
     "prompt_pairs",
     "prompts",
+    "say",
+    "show_attention",
+    "teach",
 ]
 
 
@@ -70,3 +143,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_problem = hidden_package()
+if _problem:
+    stop_with(_problem)

@@ -23,7 +23,9 @@ from interp.commands import (
     ablate,
     align,
     attention,
+    completion,
     data,
+    doctor,
     erase,
     lens,
     patch,
@@ -41,6 +43,7 @@ COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, transplant, align),
     *(sweep, report),
+    *(doctor, completion),
 )
 """In the order of `iml --help`."""
 NO_SUCH_PLACE = (
@@ -86,7 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit code (see the design's section 3.1)."""
+    """Runs a command; returns its exit code: 0 done, 1 failed, 2 bad input, 3 a damaged file.
+
+    130 and 143 after an interrupt and SIGTERM.
+    """
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -95,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if any("\0" in word for word in words):
             raise InputError("an argument holds a NUL character, as no name does; leave it out")
-        arguments = build_parser().parse_args(words)
+        parser = build_parser()
+        arguments = parser.parse_args(words, argparse.Namespace(parser=parser))
         return arguments.run(arguments)
     except InputError as error:
         return _fail(error, EXIT_USAGE, debug)

@@ -144,6 +144,7 @@ def test_imports_go_in_no_circle() -> None:
 
 
 ROOMS = [
+    "hidden",
     "hooked",
     "grids",
     "figures",
@@ -159,8 +160,8 @@ ROOMS = [
     "verdicts",
     "claims",
     "sweeps",
-    "explorer",
     "own",
+    "explorer",
     "report",
     "commands",
     "cli",

@@ -1,61 +1,46 @@
-"""What the documents say can be done: commands parse, examples run, links lead somewhere."""
+"""What the documents say can be done: commands parse, links and pages are there, words agree."""
 
 import argparse
+import fnmatch
 import pkgutil
 import re
-import shlex
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 import training.recipes  # noqa: F401  (fills the registry)
-from data.tasks.iml import SUBSETS
-from data.tokenizers import TrainedTokenizer
+from data.tasks.iml import SUBSETS, iml_design
+from data.vocabulary import Part
 from interp.cli import build_parser
 from interp.commands.seeds import read_seeds
 from interp.probes.targets import find_target
 from interp.sweeps.plans import find_sweep
+from tests.documents import (
+    DOCS,
+    DOCUMENTS,
+    PAGES,
+    README,
+    ROOT,
+    anchors,
+    block_commands,
+    blocks,
+    commands,
+    inline_code,
+    page_name,
+    prose,
+    whole_text,
+)
 from training.designs import recipe_design
 from training.recipes import find_recipe
 from training.runs.run import Run
 
-ROOT = Path(__file__).parents[1]
-README, MANUAL, RESULTS = (
-    ROOT / name for name in ("README.md", "docs/manual.md", "docs/results.md")
-)
-DOCUMENTS = (README, MANUAL, RESULTS, ROOT / "CONTRIBUTING.md")
 LONGEST_README = 200
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PROGRAMS = {"accelerate", "iml", "make", "source"}
 
-each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    """The fenced blocks of a language, in order."""
-    return [code for name, code in FENCED.findall(path.read_text()) if name == language]
-
-
-def prose(path: Path) -> str:
-    """The text without its fenced blocks."""
-    return FENCED.sub("", path.read_text())
-
-
-def inline_code(path: Path) -> list[str]:
-    """What stands between backticks, on one line each."""
-    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose(path))]
-
-
-def commands(path: Path, program: str) -> Iterator[list[str]]:
-    """The words after a program's name, wherever it is called."""
-    lines = "\n".join(blocks(path, "bash")).replace("$(which iml)", "iml").splitlines()
-    for line in [*lines, *(code for code in inline_code(path) if code.startswith(program))]:
-        for part in line.split("&&"):
-            words = shlex.split(part, comments=True)
-            if program in words:
-                yield words[words.index(program) + 1 :]
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=page_name)
+each_page = pytest.mark.parametrize("path", PAGES, ids=page_name)
 
 
 def known_commands(parser: argparse.ArgumentParser) -> set[str]:
@@ -91,64 +76,37 @@ def test_readme_is_short() -> None:
 @each_document
 def test_commands_parse(path: Path, tiny_run: Run) -> None:
     parser = build_parser()
-    known, called = known_commands(parser), list(commands(path, "iml"))
-    for words in called:
+    known = known_commands(parser)
+    for words in commands(path, "iml"):
+        if words[0].startswith("-"):
+            continue
         assert words[0] in known, words
         if len(words) > 1:  # else it is only named
             check_names(parser.parse_args(words), words[0], tiny_run.checkpoint(1000, 2))
-    assert called or path.name == "CONTRIBUTING.md"
 
 
-def test_every_command_is_in_the_readme_and_in_the_manual() -> None:
-    for path in (README, MANUAL):
-        assert {words[0] for words in commands(path, "iml")} == known_commands(build_parser())
+def test_every_command_is_in_the_readme_and_on_a_page() -> None:
+    for paths in ([README], PAGES):
+        said = {words[0] for path in paths for words in commands(path, "iml")}
+        assert {word for word in said if not word.startswith("-")} == known_commands(build_parser())
+
+
+@each_document
+def test_nothing_else_is_called(path: Path) -> None:
+    assert {words[0] for words in block_commands(path)} <= PROGRAMS
 
 
 @each_document
 def test_make_has_what_is_made(path: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {words[0] for words in commands(path, "make") if words} <= targets
-
-
-def make_model(folder: Path, words: list[str]) -> None:
-    """A model of random weights; its tokenizer has a token for each of the words after a space."""
-    tokenizer = TrainedTokenizer(texts=(" ".join(words),), vocabulary_size=20_000).load()
-    config = GPTNeoXConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=32,
-    )
-    GPTNeoXForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-@pytest.mark.parametrize("path", [README, MANUAL], ids=lambda path: path.name)
-def test_python_runs(
-    path: Path, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_model(tmp_path / "my-model", words=re.findall(r"\w+", path.read_text()))
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "alias-toy").symlink_to(tiny_run.folder)
-    monkeypatch.chdir(tmp_path)
-    code = blocks(path, "python")
-    assert code
-    names: dict[str, object] = {}
-    for block in code:
-        # A tiny run answers nothing with confidence.
-        exec(block.replace("least=0.5", "least=0.0"), names)
-
-
-def test_python_elsewhere_would_be_run_here() -> None:
-    assert [path.name for path in DOCUMENTS if blocks(path, "python")] == [README.name, MANUAL.name]
-
-
-def anchors(path: Path) -> set[str]:
-    """Of each heading, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+    for words in commands(path, "make"):
+        done = subprocess.run(
+            ["make", "--dry-run", "--assume-old=.venv/installed", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @each_document
@@ -158,9 +116,72 @@ def test_links_lead_somewhere(path: Path) -> None:
         if link.startswith("https://"):
             continue
         place, _, anchor = unquote(link).partition("#")
+        if "generated" in Path(place).parts:
+            continue  # a page that is made of docstrings: Sphinx checks that it is there
         target = path.parent / place if place else path
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def toctree(path: Path) -> set[Path]:
+    """The pages that a page's tables of contents name."""
+    inside = path.parent.resolve()
+    listed = {
+        entry.strip() for code in blocks(path, "{toctree}") for entry in code.splitlines() if entry
+    }
+    return {
+        page
+        for page in PAGES
+        for entry in listed
+        if page != path
+        and page.is_relative_to(inside)
+        and fnmatch.fnmatch(str(page.relative_to(inside)), f"{entry}.md")
+    }
+
+
+def test_every_page_is_reached_from_the_first() -> None:
+    reached, new = set(), {DOCS / "index.md"}
+    while new:
+        reached |= new
+        new = {page for path in new for page in toctree(path)} - reached
+    assert reached == set(PAGES)
+
+
+@each_page
+def test_what_is_included_is_there(path: Path) -> None:
+    assert whole_text(path).strip()
+
+
+def terms() -> dict[str, str]:
+    """Each word of the glossary, and what is said of it."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n\n", "\n\n".join(blocks(DOCS / "glossary.md", "{glossary}"))):
+        lines = entry.strip("\n").splitlines()
+        said = " ".join(line.strip() for line in lines if line.startswith("  "))
+        found |= {line: said for line in lines if not line.startswith("  ")}
+    return found
+
+
+@each_page
+def test_words_that_are_explained_are_in_the_glossary(path: Path) -> None:
+    known = {term.lower() for term in terms()}
+    for shown in re.findall(r"\{term\}`([^`]+)`", prose(path)):
+        named = re.search(r"<([^>]+)>$", " ".join(shown.split()))
+        assert (named[1] if named else " ".join(shown.split())).lower() in known, shown
+
+
+def test_the_glossary_says_of_subsets_and_gaps_what_the_design_says() -> None:
+    said, stage = terms(), {Part.X1: "Stage 1", Part.X2: "Stage 2"}
+    for subset in SUBSETS.values():
+        words = said[subset.name]
+        assert words == said.get(subset.name.split("_")[0], words)
+        assert stage[subset.part] in words
+        assert (subset.meaning if subset.has_definitions else "no definitions") in words
+        assert ("questions trained" in words) is subset.has_questions
+    for gap in iml_design({}).contrasts:
+        higher, lower = (each.name.split("_")[0] for each in (gap.higher, gap.lower))
+        assert said[gap.name].startswith(f"{higher} minus {lower}, end of {stage[gap.part]}")
+        assert gap.meaning in said[gap.name]
 
 
 @each_document
@@ -168,7 +189,7 @@ def test_files_and_modules_that_are_named_exist(path: Path) -> None:
     for code in inline_code(path):
         if re.fullmatch(r"(data|training|interp|tests|benchmarks|docs|notebooks)(/[\w.-]*)+", code):
             assert (ROOT / code).exists(), code
-        for name in re.findall(r"\b(?:data|training|interp)(?:\.\w+)+", code):
+        for name in re.findall(r"\b(?:data|training|interp)(?:\.(?!py\b)\w+)+", code):
             pkgutil.resolve_name(name)
 
 

@@ -1,18 +1,26 @@
+"""Notebooks as lessons: each has its parts, and works on any run."""
+
+import ast
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from nbformat import NotebookNode
 
+from interp import open_or_train
 from interp.cli import main
+from training.recipes import find_recipe
 from training.runs.run import Run
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-ON_TOYS = [path for path in NOTEBOOKS if not path.stem.startswith("07")]
-MAX_CELLS, MAX_LINES = 25, 15
-TreeHash = Callable[[Path], dict[str, str]]
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+MOST_CELLS, MOST_CODE_LINES, MOST_TEXT_LINES, MOST_IMPORTS = 25, 15, 30, 3
+SCREEN_LINES = 40
+TINY = {"confidence=0.2": "confidence=0.0", '"n_permutations": 99': '"n_permutations": 4'}
+"""What a lesson says otherwise: a tiny run answers nothing with confidence; probes take long."""
 LOOKS = (
     ("probe", "--quick", "--target", "tag", "--site", "resid_post"),
     ("lens", "--stage", "2", "--role", "question_last"),
@@ -24,27 +32,35 @@ LOOKS = (
 """Commands, and of each a part of what it could look at."""
 
 
-def read(path: Path) -> nbformat.NotebookNode:
+def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def code_cells(path: Path) -> list[NotebookNode]:
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
-def execute(path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs a notebook on a run folder, or lets it train a tiny run there."""
-    monkeypatch.setenv("IML_SMOKE", "1")
-    monkeypatch.setenv("IML_RUN", str(run))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    notebook = read(path)
-    resources = {"metadata": {"path": str(path.parent)}}
+def draws(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(
+        re.search(r"\b((plot|show)_\w+|explore)\(", cell.source)
+    )
 
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
 
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code)
-    assert code[-1].outputs, "the last cell states the answer"
+def solutions(source: str) -> list[str]:
+    folded = re.findall(
+        r"<details>\n<summary>Solution</summary>\n\n(.*?)\n</details>", source, re.S
+    )
+    return ["\n".join(re.findall(r"```python\n(.*?)```", each, re.S)) for each in folded]
+
+
+def lesson_code(path: Path) -> list[str]:
+    """All code in order, solutions where they stand, for a tiny run."""
+    code = []
+    for cell in read(path).cells:
+        code += [cell.source] if cell.cell_type == "code" else solutions(cell.source)
+    for said, tiny in TINY.items():
+        code = [each.replace(said, tiny) for each in code]
+    return code
 
 
 def look_inside(folder: Path, *selectors: str) -> None:
@@ -54,67 +70,91 @@ def look_inside(folder: Path, *selectors: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def looked_at(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny run with the tables of one of its seeds."""
-    folder = Path(shutil.copytree(tiny_run.folder, tmp_path_factory.mktemp("looked_at") / "run"))
-    look_inside(folder, "--seed", "1000")
-    return folder
+def place(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `notebooks` and `runs`: of tiny runs, one with tables of one of its seeds."""
+    root = tmp_path_factory.mktemp("lessons")
+    (root / "notebooks").mkdir()
+    shutil.copytree(tiny_run.folder, root / "runs" / "alias-toy")
+    look_inside(root / "runs" / "alias-toy", "--seed", "1000")
+    return root
 
 
-@pytest.mark.parametrize("path", ON_TOYS, ids=lambda path: path.stem)
-def test_notebook_works_on_tables_of_one_seed_and_changes_none(
-    path: Path, looked_at: Path, tree_hash: TreeHash, monkeypatch: pytest.MonkeyPatch
+def train_tiny(path: Path, place: Path) -> None:
+    """The runs that a notebook would train, as tiny as a recipe can be."""
+    asked = re.findall(
+        r'open_or_train\("\.\./(runs/[\w-]+)", "([\w-]+)"', "\n".join(lesson_code(path))
+    )
+    for folder, recipe in asked:
+        open_or_train(place / folder, recipe, settings=find_recipe(recipe).smoke, n_seeds=2)
+
+
+@each_notebook
+def test_lesson_and_solution_work_on_tables_of_one_seed_and_change_none(
+    path: Path,
+    place: Path,
+    tree_hash: Callable[[Path], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ):
-    before = tree_hash(looked_at)
-    execute(path, looked_at, monkeypatch)
+    train_tiny(path, place)
+    before = tree_hash(place)
+    monkeypatch.chdir(place / "notebooks")
+    names: dict[str, object] = {}
+    *lesson, answer = lesson_code(path)
+    for code in lesson:
+        exec(code, names)
+    capsys.readouterr()
+    exec(answer, names)
 
-    assert tree_hash(looked_at) == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", ON_TOYS, ids=lambda path: path.stem)
-def test_notebook_works_on_tables_of_all_seeds_and_changes_none(
-    path: Path, copied_run: Path, tree_hash: TreeHash, monkeypatch: pytest.MonkeyPatch
-):
-    look_inside(copied_run)
-    before = tree_hash(copied_run)
-    execute(path, copied_run, monkeypatch)
-
-    assert tree_hash(copied_run) == before
+    assert capsys.readouterr().out.strip()
+    assert tree_hash(place) == before
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path if path not in ON_TOYS else pytest.param(path, marks=pytest.mark.slow)
-     for path in NOTEBOOKS],
-    ids=lambda path: path.stem,
-)  # fmt: skip
-def test_notebook_trains_where_there_is_no_run_and_leaves_no_table(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    execute(path, tmp_path / "run", monkeypatch)
-
-    tables = sorted(each.name for each in (tmp_path / "run").glob("*.parquet"))
-    assert tables == ["metrics.parquet"]
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 7
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_is_stored_without_outputs(path: Path):
-    code = [cell for cell in read(path).cells if cell.cell_type == "code"]
+@each_notebook
+def test_lesson_has_few_imports(path: Path):
+    nodes = [node for cell in code_cells(path) for node in ast.walk(ast.parse(cell.source))]
 
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert sum(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes) <= MOST_IMPORTS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_is_short(path: Path):
+@each_notebook
+def test_lesson_asks_for_a_prediction_before_its_first_figure(path: Path):
+    cells = read(path).cells
+    predict = next(i for i, cell in enumerate(cells) if cell.source.startswith("## Predict"))
+
+    assert "?" in cells[predict].source
+    assert predict < min(i for i, cell in enumerate(cells) if draws(cell))
+
+
+@each_notebook
+def test_lesson_asks_a_question_and_ends_with_exercise_and_answer(path: Path):
+    cells = read(path).cells
+    exercise = [cell for cell in cells if cell.source.startswith("## Exercise")]
+
+    assert re.match(r"# .*\?\n\n", cells[0].source)
+    assert "*Takes " in cells[0].source, "how long it takes"
+    assert len(solutions(exercise[-1].source)) == 1
+    assert cells[-2].source.startswith("## Answer")
+    (printed,) = cells[-1].outputs
+    assert len(printed.text.splitlines()) <= SCREEN_LINES
+
+
+@each_notebook
+def test_lesson_is_short(path: Path):
     cells = read(path).cells
 
-    assert len(cells) <= MAX_CELLS
-    assert max(len(cell.source.splitlines()) for cell in cells) <= MAX_LINES
+    assert len(cells) <= MOST_CELLS
+    for cell in cells:
+        most = MOST_CODE_LINES if cell.cell_type == "code" else MOST_TEXT_LINES
+        assert len(cell.source.splitlines()) <= most, cell.id
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_cells_are_numbered_in_order(path: Path):
+@each_notebook
+def test_cells_are_numbered_in_order(path: Path):
     identities = [cell.id for cell in read(path).cells]
 
     assert identities == [f"cell-{number:02d}" for number in range(len(identities))]

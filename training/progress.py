@@ -1,13 +1,15 @@
-"""The progress of long work: a bar with the time left on a terminal, plain lines elsewhere."""
+"""The progress of long work: a bar with the time left where somebody watches, else plain lines.
+
+Somebody watches on a terminal and in a notebook. The environment variable `TQDM_DISABLE`, which
+tqdm's own bars heed, or `show_nothing` in place of `show_progress`, switches it off.
+"""
 
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, runtime_checkable
-
-from tqdm import tqdm
+from typing import Any, Protocol, runtime_checkable
 
 from data.errors import InputError
 
@@ -35,6 +37,13 @@ def is_spokesman() -> bool:
     return os.environ.get("RANK", "").strip() in ("", "0")
 
 
+def is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython: Any = sys.modules.get("IPython")  # which nobody else needs
+    shell = ipython and ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
+
+
 @runtime_checkable
 class Show(Protocol):
     """What long work of several parts is told by: `show_progress`, or `show_nothing`."""
@@ -55,11 +64,13 @@ def show_nothing(label: str, *, unit: str = "step") -> Iterator[Callable[[int, i
 @contextmanager
 def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
     """Yields a function to be told of units (steps, say) done and in all; writes to stderr."""
-    if not is_spokesman():
+    if not is_spokesman() or os.environ.get("TQDM_DISABLE", "") not in ("", "0"):
         with show_nothing(label, unit=unit) as silent:
             yield silent
         return
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() or is_notebook():
+        from tqdm.auto import tqdm
+
         with tqdm(desc=label, unit=unit, smoothing=0.05) as bar:
 
             def show(done: int, total: int) -> None:
@@ -82,3 +93,21 @@ def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, 
             print(line, file=sys.stderr, flush=True)
 
     yield write
+
+
+@contextmanager
+def told(
+    progress: Callable[[int, int], None] | None, label: str, *, unit: str = "step"
+) -> Iterator[Callable[[int, int], None]]:
+    """What a caller wants to be told by; unless it says, progress is shown.
+
+    Args:
+        progress: The caller's; `training.executors.executor.tell_nobody` shows nothing.
+        label: See `Show`.
+        unit: See `Show`.
+    """
+    if progress is not None:
+        yield progress
+        return
+    with show_progress(label, unit=unit) as show:
+        yield show

@@ -38,6 +38,8 @@ class Retraining:
 
     run: Run
     seed: int
+    device: torch.device | str = "cpu"
+    """Where it is trained; on another than the run's the last bits differ."""
 
     def __post_init__(self) -> None:
         """Refuses a run that has no Stage 2 of its own, or three stages."""
@@ -56,7 +58,7 @@ class Retraining:
 
     def model_at(self, stage: int, step: int | None = None) -> PreTrainedModel:
         """The run's own checkpoint, the last of the stage unless a step is given."""
-        return load_model(self.run.checkpoint(self.seed, stage, step))
+        return load_model(self.run.checkpoint(self.seed, stage, step), self.device)
 
     def stage_two(
         self, model: PreTrainedModel, *, without: Collection[str] = ()
@@ -84,6 +86,7 @@ class Retraining:
         kinds = [row.row.kind is Kind.DEFINITION for row in rows for _ in range(row.row.repeats)]
         with one_thread():
             model = initial_model(self._task, self.material)
+            model.to(self.device)  # pyright: ignore[reportArgumentType]
             order_seed = stage_order_seed(self.seed, Stage.ONE)
             torch.manual_seed(order_seed)
             trainer = SurgeryTrainer(

@@ -108,7 +108,7 @@ class AlignmentAnalysis:
         """
         run = Run.load(self.folder)
         folder = run.checkpoint(seed, self.stage, self.step)
-        plain = load_model(folder)
+        plain = load_model(folder, model.device)
         check_is_view(model, plain, rows)
         pairs = make_alignment_pairs(
             rows,

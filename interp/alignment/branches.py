@@ -71,7 +71,7 @@ class BranchAnalysis:
             InputError: a step was not saved, or there are fewer than 3.
         """
         run = Run.load(self.folder)
-        again = Retraining(run=run, seed=seed)
+        again = Retraining(run=run, seed=seed, device=model.device)
         check_is_view(model, again.model_at(1), rows)
         steps = run.steps(seed, 1) if self.steps is None else list(self.steps)
         if len(steps) < MIN_BRANCHES:

@@ -13,12 +13,16 @@ from plotly.subplots import make_subplots
 from data.design import Design
 from interp.alignment.pairs import Pairing
 from interp.alignment.surgery import QUESTIONS, RANDOM
+from interp.figures.grid_tables import titled
 from interp.figures.palette import INK, NULL_COLOR, subset_style, transparent
+from interp.figures.room import make_room
 from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from training.designs import design_of
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.statistics import t_interval
+
+ROW_HEIGHT = 280  # pixels
 
 
 def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go.Figure:
@@ -35,7 +39,9 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
         "control_cosine": ("control: another alias and entity", NULL_COLOR),
     }
     titles = [words for words, _ in panels.values()]
-    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=titles)
+    figure = make_subplots(
+        cols=2, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04
+    )
     for col, (column, (words, color)) in enumerate(panels.items(), start=1):
         for seed, rows in table.sort_values("branch_step").groupby("seed"):
             figure.add_scatter(
@@ -47,13 +53,14 @@ def plot_branches(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go
             )  # fmt: skip
     n_seeds, n_steps = table["seed"].nunique(), table["branch_step"].nunique()
     about = f"a line for each of {n_seeds} seeds, a dot for each of {n_steps} branch points"
-    title = f"Stage 2 from checkpoints of Stage 1<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=460)
+    title = titled("Stage 2 from checkpoints of Stage 1", table)
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
     figure.update_xaxes(
         title=f"{main.words} in cosine at the branch point", zeroline=True, matches="x"
     )
-    figure.update_yaxes(title=f"{main.name}, {find_metric(metric).heading}", col=1)
-    figure.update_layout(margin={"t": 110, "b": 60})
+    found = find_metric(metric)
+    figure.update_yaxes(title=f"{main.name},<br>{found.words} ({found.unit})", col=1)
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
 
 
@@ -66,7 +73,7 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
     quantities = _quantities(design_of(table))
     shown = [name for name in quantities if name in set(table["quantity"])]
     titles = [quantities[name] for name in shown]
-    figure = make_subplots(cols=len(shown), subplot_titles=titles, horizontal_spacing=0.06)
+    figure = make_subplots(cols=len(shown), subplot_titles=titles, horizontal_spacing=0.09)
     for col, quantity in enumerate(shown, start=1):
         of_quantity = table.loc[table["quantity"] == quantity]
         untreated = of_quantity.loc[of_quantity["dose"] == 0].assign(direction=RANDOM)
@@ -88,12 +95,13 @@ def plot_surgery(table: pd.DataFrame) -> go.Figure:
             )  # fmt: skip
     about = seeds_words(len(set(table["seed"])))
     doses = "dose −1 doubles the alignment of the batch's gradients, 1 removes it"
-    title = f"Stage 1 with the definitions' gradient turned<br><sup>{about}; {doses}</sup>"
-    style_figure(figure, title=title, height=440)
-    figure.update_annotations(font={"size": 13})
+    title = titled("Stage 1 with the definitions' gradient turned", table)
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=f"{about}; {doses}")
     figure.update_xaxes(title="dose")
     figure.update_yaxes(zeroline=True)
-    figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
+    for col, quantity in enumerate(shown, start=1):
+        figure.update_yaxes(title=_unit(quantity), col=col)
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
 
 
@@ -131,14 +139,22 @@ def plot_predictions(
             showlegend=col == 1, line={"color": INK, "width": 1, "dash": "dash"},
             hoverinfo="skip", row=1, col=col,
         )  # fmt: skip
-    n_seeds = table["seed"].nunique()
+    n_seeds = len(set(table["seed"]))
     what = "one optimizer step" if by == "optimizer" else "leaving a definition out"
-    title = f"What gradients predict of {what}<br><sup>a dot for each pair of {n_seeds} seeds</sup>"
-    style_figure(figure, title=title, height=460)
+    title = titled(f"What gradients predict of {what}", table)
+    about = f"a dot for each pair of {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}; "
+    about += "grey: matched pairs, the control"
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
     figure.update_xaxes(title=f"predicted change ({unit})", zeroline=True)
     figure.update_yaxes(title=f"measured change ({unit})", col=1)
-    figure.update_layout(margin={"t": 110, "b": 60}, legend={"y": -0.25})
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
+
+
+def _unit(quantity: str) -> str:
+    """What the axis of a quantity of surgery is called."""
+    metrics = [find_metric(name) for name in HEADLINE_METRICS if quantity.endswith(name)]
+    return metrics[0].gap_label if metrics else "difference of cosines"
 
 
 def _own_color(table: pd.DataFrame) -> str:

@@ -75,7 +75,7 @@ class LeftOutAnalysis:
 
         Each definition meets its own questions and one partner of every class for each of them.
         """
-        again = Retraining(run=Run.load(self.folder), seed=seed)
+        again = Retraining(run=Run.load(self.folder), seed=seed, device=model.device)
         start = again.model_at(1)
         check_is_view(model, start, rows)
         pairs = make_alignment_pairs(

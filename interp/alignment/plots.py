@@ -20,13 +20,19 @@ from interp.alignment.levels import alignment_levels, bars, levels_words, own_va
 from interp.alignment.pairs import Pairing
 from interp.alignment.summary import is_token_part
 from interp.alignment.wording import PAIRING_WORDS
-from interp.figures.grid_tables import checkpoint_words
+from interp.figures.grid_tables import checkpoint_words, ordered_axis, titled
+from interp.figures.heat_maps import CELL_HEIGHT, NUMBER_SIZE, differences, number_texts
+from interp.figures.heat_maps import INSIDE as CELLS_INSIDE
 from interp.figures.palette import NULL_COLOR, subset_style, transparent
 from interp.figures.places import module_words
+from interp.figures.room import PAGE, make_room, name_ticks
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, own_words
 from interp.figures.theme import style_figure
 from training.designs import design_of
 
+ROW_HEIGHT, MODULE_HEIGHT = 280, 26  # pixels
+INSIDE = PAGE - 100
+"""Pixels of the width that panels side by side have together."""
 MEASURE_WORDS = {
     "grad_cosine": "cosine of gradients",
     "grad_dot": "inner product of gradients",
@@ -70,24 +76,27 @@ def plot_alignment(
     told = [p for p in PAIRING_WORDS if p is not Pairing.OTHER] if design.contrasts else OWN_WORDS
     order = [p for p in told if p in found]
     titles = [" and ".join(pair) for pair in shown]
-    figure = make_subplots(cols=len(shown), shared_yaxes=True, subplot_titles=titles)
+    figure = make_subplots(
+        cols=len(shown), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
+    )
     for col, pair in enumerate(shown, start=1):
         for subset, shift in zip(pair, (-SHIFT, SHIFT)[-len(pair) :], strict=True):
             cells = levels.loc[levels["subset"] == subset].set_index("pairing")
             _add_levels(figure, cells, subset, order, design, shift=shift, col=col)
-    controls = "matched" if design.contrasts else "all other"
-    about = f"{levels_words(levels)}; hollow: {controls} pairs"
-    title = f"Alignment of gradients, {place}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=520)
+    controls = "matched pairs, the control" if design.contrasts else "all other pairs"
+    about = f"{levels_words(levels)}; hollow: {controls}"
+    style_figure(figure, title=f"Alignment of gradients: {place}", height=ROW_HEIGHT, about=about)
     words = PAIRING_WORDS if design.contrasts else OWN_WORDS
-    ticks = [
-        words[pairing].replace(", ", ",<br>").replace(" and ", "<br>and ") for pairing in order
-    ]
-    figure.update_xaxes(tickvals=list(range(len(order))), ticktext=ticks, tickangle=0)
-    figure.update_xaxes(range=[-0.6, len(order) - 0.4], tickfont={"size": 11})
+    ticks = name_ticks(
+        list(range(len(order))),
+        [words[pairing] for pairing in order],
+        width=0.96 * INSIDE / len(shown),
+    )
+    figure.update_xaxes(**ticks, range=[-0.6, len(order) - 0.4])
+    figure.update_xaxes(title="which questions a definition's gradient is held against")
     figure.update_yaxes(zeroline=True)
     figure.update_yaxes(title=MEASURE_WORDS[measure], col=1)
-    figure.update_layout(legend={"y": -0.32}, margin={"t": 110})
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
 
 
@@ -118,16 +127,27 @@ def plot_alignment_steps(
                 is_chosen = (of_stage["subset"] == subset) & (of_stage["pairing"] == pairing)
                 _add_line(figure, of_stage.loc[is_chosen], subset, pairing, design, col=col)
         steps = sorted(set(of_stage["step"]))
+        told = _apart([np.log1p(step) for step in steps], 0.05 * len(stages))
         figure.update_xaxes(
-            tickvals=[np.log1p(step) for step in steps], ticktext=steps, title="step", col=col
-        )
-    about = f"{levels_words(levels)}; steps on a log scale"
-    title = f"Alignment of gradients along training<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=480)
+            tickvals=[np.log1p(steps[i]) for i in told], ticktext=[str(steps[i]) for i in told],
+            title="training step (log scale)", col=col,
+        )  # fmt: skip
+    about = f"{levels_words(levels)}; hollow, dotted: matched pairs, the control"
+    title = titled("Alignment of gradients along training", levels)
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
     figure.update_yaxes(zeroline=True)
     figure.update_yaxes(title=MEASURE_WORDS[measure], col=1)
-    figure.update_layout(legend={"y": -0.25}, margin={"t": 110})
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
+
+
+def _apart(places: Sequence[float], share: float) -> list[int]:
+    """Which of ascending places are named: the last, and before it those that are far enough."""
+    kept: list[int] = []
+    for i in reversed(range(len(places))):
+        if not kept or places[kept[-1]] - places[i] >= share * (places[-1] - places[0]):
+            kept.append(i)
+    return kept[::-1]
 
 
 def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = None) -> go.Figure:
@@ -154,6 +174,7 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
     names = cells["component"].str.split(" x ", expand=True)
     defining, asked = (_ordered(names[side]) for side in (0, 1))
     titles = [subset.replace("-", " − ") for subset in subsets]
+    scale = differences(float(np.abs(cells["value"].to_numpy(dtype=float)).max()))
     figure = make_subplots(
         cols=len(subsets), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.03
     )
@@ -161,33 +182,29 @@ def plot_alignment_tokens(summary: pd.DataFrame, rows: pd.DataFrame | None = Non
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
         values, own = of_subset["value"], of_subset["by_seed"].map(partial(own_words, decimals=4))
         parts = [[f"{a} x {b}" for b in asked] for a in defining]
+        z = [[values.get(part, 0.0) for part in line] for line in parts]
         figure.add_heatmap(
-            z=[[values.get(part, 0.0) for part in line] for line in parts], x=asked, y=defining,
+            z=z, x=asked, y=defining, text=[number_texts(line, scale) for line in z],
             customdata=[[own.get(part, "") for part in line] for line in parts],
-            coloraxis="coloraxis", texttemplate="%{z:.3f}",
+            coloraxis="coloraxis", texttemplate="%{text}", textfont={"size": NUMBER_SIZE},
             hovertemplate="definition's %{y}, question's %{x}: %{z:.4f}%{customdata}"
-            "<extra></extra>",
-            row=1, col=col,
+            f"<extra>{titles[col - 1]}</extra>",
+            xgap=2, ygap=2, row=1, col=col,
         )  # fmt: skip
-    limit = float(np.abs(cells["value"].to_numpy(dtype=float)).max()) or 1.0
     n_seeds, is_own = int(cells["n_seeds"].max()), cells["by_seed"].map(bool).any()
     about = f"parts sum to the cosine of own pairs; mean over {n_seeds} seeds"
     about += ", each seed's on hover" if is_own else ""
     about += f"; loss policy {cells['loss_policy'].iloc[0]}"
-    title = f"Alignment by token, {place}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=160 + 60 * len(defining))
+    style_figure(figure, title=f"Alignment by token: {place}", height=CELL_HEIGHT, about=about)
     figure.update_xaxes(title="question's token", showgrid=False)
-    figure.update_yaxes(showgrid=False, autorange="reversed")
-    figure.update_yaxes(title="definition's token", col=1)
-    figure.update_layout(
-        coloraxis={
-            "colorscale": "RdBu",
-            "cmin": -limit,
-            "cmax": limit,
-            "colorbar": {"title": "part of<br>the cosine", "thickness": 14},
-        },
-        margin={"t": 110, "b": 80},
+    figure.update_xaxes(
+        **(ordered_axis(asked) | name_ticks(asked, asked, width=CELLS_INSIDE / len(subsets)))
     )
+    figure.update_yaxes(**ordered_axis(defining), showgrid=False, autorange="reversed")
+    figure.update_yaxes(title="definition's token", col=1)
+    inside = 2 * CELL_HEIGHT * len(defining)
+    figure.update_layout(coloraxis=scale.axis("part of<br>the cosine", inside=inside))
+    make_room(figure, inside=inside)
     return figure
 
 
@@ -213,7 +230,7 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
     modules = list(dict.fromkeys(cells["component"]))
     words = [module_words(name) for name in modules]
     figure = make_subplots()
-    for subset, shift in zip(compared, (APART, -APART), strict=True):
+    for subset, shift in zip(compared, (-APART, APART), strict=True):
         of_subset = cells.loc[cells["subset"] == subset].set_index("component")
         style = subset_style(subset, design)
         places = [modules.index(name) + shift for name in of_subset.index]
@@ -231,11 +248,11 @@ def plot_alignment_modules(summary: pd.DataFrame, rows: pd.DataFrame | None = No
             hovertemplate=mean_hover("%{text}: ", of_subset["n_seeds"], decimals=4, axis="x"),
         )
     about = f"parts sum to the cosine of own pairs; {levels_words(cells)}"
-    title = f"Alignment by module, {place}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=170 + 26 * len(modules))
+    style_figure(figure, title=f"Alignment by module: {place}", height=ROW_HEIGHT, about=about)
     figure.update_yaxes(tickvals=list(range(len(modules))), ticktext=words, autorange="reversed")
-    figure.update_xaxes(title="part of the cosine", zeroline=True, showgrid=True)
-    figure.update_layout(margin={"l": 260, "t": 90}, legend={"y": -60 / (26 * len(modules) + 40)})
+    figure.update_yaxes(title="module")
+    figure.update_xaxes(title="part of the cosine of own pairs", zeroline=True, showgrid=True)
+    make_room(figure, inside=40 + MODULE_HEIGHT * len(modules))
     return figure
 
 

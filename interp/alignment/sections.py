@@ -24,9 +24,10 @@ from interp.alignment.wording import (
     surgery_sentences,
     update_sentences,
 )
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.settings_note import settings_note
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
 from interp.figures.words import unbroken
 from training.designs import design_of
 from training.runs.run import Run
@@ -59,45 +60,56 @@ NOTE = (
 def alignment_section(run: Run) -> Html | None:
     """What is aligned with what, along training, and what follows from it."""
     summary = table_of(run, "alignment_summary")
-    tests = [html for name in TESTS if (html := _test_html(run, name)) is not None]
+    tests = [part for name in TESTS if (part := _test_part(run, name)) is not None]
     if summary is None and not tests:
         return None
     rows = table_of(run, "alignment")
     parts = [] if summary is None else _measured(run, summary, rows)
-    return Html("<h2>Gradient alignment</h2>\n" + "\n".join([*parts, *tests]) + note_html(NOTE))
+    return section_html("Gradient alignment", [*parts, *tests], notes=NOTE)
 
 
-def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> list[str]:
-    parts = []
+def _measured(run: Run, summary: pd.DataFrame, rows: pd.DataFrame | None) -> list[Part]:
+    parts, settings = [], settings_words(summary)
     compared = [contrast.names for contrast in run.design.leading]
-    for cells in last_checkpoints(summary):
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
-        words = "".join(f"<p>{as_html(each)}</p>" for each in alignment_sentences(cells))
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
+        figures, tables = {}, []
         for policy, of_policy in cells.groupby("loss_policy", sort=True):
             name = f"alignment-{stage}-{policy}"
             whole = of_policy.loc[of_policy["component"] == ALL]
             if any(set(pair) <= set(whole["subset"]) for pair in compared):
-                parts.append(figure_html(plot_alignment(whole, rows), name))
-            parts.append(_contrast_table(run, whole))
-            parts += _component_figures(of_policy, rows, name)
+                figures[name] = plot_alignment(whole, rows)
+            tables.append(_contrast_table(run, whole))
+            figures |= _component_figures(of_policy, rows, name)
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=alignment_sentences(cells),
+                figures=figures,
+                tables=tables,
+                settings=settings,
+            )
+        )
     steps = summary.loc[summary["component"] == ALL]
-    for policy, of_policy in steps.groupby("loss_policy", sort=True):
-        if of_policy.groupby("stage")["step"].nunique().max() > 1:
-            figure = plot_alignment_steps(of_policy, rows)
-            parts.append(f"<h3>Along training</h3>\n{figure_html(figure, f'steps-{policy}')}")
-    return [*parts, settings_note(summary)]
+    along = {
+        f"steps-{policy}": plot_alignment_steps(of_policy, rows)
+        for policy, of_policy in steps.groupby("loss_policy", sort=True)
+        if of_policy.groupby("stage")["step"].nunique().max() > 1
+    }
+    return [*parts, *([Part(heading="Along training", figures=along)] if along else [])]
 
 
-def _component_figures(cells: pd.DataFrame, rows: pd.DataFrame | None, name: str) -> list[str]:
+def _component_figures(
+    cells: pd.DataFrame, rows: pd.DataFrame | None, name: str
+) -> dict[str, go.Figure]:
     own = cells.loc[(cells["pairing"] == Pairing.OWN) & (cells["component"] != ALL)]
     own = own.loc[own["subset"].isin(design_of(cells).main.names)]
     is_token = own["component"].map(is_token_part).astype(bool)
-    figures = []
+    figures = {}
     if is_token.any():
-        figures.append(figure_html(plot_alignment_tokens(cells, rows), f"{name}-tokens"))
+        figures[f"{name}-tokens"] = plot_alignment_tokens(cells, rows)
     if (~is_token).any():
-        figures.append(figure_html(plot_alignment_modules(cells, rows), f"{name}-modules"))
+        figures[f"{name}-modules"] = plot_alignment_modules(cells, rows)
     return figures
 
 
@@ -129,7 +141,8 @@ def _contrast_table(run: Run, cells: pd.DataFrame) -> Html:
         body.append([*line, *([beside.get(_key(row), "–")] if beside else [])])
     head = ["definitions", "own questions against", "own", "against", "difference", "corrected p",
             "seeds with p ≤ .05 within"]  # fmt: skip
-    return table_html([*head, *(["difference in the null twin"] if beside else [])], body)
+    head += ["difference in the null twin"] if beside else []
+    return table_html(head, body, name="Own questions against others")
 
 
 def _contrasts(cells: pd.DataFrame) -> pd.DataFrame:
@@ -151,12 +164,15 @@ def _key(row: dict) -> tuple[object, ...]:
     return row["subset"], row["against"], row["loss_policy"]
 
 
-def _test_html(run: Run, name: str) -> str | None:
+def _test_part(run: Run, name: str) -> Part | None:
     """One test's sentences and figure, if it was run."""
     table, summary = table_of(run, name), table_of(run, f"{name}_summary")
     if table is None or summary is None:
         return None
     heading, sentences, plot = TESTS[name]
-    words = "".join(f"<p>{as_html(each)}</p>" for each in sentences(summary))
-    figure = figure_html(plot(table), f"alignment-{name.replace('_', '-')}")
-    return f'<h3>{heading}</h3>\n<div class="result">{words}</div>\n{figure}{settings_note(table)}'
+    return Part(
+        heading=heading,
+        sentences=sentences(summary),
+        figures={f"alignment-{name.replace('_', '-')}": plot(table)},
+        settings=settings_words(table),
+    )

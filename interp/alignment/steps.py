@@ -8,6 +8,7 @@ from data.errors import InputError
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.grids.grid import run_grid
 from interp.grids.selection import GridSelection
+from interp.hooked.devices import CPU
 from training.executors.executor import Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
 from training.runs.run import Run
@@ -21,6 +22,7 @@ def alignment_over_steps(
     stages: tuple[int, ...] | None = None,
     workers: int | None = None,
     executor: Executor = LOCAL,
+    device: str = CPU,
     progress: Progress = tell_nobody,
 ) -> pd.DataFrame:
     """The analysis at every checkpoint that all seeds have; the summary of all of them.
@@ -32,6 +34,7 @@ def alignment_over_steps(
         stages: The stages to measure; all of the run unless given.
         workers: As in `run_grid`.
         executor: As in `run_grid`.
+        device: As in `run_grid`.
         progress: What is told of checkpoints done, and of all there are.
 
     Raises:
@@ -49,7 +52,10 @@ def alignment_over_steps(
     for done, (stage, step) in enumerate(cells, start=1):
         selection = GridSelection(runs=(run,), stage=stage, step=step, seeds=seeds)
         each = replace(analysis, folder=run.folder, stage=stage, step=step)
-        summaries.append(run_grid(each, selection, workers=workers, executor=executor)[1])
+        filled = run_grid(
+            each, selection, workers=workers, executor=executor, device=device, progress=tell_nobody
+        )
+        summaries.append(filled[1])
         progress(done, len(cells))
     return pd.concat(summaries, ignore_index=True)
 

@@ -71,7 +71,7 @@ class SurgeryAnalysis:
         """
         if 0 not in self.doses:
             raise InputError("the doses lack 0, which the others are held against; add it")
-        again = Retraining(run=Run.load(self.folder), seed=seed)
+        again = Retraining(run=Run.load(self.folder), seed=seed, device=model.device)
         check_is_view(model, again.model_at(1), rows)
         cells = [(QUESTIONS, dose) for dose in self.doses]
         cells += [(RANDOM, dose) for dose in self.control_doses]

@@ -87,7 +87,7 @@ class UpdateAnalysis:
         """Every definition, optimizer and question of one seed."""
         run = Run.load(self.folder)
         folder = run.checkpoint(seed, self.stage, self.step)
-        plain = load_model(folder)
+        plain = load_model(folder, model.device)
         check_is_view(model, plain, rows)
         pairs = make_alignment_pairs(
             rows, PairMode.OWN, subsets=run.design.main.names, limit=self.limit, seed=seed
@@ -176,7 +176,7 @@ def _one_step(
     after = copy.deepcopy(before)
     parameters = [p for p in after.parameters() if p.requires_grad]
     optimizer = OPTIMIZERS[name](parameters, config)
-    batch_loss(after, _examples(definition, options)).backward()
+    batch_loss(after, _examples(definition, options).to(after.device)).backward()
     optimizer.step()
     old = [p for p in before.parameters() if p.requires_grad]
     update = torch.cat(
@@ -184,7 +184,7 @@ def _one_step(
     )
     records = []
     for question in asked:
-        example = _examples(question, options)
+        example = _examples(question, options).to(before.device)
         loss = batch_loss(before, example)
         gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, old)])
         with torch.no_grad():

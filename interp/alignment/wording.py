@@ -30,6 +30,15 @@ CAUTION = (
 )
 
 
+def found(summary: pd.DataFrame) -> list[str]:
+    """The sentences of one run and checkpoint, with what is to be kept in mind.
+
+    Args:
+        summary: Rows of an `alignment_summary` of one run and checkpoint.
+    """
+    return [*alignment_sentences(summary), CAUTION]
+
+
 def alignment_sentences(summary: pd.DataFrame) -> list[str]:
     """Sentences that give each comparison of tags: the difference in cosine, and matched pairs.
 

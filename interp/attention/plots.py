@@ -17,8 +17,26 @@ from plotly.subplots import make_subplots
 from data.errors import InputError
 from interp.attention.analysis import COORDINATES, attention_contrast, paired_by_seed
 from interp.attention.cells import ALL_HEADS, head_name, is_comparable
-from interp.figures.grid_tables import ALPHA, checkpoint_words, with_run_columns
+from interp.figures.grid_tables import ALPHA, checkpoint_words, ordered_axis, with_run_columns
+from interp.figures.heat_maps import (
+    CELL_HEIGHT,
+    INSIDE,
+    NUMBER_SIZE,
+    ColorScale,
+    cells_height,
+    differences,
+    has_room,
+    number_texts,
+    shares,
+)
 from interp.figures.places import route_words
+from interp.figures.room import (
+    inside_height,
+    make_room,
+    middle_column,
+    name_ticks,
+    share_between,
+)
 from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 from training.columns import WITHOUT_SEED
@@ -35,13 +53,16 @@ CONTROLS = {
     "direct_logit": "control: answers of other rows",
 }
 ARROW = "attended token → token that attends"
-CELL_HEIGHT, BELOW = 27, 140  # pixels
+BETWEEN = 40  # pixels
+CHARACTERS, BAR_PLACES = 6, (1.01, 1.14)
+"""Of the longest number with its mark, and where bars of colours stand."""
+FIRST_RANK = "#1"
+MOST_HEADS = 60
+"""So many rows of cells are drawn; of more heads, the first of each layer."""
 MEANS = ["value", "control"]
 """Columns of a summary that are drawn."""
 KEYS_OF_PAIRED = [*WITHOUT_SEED, *COORDINATES[1:]]
 KEYS = [*KEYS_OF_PAIRED, "subset"]
-MOST_COLUMNS = 18
-"""So many numbers have room side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +71,9 @@ class _Panel:
 
     column: str
     title: str
-    color_axis: str
-    is_marked: bool
+    scale: ColorScale
+    color_axis: str = "coloraxis"
+    is_marked: bool = False
 
 
 def plot_heads(
@@ -82,15 +104,13 @@ def plot_heads(
         raise InputError("heads of several seeds cannot be averaged; choose a seed or the summary")
     is_summary = "p_corrected" in chosen.columns
     chosen = with_own_words(chosen, rows if is_summary else None, MEANS, keys=KEYS)
+    scale = _scale(chosen[["value", "control"]].to_numpy(), kind)
     panels = [
-        _Panel(column="value", title=subset, color_axis="coloraxis", is_marked=is_summary),
-        _Panel(column="control", title=CONTROLS[kind], color_axis="coloraxis", is_marked=False),
+        _Panel(column="value", title=subset, scale=scale, is_marked=is_summary),
+        _Panel(column="control", title=CONTROLS[kind], scale=scale),
     ]
-    about = f"{TEXTS[text]}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
-    title = f"{UNITS[kind].capitalize()}: {subset} beside its control<br><sup>{about}</sup>"
-    figure = _heat_maps(chosen, panels, title=title)
-    figure.update_layout(coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01))
-    return figure
+    title = f"{UNITS[kind].capitalize()}: {subset} beside its control"
+    return _heat_maps(chosen, panels, title=title, text=text, bars=[_words(kind)])
 
 
 def plot_attention_contrast(
@@ -119,19 +139,21 @@ def plot_attention_contrast(
     chosen = _chosen(contrast, kind, text, destinations, f"{higher} and {lower}")
     paired = paired_by_seed(with_run_columns(table), higher, lower)
     chosen = with_own_words(chosen, paired, [*MEANS, "difference"], keys=KEYS_OF_PAIRED)
+    scale = _scale(chosen[["value", "control"]].to_numpy(), kind)
+    gap = differences(float(np.abs(chosen["difference"].to_numpy()).max()))
     panels = [
-        _Panel(column="value", title=higher, color_axis="coloraxis", is_marked=False),
-        _Panel(column="control", title=lower, color_axis="coloraxis", is_marked=False),
-        _Panel(column="difference", title="difference", color_axis="coloraxis2", is_marked=True),
+        _Panel(column="value", title=higher, scale=scale),
+        _Panel(column="control", title=lower, scale=scale),
+        _Panel(
+            column="difference",
+            title="difference",
+            scale=gap,
+            color_axis="coloraxis2",
+            is_marked=True,
+        ),
     ]
-    about = f"{TEXTS[text]}, {checkpoint_words(chosen)}; {_seeds(chosen)}; {ARROW}"
-    title = f"{UNITS[kind].capitalize()}: {higher} minus {lower}<br><sup>{about}</sup>"
-    figure = _heat_maps(chosen, panels, title=title)
-    figure.update_layout(
-        coloraxis=_scale(chosen[["value", "control"]].to_numpy(), kind, 1.01),
-        coloraxis2=_scale(chosen["difference"].to_numpy(), "difference", 1.13),
-    )
-    return figure
+    title = f"{UNITS[kind].capitalize()}: {higher} minus {lower}"
+    return _heat_maps(chosen, panels, title=title, text=text, bars=[_words(kind), "difference"])
 
 
 def _chosen(
@@ -159,30 +181,41 @@ def _chosen(
     )
 
 
-def _heat_maps(cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str) -> go.Figure:
-    pairs = list(dict.fromkeys(cells["x"]))
-    heads = _ordered_heads(cells)
-    # Side by side as long as the numbers have room, else below each other.
-    n_cols = len(panels) if len(pairs) * len(panels) <= MOST_COLUMNS else 1
-    n_rows = len(panels) // n_cols
-    inside = (CELL_HEIGHT * len(heads) + 34) * n_rows
+def _heat_maps(
+    cells: pd.DataFrame, panels: Sequence[_Panel], *, title: str, text: str, bars: Sequence[str]
+) -> go.Figure:
+    about = f"{TEXTS[text]}; {checkpoint_words(cells)}; {_seeds(cells)}"
+    if len(set(cells["y"])) > MOST_HEADS:
+        cells = cells.loc[cells["head"].isin([ALL_HEADS, FIRST_RANK])]
+        about += "; of each layer all heads together and the first"
+    pairs, heads = list(dict.fromkeys(cells["x"])), _ordered_heads(cells)
+    n_across = len(pairs) * len(panels)
+    n_cols = len(panels) if has_room(n_across, characters=CHARACTERS) else 1
+    is_written = has_room(len(pairs) * n_cols, characters=CHARACTERS)
+    inside = [cells_height(len(heads))] * (len(panels) // n_cols)
     figure = make_subplots(
-        rows=n_rows, cols=n_cols, shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.015,
-        vertical_spacing=34 / inside if n_rows > 1 else 0,
+        rows=len(inside), cols=n_cols, shared_yaxes=True, shared_xaxes=True,
+        horizontal_spacing=0.015, vertical_spacing=share_between(inside, BETWEEN),
         subplot_titles=[panel.title for panel in panels],
     )  # fmt: skip
     for place, panel in enumerate(panels):
         row, col = divmod(place, n_cols)
-        figure.add_trace(_heat_map(cells, panel), row=row + 1, col=col + 1)
-    style_figure(figure, title=title, height=115 + BELOW + inside)
-    axis: dict[str, Any] = {"type": "category", "categoryorder": "array", "showgrid": False}
-    figure.update_xaxes(**axis, categoryarray=pairs, tickangle=-40)
-    figure.update_yaxes(**axis, categoryarray=heads)
-    figure.update_layout(margin={"b": BELOW, "t": 105})
+        figure.add_trace(_heat_map(cells, panel, is_written), row=row + 1, col=col + 1)
+    style_figure(figure, title=title, height=CELL_HEIGHT, about=about)
+    ticks = name_ticks(pairs, pairs, width=INSIDE / n_cols)
+    figure.update_xaxes(**(ordered_axis(pairs) | ticks), showgrid=False)
+    figure.update_xaxes(title=ARROW, row=len(inside), col=middle_column(n_cols))
+    figure.update_yaxes(**ordered_axis(heads), showgrid=False)
+    figure.update_yaxes(title="layer, rank of the head", col=1)
+    height = inside_height(inside, BETWEEN)
+    colored = dict.fromkeys((panel.color_axis, panel.scale) for panel in panels)
+    for (axis, scale), words, x in zip(colored, bars, BAR_PLACES, strict=False):
+        figure.update_layout({axis: scale.axis(words, inside=height, x=x, tickfont_size=11)})
+    make_room(figure, inside=height)
     return figure
 
 
-def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
+def _heat_map(cells: pd.DataFrame, panel: _Panel, is_written: bool) -> go.Heatmap:
     records = cells.to_dict("records")
     numbers = cells[panel.column].to_numpy()
     own, hovertext = own_hover(cells, panel.column)
@@ -202,12 +235,9 @@ def _heat_map(cells: pd.DataFrame, panel: _Panel) -> go.Heatmap:
         x=cells["x"],
         y=cells["y"],
         z=numbers,
-        # Adding 0 makes -0.0 plain 0.
-        text=[
-            f"{number:.2f}{mark}" for number, mark in zip(numbers.round(2) + 0, marks, strict=True)
-        ],
+        text=number_texts(numbers, panel.scale, marks=marks, is_written=is_written),
         texttemplate="%{text}",
-        textfont={"size": 11},
+        textfont={"size": NUMBER_SIZE},
         customdata=details,
         hovertext=hovertext,
         hovertemplate=f"{hover}<extra>{panel.title}</extra>",
@@ -235,21 +265,22 @@ def _mark(cell: dict[str, Any]) -> str:
     return "▲" if cell["difference"] > 0 else "▼"
 
 
-def _scale(numbers: np.ndarray, kind: str, x: float) -> dict[str, Any]:
+def _scale(numbers: np.ndarray, kind: str) -> ColorScale:
     """Shares from 0 to 1, lengths from 0; what can be negative has white at 0."""
-    words = (
-        {**UNITS, "difference": "difference"}[kind]
+    if kind == "pattern":
+        return shares()
+    largest = float(np.abs(numbers).max())
+    return shares(largest) if kind == "value_norm" else differences(largest)
+
+
+def _words(kind: str) -> str:
+    """Above a bar of colours, which has room for short lines."""
+    return (
+        UNITS[kind]
         .replace("of the ", "of the<br>")
         .replace("of attention", "of<br>attention")
         .replace("answer's logit", "answer's<br>logit")
     )
-    bar = {"thickness": 12, "x": x, "title": {"text": words, "side": "top"}, "tickfont_size": 11}
-    largest = float(np.abs(numbers).max()) or 1.0
-    if kind == "pattern":
-        return {"cmin": 0, "cmax": 1, "colorscale": "Blues", "colorbar": bar}
-    if kind == "value_norm":
-        return {"cmin": 0, "cmax": largest, "colorscale": "Blues", "colorbar": bar}
-    return {"cmin": -largest, "cmax": largest, "colorscale": "RdBu", "colorbar": bar}
 
 
 def _seeds(cells: pd.DataFrame) -> str:

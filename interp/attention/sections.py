@@ -1,10 +1,11 @@
 """The report's section about attention, where the run folder has its tables."""
 
 from interp.attention.plots import plot_attention_contrast, plot_heads
-from interp.attention.wording import attention_sentences
+from interp.attention.wording import found
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html
-from interp.figures.settings_note import settings_note
+from interp.figures.markup import Html
+from interp.figures.settings_note import settings_words
 from training.runs.run import Run
 
 NOTES = (
@@ -26,22 +27,22 @@ def attention_section(run: Run) -> Html | None:
     summary, table = tables
     if summary is None or table is None:
         return None
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         higher, lower = run.compared_at(stage).names
         if not {higher, lower} <= set(cells["subset"]):
             continue
         rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
-        words = attention_sentences(rows, cells, compared=(higher, lower))
-        result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{result}</div>')
+        words = found(rows, cells, compared=(higher, lower))
+        figures = {}
         for kind in ("pattern", "direct_logit"):
             name = f"attention-{stage}-{kind.replace('_', '-')}"
-            parts.append(figure_html(plot_heads(cells, rows, subset=higher, kind=kind), name))
+            figures[name] = plot_heads(cells, rows, subset=higher, kind=kind)
             contrast = plot_attention_contrast(rows, higher, lower, kind=kind)
-            parts.append(figure_html(contrast, f"{name}-contrast"))
+            figures[f"{name}-contrast"] = contrast
+        heading = f"Stage {stage}, step {step}"
+        parts.append(Part(heading=heading, sentences=words, figures=figures, settings=settings))
     if not parts:
         return None
-    told = note_html(NOTES) + settings_note(summary)
-    return Html("<h2>Attention</h2>\n" + "\n".join(parts) + told)
+    return section_html("Attention", parts, notes=NOTES)

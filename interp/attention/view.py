@@ -67,9 +67,7 @@ def plot_pattern(
         pattern = pattern.loc[pattern["head"] == head]
     labels = token_labels(model, row)
     about = f"{row.row.row_id}; {_role_legend(row)}"
-    figure = plot_attention(pattern, labels, title=f"Attention<br><sup>{about}</sup>")
-    figure.update_layout(margin={"t": 105})
-    return figure
+    return plot_attention(pattern, labels, title="Attention", about=about)
 
 
 def show_attention(model: HookedModel, rows: Sequence[TokenizedRow]) -> go.Figure:
@@ -155,7 +153,8 @@ def _row_layout(model: HookedModel, row: TokenizedRow) -> dict[str, Any]:
     """The title and axes of the figure, which change with the row that is shown."""
     n_pos, labels = len(row.input_ids), token_labels(model, row)
     layout: dict[str, Any] = {
-        "title.text": f"Attention in {row.row.row_id}<br><sup>{_role_legend(row)}</sup>",
+        "title.text": f"Attention in {row.row.row_id}",
+        "title.subtitle.text": _role_legend(row),
         "xaxis.range": [-0.5, n_pos - 0.5],
         "yaxis.range": [n_pos - 0.5, -0.5],
     }

@@ -13,6 +13,20 @@ from interp.figures.grid_tables import ALPHA
 from interp.figures.words import gap_text
 
 ALIAS = "alias"
+MOST_LAYERS = 3
+"""So many layers are told of, those that move most from the alias to the answer."""
+
+
+def found(table: pd.DataFrame, summary: pd.DataFrame, *, compared: tuple[str, str]) -> list[str]:
+    """See `attention_sentences`; none where attention from prompt's end to alias was not looked at.
+
+    A command may have looked at other subsets or roles only; then its table has it all.
+    """
+    at_alias = summary.loc[(summary["destination"] == PROMPT_LAST) & (summary["source"] == ALIAS)]
+    asked = set(at_alias.loc[at_alias["text"] == "qa", "subset"])
+    if not set(compared) <= asked:
+        return []
+    return attention_sentences(table, summary, compared=compared)
 
 
 def attention_sentences(
@@ -27,6 +41,8 @@ def attention_sentences(
     """
     carried = alias_cells(summary, compared[0])
     sentences = [alias_sentence(carried, compared[0], layer) for layer in _layers(carried)]
+    if (n_layers := len(set(carried["layer"]))) > len(sentences):
+        sentences[0] = f"Of {n_layers} layers those that move most: {sentences[0]}"
     contrast = attention_contrast(table, *compared)
     for kind, what in (
         ("pattern", "attention to the alias"),
@@ -43,8 +59,11 @@ def attention_sentences(
             ("previous_token", "attention to the previous token (on random tokens)"),
         )
     ]
-    smallest = summary["p_smallest"].to_numpy().max()
-    return [*sentences, f"So many seeds can give no p below {smallest:.2g}."]
+    smallest, n_seeds = (summary[name].to_numpy().max() for name in ("p_smallest", "n_seeds"))
+    limit = (
+        f"n = {n_seeds} Stage-1 seed{'s' * int(n_seeds != 1)} can give no p below {smallest:.2g}."
+    )
+    return [*sentences, limit]
 
 
 def alias_cells(cells: pd.DataFrame, subset: str) -> pd.DataFrame:
@@ -116,7 +135,10 @@ def score_sentence(cells: pd.DataFrame, what: str) -> str:
 
 
 def _layers(cells: pd.DataFrame) -> list[int]:
-    return sorted(set(cells["layer"].tolist()))
+    """The layers that move most to the answer's logit beyond the control, in the model's order."""
+    moved = cells.loc[(cells["kind"] == "direct_logit") & (cells["head"] == ALL_HEADS)]
+    most = moved.sort_values("difference", key=abs, ascending=False, kind="stable")
+    return sorted(most["layer"].head(MOST_LAYERS).tolist())
 
 
 def _cell(of_layer: pd.DataFrame, kind: str, head: str) -> Mapping[str, Any]:

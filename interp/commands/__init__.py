@@ -2,7 +2,8 @@
 
 `add_command` enters a command, with its options and help; `run_command`, which it sets as `run`,
 carries it out and returns the exit code. What several commands share stands in files named after
-it: `selectors`, `seeds`, `executor`, `grids`. `interp.cli` has the list of commands.
+it: `selectors`, `seeds`, `executor`, `device`, `grids`, `output`; what `doctor` looks at is in
+`machine`. `interp.cli` has the list of commands.
 """
 
 import argparse

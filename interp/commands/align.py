@@ -9,12 +9,23 @@ from data.errors import InputError
 from data.vocabulary import LossPolicy, Part
 from interp.alignment.pairs import DEFAULT_LIMIT
 from interp.commands import Subparsers
+from interp.commands.device import add_device
 from interp.commands.executor import add_executor
-from interp.commands.grids import fill
+from interp.commands.grids import by_checkpoint, fill
+from interp.commands.output import (
+    TESTED,
+    Findings,
+    Said,
+    add_output,
+    largest_first,
+    print_findings,
+)
 from interp.commands.selectors import STAGES
 from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from interp.grids.grid import Analysis
@@ -63,12 +74,14 @@ def add_command(commands: Subparsers) -> None:
         "--test", choices=TESTS,
         help="train again instead: what does alignment predict, and what does it cause?",
     )  # fmt: skip
+    add_device(align)
     add_executor(align)
+    add_output(align)
     align.set_defaults(run=run_command)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Measures, writes the tables and prints the headline."""
+    """Measures, writes the tables and prints whether gradients align."""
     from training.runs.run import Run
 
     run = Run.load(arguments.folder)
@@ -81,7 +94,6 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     from interp.alignment.analysis import AlignmentAnalysis, Components
     from interp.alignment.pairs import PairMode, default_limit
-    from interp.alignment.wording import CAUTION, alignment_sentences
 
     components = Components(arguments.components or "none")
     analysis = AlignmentAnalysis(
@@ -106,23 +118,46 @@ def run_command(arguments: argparse.Namespace) -> int:
                 seeds=_seeds(arguments),
                 workers=arguments.workers,
                 executor=find_executor(arguments.executor),
+                device=arguments.device,
                 progress=progress,
             )
     else:
         summary = _fill(run, analysis, arguments, stage=analysis.stage, step=analysis.step)
-    for _, cells in summary.groupby(["stage", "step"], sort=True):
-        print("\n".join(alignment_sentences(cells)))
-    print(CAUTION)
+    print_findings(_aligned(run, arguments, summary), arguments)
     return 0
 
 
+def _aligned(run: "Run", arguments: argparse.Namespace, summary: "pd.DataFrame") -> Findings:
+    """What the cosines of definitions with their own questions are, and what they are beside."""
+    from interp.alignment.pairs import Pairing
+    from interp.alignment.summary import ALL
+    from interp.alignment.wording import CAUTION, alignment_sentences
+
+    whole = (summary["measure"] == "grad_cosine") & (summary["component"] == ALL)
+    contrasts = summary.loc[whole & (summary["pairing"] == Pairing.OWN)]
+    columns = ["subset", "against", "pairs", "loss_policy", "value", "null", *TESTED[1:]]
+    if arguments.all_steps:
+        columns = ["stage", "step", *columns]
+    return Findings(
+        analysis="alignment",
+        said=_said(run, arguments, summary, alignment_sentences),
+        summary=summary,
+        cells=contrasts,
+        columns=columns,
+        which="cosines with own questions, those that differ from what they are held against "
+        "first, by size",
+        legend=f"difference and p: value - null. {CAUTION}",
+    )
+
+
 def _run_test(run: "Run", arguments: argparse.Namespace) -> int:
-    """Runs one of the tests that train again, and says what it found."""
+    """Runs one of the tests that train again, and prints what it found."""
     from interp.alignment import wording
     from interp.alignment.branches import BranchAnalysis
     from interp.alignment.left_out import LeftOutAnalysis
     from interp.alignment.surgery import SurgeryAnalysis
     from interp.alignment.updates import UpdateAnalysis
+    from training.columns import WITHOUT_SEED
 
     analyses = {
         "branches": (BranchAnalysis, wording.branch_sentences),
@@ -139,9 +174,35 @@ def _run_test(run: "Run", arguments: argparse.Namespace) -> int:
     if arguments.limit:
         analysis = replace(analysis, limit=arguments.limit)
     start = int(run.config.schedule.read_at(Part.X1))
-    for sentence in sentences(_fill(run, analysis, arguments, stage=start, step=None)):
-        print(sentence)
+    summary = _fill(run, analysis, arguments, stage=start, step=None)
+    own = [name for name in summary.columns if name not in (*WITHOUT_SEED, *TESTED, "p_value", "n")]
+    findings = Findings(
+        analysis=analysis.name,
+        said=_said(run, arguments, summary, sentences),
+        summary=summary,
+        cells=summary,
+        columns=[*own, *TESTED[1:]],
+        first=largest_first(summary),
+        which="those that differ from 0 first, by size",
+    )
+    print_findings(findings, arguments)
     return 0
+
+
+def _said(
+    run: "Run",
+    arguments: argparse.Namespace,
+    summary: "pd.DataFrame",
+    sentences: "Callable[[pd.DataFrame], list[str]]",
+) -> list[Said]:
+    """Sentences of a kind about every checkpoint of the run that was measured."""
+    from interp.grids.selection import GridSelection
+
+    selection = GridSelection(runs=(run,), seeds=_seeds(arguments))
+    return [
+        Said(run=run, stage=stage, step=step, sentences=sentences(cells))
+        for _, stage, step, cells, _ in by_checkpoint(selection, summary)
+    ]
 
 
 def _check(run: "Run", arguments: argparse.Namespace) -> None:

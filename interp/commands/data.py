@@ -7,6 +7,7 @@ from pathlib import Path
 from data.errors import InputError
 from data.vocabulary import Kind
 from interp.commands import Subparsers
+from interp.commands.output import add_json
 
 
 def add_command(commands: Subparsers) -> None:
@@ -17,7 +18,7 @@ def add_command(commands: Subparsers) -> None:
     data.add_argument("--subset", metavar="NAME")
     data.add_argument("--kind", choices=[str(kind) for kind in Kind])
     data.add_argument("--limit", type=int, metavar="N")
-    data.add_argument("--json", action="store_true", help="one object a line")
+    add_json(data, "one object a line")
     data.set_defaults(run=run_command)
 
 

@@ -1,6 +1,7 @@
-"""How a command fills the grid of an analysis, and prints what it found."""
+"""How a command fills the grid of an analysis, and reads it run by run."""
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from training.executors.executor import find_executor
@@ -10,9 +11,7 @@ if TYPE_CHECKING:
 
     from interp.grids.grid import Analysis
     from interp.grids.selection import GridSelection
-
-TESTED = ["control", "difference", "ci_low", "ci_high", "p_corrected", "n_seeds"]
-"""The columns of a summary that tell what was found from its control."""
+    from training.runs.run import Run
 
 
 def fill(
@@ -20,36 +19,31 @@ def fill(
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Runs the grid, on what `arguments` say, behind a progress bar; its rows and its summary."""
     from interp.grids.grid import run_grid
-    from training.progress import show_progress
 
-    with show_progress(analysis.name, unit="checkpoint") as progress:
-        return run_grid(
-            analysis,
-            selection,
-            workers=arguments.workers,
-            executor=find_executor(arguments.executor),
-            progress=progress,
-        )
+    return run_grid(
+        analysis,
+        selection,
+        workers=arguments.workers,
+        executor=find_executor(arguments.executor),
+        device=arguments.device,
+    )
 
 
-def print_summary(
-    summary: "pd.DataFrame",
-    columns: list[str],
-    selection: "GridSelection",
-    *,
-    interval_of: str = "diff",
-) -> None:
-    """A table on the terminal; a run's folder is told only where several are compared.
+def by_checkpoint(
+    selection: "GridSelection", summary: "pd.DataFrame", table: "pd.DataFrame | None" = None
+) -> "Iterator[tuple[Run, int, int, pd.DataFrame, pd.DataFrame]]":
+    """Of each run and checkpoint its stage and step, the cells of the summary and its seeds' rows.
 
     Args:
-        summary: Of an analysis.
-        columns: Which to show.
         selection: Of the grid.
-        interval_of: What the interval is of: the column `difference`, unless another is named.
+        summary: What an analysis found over seeds.
+        table: The rows of its seeds; without them there are the cells in their place.
     """
-    ends = {end: f"{interval_of}_{end}" for end in ("ci_low", "ci_high")}
-    shown = summary[columns].round(3).rename(ends, axis="columns")
-    if len(selection.runs) > 1:
-        folders = {run.config.run_id: str(run.folder) for run in selection.runs}
-        shown.insert(0, "run", [folders[run_id] for run_id in summary["run_id"]])
-    print(shown.to_string(index=False))
+    for run in selection.runs:
+        cells = summary.loc[summary["run_id"] == run.config.run_id]
+        for (stage, step), at_step in cells.groupby(["stage", "step"], sort=True):  # pyright: ignore[reportGeneralTypeIssues]
+            rows = at_step
+            if table is not None:
+                of_run = table.loc[table["run_id"] == run.config.run_id]
+                rows = of_run.loc[(of_run["stage"] == stage) & (of_run["step"] == step)]
+            yield run, int(stage), int(step), at_step, rows

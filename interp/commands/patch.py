@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from data.pairs import PairKind
 from interp.commands import Subparsers
-from interp.commands.grids import TESTED, fill, print_summary
+from interp.commands.grids import by_checkpoint, fill
+from interp.commands.output import TESTED, Findings, Said, largest_first, print_findings
 from interp.commands.selectors import (
     add_selectors,
     choices_of,
@@ -18,7 +19,11 @@ from interp.commands.selectors import (
 from interp.hooked.addresses import HEAD_SITES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interp.grids.selection import GridSelection
+    from interp.patching.analysis import PatchAnalysis
+    from training.runs.run import Run
 
 
 def add_command(commands: Subparsers) -> None:
@@ -49,7 +54,7 @@ def add_command(commands: Subparsers) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Fills a grid of patches and prints its summary."""
+    """Fills a grid of patches and prints what carries the answer."""
     kinds = choices_of(arguments.pairs, PairKind, "kind of pairs")
     if arguments.limit < 1 or not 0 <= arguments.confidence < 1:
         raise InputError("--limit must be 1 or more and --confidence in [0, 1); change them")
@@ -65,9 +70,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         _check_prompt_roles(selection, roles or ())
 
     from interp.patching.analysis import Direction, PatchAnalysis
-    from interp.patching.kept import is_counted, kept_pairs, kept_text
     from interp.patching.pair_batches import PatchMetric
-    from interp.patching.summary import attribution_correlation
 
     default = PatchAnalysis(subsets=subsets)
     analysis = PatchAnalysis(
@@ -80,40 +83,80 @@ def run_command(arguments: argparse.Namespace) -> int:
         limit=arguments.limit,
         confidence=arguments.confidence,
     )
-    table, summary = fill(analysis, selection, arguments)
+    tables = fill(analysis, selection, arguments)
+    print_findings(_patched(analysis, selection, *tables), arguments)
+    return 0
+
+
+def _patched(
+    analysis: "PatchAnalysis",
+    selection: "GridSelection",
+    table: "pd.DataFrame",
+    summary: "pd.DataFrame",
+) -> Findings:
+    """What carries the answer."""
+    from interp.patching.pair_batches import EVERYWHERE
+
     metric = str(analysis.metrics[0])
+    of_metric = summary.loc[summary["metric"] == metric]
+    # The stream before layer 0 is the prompt's embedding: what it does is known beforehand.
+    is_known = (of_metric["site"] == "resid_pre") & (of_metric["layer"] == 0)
     columns = ["pair_kind", "subset", "direction", "site", "layer", "head", "role", "effect"]
     columns += ["other_tag"] if PairKind.TAG in analysis.kinds else []
-    columns += TESTED
-    print_summary(summary.loc[summary["metric"] == metric], columns, selection)
-    print(f"effect: share of the {metric} between the two prompts; difference: effect - control")
+    legend = f"effect: share of the {metric} between the two prompts; difference: effect - control."
     if PairKind.TAG in analysis.kinds:
-        print(f"tag pairs: in units of {metric}; difference: other_tag - control")
-    for run in selection.runs:
-        for subset in analysis.subsets:
-            answered = table.loc[
-                (table["subset"] == subset) & (table["run_id"] == run.config.run_id), "seed"
-            ]
-            if missing := sorted(set(selection.seeds_of(run)) - set(answered)):
-                listed = ", ".join(map(str, missing))
-                print(f"{subset} left out of seeds {listed}: no pair is answered with confidence")
-        of_run = table.loc[table["run_id"] == run.config.run_id]
-        for _, kept in kept_pairs(of_run, selection.seeds_of(run)).groupby(["pair_kind", "subset"]):
-            kind, subset = kept[["pair_kind", "subset"]].iloc[0]
-            print(
-                f"{kind} pairs of {subset}: {kept_text(kept)}; {kept['dropped'].mean():.0%} dropped"
-            )
-    found = attribution_correlation(table.loc[is_counted(table)])
-    grids = found.groupby(["pair_kind", "subset", "direction", "metric"])
-    agreement = grids.agg(
-        correlation=("correlation", "mean"),
-        lowest=("correlation", "min"),
-        slope=("slope", "mean"),
-        mean_error=("mean_error", "mean"),
+        legend += f" tag pairs: in units of {metric}; difference: other_tag - control."
+    return Findings(
+        analysis=analysis.name,
+        said=[
+            _said(*each, analysis=analysis, seeds=selection.seeds_of(each[0]))
+            for each in by_checkpoint(selection, summary, table)
+        ],
+        summary=summary,
+        cells=of_metric,
+        columns=[*columns, *TESTED],
+        first=largest_first(of_metric.loc[~is_known & (of_metric["role"] != EVERYWHERE)]),
+        which="single tokens that differ from their control first, by size",
+        legend=legend,
     )
-    print("\nattribution patching against the exact grid, over seeds (slope 1: as large):")
-    print(agreement.round(3).to_string())
-    return 0
+
+
+def _said(
+    run: "Run",
+    stage: int,
+    step: int,
+    cells: "pd.DataFrame",
+    rows: "pd.DataFrame",
+    *,
+    analysis: "PatchAnalysis",
+    seeds: list[int],
+) -> Said:
+    """Sentences about every kind of pairs of one run and checkpoint, and whom they leave out."""
+    from interp.patching.kept import kept_pairs, kept_text
+    from interp.patching.wording import asked_first, details, first_metric, found
+
+    kinds = sorted(set(cells["pair_kind"]))
+    sentences, more = [], []
+    for kind in kinds:
+        told, own = (each.loc[each["pair_kind"] == kind] for each in (cells, rows))
+        subsets = asked_first(told, run.compared_at(stage).names)
+        head = f"{kind} pairs: " if len(kinds) > 1 else ""
+        asked = str(analysis.metrics[0])
+        metric = asked if asked in set(told["metric"]) else first_metric(told)
+        sentences += [head + text for text in found(own, told, subsets, metric=metric)]
+        more += [head + text for text in details(own, subsets, metric=metric)]
+    for subset in analysis.subsets:
+        known = set(rows.loc[rows["subset"] == subset, "seed"])
+        if missing := sorted(set(seeds) - known):
+            listed = ", ".join(map(str, missing))
+            sentences.append(
+                f"{subset} is left out of seeds {listed}: no pair is answered with confidence."
+            )
+    for (kind, subset), kept in kept_pairs(rows, seeds).groupby(["pair_kind", "subset"]):  # pyright: ignore[reportGeneralTypeIssues]
+        more.append(
+            f"{kind} pairs of {subset}: {kept_text(kept)}; {kept['dropped'].mean():.0%} dropped."
+        )
+    return Said(run=run, stage=stage, step=step, sentences=sentences, details=more)
 
 
 def _subsets(selection: "GridSelection", arguments: argparse.Namespace) -> tuple[str, ...] | None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from data.errors import unknown_name
 from interp.commands import Subparsers
-from interp.commands.grids import fill, print_summary
+from interp.commands.grids import by_checkpoint, fill
+from interp.commands.output import Findings, Said, largest_first, print_findings
 from interp.commands.selectors import add_selectors, roles_of, selection_of, unique
 
 
@@ -25,7 +26,7 @@ def add_command(commands: Subparsers) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Fills a grid of probes and prints its summary."""
+    """Fills a grid of probes and prints what can be read."""
     selection = selection_of(arguments)
 
     from interp.probes.targets import targets_of
@@ -38,7 +39,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     selection.check_roles(roles)
 
     from interp.probes.analysis import ProbeAnalysis
-    from interp.probes.wording import reading_words, twin_words
+    from interp.probes.wording import controls, found
 
     analysis = ProbeAnalysis(quick=arguments.quick)
     if arguments.target:
@@ -46,19 +47,27 @@ def run_command(arguments: argparse.Namespace) -> int:
     if roles:
         analysis = replace(analysis, roles=roles)
     summary = fill(analysis, selection, arguments)[1]
-    logistic = summary.loc[summary["probe"] == "logistic"]
+    said = [
+        Said(run=run, stage=stage, step=step, sentences=found(cells), details=controls(cells))
+        for run, stage, step, cells, _ in by_checkpoint(selection, summary)
+    ]
     columns = ["target", "site", "layer", "role", "accuracy", "ci_low", "ci_high"]
     columns += ["selectivity", "p_value", "p_corrected", "min_detectable", "twin_accuracy"]
     columns += ["minus_twin", "p_twin_corrected", "n_folds", "n_train", "n_test", "n_seeds"]
-    print_summary(logistic, columns, selection, interval_of="accuracy")
-    smallest = max(summary["p_smallest"].tolist())
-    print(
-        "accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole grid; "
-        f"the smallest p that so many seeds can give is {smallest:.3g}"
+    logistic = summary.loc[summary["probe"] == "logistic"]
+    above = logistic.assign(above=logistic["accuracy"] - logistic["null_accuracy"])
+    findings = Findings(
+        analysis=analysis.name,
+        said=said,
+        summary=summary,
+        cells=logistic,
+        columns=columns,
+        short=[*columns[:7], "p_corrected", "twin_accuracy", "minus_twin", "n_seeds"],
+        first=largest_first(above, "above"),
+        which="logistic probes, those that differ from permuted labels first, by size",
+        interval_of="accuracy",
+        legend="accuracy on unseen aliases (chance .5 of two classes); p corrected over the whole "
+        "grid.",
     )
-    of_tags = [name for name, target in known.items() if target.is_of_tags]
-    tags = logistic.loc[logistic["target"].isin(of_tags)]
-    for _, cells in tags.groupby(["target", "run_id"], sort=False):
-        best = cells.loc[cells["accuracy"].idxmax()].to_dict()
-        print(f"{best['target']} in {best['run_id']}: {reading_words(best)}. {twin_words(best)}")
+    print_findings(findings, arguments)
     return 0

@@ -1,9 +1,9 @@
 """The command `recipes`: what can be run, and with which parameters."""
 
 import argparse
-import json
 
 from interp.commands import Subparsers
+from interp.commands.output import add_json, print_json
 from interp.figures.words import plain
 
 
@@ -11,7 +11,7 @@ def add_command(commands: Subparsers) -> None:
     """Adds `iml recipes` and its options to the command line."""
     recipes = commands.add_parser("recipes", help="what can be run, and with which parameters")
     recipes.add_argument("name", nargs="?", metavar="NAME")
-    recipes.add_argument("--json", action="store_true")
+    add_json(recipes)
     recipes.set_defaults(run=run_command)
 
 
@@ -22,7 +22,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     chosen = [find_recipe(arguments.name)] if arguments.name else list(RECIPES.values())
     if arguments.json:
-        print(json.dumps([recipe.to_json() for recipe in chosen], indent=1))
+        print_json([recipe.to_json() for recipe in chosen])
         return 0
     for recipe in chosen:
         print(f"{recipe.name}: {(recipe.function.__doc__ or '').splitlines()[0]}")

@@ -10,7 +10,9 @@ from pathlib import Path
 from data.errors import printable
 from interp.commands import Subparsers
 from interp.commands.executor import add_executor
+from interp.commands.output import add_json
 from interp.commands.seeds import DEFAULT_SEEDS, FIRST_SEED, read_seeds
+from interp.commands.summary import tell_run
 from training.executors.executor import find_executor
 
 
@@ -28,6 +30,7 @@ def add_command(commands: Subparsers) -> None:
     run.add_argument("--with-null", action="store_true", help="also the null twin, in DIR/null")
     run.add_argument("--smoke", action="store_true", help="tiny and quick; numbers mean nothing")
     add_executor(run)
+    add_json(run, "the summary as JSON, as iml summary --json has it")
     run.set_defaults(run=run_command)
 
 
@@ -45,7 +48,6 @@ def run_command(arguments: argparse.Namespace) -> int:
     requests = [request, request.null_twin()] if arguments.with_null else [request]
     check_together(requests)
 
-    from interp.claims.summary_text import summary_text
     from training.progress import is_spokesman, show_progress
     from training.runs.run import Run, write_null_verdict
 
@@ -65,5 +67,5 @@ def run_command(arguments: argparse.Namespace) -> int:
         for each in requests:
             each.note_places()
         write_null_verdict(Run.load(folder))
-        print(summary_text(Run.load(folder)))
+        tell_run(Run.load(folder), as_json=arguments.json)
     return 0

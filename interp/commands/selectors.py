@@ -1,6 +1,7 @@
 """Which checkpoints, where in model and text: the options that every analysis has.
 
-`--site`, `--role`, `--layer`, `--seed`, `--stage` and `--step`, and what is made of them.
+`--site`, `--role`, `--layer`, `--seed`, `--stage` and `--step`, and what is made of them; and how
+an analysis is carried out and printed.
 """
 
 import argparse
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from data.errors import InputError, unknown_name
 from data.vocabulary import Stage
+from interp.commands.device import add_device
 from interp.commands.executor import add_executor
+from interp.commands.output import add_output
 
 if TYPE_CHECKING:
     from data.design import Contrast
@@ -37,7 +40,9 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
     parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="default 1")
     parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+    add_device(parser)
     add_executor(parser)
+    add_output(parser)
 
 
 def selection_of(

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from interp.commands import Subparsers
 from interp.commands.executor import add_executor
+from interp.commands.output import add_json
 from interp.commands.seeds import read_seeds
+from interp.commands.summary import tell_sweep
 from training.executors.executor import find_executor
 
 
@@ -17,6 +19,7 @@ def add_command(commands: Subparsers) -> None:
     sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
     sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
     add_executor(sweep)
+    add_json(sweep, "the cells as JSON, as iml summary --json has them")
     sweep.set_defaults(run=run_command)
 
 
@@ -33,7 +36,6 @@ def run_command(arguments: argparse.Namespace) -> int:
     for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
         request.check()
 
-    from interp.sweeps.summary_text import sweep_text
     from interp.sweeps.sweep import run_sweep
     from training.progress import show_progress
 
@@ -46,5 +48,5 @@ def run_command(arguments: argparse.Namespace) -> int:
         executor=find_executor(arguments.executor),
         show=show_progress,
     )
-    print(sweep_text(FinishedSweep.load(folder)))
+    tell_sweep(FinishedSweep.load(folder), as_json=arguments.json)
     return 0

@@ -1,12 +1,22 @@
 """The command `transplant`: which weights, moved between checkpoints, bring the gap along?"""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from interp.commands import Subparsers
-from interp.commands.grids import TESTED, fill, print_summary
+from interp.commands.grids import by_checkpoint, fill
+from interp.commands.output import TESTED, Findings, Said, largest_first, print_findings
 from interp.commands.selectors import STAGES, add_selectors, roles_of, selection_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.grids.selection import GridSelection
+    from interp.transplants.analysis import TransplantAnalysis
+    from interp.transplants.differences import WeightDifferenceAnalysis
 
 
 def add_command(commands: Subparsers) -> None:
@@ -60,16 +70,65 @@ def run_command(arguments: argparse.Namespace) -> int:
     )
     summary = fill(analysis, selection, arguments)[1]
     is_here = (summary["from_stage"] == donor_stage) & (summary["donor"] == analysis.donor_name)
-    shown = summary.loc[
-        is_here & (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
-    ]
-    columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
-    print_summary(shown, [*columns, *TESTED], selection)
+    here = summary.loc[is_here]
+    further = {}
     if arguments.differences:
         changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
-        differences = fill(changes, selection, arguments)[1]
-        columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
-        columns += ["cosine_other_tag", *TESTED[1:]]
-        print_summary(differences, columns, selection)
-        print("difference: cosine_same_tag - cosine_other_tag")
+        further["differences"] = _differences(changes, selection, arguments)
+    print_findings(replace(_transplanted(analysis, selection, here), further=further), arguments)
     return 0
+
+
+def _transplanted(
+    analysis: "TransplantAnalysis", selection: "GridSelection", summary: "pd.DataFrame"
+) -> Findings:
+    """What the parts of one donor bring along."""
+    from interp.transplants.wording import found
+
+    chosen = (summary["metric"] == "exact_match") & (summary["contrast"] == "recipient")
+    gaps = summary["subset"] == selection.runs[0].design.main.gap
+    columns = ["part", "subset", "from_stage", "to_stage", "donor", "value", "recipient"]
+    return Findings(
+        analysis=analysis.name,
+        said=[
+            Said(run=run, stage=stage, step=step, sentences=found(cells))
+            for run, stage, step, cells, _ in by_checkpoint(selection, summary)
+        ],
+        summary=summary,
+        cells=summary.loc[chosen],
+        columns=[*columns, *TESTED],
+        first=largest_first(summary.loc[chosen & gaps]),
+        which="the gap with each part, those that differ from the recipient's first, by size",
+        legend="value: exact match with the donor's part; difference and p: value - recipient.",
+    )
+
+
+def _differences(
+    analysis: "WeightDifferenceAnalysis",
+    selection: "GridSelection",
+    arguments: argparse.Namespace,
+) -> Findings:
+    """What the last stage changed, module by module."""
+    from interp.figures.grid_tables import table_of
+    from interp.transplants.wording import differences_found
+
+    summary = fill(analysis, selection, arguments)[1]
+    run = selection.runs[0]
+    theirs = (
+        None
+        if run.finished_null is None
+        else table_of(run.finished_null, f"{analysis.name}_summary")
+    )
+    columns = ["module", "norm", "relative_norm", "stable_rank", "cosine_same_tag"]
+    return Findings(
+        analysis=analysis.name,
+        said=[
+            Said(run=run, stage=stage, step=step, sentences=differences_found(cells, theirs))
+            for run, stage, step, cells, _ in by_checkpoint(selection, summary)
+        ],
+        summary=summary,
+        cells=summary,
+        columns=[*columns, "cosine_other_tag", *TESTED[1:]],
+        which="modules whose two cosines differ first, by size",
+        legend="difference: cosine_same_tag - cosine_other_tag.",
+    )

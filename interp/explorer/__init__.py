@@ -1,4 +1,4 @@
-"""A run looked at by hand, in Jupyter: `explore(run)`."""
+"""A run, or any model, looked at by hand in Jupyter: `explore(run)`, `explore(model, prompts)`."""
 
 from interp.explorer.notebook import explore
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from data.errors import InputError
+from data.partners import first_answer_token
 from data.rows import Row
 from data.tokens import TokenizedRow
 from data.vocabulary import Split, Stage
@@ -44,13 +45,16 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Menu:
-    """A settled choice, and for each of its fields what else could be chosen."""
+    """A settled choice, and for each of its fields what else could be chosen.
 
-    choice: Choice
+    Of a run the choice is a `Choice`, of a person's own prompts a `PromptChoice`.
+    """
+
+    choice: Any
     options: dict[str, Options]
     question: TokenizedRow
     corrupted: TokenizedRow | None
-    """The same question about another alias with another answer; None if there is none."""
+    """Of a run the same question about another alias with another answer; None if none is."""
 
 
 def settle(shelf: Shelf, choice: Choice) -> Menu:
@@ -109,12 +113,11 @@ def pairs_of(rows: SeedRows, question: TokenizedRow) -> dict[int, TokenizedRow]:
         for row in about
         if row.question == question.row.question
     ]
-    answer = rows.answer_token(question.row)
+    answer = first_answer_token(question)
     return {
         place: other
         for (place, _), other in zip(asked, rows.tokenized([row for _, row in asked]), strict=True)
-        if is_laid_out_alike(question, other)
-        and other.input_ids[other.answer_positions[0]] != answer
+        if is_laid_out_alike(question, other) and first_answer_token(other) != answer
     }
 
 

@@ -12,9 +12,11 @@ from transformers import PreTrainedTokenizerFast
 
 from data.design import Design
 from data.errors import InputError
-from data.rows import Row, SeedData
+from data.partners import first_answer_token
+from data.rows import PROMPTS, Row, SeedData
 from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import Kind, Role
+from interp.explorer.background import Rows
 from interp.hooked.model import HookedModel, load_hooked
 from training.runs.run import Run
 
@@ -36,7 +38,7 @@ class CheckpointPlace:
     step: int
 
 
-class SeedRows:
+class SeedRows(Rows):
     """The questions and definitions of one seed, by subset and alias.
 
     Attributes:
@@ -75,7 +77,7 @@ class SeedRows:
         return [self._tokenized[row.row_id] for row in rows]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The text of each token."""
+        """See `Rows`."""
         return [str(self._tokenizer.decode([token])) for token in ids]
 
     def vocabulary(self) -> dict[str, int]:
@@ -83,11 +85,11 @@ class SeedRows:
         return self._tokenizer.get_vocab()
 
     def definitions(self, question: Row) -> list[Row]:
-        """What is stated about the alias that a question asks about."""
+        """See `Rows`."""
         return [] if question.alias is None else self._definitions.get(question.alias, [])
 
     def stated(self, question: Row) -> Row | None:
-        """A row with the answer that the alias's definition implies, if there is one."""
+        """See `Rows`."""
         for definition in self.definitions(question):
             if definition.question is None:
                 return self._facts.get((definition.entity, question.question))
@@ -96,40 +98,40 @@ class SeedRows:
         return None
 
     def stated_entity(self, question: Row) -> str | None:
-        """The entity that the alias's definition names, if there is one."""
+        """See `Rows`."""
         return next((d.entity for d in self.definitions(question) if d.entity), None)
 
     def answer_tokens(self, question: Row) -> list[int]:
-        """The first token of everything that the same question is ever answered with."""
-        return _first_answer_tokens(self.tokenized([*self._answers[question.question].values()]))
+        """See `Rows`."""
+        answers = self._answers.get(question.question, {})
+        return list(map(first_answer_token, self.tokenized([*answers.values()])))
 
-    def answer_token(self, row: Row) -> int:
-        """The first token of a row's answer."""
-        return _first_answer_tokens(self.tokenized([row]))[0]
+    def stated_token(self, question: Row) -> int | None:
+        """See `Rows`."""
+        stated = self.stated(question)
+        return None if stated is None else first_answer_token(self.tokenized([stated])[0])
 
     def entity_tokens(self) -> dict[str, int]:
-        """The first token of every entity that some row writes out."""
+        """See `Rows`."""
         rows = self.tokenized(list(self._entities.values()))
         spans = [row.input_ids[row.spans[Role.ENTITY][0]] for row in rows]
         return dict(zip(self._entities, spans, strict=True))
 
-    def laid_out_alike(self, row: TokenizedRow) -> list[TokenizedRow]:
-        """Questions of all subsets with the roles of this row at the same positions.
-
-        At most `SAMPLE`, taken at even distances, the same ones at each call.
-        """
+    def sample(self) -> list[TokenizedRow]:
+        """Questions of all subsets: at most `SAMPLE`, at even distances, always the same."""
         distance = max(1, len(self._asked) // SAMPLE)
-        asked = self.tokenized(self._asked[::distance][:SAMPLE])
-        return [other for other in asked if is_laid_out_alike(row, other)] or [row]
+        return self.tokenized(self._asked[::distance][:SAMPLE])
+
+    def laid_out_alike(self, row: TokenizedRow) -> list[TokenizedRow]:
+        """Of the sample those with the roles of this row at the same positions; or the row."""
+        if row.row.subset == PROMPTS:
+            return []
+        return [other for other in self.sample() if is_laid_out_alike(row, other)] or [row]
 
 
 def is_laid_out_alike(row: TokenizedRow, other: TokenizedRow) -> bool:
     """Whether the two have the same roles and answers at the same positions."""
     return row.spans == other.spans and row.answer_positions == other.answer_positions
-
-
-def _first_answer_tokens(rows: Sequence[TokenizedRow]) -> list[int]:
-    return [row.input_ids[row.answer_positions[0]] for row in rows]
 
 
 class Shelf:

@@ -1,10 +1,10 @@
-"""The explorer on the screen: menus, texts and four figures that follow them.
+"""The explorer on the screen: controls, texts and figures that follow them.
 
-Everything that is shown is computed in `interp.explorer.view`; here is only when, and where.
+Everything that is shown is computed in `interp.explorer.view` and beside it; here is only when.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,84 +16,51 @@ import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
 from interp.explorer.board import Board
-from interp.explorer.choice import Choice, Menu, settle
-from interp.explorer.figures import (
-    cell_words,
-    grid_height,
-    grid_roles,
-    grid_rows,
-    plot_answers,
-    plot_grid,
-    plot_lens_of_prompt,
-    plot_where_heads_look,
-)
-from interp.explorer.shelf import Shelf
-from interp.explorer.texts import error_html, pair_words, texts_html
-from interp.explorer.view import (
-    ABLATIONS,
-    GridCell,
-    View,
-    answers_table,
-    attention_table,
-    cells_of_rows,
-    chance,
-    lens_table,
-    logit_differences,
-    patch_grid_of_pair,
-    read_view,
-)
-from interp.interventions.ablation import AblationKind
-from interp.patching.analysis import Direction
+from interp.explorer.drawing import draw_figures
+from interp.explorer.grid import cells_of_rows, grid_of_view, grid_without_effects, is_quick
+from interp.explorer.grid_figure import cell_words, grid_rows
+from interp.explorer.menus import Menus
+from interp.explorer.sources import Source
+from interp.explorer.texts import error_html, note_html, texts_html
+from interp.explorer.typed import Typed, typed_view
+from interp.explorer.view import Edit, GridCell, View, read_view
 
-MENUS = {
-    "run": "word order",
-    "seed": "seed",
-    "stage": "stage",
-    "step": "step",
-    "subset": "subset",
-    "alias": "alias",
-    "question": "question",
-    "against": "other alias",
-}
-"""The fields of a choice, each with what stands before its menu."""
-ALL = "all"
-"""The value of the menu of heads that stands for every head."""
+OTHER_PROMPT = "its tokens are others"
 
 
 class Explorer:
-    """The explorer of some runs; `explore` makes one, Jupyter shows it.
+    """A board of one prompt at a time; `explore` makes one, Jupyter shows it.
 
     Attributes:
         widget: What Jupyter shows.
-        menus: The menus by name: the fields of a choice, `head`, `direction` and `ablation`.
+        menus: The menus by name: the fields of a choice, `head`, `direction` and `edit`.
+        search: Filters one of the menus.
+        typing: The fields to type a prompt into.
         view: What is looked at now.
-        grid: Its patching grid.
-        cells: The ablated cells.
-        figures: What is drawn: `answers`, `heads`, `lens` and `grid`.
+        grid: Its grid.
+        cells: The changed cells.
+        figures: What is drawn: `answers`, `said`, `lens`, `heads` and `grid`.
     """
 
     view: View
     figures: dict[str, go.Figure]
 
-    def __init__(self, shelf: Shelf, choice: Choice) -> None:
+    def __init__(self, source: Source, choice: Any) -> None:
         """Computes and lays out the first view."""
-        self.shelf = shelf
+        self.source = source
         self.cells: tuple[GridCell, ...] = ()
-        self.grid = pd.DataFrame()
-        self._is_settling = False
-        self._menu = settle(shelf, choice)
-        self.menus: dict[str, widgets.Dropdown] = {name: _dropdown(MENUS[name]) for name in MENUS}
-        self.menus["head"] = _dropdown("attention of")
-        self.menus["direction"] = _dropdown("patching", [(str(d), d) for d in Direction])
-        self.menus["ablation"] = _dropdown("ablate to", [(str(a), a) for a in ABLATIONS])
-        self.reset_button = widgets.Button(description="undo ablations", disabled=True)
-        self.message, self.texts = widgets.HTML(), widgets.HTML()
+        self.grid, self._refusal = pd.DataFrame(), ""
+        self._typed: Typed | None = None
+        self._notes: list[str] = []
+        self._menu = source.settle(choice)
+        self._controls = Menus(source)
+        self.menus, self.search = self._controls.by_name, self._controls.search
+        self.reset_button, self.typing = self._controls.reset, self._controls.typing
+        self.message, self.note, self.texts = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.board: Board | None = None
         self._look()
         self.board = Board(self.figures, on_click=self._on_click)
-        for name, menu in self.menus.items():
-            menu.observe(partial(self._on_menu, name), "value")
-        self.reset_button.on_click(lambda _button: self.set_cells(()))
+        self._follow_controls()
         self.widget = self._layout()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -101,147 +68,183 @@ class Explorer:
         return self.widget._repr_mimebundle_(**options)
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> Any:
         """The choice that the explorer shows now."""
         return self._menu.choice
 
     @property
-    def _direction(self) -> Direction:
-        return Direction(str(self.menus["direction"].value))
+    def edit(self) -> Edit:
+        """What a click does."""
+        return self._controls.edit
 
     def toggle(self, cell: GridCell) -> None:
-        """Ablates a cell of the grid, or takes its ablation back: what a click does."""
+        """Changes a cell of the grid, or takes the change back: what a click does."""
         others = tuple(each for each in self.cells if each != cell)
         self.set_cells(others if cell in self.cells else (*others, cell))
 
     def set_cells(self, cells: tuple[GridCell, ...]) -> None:
-        """Ablates these cells of the grid and no others.
+        """Changes these cells of the grid and no others.
 
         Raises:
             InputError: a cell is not of the grid.
         """
-        known = cells_of_rows(self.grid)
+        known = cells_of_rows(self.grid, self.view)
         for cell in cells:
             if cell not in known:
                 raise InputError(f"{cell} is not in the grid; choose one of its cells")
         self.cells = cells
+        self.note.value = ""
         with _without_collection():
             self._show()
 
-    def _on_menu(self, name: str, change: Any) -> None:
-        if self._is_settling:
-            return
-        previous = self._menu
+    def ask(self, typed: Typed | None) -> None:
+        """Shows a typed prompt, or the menus' again; what is wrong with it is said on the board."""
+
+        def turn() -> None:
+            self._typed = typed
+            self._look(because=OTHER_PROMPT)
+
+        self._try(turn)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        """Does something that a person asked for; if it fails, everything is as it was."""
+        before = self._menu, self._typed
+        self._notes = []
         try:
             with _without_collection():
-                self._follow(name, change["new"])
+                action()
             self.message.value = ""
+            self.note.value = note_html("; ".join(self._notes))
         except (InputError, DamagedError) as error:
-            self._menu = previous
-            self._fill_menus(previous)
+            self._menu, self._typed = before
+            self._fill_menus()
             self.message.value = error_html(str(error))
 
+    def _on_menu(self, name: str, change: Any) -> None:
+        if not self._controls.is_settling:
+            self._try(partial(self._follow, name, change["new"]))
+
     def _follow(self, name: str, value: Any) -> None:
-        if name in MENUS:
-            self._menu = settle(self.shelf, replace(self.choice, **{name: value}))
-        if name in MENUS or name == "direction":
-            self._look()
+        if name in self.source.labels:
+            self._menu = self.source.settle(replace(self.choice, **{name: value}))
+            because = self.source.moving.get(name, "")
+            if name in self.source.asking and self._typed is not None:
+                self._typed, because = None, OTHER_PROMPT
+            self._leave_unreadable()
+            self._look(because=because)
+        elif name == "direction" or (name == "edit" and self.view.corrupted is None):
+            self._look(is_elsewhere=False)
         else:
             self._show()
 
-    def _look(self) -> None:
-        """Opens what is chosen; ablations stay where the new view has their cells."""
-        menu = self._menu
-        model = self.shelf.model(menu.choice.place)
-        assert menu.choice.seed is not None
-        rows = self.shelf.rows(menu.choice.run, menu.choice.seed)
-        view = View(model=model, rows=rows, question=menu.question, corrupted=menu.corrupted)
-        grid, reading = patch_grid_of_pair(view, self._direction), read_view(view)
-        self.grid, self.view, self._reading = grid, view, reading
-        known = cells_of_rows(self.grid)
-        self.cells = tuple(cell for cell in self.cells if cell in known)
-        self._fill_menus(menu)
+    def _look(self, *, because: str = "", is_elsewhere: bool = True) -> None:
+        """Opens what is chosen; changed cells stay where they mean the same, and that is said.
+
+        Args:
+            because: Why they mean another thing.
+            is_elsewhere: Whether another prompt or checkpoint is looked at.
+        """
+        view = self._view()
+        reading, grid = read_view(view), self._grid(view)
+        words = cell_words(self.view, self.cells, self.edit) if self.cells else ""
+        if view.corrupted is None and self.edit is Edit.CORRUPTED:
+            because = because or "there is no corrupted prompt to patch from"
+        known = set() if because else set(cells_of_rows(grid, view))
+        kept = tuple(cell for cell in self.cells if cell in known)
+        if len(kept) < len(self.cells):
+            kept, because = (), because or "the prompt has no such cell"
+            self._notes.append(f"taken back: {words}; {because}")
+        elif kept and is_elsewhere:
+            self._notes.append(f"kept, now at {self.source.where(self._menu)}: {words}")
+        self.grid, self.view, self._reading, self.cells = grid, view, reading, kept
+        self._fill_menus()
         self.texts.value = texts_html(view)
+        self.typing.suggest(Typed.of(view.question, view.corrupted if view.is_own else None))
         self._show()
 
+    def _view(self) -> View:
+        """What the menus name, or what was typed if the model can read it."""
+        view = self.source.view(self._menu)
+        if self._typed is None:
+            return view
+        return typed_view(view, self._typed)
+
+    def _leave_unreadable(self) -> None:
+        """Goes back to the menus' prompt where another seed's vocabulary lacks a typed word."""
+        if self._typed is None:
+            return
+        try:
+            self._view()
+        except InputError as error:
+            self._typed = None
+            self._notes.append(f"back to the menus' prompt: {error}")
+
+    def _grid(self, view: View) -> pd.DataFrame:
+        self._refusal = ""
+        try:
+            if is_quick(view):
+                return grid_of_view(view, self._controls.direction, self.edit)
+            self._refusal = "the grid of so large a model is not computed; its cells can be clicked"
+        except InputError as error:
+            self._refusal = str(error)
+        return grid_without_effects(view)
+
     def _show(self) -> None:
-        """Draws what is looked at, with the ablations."""
+        """Draws what is looked at, with the changed cells."""
         self.reset_button.disabled = not self.cells
-        view, before = self.view, self._reading
-        ablation = AblationKind(str(self.menus["ablation"].value))
-        after = read_view(view, self.cells, ablation) if self.cells else None
-        ablated, guess = cell_words(self.cells, ablation), chance(view)
-        head = self.menus["head"].value
-        pattern = attention_table(after or before, head=None if head == ALL else head)
-        height = grid_height(self.grid)
-        about = pair_words(view, logit_differences(view, before), self._direction)
-        tokens = [view.prompt[role.position(view.question)] for role in grid_roles(self.grid)]
-        answers, lens = answers_table(view, before, after), lens_table(view, before, after)
-        self.figures = {
-            "answers": plot_answers(answers, chance=guess, ablated=ablated),
-            "heads": plot_where_heads_look(pattern, view.prompt, ablated=ablated),
-            "lens": plot_lens_of_prompt(lens, chance=guess, ablated=ablated, height=height),
-            "grid": plot_grid(self.grid, tokens=tokens, cells=self.cells, about=about),
-        }
+        self.figures = draw_figures(
+            self.view,
+            self.grid,
+            self._reading,
+            read_view(self.view, self.cells, self.edit) if self.cells else None,
+            cells=self.cells,
+            edit=self.edit,
+            direction=self._controls.direction,
+            head=self._controls.head,
+            refusal=self._refusal,
+        )
         if self.board is not None:
             self.board.show(self.figures)
 
     def _on_click(self, figure: str, row: int, column: int) -> None:
         if figure != "grid":
             return
-        layer, site, head = grid_rows(self.grid)[row]
-        role = grid_roles(self.grid)[column]
-        for cell in cells_of_rows(self.grid):
+        layer, site, head = grid_rows(self.grid, self.view)[row]
+        role = self.view.roles[column]
+        for cell in cells_of_rows(self.grid, self.view):
             at = cell.site
             if (at.layer, at.name, at.head, cell.role) == (layer, site, head, role):
                 self.toggle(cell)
                 return
 
-    def _fill_menus(self, menu: Menu) -> None:
-        """Puts options and values into the menus without following them."""
-        self._is_settling = True
-        try:
-            for name, options in menu.options.items():
-                _fill(self.menus[name], options, getattr(menu.choice, name))
-            model = self.shelf.model(menu.choice.place)
-            heads = [
-                (f"layer {layer}, head {head}", (layer, head))
-                for layer in range(model.n_layers)
-                for head in range(model.n_heads)
-            ]
-            value = self.menus["head"].value
-            known = {head for _, head in heads}
-            _fill(
-                self.menus["head"], [("all heads", ALL), *heads], value if value in known else ALL
-            )
-        finally:
-            self._is_settling = False
+    def _on_search(self, _change: Any) -> None:
+        """Narrows the searched menu; if what is chosen is none of it, the first is."""
+        name = self.source.searched
+        found = self._controls.found(self._menu)
+        if not found:
+            text = f"no {name} contains {self.search.value!r}; the menu shows all"
+            self.message.value = error_html(text)
+        elif getattr(self.choice, name) not in [value for _, value in found]:
+            self._try(partial(self._follow, name, found[0][1]))
+            return
+        else:
+            self.message.value = ""
+        self._fill_menus()
+
+    def _fill_menus(self) -> None:
+        self._controls.fill(self._menu, self.view, is_typed=self._typed is not None)
+
+    def _follow_controls(self) -> None:
+        for name, menu in self.menus.items():
+            menu.observe(partial(self._on_menu, name), "value")
+        self.search.observe(self._on_search, "value")
+        self.reset_button.on_click(lambda _button: self.set_cells(()))
+        self.typing.ask.on_click(lambda _button: self.ask(self.typing.typed))
+        self.typing.back.on_click(lambda _button: self.ask(None))
 
     def _layout(self) -> widgets.VBox:
-        shown = [name for name in self.menus if name != "run" or len(self.shelf.runs) > 1]
-        wrapped = widgets.Layout(flex_flow="row wrap", align_items="center", width="100%")
-        menus = [self.menus[name] for name in shown]
-        return widgets.VBox(
-            [
-                widgets.HBox([*menus, self.reset_button], layout=wrapped),
-                self.message,
-                self.texts,
-                self.board,
-            ]
-        )
-
-
-def _dropdown(name: str, options: Any = ()) -> widgets.Dropdown:
-    layout = widgets.Layout(width="236px")
-    style = {"description_width": "80px"}
-    return widgets.Dropdown(options=options, description=name, layout=layout, style=style)
-
-
-def _fill(menu: widgets.Dropdown, options: Any, value: object) -> None:
-    if tuple(menu.options) != tuple(options):
-        menu.options = options
-    if menu.value != value:
-        menu.value = value
+        controls = [self._controls.box(), self.typing.box]
+        return widgets.VBox([*controls, self.message, self.note, self.texts, self.board])
 
 
 @contextmanager

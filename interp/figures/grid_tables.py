@@ -85,14 +85,28 @@ def is_one_model(table: pd.DataFrame) -> bool:
     return set(table["run_id"]) == {NO_RUN["run_id"]}
 
 
+def run_words(table: pd.DataFrame) -> str:
+    """The recipes of a table's runs, for a title; of one model outside any run there is none."""
+    if "recipe" not in table:
+        return ""
+    return " and ".join(name for name in dict.fromkeys(table["recipe"]) if name)
+
+
+def titled(words: str, table: pd.DataFrame) -> str:
+    """A figure's title that ends with the run that it is of, if it is of one."""
+    return ": ".join(filter(None, [words, run_words(table)]))
+
+
 def checkpoint_words(table: pd.DataFrame) -> str:
-    """Stage and step of a table's only checkpoint, in words.
+    """Of which run a table's only checkpoint is, with its stage and step, in words.
 
     Raises:
         InputError: the table is empty or holds several.
     """
     stage, step = one_checkpoint(table)
-    return "one model" if is_one_model(table) else f"Stage {stage}, step {step}"
+    if is_one_model(table):
+        return "one model"
+    return ", ".join(filter(None, [run_words(table), f"Stage {stage}, step {step}"]))
 
 
 def state_names(table: pd.DataFrame) -> list[str]:

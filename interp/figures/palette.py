@@ -14,6 +14,8 @@ from data.vocabulary import Role
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 INK, FAINT, NULL_COLOR = "#1f2430", "#6b7180", "#7d828f"
+CAPTION = "#545a68"
+"""Of small text."""
 ROLE_COLORS: Mapping[str, str] = {
     Role.TAG: "#ffdf9e",
     Role.ALIAS: "#c9dcff",
@@ -55,3 +57,25 @@ def transparent(color: str, opacity: float) -> str:
     """
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def contrast(color: str | tuple[float, ...], ground: str | tuple[float, ...] = "#ffffff") -> float:
+    """How far two colours stand out from each other, from 1 to 21, by WCAG 2.
+
+    Args:
+        color: `#rrggbb`, or numbers up to 255.
+        ground: What it stands on.
+
+    >>> contrast("#000000"), round(contrast(FAINT), 1)
+    (21.0, 4.9)
+    """
+    lighter, darker = sorted((_luminance(color), _luminance(ground)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: str | tuple[float, ...]) -> float:
+    if isinstance(color, str):
+        color = tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
+    shares = [each / 255 for each in color]
+    linear = [s / 12.92 if s <= 0.03928 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return sum(weight * s for weight, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

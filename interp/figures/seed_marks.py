@@ -13,6 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from training.statistics import t_interval
+
 FEWEST = 4
 """Seeds from which on a figure shows an interval."""
 
@@ -40,6 +42,20 @@ def shown_halves(mean: ArrayLike, high: ArrayLike, n_seeds: ArrayLike) -> np.nda
     """Half the width of each interval, 0 where the seeds are too few to show one."""
     halves = np.asarray(high, dtype=float) - np.asarray(mean, dtype=float)
     return np.nan_to_num(np.where(np.asarray(n_seeds) >= FEWEST, halves, 0.0))
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
+    """A column's mean, 95% t interval and number of seeds, for each cell in the table's order."""
+    groups = table.groupby(list(by), sort=False)[column]
+    intervals = groups.agg(lambda values: t_interval(values))
+    return pd.DataFrame(
+        {
+            "mean": groups.mean(),
+            "ci_low": [low for low, _ in intervals],
+            "ci_high": [high for _, high in intervals],
+            "n_seeds": groups.size(),
+        }
+    ).reset_index()
 
 
 def mean_hover(
@@ -86,6 +102,27 @@ def difference_words(cell: Mapping[str, Any]) -> str:
     return f"{mean} [{cell['ci_low']:+.3f}, {cell['ci_high']:+.3f}]"
 
 
+def fitting_range(
+    figure: go.Figure, least: Sequence[float], *, row: int | None = None
+) -> list[float]:
+    """Limits of a y axis around all marks and intervals.
+
+    Args:
+        figure: A figure with subplots, whose traces are drawn.
+        least: Values that must lie inside, too.
+        row: Of whose panels; of all unless given.
+    """
+    ends = list(least)
+    traces: list[Any] = list(figure.select_traces(row=row))
+    for trace in traces:
+        half = 0.0 if trace.error_y.array is None else trace.error_y.array
+        values = np.asarray(trace.y, dtype=float)
+        for edge in (values - half, values + half):
+            ends += edge[np.isfinite(edge)].tolist()
+    space = 0.08 * (max(ends) - min(ends)) or 0.5
+    return [min(ends) - space, max(ends) + space]
+
+
 def add_seeds(
     figure: go.Figure,
     x: Sequence[object],
@@ -96,6 +133,7 @@ def add_seeds(
     row: int = 1,
     col: int = 1,
     group: str | None = None,
+    beside: str | None = None,
     upright: bool = False,
 ) -> None:
     """Each seed's own value as a small mark, if the seeds are few but more than one.
@@ -109,6 +147,7 @@ def add_seeds(
         row: The row of the panel.
         col: The column of the panel.
         group: The entry of the legend that they follow.
+        beside: The group in whose place they stand, if not in their own.
         upright: Whether `x` are the values and `y` where they stand.
     """
     if not 1 < len(set(seeds)) < FEWEST:
@@ -119,7 +158,7 @@ def add_seeds(
         marker={"color": color, "symbol": symbol, "size": 9, "opacity": 0.75},
         hovertemplate=f"%{{text}}: %{{{value}:.3f}}<extra></extra>",
         showlegend=False, legendgroup=group,
-        offsetgroup=group,
+        offsetgroup=beside or group,
         row=row, col=col,
     )  # fmt: skip
 

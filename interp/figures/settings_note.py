@@ -4,19 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from interp.figures.markup import Html, as_html
 from interp.figures.words import plain, seed_ranges
 from interp.grids.settings import Entry, table_settings
 
 
-def settings_note(table: pd.DataFrame) -> Html:
-    """A caption; empty for a table that was made before settings were recorded."""
-    words = settings_words(table)
-    return Html(f'<p class="note">{as_html(words)}</p>' if words else "")
-
-
 def settings_words(table: pd.DataFrame) -> str:
     """What all rows were measured with, then what differs, by seed and checkpoint.
+
+    It is empty for a table that was made before settings were recorded.
 
     Args:
         table: With the run's rows, or its summary, as read from its folder.

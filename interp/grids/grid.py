@@ -23,12 +23,14 @@ from data.tokens import TokenizedRow
 from interp.grids.selection import GridSelection
 from interp.grids.settings import Entry, carrying, gathered, labelled, settings_of
 from interp.hooked.addresses import Site
+from interp.hooked.devices import CPU, require_device
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
 from training.columns import CHECKPOINT, RUN_COLUMNS, run_columns
-from training.executors.executor import Cell, Executor, Progress, Report, tell_nobody
+from training.executors.executor import Cell, Executor, Progress, Report
 from training.executors.local import EXECUTOR as LOCAL
 from training.files import table_bytes
+from training.progress import told
 from training.runs.publication import Files, is_published, read
 from training.runs.run import Run, publish_runs, read_table
 from training.threads import THREADS, one_thread
@@ -108,7 +110,8 @@ def run_grid(
     *,
     workers: int | None = None,
     executor: Executor = LOCAL,
-    progress: Progress = tell_nobody,
+    device: str = CPU,
+    progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fills a grid, writes its tables into the runs' folders and returns rows and summary.
 
@@ -117,17 +120,19 @@ def run_grid(
         selection: Where.
         workers: Most checkpoints at once, on which no number depends; else the executor chooses.
         executor: What measures them.
-        progress: Told of checkpoints done, and of all there are.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`; not on the CPU, it has one worker unless told.
+        progress: Told of checkpoints done; shown unless given, see `training.progress.told`.
 
     Raises:
         InputError: the grid cannot be filled; no table is touched then.
         WorkerDiedError: what measured a checkpoint was killed; no table is touched then either.
     """
     analysis = for_design(analysis, selection.runs[0].design)
-    cells = _checkpoints(analysis, selection)
+    require_device(device)
+    cells = _checkpoints(analysis, selection, device)
     measured = _measure_all(cells, workers, executor, progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
-    settings = settings_of(analysis, selection)
+    settings = settings_of(analysis, selection, device)
     withdrawn = [each for m in measured for each in m.withdrawn]
     vectors: dict[Path, list[dict[str, np.ndarray]]] = {run.folder: [] for run in selection.runs}
     for cell, each in zip(cells, measured, strict=True):
@@ -136,10 +141,8 @@ def run_grid(
 
     def make() -> dict[Path, Files]:
         nonlocal looked_at, summary
-        merged, entries = zip(
-            *(_merged(run, analysis, new, settings, withdrawn) for run in selection.runs),
-            strict=True,
-        )
+        each = (_merged(run, analysis, new, settings, withdrawn) for run in selection.runs)
+        merged, entries = zip(*each, strict=True)
         # The summary is of all that was ever looked at in these runs at these checkpoints, so that
         # looking seed by seed, or target by target, corrects for no less.
         looked_at = pd.concat(
@@ -160,7 +163,8 @@ def measure_grid(
     selection: GridSelection,
     *,
     workers: int | None = None,
-    progress: Progress = tell_nobody,
+    device: str = CPU,
+    progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fills a grid as `run_grid` does and returns rows and summary, but touches no file.
 
@@ -168,7 +172,8 @@ def measure_grid(
         InputError: the grid cannot be filled.
     """
     analysis = for_design(analysis, selection.runs[0].design)
-    cells = _checkpoints(analysis, selection)
+    require_device(device)
+    cells = _checkpoints(analysis, selection, device)
     measured = _measure_all(cells, workers, LOCAL, progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)
     return table, analysis.summarize(table)
@@ -182,22 +187,28 @@ class _Checkpoint:
     selection: GridSelection
     folder: Path
     seed: int
+    device: str
 
 
-def _checkpoints(analysis: Analysis, selection: GridSelection) -> list[_Checkpoint]:
+def _checkpoints(analysis: Analysis, selection: GridSelection, device: str) -> list[_Checkpoint]:
     selection.check()
     return [
-        _Checkpoint(analysis=analysis, selection=selection, folder=run.folder, seed=seed)
+        _Checkpoint(
+            analysis=analysis, selection=selection, folder=run.folder, seed=seed, device=device
+        )
         for run in selection.runs
         for seed in selection.seeds_of(run)
     ]
 
 
 def _measure_all(
-    cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress
+    cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress | None
 ) -> list[Measured]:
     named = [Cell(name=f"{c.analysis.name} of {c.folder}, seed {c.seed}", task=c) for c in cells]
-    return executor.run(_measure, named, workers=workers, progress=progress)
+    if any(cell.device != CPU for cell in cells):
+        workers = workers or 1  # who else would share one device
+    with told(progress, cells[0].analysis.name, unit="checkpoint") as tell:
+        return executor.run(_measure, named, workers=workers, progress=tell)
 
 
 def _measure(cell: _Checkpoint, report: Report) -> Measured:
@@ -205,13 +216,13 @@ def _measure(cell: _Checkpoint, report: Report) -> Measured:
     run, selection = Run.load(cell.folder), cell.selection
     step = run.steps(cell.seed, selection.stage)[-1] if selection.step is None else selection.step
     with threadpool_limits(THREADS), one_thread():
-        model = load_hooked(run, cell.seed, selection.stage, step)
+        model = load_hooked(run, cell.seed, selection.stage, step, device=cell.device)
         sites = choose_sites(model, selection.sites, selection.layers)
         rows = run.tokenized_rows(cell.seed)
         measured = cell.analysis.measure(model, rows, sites, seed=cell.seed)
         twin = _twin_of(run, cell.seed, selection.stage, step)
         if twin is not None and isinstance(cell.analysis, BesideTwin):
-            twin_model = load_hooked(twin, cell.seed, selection.stage, step)
+            twin_model = load_hooked(twin, cell.seed, selection.stage, step, device=cell.device)
             twin_rows = twin.tokenized_rows(cell.seed)
             measured = cell.analysis.beside_twin(
                 measured, rows, twin_model, twin_rows, sites, seed=cell.seed

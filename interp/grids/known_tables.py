@@ -1,15 +1,13 @@
-"""An analysis's tables as a run folder has them, or measured anew: notebooks only look."""
-
-from collections.abc import Sequence
+"""An analysis's tables as a run folder has them, or measured anew: who looks writes nothing."""
 
 import pandas as pd
-from pandas.errors import UndefinedVariableError
 
 from interp.grids.grid import Analysis, measure_grid
 from interp.grids.selection import GridSelection
-from training.executors.executor import Progress, tell_nobody
+from interp.grids.settings import measured_with, settings_of
+from training.executors.executor import Progress
 from training.runs.publication import exists
-from training.runs.run import Run, read_table
+from training.runs.run import read_table
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -18,61 +16,52 @@ def known_or_measured(
     analysis: Analysis,
     selection: GridSelection,
     *,
-    needs: Sequence[str],
     workers: int | None = None,
-    progress: Progress = tell_nobody,
+    progress: Progress | None = None,
 ) -> Tables:
     """Rows and summary of one run's checkpoints; the run folder stays as it is.
 
-    The folder's own rows are taken where they have what is needed of every seed: a command may have
-    looked at one seed, layer or subset only. Else the grid is measured, and written nowhere.
-
     Args:
-        analysis: What to do where the folder lacks something.
+        analysis: What to do where the folder lacks it.
         selection: Of one run.
-        needs: Queries, each of which some row of each seed meets.
         workers: As in `interp.grids.grid.run_grid`.
         progress: As there.
 
     Raises:
         InputError: the grid cannot be filled.
     """
-    (run,) = selection.runs
-    known = known_rows(run, analysis.name, selection)
-    seeds = set(selection.seeds_of(run))
-    if known is not None and all(seeds <= _seeds_that_meet(known, need) for need in needs):
+    known = known_rows(analysis, selection)
+    if known is not None:
         return known, analysis.summarize(known)
     return measure_grid(analysis, selection, workers=workers, progress=progress)
 
 
-def _seeds_that_meet(table: pd.DataFrame, need: str) -> set[int]:
-    """Of which seeds some row meets a query; none if the table is older than one of its columns."""
-    try:
-        return set(table.query(need)["seed"])
-    except UndefinedVariableError:
-        return set()
+def known_rows(analysis: Analysis, selection: GridSelection) -> pd.DataFrame | None:
+    """The rows that a run's folder has of a grid, if they are what measuring it would give.
 
-
-def known_rows(run: Run, name: str, selection: GridSelection) -> pd.DataFrame | None:
-    """The rows that a run's folder has of a grid's checkpoints, if there is such a table.
+    A command may have looked at one seed only, or again at a part with other settings, which took
+    the place of what was there. So the rows are taken only if they are of every seed, and nothing
+    was measured otherwise at these checkpoints.
 
     Args:
-        run: Whose folder is read.
-        name: Stem of the file's name.
-        selection: Which seeds, and which stage and step.
+        analysis: With all that is taken from a design filled in.
+        selection: Of one run.
     """
-    path = run.folder / f"{name}.parquet"
+    (run,) = selection.runs
+    path = run.folder / f"{analysis.name}.parquet"
     if not exists(path):
         return None
     table = read_table(path)
-    table = table.loc[table["run_id"] == run.config.run_id]
-    tables = [
-        table.loc[
-            (table["seed"] == seed)
-            & (table["stage"] == selection.stage)
-            & (table["step"] == (selection.step if selection.step is not None
-                                 else run.steps(seed, selection.stage)[-1]))
-        ]
+    steps = {
+        seed: run.steps(seed, selection.stage)[-1] if selection.step is None else selection.step
         for seed in selection.seeds_of(run)
-    ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+    }
+    is_here = (
+        (table["run_id"] == run.config.run_id)
+        & (table["stage"] == selection.stage)
+        & (table["step"] == table["seed"].map(lambda seed: steps.get(seed, -1)))
+    )
+    alike = measured_with(table, settings_of(analysis, selection))
+    if not set(steps) <= set(table.loc[is_here, "seed"]) or not alike[is_here].all():
+        return None
+    return table.loc[is_here].reset_index(drop=True)

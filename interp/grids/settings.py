@@ -4,8 +4,9 @@ A table holds rows of several commands, which may have set things otherwise, so 
 entries; one whose rows were all measured anew is gone. An entry says
 
     analysis    every field of the analysis, defaults too, by name
-    selection   sites and layers as they were asked for (None: all), and the ids of the runs whose
-                grid it was, over which p values were corrected together
+    selection   sites and layers as they were asked for (None: all), the ids of the runs whose
+                grid it was, over which p values were corrected together, and the device, where it
+                was another than the CPU
     covers      the seeds that it has rows of, by run, stage and step
     rows        where they stand in the table as it was written, `[first, last + 1]` each; a
                 summary over seeds has no such rows
@@ -22,9 +23,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from data.errors import reading
 from interp.grids.selection import GridSelection
+from interp.hooked.devices import CPU
 
 KEY = "iml_settings"
 LABEL = "settings"
@@ -49,7 +52,7 @@ class FurtherSettings(Protocol):
         ...
 
 
-def settings_of(analysis: object, selection: GridSelection) -> Entry:
+def settings_of(analysis: object, selection: GridSelection, device: str = CPU) -> Entry:
     """What the rows that an analysis measures in a grid are measured with."""
     given = {
         each.name: getattr(analysis, each.name)
@@ -60,6 +63,7 @@ def settings_of(analysis: object, selection: GridSelection) -> Entry:
         given |= analysis.further_settings
     selected = {"sites": selection.sites, "layers": selection.layers}
     selected |= {"runs": sorted(run.config.run_id for run in selection.runs)}
+    selected |= {} if device == CPU else {"device": device}
     return json.loads(json.dumps({"analysis": given, "selection": selected}, default=str))
 
 
@@ -133,6 +137,16 @@ def carrying(table: pd.DataFrame, entries: Sequence[Entry], *, rows: bool = True
     table = table.copy(deep=False)
     table.attrs = {KEY: json.dumps(kept)} if kept else {}
     return table
+
+
+def measured_with(table: pd.DataFrame, settings: Entry) -> Bool[np.ndarray, " row"]:
+    """Which rows of a table, as it was read from a run folder, were measured with settings.
+
+    Args:
+        table: Whose metadata tell.
+        settings: See `settings_of`.
+    """
+    return labelled(table)[LABEL].to_numpy() == _label(settings)
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

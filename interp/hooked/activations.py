@@ -7,6 +7,7 @@ only the chosen positions are kept: memory is rows x roles x sites x width, or a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +15,17 @@ from jaxtyping import Float
 from numpy.lib.format import open_memmap
 
 from data.errors import InputError
-from data.tokens import TokenizedRow
+from data.tokens import TokenizedRow, tokenizer_name
 from interp.hooked.addresses import AnyTokenRole, Site, role_positions
 from interp.hooked.model import HookedModel
 from interp.hooked.sites import check_site
 from training.models.contexts import check_tokens, similar_lengths
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+N_READ_AGAIN = 16
+"""Rows, about, whose texts are tokenized again to see whether they are the model's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +100,34 @@ def check_rows(model: HookedModel, rows: Sequence[TokenizedRow]) -> None:
     """Refuses rows that the model cannot read, or whose answers it cannot say.
 
     Raises:
-        InputError: see `training.models.contexts.check_tokens`.
+        InputError: see `check_tokenizer` and `training.models.contexts.check_tokens`.
     """
     check_tokens(model.config, pad_tokens([row.input_ids for row in rows]))
+    if model.tokenizer is not None:
+        check_tokenizer(model.tokenizer, rows)
+
+
+def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[TokenizedRow]) -> None:
+    """Refuses rows whose texts have other tokens for a model: of another one, or another seed.
+
+    A few rows stand for all. Tokens that stand in front of a text are not compared: whether a run
+    has them is its own choice.
+
+    Raises:
+        InputError: a row's tokens are not those that the tokenizer makes of its text.
+    """
+    every = max(1, len(rows) // N_READ_AGAIN)
+    sample = [row for row in rows[::every] if row.tokenizer]
+    if not (sample and tokenizer.is_fast):
+        return
+    texts = [row.row.rendered.text for row in sample]
+    for row, ids in zip(sample, tokenizer(texts, add_special_tokens=False).input_ids, strict=True):
+        if list(row.input_ids[len(row.input_ids) - len(ids) :]) != ids:
+            raise InputError(
+                f"{row.row.row_id} ({row.row.rendered.text[:40]!r}) has tokens of "
+                f"{row.tokenizer}; to {tokenizer_name(tokenizer)}, which is this model's, they are "
+                "other words: make the rows with the model that reads them"
+            )
 
 
 def pad_tokens(sequences: Sequence[Sequence[int]]) -> torch.Tensor:

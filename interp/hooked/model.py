@@ -44,6 +44,7 @@ from interp.hooked.plain_models import (
     read_model_folder,
     refuse_wrapped,
 )
+from interp.hooked.speech import Speech
 from interp.hooked.unembedding import LogitEnd, Unembedding
 from training.models.contexts import check_lengths, check_tokens, context_length, forget_lengths
 
@@ -65,14 +66,15 @@ class HasCheckpoints(Protocol):
         ...
 
 
-class HookedModel:
+class HookedModel(Speech):
     """A read-and-intervene view of a Hugging Face causal language model.
 
     No method but `refresh` changes weights, hooks, gradients, training mode or random state.
 
     Attributes:
         bridge: TransformerLens's own view, for its tools; hooks added to it directly stay on.
-        tokenizer: For people; no method here reads it.
+        tokenizer: Of texts; see `interp.hooked.speech`, which has what the model does with them.
+        folder: Where the weights were read from, by `load_hooked_folder`; None if they were given.
         stop_token: What an exact match includes behind the answer: the end of the texts that the
             model was trained on, in a run that trains it (`training.evaluate.EvaluationSet.of`).
         unembed: Turns a residual stream into logits, as if it were the last layer's.
@@ -88,6 +90,7 @@ class HookedModel:
     ) -> None:
         """Wrap a model that nobody else uses: wrapping rebuilds it in place. See `from_hf`."""
         self.tokenizer = tokenizer
+        self.folder: Path | None = None
         self.stop_token: int | None = None
         self.is_processed = False
         self._boot(owned_model)
@@ -188,7 +191,7 @@ class HookedModel:
     def run_with_cache(
         self,
         tokens: Int[Tensor, "batch pos"],
-        names: Sequence[str],
+        names: Sequence[str] | str | None = None,
         *,
         positions: Positions | None = None,
         attention_mask: Int[Tensor, "batch pos"] | None = None,
@@ -199,7 +202,8 @@ class HookedModel:
 
         Args:
             tokens: Token ids, right-padded.
-            names: Hook names to keep; the cache has these keys in this order, and no other.
+            names: Hook names to keep; the cache has these keys in this order, and no other. All
+                that fire (`live_hooks`) unless given: memory for a small model or a short text.
             positions: Keep these only. An int is one position for all rows (-1 is the last
                 column, padding or not); a tensor holds one position, or several, for each row.
                 An int and a `[batch]` tensor drop the position axis, in patterns the query's.
@@ -208,6 +212,13 @@ class HookedModel:
                 hook, a number the blocks from this index on; the logits are then None.
             device: Where the cache goes; the model's device unless given.
         """
+        names = (
+            [names]
+            if isinstance(names, str)
+            else sorted(self.live_hooks)
+            if names is None
+            else names
+        )
         if not names:
             raise InputError("run_with_cache got no hook name; name what to keep")
         self.check_hooks(names)
@@ -232,6 +243,7 @@ class HookedModel:
             raise InputError("a processed view cannot be refreshed; refresh first, then process")
         reference = PlainReference.of(model)
         self._reference.refuse_other_shapes(reference)
+        self.folder = None
         is_quick = reference.is_same_function_of_weights(self._reference)
         if isinstance(model, GPTNeoXForCausalLM) and is_quick:
             self.bridge.load_state_dict(neox_bridge_state(model), strict=False)
@@ -325,4 +337,6 @@ def load_hooked(
 def load_hooked_folder(path: Path | str, *, device: Device | None = None) -> HookedModel:
     """Any local causal language model folder (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked."""
     model, tokenizer = read_model_folder(Path(path), device or "cpu")
-    return HookedModel(model, tokenizer)
+    hooked = HookedModel(model, tokenizer)
+    hooked.folder = Path(path)
+    return hooked

@@ -2,7 +2,8 @@
 
 An intervention (an ablation, a knock-out, a steering vector, an erasure) says what it changes in
 given rows; here rows are asked while interventions are on, and activations are read. Where it acts
-is said by places: a `Role` stands for every token of its span, a `TokenRole` for one token.
+is said by places: a `Role` stands for every token of its span, a `TokenRole` for one token; so do
+what a person named, and its first and last token.
 
     answer_table(model, rows)                              the model's answers
     answer_table(model, rows, [ablation, knock_out])       the same under both, in this order
@@ -18,11 +19,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 from data.tokens import TokenizedRow
 from data.vocabulary import Role
 from interp.hooked.activations import check_rows, pad_tokens
-from interp.hooked.addresses import Site, TokenRole, role_positions
+from interp.hooked.addresses import (
+    OwnTokenRole,
+    Site,
+    TokenRole,
+    own_token_roles,
+    role_positions,
+)
 from interp.hooked.answers import ANSWER_METRICS, batch_answers, read_length
 from interp.hooked.live_hooks import HookFunction
 from interp.hooked.model import HookedModel
@@ -31,8 +38,8 @@ from training.models.contexts import similar_lengths
 BATCH_SIZE = 512
 
 Hook = tuple[str, HookFunction]
-Place = Role | TokenRole
-"""Every token of a role's span, or one token."""
+Place = str
+"""Every token of a role's span, or one token: a `Role` or `TokenRole`, or what a person named."""
 
 
 @runtime_checkable
@@ -44,28 +51,31 @@ class Intervention(Protocol):
         ...
 
 
-def parse_place(text: str) -> Place:
+def parse_place(text: str, rows: Sequence[TokenizedRow] = ()) -> Place:
     """The role (`alias`: its whole span) or token role (`alias_last`) of this name.
+
+    Args:
+        text: The name; of what experiments have, in either case.
+        rows: Whose own roles, those that a person named, are known, too.
 
     Raises:
         InputError: there is no place of this name.
     """
-    lower = text.lower()
-    if lower in set(Role):
-        return Role(lower)
-    if lower in set(TokenRole):
-        return TokenRole(lower)
-    known = ", ".join(dict.fromkeys([*map(str, Role), *map(str, TokenRole)]))
-    raise InputError(f"no place {text!r}; choose one of {known}")
+    own = own_token_roles(rows)
+    known: dict[str, Place] = {role: role for role in (*TokenRole, *Role, *own)}
+    known |= {name: name for name in (role.rpartition("_")[0] for role in own)}
+    if text not in known and text.lower() not in known:
+        raise unknown_name("place", text, known)
+    return known.get(text) or known[text.lower()]
 
 
-def place_tokens(row: TokenizedRow, place: str) -> range:
-    """Positions of a place in a row: a `Place`, or all of a role that a person named.
+def place_tokens(row: TokenizedRow, place: Place) -> range:
+    """Positions of a place in a row.
 
     Raises:
         InputError: the row lacks the role.
     """
-    if isinstance(place, TokenRole):
+    if isinstance(place, TokenRole | OwnTokenRole):
         position = place.position(row)
         return range(position, position + 1)
     if place not in row.spans:

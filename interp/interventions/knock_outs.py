@@ -43,8 +43,12 @@ class Route:
         return f"{self.source}->{self.destination}"
 
     @classmethod
-    def parse(cls, text: str) -> "Route":
+    def parse(cls, text: str, rows: Sequence[TokenizedRow] = ()) -> "Route":
         """The route of this name.
+
+        Args:
+            text: Two places with `->` between them.
+            rows: Whose own roles are known; see `parse_place`.
 
         Raises:
             InputError: it is not two places with `->` between them.
@@ -52,7 +56,7 @@ class Route:
         source, arrow, destination = text.partition("->")
         if not arrow:
             raise InputError(f"no route {text!r}; write two places, as alias->prompt_last")
-        return cls(parse_place(source.strip()), parse_place(destination.strip()))
+        return cls(*(parse_place(place.strip(), rows) for place in (source, destination)))
 
     def cuts(self, row: TokenizedRow) -> dict[int, list[int]]:
         """Of each destination token the source tokens that it can see.

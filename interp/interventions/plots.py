@@ -15,22 +15,38 @@ from data.errors import InputError
 from interp.figures.grid_tables import (
     checkpoint_words,
     one_checkpoint,
+    ordered_axis,
     run_names,
     with_run_columns,
 )
 from interp.figures.palette import FAINT, INK
 from interp.figures.places import address_words, at_words, route_words, site_words
-from interp.figures.seed_marks import add_seeds, mean_hover, seeds_words, shown_halves
+from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
+from interp.figures.seed_marks import (
+    add_seeds,
+    fitting_range,
+    mean_hover,
+    over_seeds,
+    seeds_words,
+    shown_halves,
+)
 from interp.figures.theme import style_figure
 from interp.interventions.ablation_analysis import ALL, KNOCK_OUT, QUESTION
 from interp.interventions.erasure_analysis import ALL as EVERYWHERE
 from interp.interventions.erasure_analysis import PROBE_ACCURACY
 from training.designs import design_of
 from training.metrics import find_metric
-from training.statistics import t_interval
 
-KIND_COLORS = {"zero": "#1f5fc4", "mean": "#2a8a3e", "resample": "#ea8a12", KNOCK_OUT: "#d02b2b"}
+KIND_LOOKS = {
+    "zero": ("circle", "#1f5fc4"),
+    "mean": ("square", "#2a8a3e"),
+    "resample": ("diamond", "#ea8a12"),
+    KNOCK_OUT: ("triangle-down", "#d02b2b"),
+}
+"""Symbols tell apart what colours do not, in print and to the colour-blind."""
 KIND_NAMES = {KNOCK_OUT: "knock-out of a route"}
+EVERYWHERE_WORDS = "everywhere"
+PLACE = ["site", "layer", "role", "read_at"]
 CELL = ["subset", "intervention", "site", "layer", "head", "route"]
 READ_MARKS = {
     "before": ("before", "line-ew-open", INK),
@@ -40,7 +56,9 @@ READ_MARKS = {
 }
 
 
-ABOVE, NAMES, ABOVE_AND_BELOW = 100, 190, 345  # pixels
+ABLATION_HEIGHT, ERASURE_HEIGHT, BETWEEN = 170, 122, 40  # pixels
+MOST_COMPONENTS = 40
+"""So many have room side by side; of more, those that change most are drawn."""
 
 
 def component_names(table: pd.DataFrame) -> list[str]:
@@ -57,7 +75,7 @@ def _component_name(row: dict[str, Any]) -> str:
 
 def plot_ablation(
     table: pd.DataFrame,
-    subsets: Sequence[str],
+    subsets: Sequence[str] | None = None,
     *,
     metric: str = "answer_log_prob",
     kind: str = QUESTION,
@@ -66,7 +84,7 @@ def plot_ablation(
 
     Args:
         table: Rows of an `ablation` table of one run and checkpoint, of one seed or more.
-        subsets: Those to show, from top to bottom.
+        subsets: Those to show, from top to bottom; all that the table has unless given.
         metric: `answer_log_prob` or `exact_match`.
         kind: `question` or `definition`.
 
@@ -74,35 +92,59 @@ def plot_ablation(
         InputError: nothing of the subsets, or several runs or checkpoints.
     """
     table = with_run_columns(table)
+    subsets = list(dict.fromkeys(table["subset"])) if subsets is None else subsets
     chosen = (table["metric"] == metric) & (table["kind"] == kind)
     cells = _checked(table.loc[chosen & table["subset"].isin(subsets)], subsets)
     shown = [subset for subset in subsets if subset in set(cells["subset"])]
+    cells, left_out = _strongest(cells)
+    inside = [ABLATION_HEIGHT] * len(shown)
     figure = make_subplots(
         rows=len(shown), shared_xaxes=True, shared_yaxes=True,
-        subplot_titles=shown, vertical_spacing=0.3 / (len(shown) + 2),
+        subplot_titles=shown, vertical_spacing=share_between(inside, BETWEEN),
     )  # fmt: skip
     names = list(dict.fromkeys(component_names(cells)))
     for row, subset in enumerate(shown, start=1):
         of_subset = cells.loc[cells["subset"] == subset]
         for name in dict.fromkeys(of_subset["intervention"]):
             part = of_subset.loc[of_subset["intervention"] == name]
-            label, color = KIND_NAMES.get(name, f"{name} ablation"), KIND_COLORS[name]
-            _add_means(figure, part, "effect", label, ("circle", color), row)
-            if name == KNOCK_OUT:
-                as_many = "control: as many other tokens"
-                _add_means(figure, part, "control", as_many, ("circle-open", color), row)
-    height = ABOVE_AND_BELOW + 210 * len(shown)
-    asked = (
-        f"{find_metric(metric).words} of {kind}s" if kind != QUESTION else find_metric(metric).words
-    )
-    title = f"What ablations change: {asked}, {checkpoint_words(cells)}"
-    title += f"<br><sup>{_about(cells)}</sup>"
-    style_figure(figure, title=title, height=height)
-    unit = find_metric(metric).unit
-    figure.update_yaxes(title=f"change<br>({unit})", zeroline=True, matches="y")
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=names, tickangle=-40)
-    _make_room(figure, height)
+            label, look = KIND_NAMES.get(name, f"{name} ablation"), KIND_LOOKS[name]
+            if name != KNOCK_OUT:
+                _add_means(figure, part, "effect", label, look, row)
+                continue
+            symbol, color = look
+            as_many = "control: as many other tokens"
+            _add_means(figure, part, "effect", label, look, row, beside="mean ablation")
+            _add_means(
+                figure, part, "control", as_many, (f"{symbol}-open", color), row,
+                beside="resample ablation",
+            )  # fmt: skip
+    metric_of = find_metric(metric)
+    asked = metric_of.words + (f" of {kind}s" if kind != QUESTION else "")
+    title = f"What ablations change: {asked}; {checkpoint_words(cells)}"
+    about = _about(cells) + _about_heads(cells) + left_out
+    style_figure(figure, title=title, height=ABLATION_HEIGHT, about=about)
+    figure.update_yaxes(title=f"change<br>({metric_of.unit})", zeroline=True, matches="y")
+    figure.update_xaxes(**(ordered_axis(names) | name_ticks(names, names, width=PAGE - 110)))
+    figure.update_xaxes(title="what is taken away", row=len(shown))
+    _finish(figure, inside)
     return figure
+
+
+def _strongest(cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The components that have room, and what a figure says of those left out."""
+    names = pd.Series(component_names(cells), index=cells.index)
+    by_name = pd.Series(np.abs(cells["effect"].to_numpy()), names).groupby(level=0)
+    sizes = pd.Series(by_name.mean())
+    if len(sizes) <= MOST_COMPONENTS:
+        return cells, ""
+    shown = sizes.nlargest(MOST_COMPONENTS).index
+    words = f"; the {MOST_COMPONENTS} of {len(sizes)} that change most, in the order of the model"
+    return cells.loc[names.isin(shown)], words
+
+
+def _about_heads(cells: pd.DataFrame) -> str:
+    has_heads = (cells["head"].to_numpy() >= 0).any() and len(set(cells["seed"])) > 1
+    return "; a head's number means another head in each seed" if has_heads else ""
 
 
 def plot_erasure(
@@ -121,34 +163,54 @@ def plot_erasure(
     table = with_run_columns(table)
     wanted = table["metric"].isin([metric, PROBE_ACCURACY]) & (table["target"] == target)
     cells = _checked(table.loc[wanted], [target])
+    is_read = cells["metric"] == PROBE_ACCURACY
+    known = cells.get("read_at", "")  # tables that were made before have no such column
+    cells = cells.assign(read_at=known)
+    cells["read_at"] = cells["read_at"].where(is_read, "").fillna("")
     design = design_of(cells)
     subsets = [name for name in (*design.names, design.main.gap) if name in set(cells["subset"])]
-    titles = [name.replace("-", " − ") for name in subsets]
+    panels = _erasure_panels(cells, subsets)
+    inside = [ERASURE_HEIGHT] * len(panels)
     figure = make_subplots(
-        rows=len(subsets) + 1, shared_xaxes=True, vertical_spacing=0.25 / (len(subsets) + 2),
-        subplot_titles=["probe fitted anew (dotted: chance)", *titles],
+        rows=len(panels), shared_xaxes=True, subplot_titles=list(panels),
+        vertical_spacing=share_between(inside, BETWEEN),
     )  # fmt: skip
-    for row, subset in enumerate([EVERYWHERE, *subsets], start=1):
-        part = cells.loc[cells["subset"] == subset]
-        if subset == EVERYWHERE and "read_at" in part:
-            part = part.assign(role=part["role"].where(part["site"] != EVERYWHERE, part["read_at"]))
+    for row, part in enumerate(panels.values(), start=1):
+        of_probe = bool((part["metric"] == PROBE_ACCURACY).all())
         for column, (label, symbol, color) in READ_MARKS.items():
             _add_means(figure, part, column, label, (symbol, color), row)
-        title = (
-            "accuracy" if subset == EVERYWHERE else find_metric(metric).label.replace("answer ", "")
+        title = "accuracy<br>(share)" if of_probe else find_metric(metric).label
+        title = title.replace("answer ", "").replace(" (", "<br>(", 1)
+        figure.update_yaxes(
+            title=title, range=fitting_range(figure, [0.5] if of_probe else [], row=row), row=row
         )
-        y_range = _fitting(figure, row, [0.5] if subset == EVERYWHERE else [])
-        figure.update_yaxes(title=title.replace("(", "<br>(", 1), range=y_range, row=row)
-    chance = {"dash": "dot", "color": FAINT, "width": 1.2}
-    figure.add_hline(0.5, line=chance, row=1, col=1)  # pyright: ignore[reportArgumentType]
+        if of_probe:
+            chance = {"dash": "dot", "color": FAINT, "width": 1.2}
+            figure.add_hline(0.5, line=chance, row=row, col=1)  # pyright: ignore[reportArgumentType]
     title = (
-        f"Erasing {target_words(target)} while questions are answered, {checkpoint_words(cells)}"
+        f"Erasing {target_words(target)} while questions are answered: {checkpoint_words(cells)}"
     )
-    height = ABOVE_AND_BELOW + 150 * (len(subsets) + 1)
-    style_figure(figure, title=f"{title}<br><sup>{_about(cells)}</sup>", height=height)
-    figure.update_xaxes(type="category", tickangle=-45)
-    _make_room(figure, height)
+    about = f"{_about(cells)}; each panel has a scale of its own"
+    style_figure(figure, title=title, height=ERASURE_HEIGHT, about=about)
+    names = list(dict.fromkeys(name for part in panels.values() for name in _place_names(part)))
+    names.sort(key=EVERYWHERE_WORDS.__eq__)  # which comes last
+    ticks = name_ticks(names, names, width=PAGE - 130)
+    figure.update_xaxes(**(ordered_axis(names) | ticks))
+    figure.update_xaxes(title="where it is erased, or a probe reads", row=len(panels))
+    _finish(figure, inside)
     return figure
+
+
+def _erasure_panels(cells: pd.DataFrame, subsets: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The rows of each panel by its title: probes of each way to erase, then each subset."""
+    probes = cells.loc[cells["subset"] == EVERYWHERE]
+    is_all = probes["site"] == EVERYWHERE
+    panels = {"probe fitted anew, where it was erased (dotted: chance)": probes.loc[~is_all]}
+    if is_all.any():
+        panels["probe fitted anew, erased everywhere (dotted: chance)"] = probes.loc[is_all]
+    for name in subsets:
+        panels[name.replace("-", " − ")] = cells.loc[cells["subset"] == name]
+    return panels
 
 
 def target_words(target: str) -> str:
@@ -158,20 +220,6 @@ def target_words(target: str) -> str:
     ('tag', 'tag (Stage 2)')
     """
     return target.replace("_stage2", " (Stage 2)")
-
-
-def over_seeds(table: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """A column's mean, 95% t interval and number of seeds, for each cell in the table's order."""
-    groups = table.groupby(list(by), sort=False)[column]
-    intervals = groups.agg(lambda values: t_interval(values))
-    return pd.DataFrame(
-        {
-            "mean": groups.mean(),
-            "ci_low": [low for low, _ in intervals],
-            "ci_high": [high for _, high in intervals],
-            "n_seeds": groups.size(),
-        }
-    ).reset_index()
 
 
 def _checked(cells: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
@@ -190,23 +238,35 @@ def _add_means(
     label: str,
     look: tuple[str, str],
     row: int,
+    *,
+    beside: str | None = None,
 ) -> None:
-    """One marker with its interval for each cell; `look` is a symbol and a colour."""
+    """One marker with its interval for each cell.
+
+    Args:
+        figure: Changed in place.
+        cells: Of one panel.
+        column: What is drawn.
+        label: In the legend.
+        look: A symbol and a colour.
+        row: Of the panel.
+        beside: Of what it has the place within a name's width, if not one of its own.
+    """
     erased = "role" in cells.columns
-    means = over_seeds(cells, ["site", "layer", "role"] if erased else CELL, column)
+    means = over_seeds(cells, PLACE if erased else CELL, column)
     names = _place_names(means) if erased else component_names(means)
     symbol, color = look
     if column in ("effect", "after"):
         own = _place_names(cells) if erased else component_names(cells)
         add_seeds(figure, own, cells[column].tolist(), cells["seed"].tolist(), color=color,
-                  row=row, group=label)  # fmt: skip
+                  row=row, group=label, beside=beside)  # fmt: skip
     place: dict[str, Any] = {"row": row, "col": 1}
     figure.add_scatter(
         x=names,
         y=means["mean"],
         name=label,
         legendgroup=label,
-        offsetgroup=label,
+        offsetgroup=beside or label,
         showlegend=not list(figure.select_traces({"name": label})),
         mode="markers",
         marker={"symbol": symbol, "color": color, "size": 9, "line": {"width": 2, "color": color}},
@@ -221,34 +281,21 @@ def _add_means(
     )
 
 
-def _fitting(figure: go.Figure, row: int, shown: Sequence[float]) -> list[float]:
-    """Limits of a panel's y axis around its marks; traces side by side would start it at 0."""
-    ends = list(shown)
-    traces: list[Any] = list(figure.select_traces(row=row, col=1))
-    for trace in traces:
-        half = 0.0 if trace.error_y.array is None else trace.error_y.array
-        for values in (np.asarray(trace.y) - half, np.asarray(trace.y) + half):
-            ends += values[np.isfinite(values)].tolist()
-    space = 0.08 * (max(ends) - min(ends)) or 0.5
-    return [min(ends) - space, max(ends) + space]
-
-
-def _make_room(figure: go.Figure, height: int) -> None:
-    """For the slanted names below the last panel, and the legend below those."""
-    inside = height - ABOVE_AND_BELOW
-    margin = {"t": ABOVE, "b": ABOVE_AND_BELOW - ABOVE}
-    legend = {"y": -NAMES / inside}
-    figure.update_layout(margin=margin, legend=legend, scattermode="group")
+def _finish(figure: go.Figure, inside: Sequence[int]) -> None:
+    figure.update_layout(scattermode="group")
     figure.update_traces(cliponaxis=False)  # a mark at the end of an axis is whole
+    make_room(figure, inside=inside_height(inside, BETWEEN))
 
 
-def _place_names(means: pd.DataFrame) -> list[str]:
-    """Site, layer and role, or `everywhere`, of a probe with the place that it reads."""
+def _place_names(cells: pd.DataFrame) -> list[str]:
+    """Site and token that were erased, or that a probe reads after all were."""
     return [
-        f"everywhere{'' if role == EVERYWHERE else f',<br>{_in_lines(address_words(role))}'}"
+        _in_lines(address_words(read_at))
+        if site == EVERYWHERE and read_at
+        else EVERYWHERE_WORDS
         if site == EVERYWHERE
         else _in_lines(f"{site_words(site, layer)} {at_words(role)}")
-        for site, layer, role in zip(means["site"], means["layer"], means["role"], strict=True)
+        for site, layer, role, read_at in cells[PLACE].itertuples(index=False, name=None)
     ]
 
 

@@ -1,23 +1,24 @@
 """The report's sections about ablations and erasures, where the run folder has their tables."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
-from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.places import address_words, in_words
-from interp.figures.settings_note import settings_note
-from interp.interventions.ablation_analysis import DEFINITION, KNOCK_OUT, QUESTION
-from interp.interventions.erasure_analysis import ALL, PROBE_ACCURACY
-from interp.interventions.plots import (
-    component_names,
-    plot_ablation,
-    plot_erasure,
-    target_words,
+from interp.figures.answer_first import Part, section_html
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
+from interp.interventions.ablation_analysis import DEFINITION
+from interp.interventions.plots import plot_ablation, plot_erasure
+from interp.interventions.wording import (
+    ablation_found,
+    asked_first,
+    erasure_found,
+    interval_text,
+    intervention_words,
+    largest_effects,
+    tested_words,
 )
-from training.designs import design_of
 from training.runs.run import Run
 
 N_LARGEST = 6
@@ -29,30 +30,38 @@ def ablation_section(run: Run) -> Html | None:
     if tables is None:
         return None
     rows, summary = tables
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
-        there = set(cells["subset"])
         compared = run.compared_at(stage).names
-        wanted = dict.fromkeys((*compared, run.design.asked[-1]))
-        shown = tuple(s for s in wanted if s in there) or tuple(sorted(there))
-        parts.append(f"<h3>Stage {stage}, step {step}</h3>\n{_largest(cells, shown)}")
-        for metric in ("answer_log_prob", "exact_match"):
-            figure = plot_ablation(of_checkpoint, shown, metric=metric)
-            parts.append(figure_html(figure, f"ablation-{stage}-{metric.replace('_', '-')}"))
+        shown = asked_first(run.design, compared, set(cells["subset"]))
+        figures = {
+            f"ablation-{stage}-{metric.replace('_', '-')}": plot_ablation(
+                of_checkpoint, shown, metric=metric
+            )
+            for metric in ("answer_log_prob", "exact_match")
+        }
         definitions = of_checkpoint.loc[of_checkpoint["kind"] == DEFINITION]
         if set(compared) & set(definitions["subset"]):
             figure = plot_ablation(of_checkpoint, compared, kind=DEFINITION)
-            parts.append(figure_html(figure, f"ablation-{stage}-definitions"))
+            figures[f"ablation-{stage}-definitions"] = figure
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=ablation_found(cells, shown),
+                figures=figures,
+                tables=[_largest(cells, shown)],
+                settings=settings,
+            )
+        )
     notes = (
         "An effect is the change of a subset's mean when a component is replaced at all tokens, "
         "or tokens of a route's destination no longer see its source. A head or MLP whose loss "
         "changes nothing may have others that step in. The control of a route hides as many other "
         "tokens, drawn at random; prompts of a toy are so short that it may hide the question."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Ablations and knock-outs</h2>\n" + "\n".join(parts) + told)
+    return section_html("Ablations and knock-outs", parts, notes=notes)
 
 
 def erasure_section(run: Run) -> Html | None:
@@ -61,18 +70,24 @@ def erasure_section(run: Run) -> Html | None:
     if tables is None:
         return None
     rows, summary = tables
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         of_checkpoint = rows.loc[(rows["stage"] == stage) & (rows["step"] == step)]
-        words = "".join(
-            f"<p>{as_html(erasure_sentence(cells, target))}</p>"
-            for target in dict.fromkeys(cells["target"])
+        targets = dict.fromkeys(cells["target"])
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=erasure_found(cells),
+                figures={
+                    f"erasure-{stage}-{target.replace('_', '-')}": plot_erasure(
+                        of_checkpoint, target=target
+                    )
+                    for target in targets
+                },
+                settings=settings,
+            )
         )
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
-        for target in dict.fromkeys(cells["target"]):
-            figure = plot_erasure(of_checkpoint, target=target)
-            parts.append(figure_html(figure, f"erasure-{stage}-{target.replace('_', '-')}"))
     compared = " and ".join(run.design.main.short_names)
     notes = (
         "Erasers (LEACE) are fitted to one half of the labelled aliases; probes and questions are "
@@ -82,94 +97,26 @@ def erasure_section(run: Run) -> Html | None:
         "probe reads the tag before, an unchanged answer says nothing about its use. Erasing at "
         "test time says what the answer reads, not what training on the definition left behind."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Erasing the tag</h2>\n" + "\n".join(parts) + told)
-
-
-def erasure_sentence(cells: pd.DataFrame, target: str) -> str:
-    """What erasing a target everywhere does to its probes and to D5 minus D6.
-
-    Args:
-        cells: Rows of an `erasure_summary` of one checkpoint.
-        target: What was erased.
-    """
-    main = design_of(cells).main
-    everywhere = cells.loc[(cells["target"] == target) & (cells["site"] == ALL)]
-    read = everywhere.loc[everywhere["metric"] == PROBE_ACCURACY]
-    gaps = everywhere.loc[
-        (everywhere["subset"] == main.gap) & (everywhere["metric"] == "answer_log_prob")
-    ].to_dict("records")
-    if read.empty:
-        return f"Target {target_words(target)}: not erased everywhere."
-    words = f"Target {target_words(target)}, erased at all sites and roles: {_probed_words(read)}"
-    if not gaps:
-        return f"{words}."
-    gap, (higher, lower) = gaps[0], main.short_names
-    return (
-        f"{words}. The log-probability gap of {higher} over {lower} is {gap['after']:.2f} "
-        f"instead of {gap['before']:.2f} nats (random erasures {gap['control']:.2f}; difference "
-        f"from them {_interval(gap)}, {_tested(gap)})."
-    )
-
-
-def _probed_words(read: pd.DataFrame) -> str:
-    """What probes fitted anew read at each place that was erased, before and after.
-
-    Means over seeds; labels that mean nothing say what so few entities give by chance.
-    """
-    parts = []
-    for cell in read.to_dict("records"):
-        place = f"{in_words(address_words(cell['read_at']))} " if cell.get("read_at") else ""
-        permuted = cell.get("permuted_before", float("nan"))
-        before, after = (
-            f"{cell[name]:.2f}"
-            + ("" if pd.isna(permuted) else f" (labels permuted {cell[f'permuted_{name}']:.2f})")
-            for name in ("before", "after")
-        )
-        parts.append(f"{place}{after} instead of {before}, random erasures {cell['control']:.2f}")
-    return f"probes fitted anew read {'; '.join(parts)}"
+    return section_html("Erasing the tag", parts, notes=notes)
 
 
 def _largest(cells: pd.DataFrame, subsets: Sequence[str]) -> Html:
     """For each subset the interventions that change the answer's log-probability most."""
     body = []
     for subset in subsets:
-        chosen = (cells["subset"] == subset) & (cells["metric"] == "answer_log_prob")
-        of_subset = cells.loc[chosen & (cells["kind"] == QUESTION)]
-        of_subset = of_subset.sort_values("difference", key=abs, ascending=False, kind="stable")
-        for cell in of_subset.head(N_LARGEST).to_dict("records"):
-            what = (
-                "knock-out"
-                if cell["intervention"] == KNOCK_OUT
-                else f"{cell['intervention']} ablation"
-            )
+        for cell in largest_effects(cells, subset).head(N_LARGEST).to_dict("records"):
             body.append(
                 (
                     subset,
-                    f"{what} of {component_names(pd.DataFrame([cell]))[0]}",
+                    intervention_words(cell),
                     f"{cell['effect']:+.2f}",
                     f"{cell['control']:+.2f}",
-                    _interval(cell),
-                    _tested(cell),
+                    interval_text(cell),
+                    tested_words(cell),
                 )
             )
     head = ("subset", "largest effects", "nats", "control", "difference [95% interval]", "p")
-    return table_html(head, body)
-
-
-def _interval(cell: dict[str, Any]) -> str:
-    """The difference with its interval, which one seed does not have."""
-    if cell["n_seeds"] < 2:
-        return f"{cell['difference']:+.2f}"
-    return f"{cell['difference']:+.2f} [{cell['ci_low']:+.2f}, {cell['ci_high']:+.2f}]"
-
-
-def _tested(cell: dict[str, Any]) -> str:
-    """The corrected p value, and that it cannot be small where there are few seeds."""
-    words = f"corrected p {cell['p_corrected']:.3g}, {cell['n_seeds']} seeds"
-    if cell["p_smallest"] > ALPHA:
-        words += f" (least possible p {cell['p_smallest']:.2g})"
-    return words
+    return table_html(head, body, name="Largest effects on the answer's log-probability")
 
 
 def _tables(run: Run, name: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -28,7 +28,11 @@ Parts = dict[tuple[str, int], Float[Tensor, " row"]]
 
 
 def attribute_logits(
-    model: HookedModel, rows: Sequence[TokenizedRow], *, against: Sequence[int] | None = None
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    *,
+    answers: Sequence[int] | None = None,
+    against: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """What each component adds to the answer's centred logit at the prompt's end.
 
@@ -39,6 +43,7 @@ def attribute_logits(
     Args:
         model: Read only.
         rows: Prompts with their answers.
+        answers: Token ids, one for each row, to read instead of the first tokens of its answer.
         against: Token ids, one for each row, whose logits to subtract instead of the mean.
 
     Raises:
@@ -49,9 +54,10 @@ def attribute_logits(
         raise InputError("no rows to attribute; choose others")
     check_rows(model, rows)
     reader = LogitReader.of(model.unembed)
-    answers = torch.tensor([row.input_ids[row.answer_positions[0]] for row in rows])
+    own_answers = [row.input_ids[row.answer_positions[0]] for row in rows]
+    wanted = torch.tensor(own_answers if answers is None else list(answers))
     others = None if against is None else torch.tensor(list(against))
-    directions, bias = reader.directions(answers, others)
+    directions, bias = reader.directions(wanted, others)
     found: Parts = {}
     own, divisors = torch.empty(len(rows)).double(), torch.empty(len(rows)).double()
     lengths = [len(row.input_ids) for row in rows]
@@ -59,7 +65,7 @@ def attribute_logits(
         logits, cache = _at_ends(model, [rows[i] for i in chosen])
         last = cache[Site("resid_post", model.n_layers - 1).hook].double()
         divisors[chosen] = reader.norm.divisor(last)
-        picked = logits.gather(1, answers[chosen, None])[:, 0]
+        picked = logits.gather(1, wanted[chosen, None])[:, 0]
         own[chosen] = picked - (
             logits.mean(1) if others is None else logits.gather(1, others[chosen, None])[:, 0]
         )

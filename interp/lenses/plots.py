@@ -14,17 +14,20 @@ from plotly.subplots import make_subplots
 
 from data.design import Design
 from data.errors import InputError
+from data.rows import PROMPTS
 from interp.figures.grid_tables import (
     checkpoint_words,
     ordered_axis,
     ordered_states,
     run_names,
+    run_words,
     state_names,
     summarized,
     with_run_columns,
 )
 from interp.figures.palette import FAINT, INK, subset_style, transparent
 from interp.figures.places import at_words, role_words, site_words
+from interp.figures.room import PAGE, make_room, middle_column, name_ticks
 from interp.figures.seed_marks import FEWEST, add_seeds, interval_hover, seeds_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS
@@ -32,7 +35,15 @@ from interp.lenses.analysis import summarize_lens
 from training.designs import design_of
 from training.statistics import t_interval
 
-PANELS = {"answer": "answer", "entity": "entity", "other_entity": "other entity (control)"}
+PANELS = {
+    "answer": "answer",
+    "other_answer": "another prompt's answer (control)",
+    "entity": "entity",
+    "other_entity": "other entity (control)",
+}
+ROW_HEIGHT, BARS_HEIGHT = 240, 300  # pixels
+INSIDE = PAGE - 110
+"""Pixels of the width that all panels have together."""
 LENS_MARKS = {"logit": ("", 2.4), "tuned": ("-open", 1.1)}
 """Of each lens: the ending of its markers' name, and the width of its lines."""
 
@@ -61,7 +72,7 @@ def plot_lens(
     roles, states = list(dict.fromkeys(cells["role"])), ordered_states(cells)
     quantities = [name for name in PANELS if name in set(cells["quantity"])]
     figure = make_subplots(
-        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes=True,
+        rows=len(roles), cols=len(quantities), shared_xaxes=True, shared_yaxes="all",  # pyright: ignore[reportArgumentType]
         column_titles=[PANELS[name] for name in quantities], horizontal_spacing=0.02,
         vertical_spacing=0.12 / len(roles),
     )  # fmt: skip
@@ -79,13 +90,16 @@ def plot_lens(
                 _add_guess(figure, guess, row=row, col=col)
         text = f"<b>{role_words(role)}</b><br>log-probability (nats)"
         figure.update_yaxes(title=text, row=row, col=1)
-    title = f"What the lenses read, {place}<br><sup>{_about(cells, guess)}</sup>"
-    style_figure(figure, title=title, height=250 + 260 * len(roles))
-    figure.update_xaxes(**ordered_axis(states), tickangle=-45)
-    middle = (len(quantities) + 1) // 2
-    words = "state of the residual stream"
-    figure.update_xaxes(title=words, row=len(roles), col=middle)
-    figure.update_layout(legend={"y": -0.66 / len(roles)}, margin={"t": 100})
+    title = f"What the lenses read: {place}"
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
+    words = [state.removeprefix("stream ") for state in states]
+    ticks = name_ticks(states, words, width=INSIDE / len(quantities))
+    # Of matched axes that have a range plotly finds no range of the other axis.
+    limits = {"range": [-0.5, len(states) - 0.5], "matches": None}
+    figure.update_xaxes(**(ordered_axis(states) | ticks | limits))
+    middle = middle_column(len(quantities))
+    figure.update_xaxes(title="state of the residual stream", row=len(roles), col=middle)
+    make_room(figure, inside=ROW_HEIGHT * len(roles))
     return figure
 
 
@@ -132,12 +146,18 @@ def plot_lens_steps(
         if guess is not None:
             _add_guess(figure, guess, row=1, col=col)
     stage = int(read["stage"].iloc[0])
-    title = f"{PANELS[quantity].capitalize()} {at_words(role)} along Stage {stage}"
-    style_figure(figure, title=f"{title}<br><sup>{_about(cells, guess)}</sup>", height=460)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=steps)
-    figure.update_xaxes(title="training step (not to scale)", col=(len(states) + 1) // 2)
+    whose = ", ".join(filter(None, [run_words(read), f"Stage {stage}"]))
+    title = (
+        f"What the lenses read of the {PANELS[quantity]} {at_words(role)} along training: {whose}"
+    )
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=_about(cells, guess))
+    figure.update_xaxes(
+        **(ordered_axis(steps) | name_ticks(steps, steps, width=INSIDE / len(states))),
+        range=[-0.5, len(steps) - 0.5],
+    )
+    figure.update_xaxes(title="training step (not to scale)", col=middle_column(len(states)))
     figure.update_yaxes(title="log-probability (nats)", col=1)
-    figure.update_layout(legend={"y": -0.3}, margin={"t": 100})
+    make_room(figure, inside=ROW_HEIGHT)
     return figure
 
 
@@ -145,40 +165,77 @@ def plot_attribution(frame: pd.DataFrame, *, title: str = "") -> go.Figure:
     """What each component writes into the answer's centred logit: mean over rows, 95% t interval.
 
     The last bar is the sum of all. A centred logit is one above the mean logit of the vocabulary;
-    where another token's was subtracted (`against`), it is the difference of the two.
+    where another token's was subtracted (`against`), it is the difference of the two. Open marks
+    are the control, where the frame has one: the same for the answer to another prompt.
 
     Args:
-        frame: Of `attribute_logits`; a column `subset`, where there is one, makes a bar for each.
+        frame: Of `attribute_logits` or `interp.attribute`; a column `subset`, where there is one,
+            makes a bar for each.
         title: What the rows are.
     """
     quantities = frame["quantity"] if "quantity" in frame.columns else ["centred logit"]
     quantity = " and ".join(dict.fromkeys(quantities))
     if "subset" not in frame.columns:
         frame = frame.assign(subset="")
-    sums = pd.DataFrame(frame.groupby(["subset", "row"], sort=False)["logit"].sum()).reset_index()
+    has_control = "control" in frame.columns
+    measured = ["logit", *(["control"] if has_control else [])]
+    of_row = frame.groupby(["subset", "row"], sort=False)[measured]
+    sums = pd.DataFrame(of_row.sum(min_count=1)).reset_index()
     frame = pd.concat([frame, sums.assign(component="sum", layer=-1)])
+    frame = frame.assign(name=_component_names(frame))
+    names = list(dict.fromkeys(frame["name"]))
+    controlled = set(frame.dropna(subset=measured)["subset"]) if has_control else set()
     figure, counts, design = go.Figure(), [], design_of(frame)
     for subset in dict.fromkeys(frame["subset"]):
         rows = frame.loc[frame["subset"] == subset]
-        bars = rows.groupby(["component", "layer"], sort=False)["logit"]
+        bars = rows.groupby("name", sort=False)["logit"]
         means, lows = bars.mean(), bars.agg(lambda values: t_interval(values)[0])
-        counts.append(f"{rows['row'].nunique()} {subset} rows".replace("  ", " "))
+        of = "prompts" if subset == PROMPTS.name else f"{subset} rows".strip()
+        counts.append(f"{rows['row'].nunique()} {of}")
         half = (means - lows).fillna(0)
         figure.add_bar(
-            x=[site_words(c, layer) if c in SITE_HOOKS else c for c, layer in means.index],
+            x=means.index,
             y=means.to_numpy(),
             name=str(subset),
+            offsetgroup=str(subset),
             showlegend=bool(subset),
             marker={"color": _bar_color(str(subset), design)},
             error_y={"array": half, "color": INK, "thickness": 1.4, "width": 4},
             hovertemplate="%{x}: %{y:+.3f} ± %{error_y.array:.3f}",
         )
+        if subset in controlled:
+            _add_control(figure, rows, str(subset))
     about = f"mean and 95% t interval over {' and '.join(counts)} of one model"
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=460)
-    figure.update_xaxes(title="component that writes into the residual stream")
-    figure.update_yaxes(title=f"part of the answer's {quantity}", zeroline=True)
-    figure.update_layout(barmode="group")
+    if has_control and not controlled:
+        about += "; no control, as all have one answer"
+    words = title or f"What each component writes into the answer's {quantity}"
+    style_figure(figure, title=words, height=BARS_HEIGHT, about=about)
+    figure.update_xaxes(
+        title="component that writes into the residual stream",
+        **(ordered_axis(names) | name_ticks(names, names, width=INSIDE)),
+    )
+    figure.update_yaxes(title=f"part of the answer's {quantity} (logits)", zeroline=True)
+    figure.update_layout(barmode="group", scattermode="group")
+    make_room(figure, inside=BARS_HEIGHT)
     return figure
+
+
+def _add_control(figure: go.Figure, rows: pd.DataFrame, subset: str) -> None:
+    """An open mark over each bar: what the component writes of the answer to another prompt."""
+    means = pd.DataFrame(rows.groupby("name", sort=False)[["control"]].mean())
+    figure.add_scatter(
+        x=means.index, y=means["control"].to_numpy(), offsetgroup=subset, mode="markers",
+        name=f"control: another prompt's answer, {subset}".removesuffix(", "),
+        marker={"symbol": "diamond", "size": 10, "color": "white", "line": {"width": 2}},
+        hovertemplate="%{x}, another prompt's answer: %{y:+.3f}<extra></extra>",
+    )  # fmt: skip
+
+
+def _component_names(frame: pd.DataFrame) -> list[str]:
+    return [
+        site_words(component, layer) if component in SITE_HOOKS else component
+        for component, layer in zip(frame["component"], frame["layer"], strict=True)
+    ]
 
 
 def _bar_color(subset: str, design: Design) -> str:

@@ -10,6 +10,29 @@ from interp.figures.places import in_words
 from interp.figures.words import gap_text
 from interp.lenses.contrast import lens_contrast
 
+PREDICTING = ("prompt_last", "question_last")
+"""Roles that answers are predicted from: in a toy, a prompt ends with its question."""
+
+
+def predicting_role(summary: pd.DataFrame) -> str:
+    """The role of a `lens_summary` that sentences are about; the last one if none predicts."""
+    roles = dict.fromkeys(summary["role"])
+    return next((role for role in PREDICTING if role in roles), list(roles)[-1])
+
+
+def found(
+    lens: pd.DataFrame,
+    summary: pd.DataFrame,
+    *,
+    compared: tuple[str, str],
+    guess: float | None = None,
+) -> list[str]:
+    """See `lens_sentences`, where the answer is predicted; none unless both subsets were read."""
+    if not set(compared) <= set(summary["subset"]):
+        return []
+    role = predicting_role(summary)
+    return lens_sentences(lens, summary, compared=compared, role=role, guess=guess)
+
 
 def lens_sentences(
     lens: pd.DataFrame,

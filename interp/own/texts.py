@@ -9,19 +9,14 @@ The rows are of the subset `prompts`, of no experiment's.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.pairs import OWN_PROMPTS, PromptPair, check_pair
 from data.rows import PROMPTS, prompt_row
-from data.tokenizers import front_tokens
-from data.tokens import TokenizedRow, tokenize_rows
+from data.tokens import TokenizedRow, encode, tokenize_rows
 from data.vocabulary import Role
 from interp.hooked.activations import check_rows
 from interp.hooked.model import HookedModel
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 Span = str | tuple[int, int]
 """A word or words of a text, or first character and the one behind the last."""
@@ -37,23 +32,26 @@ def prompts(
     *,
     answers: Sequence[str] | str,
     roles: Spans | None = None,
+    space: str = " ",
 ) -> list[TokenizedRow]:
     """Texts as rows that every analysis of one model takes.
 
     Args:
         model: Whose tokenizer it is, and whose context the texts must fit.
         texts: Prompts, without their answers.
-        answers: What should come next: one of each text, or one string for all of them. A space is
-            put between text and answer where neither has one.
+        answers: What should come next: one of each text, or one string for all of them.
         roles: Words of the texts by what the person calls them, `{"who": "Cleopatra"}`: one string
             for all texts, or a list with one for each. A word that a text holds more than once is
             told by its characters instead, as `(0, 9)`.
+        space: What is put between text and answer where neither has white space there; nothing,
+            `""`, before a full stop, or in a language that writes no spaces.
 
     Raises:
         InputError: a text lacks a role's words or holds them more than once, an answer has no
-            token, a prompt is beyond the model's context, or numbers of texts and answers differ.
+            token or shares one with the text's last word, a prompt is beyond the model's context,
+            or numbers of texts and answers differ.
     """
-    return _rows(model, texts, answers, roles or {}, called="prompt")
+    return _rows(model, texts, answers, roles or {}, space, called="prompt")
 
 
 def prompt_pairs(
@@ -64,6 +62,7 @@ def prompt_pairs(
     answers: Sequence[str] | str,
     corrupted_answers: Sequence[str] | str,
     roles: Spans | None = None,
+    space: str = " ",
 ) -> list[PromptPair]:
     """Pairs of texts of equally many tokens that differ in what a person changed.
 
@@ -74,12 +73,13 @@ def prompt_pairs(
         answers: Of the clean prompts.
         corrupted_answers: Of the corrupted ones; they begin with another token.
         roles: Words of the clean prompts; in the corrupted ones the same tokens have the role.
+        space: As in `prompts`.
 
     Raises:
         InputError: as `prompts`; two prompts differ in length, or their answers begin alike.
     """
-    clean_rows = _rows(model, clean, answers, roles or {}, called="clean")
-    others = _rows(model, corrupted, corrupted_answers, {}, called="corrupted")
+    clean_rows = _rows(model, clean, answers, roles or {}, space, called="clean")
+    others = _rows(model, corrupted, corrupted_answers, {}, space, called="corrupted")
     if len(clean_rows) != len(others):
         raise InputError(
             f"{len(clean_rows)} clean and {len(others)} corrupted prompts; give one for each"
@@ -103,11 +103,26 @@ def prompt_pairs(
     return pairs
 
 
+def other_answers(
+    model: HookedModel, rows: Sequence[TokenizedRow], answers: Sequence[str] | str
+) -> list[int]:
+    """First tokens of other answers to prompts, spaced as the rows' own are.
+
+    Raises:
+        InputError: as `prompts`.
+    """
+    starts = [row.row.rendered.answer_span[0] for row in rows]
+    texts = [row.row.rendered.text[:start] for row, start in zip(rows, starts, strict=True)]
+    others = _rows(model, texts, answers, {}, "", called="other answer")
+    return [row.input_ids[row.answer_positions[0]] for row in others]
+
+
 def _rows(
     model: HookedModel,
     texts: Sequence[str] | str,
     answers: Sequence[str] | str,
     roles: Spans,
+    space: str,
     *,
     called: str,
 ) -> list[TokenizedRow]:
@@ -124,28 +139,32 @@ def _rows(
             _role(name): _characters(text, name, _of_text(name, words, i, len(texts)), i)
             for name, words in roles.items()
         }
-        space = "" if text[-1].isspace() or answer[0].isspace() else " "
-        rows.append(prompt_row(f"{called} {i}", f"{text}{space}{answer}", answer, spans=spans))
-    tokenized = tokenize_rows(rows, _tokenizer(model))
-    for row in tokenized:
-        if len(row.input_ids) > model.n_ctx:
-            raise InputError(
-                f"{row.row.row_id} has {len(row.input_ids)} tokens with its answer, this model "
-                f"reads {model.n_ctx}; shorten {row.row.rendered.text[:40]!r}"
-            )
+        between = "" if text[-1].isspace() or answer[0].isspace() else space
+        # The space is the text's where a token of the text ends with it.
+        whole, said = f"{text}{between}{answer}", answer.lstrip()
+        rows.append(prompt_row(f"{called} {i}", whole, said, spans=spans))
+    tokenized = tokenize_rows(rows, model.fast_tokenizer())
+    for row, text in zip(tokenized, texts, strict=True):
+        _check_tokens(model, row, text)
     check_rows(model, tokenized)
     return tokenized
 
 
-def _tokenizer(model: HookedModel) -> "PreTrainedTokenizerFast":
-    if model.tokenizer is None:
+def _check_tokens(model: HookedModel, row: TokenizedRow, text: str) -> None:
+    """Refuses a row that is too long, or a word of whose text shares a token with the answer."""
+    whole, n_tokens = row.row.rendered.text, len(row.input_ids)
+    if n_tokens > model.n_ctx:
         raise InputError(
-            "the model has no tokenizer; open a folder that has one, or give it one with "
-            "HookedModel.from_hf(model, tokenizer)"
+            f"{row.row.row_id} has {n_tokens} tokens with its answer, this model reads "
+            f"{model.n_ctx}; shorten {whole[:40]!r}"
         )
-    if not model.tokenizer.is_fast:
-        raise InputError("the model's tokenizer reports no characters; use a fast tokenizer")
-    return model.tokenizer  # pyright: ignore[reportReturnType]
+    ((_, offsets),) = encode([whole], model.fast_tokenizer())
+    start, end = offsets[row.answer_positions[0]]
+    if any(each.isalnum() for each in whole[start : len(text)]):
+        raise InputError(
+            f"{row.row.row_id}: {whole[start:end]!r} is one token of its text and its answer "
+            f"{row.row.rendered.answer!r}; end the text elsewhere"
+        )
 
 
 def _role(name: str) -> str:
@@ -198,7 +217,7 @@ def _check_length(model: HookedModel, row: TokenizedRow, other: TokenizedRow) ->
         return
     shorter = min(map(len, sides))
     first = next((i for i in range(shorter) if sides[0][i] != sides[1][i]), shorter)
-    decode = _tokenizer(model).decode
+    decode = model.fast_tokenizer().decode
     said = [repr(decode([side[first]])) if first < len(side) else "nothing" for side in sides]
     raise InputError(
         f"{row.row.row_id} has {len(sides[0])} tokens, {other.row.row_id} has {len(sides[1])}; "
@@ -208,14 +227,11 @@ def _check_length(model: HookedModel, row: TokenizedRow, other: TokenizedRow) ->
 
 def _with_places_of(model: HookedModel, row: TokenizedRow, other: TokenizedRow) -> TokenizedRow:
     """The other prompt with the roles of a row at the same tokens."""
-    tokenizer = _tokenizer(model)
+    tokenizer = model.fast_tokenizer()
     text, answer = other.row.rendered.text, other.row.rendered.answer
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    n_front = len(front_tokens(tokenizer))
-    offsets = encoded["offset_mapping"]
+    ((_, offsets),) = encode([text], tokenizer)
     spans = {
-        role: (offsets[first - n_front][0], offsets[last - n_front][1])
-        for role, (first, last) in row.spans.items()
+        role: (offsets[first][0], offsets[last][1]) for role, (first, last) in row.spans.items()
     }
     placed = prompt_row(other.row.row_id, text, answer, spans=spans)
     return tokenize_rows([placed], tokenizer)[0]

@@ -4,30 +4,26 @@
     lens(model, rows)              plot_lens          what would the model say after each layer?
     patch(model, pairs)            plot_patching      which activation carries the answer?
     attend(model, row)             plot_attention     what does each token look at?
-    ablate(model, rows)            plot_ablation      what is lost without a head or an MLP?
-    align(plain, rows, others)     plot_alignment     do gradients of two texts point the same way?
+    attribute(model, rows)         plot_attribution   which component writes the answer?
 
-Each is the analysis of a run for one model, with its own controls.
+Each is the analysis of a run for one model, with its own controls; `ablate` and `align` have files
+of their own.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.pairs import PromptPair
+from data.rows import PROMPTS
 from data.tokens import TokenizedRow
-from data.vocabulary import LossPolicy
-from interp.alignment.analysis import measure_alignment
-from interp.alignment.pairs import AlignmentPair, Pairing
 from interp.attention.patterns import token_attention
 from interp.attention.view import token_words
-from interp.gradients.options import GradientOptions
 from interp.hooked.activations import check_rows, collect_activations
 from interp.hooked.addresses import (
     AnyTokenRole,
@@ -36,11 +32,10 @@ from interp.hooked.addresses import (
     own_token_roles,
 )
 from interp.hooked.model import HookedModel
-from interp.hooked.plain_models import read_model_folder
 from interp.hooked.sites import choose_sites
-from interp.interventions.ablation import AblationKind
-from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.lenses.analysis import mean_readings, read_lens, train_tuned_lens
+from interp.lenses.attribution import attribute_logits
+from interp.own.texts import other_answers
 from interp.patching.analysis import PATCHED_SITES, patch_pairs
 from interp.probes.held_out import N_PERMUTATIONS, read_held_out
 from training.runs.run import Run
@@ -118,7 +113,8 @@ def lens(
 ) -> pd.DataFrame:
     """Rank and log-probability of the answers' first tokens after each layer: means over rows.
 
-    Columns as of `interp.lenses.analysis.lens_checkpoint`.
+    Columns as of `interp.lenses.analysis.lens_checkpoint`. The control of prompts that differ in
+    their answers is the quantity `other_answer`: the answer of the next prompt that has another.
 
     Args:
         model: Read only.
@@ -130,7 +126,10 @@ def lens(
     """
     chosen, sites = _roles(rows, roles), choose_sites(model, layers=layers)
     activations = collect_activations(model, rows, sites=sites, roles=chosen)
-    answers = {"answer": np.array([row.input_ids[row.answer_positions[0]] for row in rows])}
+    said = [row.input_ids[row.answer_positions[0]] for row in rows]
+    answers = {"answer": np.array(said)}
+    if len(set(said)) > 1 and all(row.row.subset == PROMPTS for row in rows):
+        answers["other_answer"] = np.array([said[_next_other(said, i)] for i in range(len(said))])
     tables = {"logit": read_lens(model, activations, answers)}
     if tuned:
         translators = train_tuned_lens(model, rows, sites, seed=seed)
@@ -190,78 +189,50 @@ def attend(
     return pd.concat(tables, ignore_index=True)
 
 
-def ablate(
+def attribute(
     model: HookedModel,
     rows: Sequence[TokenizedRow],
     *,
-    kinds: Sequence[str] = tuple(AblationKind),
-    sites: Sequence[str] = ABLATED_SITES,
-    layers: Sequence[int] | None = None,
-    seed: int = 0,
+    against: Sequence[str] | str | None = None,
 ) -> pd.DataFrame:
-    """What answers lose without each head and each MLP, at all tokens.
+    """What each component writes into the answer's logit at the prompt's end: logit attribution.
 
-    Columns as of `AblationAnalysis.measure`.
+    Columns `row component layer logit control quantity subset`. `logit` is the part of the answer's
+    logit above the vocabulary's mean (of its first token), or above another answer's logit. The
+    control is the same part for the answer of the next row that has another answer: what a
+    component writes whatever the prompt. It is missing where all rows have one answer.
 
     Args:
         model: Read only.
-        rows: See `prompts`; `mean` and `resample` take their values from the others among them.
-        kinds: `zero`, `mean`, `resample`.
-        sites: Sites to take away; those of heads one head at a time.
-        layers: All unless given.
-        seed: Draws what `resample` takes.
+        rows: See `prompts`.
+        against: Other answers, one for each row or one for all, whose logits to subtract.
 
     Raises:
-        InputError: there are no rows, or none to resample from.
+        InputError: there are no rows, an other answer begins as the answer does, or what the
+            components write does not add up to the model's logits.
     """
     if not rows:
-        raise InputError("no rows to answer; give one or more, see prompts()")
-    if len(rows) < 2 and AblationKind.RESAMPLE in kinds:
-        raise InputError("one row has no other to resample from; give more, or kinds=['zero']")
-    analysis = AblationAnalysis(kinds=tuple(map(AblationKind, kinds)), limit=None)
-    return analysis.measure(model, rows, choose_sites(model, sites, layers), seed=seed).table
-
-
-def align(
-    model: PreTrainedModel | Path | str,
-    rows: Sequence[TokenizedRow],
-    others: Sequence[TokenizedRow],
-    *,
-    policy: LossPolicy = LossPolicy.ANSWER,
-) -> pd.DataFrame:
-    """Inner product, cosine and distance of the gradients of every row with every other one.
-
-    Row i and other i are an own pair; any two rows else are its control. Columns as of
-    `measure_alignment`.
-
-    Args:
-        model: A plain Hugging Face model, or its folder: gradients are never a hooked model's.
-        rows: Rows that would be trained on; see `prompts`.
-        others: Of each what it should help with.
-        policy: Which tokens the loss is the mean over.
-
-    Raises:
-        InputError: there are no rows, or not as many others.
-    """
-    if not rows or len(rows) != len(others):
-        raise InputError(f"{len(rows)} rows and {len(others)} others; give one for each")
-    if isinstance(model, Path | str):
-        model = read_model_folder(Path(model), "cpu")[0]
-    sides = [_called(side, name) for side, name in ((rows, "row"), (others, "other"))]
-    pairs = [
-        AlignmentPair(
-            definition=row, question=other, pairing=Pairing.OWN if i == j else Pairing.OTHER
-        )
-        for i, row in enumerate(sides[0])
-        for j, other in enumerate(sides[1])
-    ]
-    table = measure_alignment(model, pairs, options=GradientOptions(policy=policy))
-    return table.assign(alias=table["row_a"])
-
-
-def _called(rows: Sequence[TokenizedRow], name: str) -> list[TokenizedRow]:
-    """The rows under names of their own: both sides may be made by `prompts`."""
-    return [replace(row, row=replace(row.row, row_id=f"{name} {i}")) for i, row in enumerate(rows)]
+        raise InputError("no rows to attribute; give one or more, see prompts()")
+    answers = [row.input_ids[row.answer_positions[0]] for row in rows]
+    others = None if against is None else other_answers(model, rows, against)
+    for row, answer, other in zip(rows, answers, others or [-1] * len(rows), strict=True):
+        if answer == other:
+            raise InputError(
+                f"{row.row.row_id}: {row.row.rendered.answer!r} and the answer against it begin "
+                "with the same token; give another"
+            )
+    table = attribute_logits(model, rows, against=others)
+    donors = [_next_other(answers, i) for i in range(len(rows))]
+    moved = attribute_logits(
+        model,
+        rows,
+        answers=[answers[donor] for donor in donors],
+        against=None if others is None else [others[donor] for donor in donors],
+    )
+    has_control = np.array([donor != i for i, donor in enumerate(donors)])
+    control = moved["logit"].where(has_control[table["row"].to_numpy()])
+    table.insert(table.columns.get_loc("quantity"), "control", control)  # pyright: ignore[reportArgumentType]
+    return table.assign(subset=rows[0].row.subset.name)
 
 
 def _roles(rows: Sequence[TokenizedRow], roles: Sequence[str] | None) -> list[AnyTokenRole]:
@@ -275,3 +246,9 @@ def _roles(rows: Sequence[TokenizedRow], roles: Sequence[str] | None) -> list[An
 def _numbered(values: Sequence[Hashable]) -> Int[np.ndarray, " value"]:
     names = list(dict.fromkeys(values))
     return np.array([names.index(value) for value in values])
+
+
+def _next_other(values: Sequence[int], place: int) -> int:
+    """Where the next other value is, from the start again after the end; the place if none."""
+    order = [(place + step) % len(values) for step in range(1, len(values))]
+    return next((i for i in order if values[i] != values[place]), place)

@@ -3,7 +3,6 @@
 An effect of 0 is the unpatched prompt, 1 the prompt that the activation comes from.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,6 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from data.errors import InputError
-from data.subsets import Mark
 from interp.figures.grid_tables import (
     ALPHA,
     checkpoint_words,
@@ -25,32 +23,45 @@ from interp.figures.grid_tables import (
     summarized_with_rows,
     with_run_columns,
 )
-from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
-from interp.figures.places import at_words, role_words, site_kind_words, site_words
-from interp.figures.seed_marks import difference_words, own_hover, own_note, with_own_words
+from interp.figures.heat_maps import (
+    CELL_HEIGHT,
+    INSIDE,
+    ColorScale,
+    cells_height,
+    columns_of,
+    differences,
+    has_room,
+    number_texts,
+)
+from interp.figures.palette import FAINT, subset_style
+from interp.figures.places import role_words
+from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
+from interp.figures.seed_marks import (
+    FEWEST,
+    difference_words,
+    fitting_range,
+    own_hover,
+    own_note,
+    with_own_words,
+)
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import SITE_HOOKS, in_order
 from interp.patching.kept import is_counted, kept_texts
+from interp.patching.marks import SPREAD, add_estimates, add_ranks, ranked_heads
 from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import CELL, attribution_correlation, summarize_patching
-from interp.patching.units import is_of_tags, tag_colors, unit_words
+from interp.patching.units import is_of_tags, unit_words
 from interp.patching.wording import ENDS, correlation_words, patch_caption
 from training.columns import WITHOUT_SEED
 from training.designs import design_of
 
 READINGS = {"effect": "effect", "control": "control: another pair"}
-CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, HEADS_HEIGHT = 17, 34, 132, 210  # pixels
+HEADS_HEIGHT, ESTIMATES_HEIGHT, BETWEEN = 190, 320, 52  # pixels
+MOST_SLOTS = 28
+"""So many ranks of heads have room side by side."""
 SITE_MARKS = (
     "circle", "diamond", "square", "cross", "x", "triangle-up", "star", "hexagon", "bowtie",
 )  # fmt: skip
-COLOR_AXIS = {
-    "cmin": -1,
-    "cmax": 1,
-    "colorscale": "RdBu",
-    "colorbar": {"title": "effect", "thickness": 14, "tickvals": [-1, -0.5, 0, 0.5, 1]},
-}
-SPREAD = 0.17
-"""How far the two subsets lie from the middle of a rank, of the width of a rank."""
 
 
 def plot_patching(
@@ -84,26 +95,32 @@ def plot_patching(
     subsets, states = _subsets(cells), ordered_states(cells)
     roles = [role_words(role) for role in _ordered_roles(cells)]
     titles = [f"<b>{name}</b><br>{words}" for name in subsets for words in READINGS.values()]
+    n_cols = columns_of(len(titles), len(roles), characters=6)
+    inside = [cells_height(len(states))] * (len(titles) // n_cols)
     figure = make_subplots(
-        cols=len(titles), shared_yaxes=True, column_titles=titles, horizontal_spacing=0.012
-    )
+        rows=len(inside), cols=n_cols, shared_yaxes=True, shared_xaxes=True, subplot_titles=titles,
+        horizontal_spacing=0.012, vertical_spacing=share_between(inside, BETWEEN),
+    )  # fmt: skip
+    scale, is_written = _scale(cells), has_room(n_cols * len(roles), characters=6)
     places = [(name, reading) for name in subsets for reading in READINGS]
-    for col, (name, reading) in enumerate(places, start=1):
+    for place, (name, reading) in enumerate(places):
+        row, col = divmod(place, n_cols)
         panel = cells.loc[cells["subset"] == name]
-        figure.add_trace(_effect_map(panel, reading), row=1, col=col)
-    caption = patch_caption(cells, subsets, about_means=own_note(cells))
-    below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
-    height = 120 + below + CELL_HEIGHT * len(states)
+        figure.add_trace(
+            _effect_map(panel, reading, scale, is_written=is_written), row=row + 1, col=col + 1
+        )
     title = f"Activation patching: {_about(cells)}"
-    style_figure(figure, title=title, height=height)
-    figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)
-    figure.update_xaxes(title={"text": "patched token", "standoff": 4})
-    figure.update_annotations(font_size=13)
+    style_figure(figure, title=title, height=CELL_HEIGHT)
+    ticks = name_ticks(roles, roles, width=INSIDE / n_cols)
+    figure.update_xaxes(**(ordered_axis(roles) | ticks), showgrid=False)
+    figure.update_xaxes(title="patched token", row=len(inside))
     figure.update_yaxes(**ordered_axis(states), showgrid=False)
     figure.update_yaxes(title="patched site", col=1)
-    margin = {"b": below, "l": 160, "t": 120}
-    figure.update_layout(coloraxis=COLOR_AXIS | tag_colors(cells), margin=margin)
-    _add_caption(figure, caption)
+    height = inside_height(inside, BETWEEN)
+    bar = scale.axis(f"effect<br>({unit_words(cells)})", inside=height)
+    figure.update_layout(coloraxis=bar)
+    caption = patch_caption(cells, subsets, about_means=own_note(cells))
+    make_room(figure, inside=height, caption=caption)
     return figure
 
 
@@ -129,35 +146,39 @@ def plot_patched_heads(
     heads = grid.loc[is_single & is_counted(grid) & grid["effect"].notna()]
     if heads.empty:
         raise InputError("the table has no heads at single tokens; patch a site with heads, as z")
-    ranked, design = _ranked(heads), design_of(heads)
-    subsets, roles = _subsets(ranked), _ordered_roles(ranked)
+    ranked, design = ranked_heads(heads), design_of(heads)
     slots = list(dict.fromkeys(ranked.sort_values(["site", "layer", "rank"])["slot"]))
+    is_many = len(slots) > MOST_SLOTS
+    if is_many:
+        ranked = ranked.loc[ranked["rank"] == 1]
+        slots = [slot for slot in slots if slot in set(ranked["slot"])]
+    subsets, roles = _subsets(ranked), _ordered_roles(ranked)
     figure = make_subplots(rows=len(roles), shared_xaxes=True, vertical_spacing=0.15 / len(roles))
     for row, role in enumerate(roles, start=1):
         for place, subset in enumerate(subsets):
             is_here = (ranked["role"] == role) & (ranked["subset"] == subset)
             middle = (2 * place + 1 - len(subsets)) * SPREAD
             style = subset_style(subset, design)
-            _add_ranks(figure, ranked.loc[is_here], slots, style, shift=middle, row=row)
+            add_ranks(figure, ranked.loc[is_here], slots, style, shift=middle, row=row)
         figure.update_yaxes(
             title=f"<b>{role_words(role)}</b><br>effect ({unit_words(ranked)})", row=row
         )
+    n_seeds = len(set(ranked["seed"]))
+    interval = " with its 95% t interval" if n_seeds >= FEWEST else ""
     about = (
-        f"a dot a seed (n = {ranked['seed'].nunique()}), line: mean; grey: the same head, another "
+        f"a dot a seed (n = {n_seeds}), line: mean{interval}; grey: the same head, another "
         "pair's activation; ranked in each seed by this effect, so #1 is too high, also by chance"
+        + ("; the first of each layer alone" if is_many else "")
     )
-    title = f"Single heads: {_about(ranked)}<br><sup>{about}<br>{kept_texts(grid)}</sup>"
-    style_figure(figure, title=title, height=190 + HEADS_HEIGHT * len(roles))
-    figure.update_xaxes(tickvals=list(range(len(slots))), range=[-0.6, len(slots) - 0.4])
-    figure.update_xaxes(ticktext=slots, title="layer, rank of the head", row=len(roles))
+    title = f"Single heads: {_about(ranked)}"
+    about = f"{about}<br>{kept_texts(grid)}"
+    style_figure(figure, title=title, height=HEADS_HEIGHT, about=about)
+    ticks = name_ticks(list(range(len(slots))), slots, width=PAGE - 100)
+    figure.update_xaxes(**ticks, range=[-0.6, len(slots) - 0.4])
+    figure.update_xaxes(title="layer, rank of the head", row=len(roles))
     least = [0.0] if is_of_tags(ranked) else [0.0, 0.5]
-    shown = np.append(ranked[["effect", "control"]].to_numpy(), least)
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-    space = 0.06 * (high - low)
-    figure.update_yaxes(range=[low - space, high + space], zeroline=True)
-    below = -80 / (HEADS_HEIGHT * len(roles))
-    top = 100 + CAPTION_LINE * len(subsets)
-    figure.update_layout(legend={"y": below}, margin={"t": top, "b": 90, "l": 90})
+    figure.update_yaxes(range=fitting_range(figure, least), zeroline=True)
+    make_room(figure, inside=HEADS_HEIGHT * len(roles))
     return figure
 
 
@@ -195,15 +216,14 @@ def plot_attribution_patching(
             panel = cells.loc[(cells["subset"] == subset) & (cells["site"] == site)]
             is_first = subset == cells.loc[cells["site"] == site, "subset"].iloc[0]
             mark = replace(subset_style(subset, design), symbol=symbol)
-            _add_estimates(figure, panel, mark, col=col, is_first=is_first)
+            add_estimates(figure, panel, mark, col=col, is_first=is_first)
     about = f"a dot a cell and seed, n = {cells['seed'].nunique()} seeds; dotted: equal"
-    kept = kept_texts(shown)
-    title = f"Attribution patching: {_about(cells)}<br><sup>{about}<br>{kept}</sup>"
-    style_figure(figure, title=title, height=605)
+    title = f"Attribution patching: {_about(cells)}"
+    about = f"{about}<br>{kept_texts(shown)}"
+    style_figure(figure, title=title, height=ESTIMATES_HEIGHT, about=about)
     figure.update_xaxes(title=f"exact effect ({unit_words(cells)})", zeroline=True, showgrid=True)
     figure.update_yaxes(title=f"attribution ({unit_words(cells)})", zeroline=True, col=1)
-    figure.update_annotations(font_size=13)
-    figure.update_layout(margin={"t": 195 + CAPTION_LINE * (1 + kept.count("<br>"))})
+    make_room(figure, inside=ESTIMATES_HEIGHT)
     return figure
 
 
@@ -235,10 +255,18 @@ def _about(cells: pd.DataFrame) -> str:
     """What was done, to which pairs, where."""
     kind, direction, metric = (cells[name].iloc[0] for name in ("pair_kind", "direction", "metric"))
     pairs = f"{kind.replace('_', ' ')} pairs"
-    return f"{ENDS[direction][0]}, {pairs}, {PatchMetric(metric).words}, {checkpoint_words(cells)}"
+    return f"{ENDS[direction][0]}, {pairs}, {PatchMetric(metric).words}; {checkpoint_words(cells)}"
 
 
-def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
+def _scale(cells: pd.DataFrame) -> ColorScale:
+    """Shares from -1 to 1; of tag pairs, whose effects are no shares, as far as they go."""
+    most = float(cells[["effect", "control"]].abs().max(axis=None))
+    return differences(most if is_of_tags(cells) else 1.0)
+
+
+def _effect_map(
+    cells: pd.DataFrame, reading: str, scale: ColorScale, *, is_written: bool
+) -> go.Heatmap:
     """One panel; only effects were tested, against their control."""
     values = cells[reading].to_numpy()
     marks = [_mark(cell) if reading == "effect" else "" for cell in cells.to_dict("records")]
@@ -256,11 +284,7 @@ def _effect_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
         x=cells["role"].map(role_words),
         y=state_names(cells),
         z=values,
-        # Adding 0 makes -0.0 plain 0.
-        text=[
-            "–" if value != value else f"{value:.2f}{mark}"
-            for value, mark in zip(values.round(2) + 0, marks, strict=True)
-        ],
+        text=number_texts(values, scale, marks=marks, is_written=is_written),
         customdata=details,
         texttemplate="%{text}",
         textfont={"size": 12},
@@ -277,79 +301,3 @@ def _mark(cell: dict[str, Any]) -> str:
     if not cell["p_corrected"] <= ALPHA:
         return ""
     return " ▲" if cell["difference"] > 0 else " ▼"
-
-
-def _ranked(heads: pd.DataFrame) -> pd.DataFrame:
-    """With `rank`, from 1, within each layer, role and seed, and `slot`, its name on the axis."""
-    within = ["subset", "site", "layer", "role", "seed"]
-    ranks = heads.groupby(within)["effect"].rank(method="first", ascending=False).astype(int)
-    slots = [
-        f"layer {layer}, #{rank}" + ("" if site == "z" else f" ({site_kind_words(site)})")
-        for layer, site, rank in zip(heads["layer"], heads["site"], ranks, strict=True)
-    ]
-    return heads.assign(rank=ranks, slot=slots)
-
-
-def _add_ranks(
-    figure: go.Figure,
-    ranked: pd.DataFrame,
-    slots: Sequence[str],
-    style: Mark,
-    *,
-    shift: float,
-    row: int,
-) -> None:
-    """One subset's heads in one panel: control to the left, effect to the right, means as lines."""
-    subset = str(ranked["subset"].iloc[0])
-    series = {
-        "control": (-SPREAD / 3, NULL_COLOR, f"{style.symbol}-open", f"{subset}, control"),
-        "effect": (SPREAD / 3, style.color, style.symbol, f"{subset}, effect"),
-    }
-    for column, (sideways, color, symbol, name) in series.items():
-        middles = np.array([slots.index(slot) + shift + sideways for slot in ranked["slot"]])
-        figure.add_scatter(
-            x=middles, y=ranked[column], mode="markers", name=name, legendgroup=name,
-            showlegend=row == 1, marker={"color": color, "symbol": symbol, "size": 9},
-            opacity=0.65, customdata=ranked[["seed", "layer", "head"]].to_numpy(),
-            hovertemplate="seed %{customdata[0]}, layer %{customdata[1]}, head %{customdata[2]}: "
-            f"%{{y:.3f}}<extra>{name}</extra>",
-            row=row, col=1,
-        )  # fmt: skip
-        means = [(x, ranked.loc[middles == x, column].mean()) for x in np.unique(middles)]
-        figure.add_scatter(
-            x=[end for x, _ in means for end in (x - 0.07, x + 0.07, None)],
-            y=[end for _, mean in means for end in (mean, mean, None)],
-            mode="lines", line={"color": INK if column == "effect" else NULL_COLOR, "width": 2.4},
-            hoverinfo="skip", showlegend=False, legendgroup=name, row=row, col=1,
-        )  # fmt: skip
-
-
-def _add_estimates(
-    figure: go.Figure, panel: pd.DataFrame, mark: Mark, *, col: int, is_first: bool
-) -> None:
-    """One site's cells in one panel; the first of a site stands for it in the legend."""
-    if panel.empty:
-        return
-    site = panel["site"].iloc[0]
-    figure.add_scatter(
-        x=panel["effect"], y=panel["attribution"], mode="markers", opacity=0.55,
-        name=site_kind_words(site), legendgroup=site_kind_words(site), showlegend=is_first,
-        marker={"color": mark.color, "symbol": mark.symbol, "size": 9},
-        text=[
-            f"seed {seed}, {site_words(site, layer, head)} {at_words(role)}"
-            for seed, layer, head, role in zip(
-                *(panel[name] for name in ("seed", "layer", "head", "role")), strict=True
-            )
-        ],
-        hovertemplate="%{text}: exact %{x:.3f}, attribution %{y:.3f}<extra></extra>",
-        row=1, col=col,
-    )  # fmt: skip
-
-
-def _add_caption(figure: go.Figure, lines: Sequence[str]) -> None:
-    """Lines of text below the axis."""
-    figure.add_annotation(
-        text="<br>".join(lines), x=0, y=0, xref="paper", yref="paper", xanchor="left",
-        yanchor="top", xshift=-140, yshift=-AXIS_HEIGHT, align="left", showarrow=False,
-        font={"color": FAINT, "size": 12.5},
-    )  # fmt: skip

@@ -1,18 +1,19 @@
 """The report's section about patching, where the run folder has its tables."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.settings_note import settings_note
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
 from interp.patching.kept import is_counted, kept_pairs
-from interp.patching.pair_batches import EVERYWHERE, PatchMetric
+from interp.patching.pair_batches import EVERYWHERE
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
-from interp.patching.wording import ENDS, patch_sentences
-from training.designs import design_of
+from interp.patching.wording import ENDS, asked_first, first_metric, patch_sentences
 from training.runs.run import Run
 
 """The first of these that a table has is shown."""
@@ -35,40 +36,31 @@ def patching_section(run: Run) -> Html | None:
     summary, table = table_of(run, "patching_summary"), table_of(run, "patching")
     if summary is None or table is None:
         return None
-    parts = []
-    for at_checkpoint in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for at_checkpoint in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(at_checkpoint)
         rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
         for kind in sorted(set(at_checkpoint["pair_kind"])):
-            parts.append(f"<h3>Stage {stage}, step {step}: {kind} pairs</h3>")
-            parts.append(
-                _kind_html(
-                    rows.loc[rows["pair_kind"] == kind],
-                    at_checkpoint.loc[at_checkpoint["pair_kind"] == kind],
-                    compared=run.compared_at(stage).names,
-                    name=f"patching-{stage}-{kind.replace('_', '-')}",
-                )
+            part = _kind_part(
+                rows.loc[rows["pair_kind"] == kind],
+                at_checkpoint.loc[at_checkpoint["pair_kind"] == kind],
+                compared=run.compared_at(stage).names,
+                name=f"patching-{stage}-{kind.replace('_', '-')}",
             )
-    return Html(
-        "<h2>Patching</h2>\n" + "\n".join(parts) + note_html(NOTES) + settings_note(summary)
-    )
+            heading = f"Stage {stage}, step {step}: {kind} pairs"
+            parts.append(replace(part, heading=heading, settings=settings))
+    return section_html("Patching", parts, notes=NOTES)
 
 
-def _kind_html(
+def _kind_part(
     rows: pd.DataFrame, cells: pd.DataFrame, *, compared: tuple[str, str], name: str
-) -> Html:
+) -> Part:
     """Sentences and figures of one checkpoint and kind of pairs, `compared` subsets first."""
-    subsets = [
-        each
-        for each in dict.fromkeys((*compared, *design_of(cells).names))
-        if each in set(cells["subset"])
-    ]
-    metric = next(each for each in PatchMetric if each in set(cells["metric"]))
+    subsets, metric = asked_first(cells, compared), first_metric(cells)
     directions = [
         each for each in ENDS if each in set(cells.loc[cells["metric"] == metric, "direction"])
     ]
     sentences = patch_sentences(rows, cells, subsets, metric=metric)
-    words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in sentences)
     figures = {}
     if ((cells["head"] < 0) & cells["effect"].notna()).to_numpy().any():
         for direction in directions:
@@ -81,8 +73,7 @@ def _kind_html(
         figures[f"{name}-heads"] = plot_patched_heads(rows, **first)
     if len(there):
         figures[f"{name}-attribution"] = plot_attribution_patching(rows, **first)
-    drawn = "".join(figure_html(figure, key) for key, figure in figures.items())
-    return Html(f'<div class="result">{words}</div>\n{_pairs_table(rows, subsets)}\n{drawn}')
+    return Part(sentences=sentences, figures=figures, tables=[_pairs_table(rows, subsets)])
 
 
 def _pairs_table(rows: pd.DataFrame, subsets: Sequence[str]) -> Html:
@@ -94,7 +85,8 @@ def _pairs_table(rows: pd.DataFrame, subsets: Sequence[str]) -> Html:
         of_subset = kept.loc[kept["subset"] == subset].sort_values("seed")
         told = [_kept_words(seed) for seed in of_subset.to_dict("records")]
         body.append([subset, *told, f"{of_subset['dropped'].mean():.0%}"])
-    return table_html(["pairs kept of those made", *map(str, seeds), "dropped, mean"], body)
+    head = ["subset", *(f"seed {seed}" for seed in seeds), "dropped, mean"]
+    return table_html(head, body, name="Pairs kept of those made")
 
 
 def _kept_words(kept: dict[Hashable, Any]) -> str:

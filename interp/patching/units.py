@@ -1,7 +1,5 @@
 """What effects of patching are measured in: shares, or the units of what is read."""
 
-from typing import Any
-
 import pandas as pd
 
 from data.pairs import PairKind
@@ -21,12 +19,3 @@ def is_of_tags(cells: pd.DataFrame) -> bool:
 def unit_words(cells: pd.DataFrame) -> str:
     """The unit of effects: shares of the difference between two prompts, or the metric's own."""
     return PatchMetric(cells["metric"].iloc[0]).unit if is_of_tags(cells) else "share"
-
-
-def tag_colors(cells: pd.DataFrame) -> dict[str, Any]:
-    """The colour axis of tag pairs, whose effects are no shares: as far as they go."""
-    if not is_of_tags(cells):
-        return {}
-    most = float(cells[["effect", "control"]].abs().max(axis=None))
-    bar = {"title": f"effect<br>({unit_words(cells)})", "thickness": 14}
-    return {"cmin": -most, "cmax": most, "colorbar": bar}

@@ -21,13 +21,14 @@ from interp.patching.contrasts import (
     tag_gaps,
 )
 from interp.patching.kept import is_counted
-from interp.patching.pair_batches import EVERYWHERE
+from interp.patching.pair_batches import EVERYWHERE, PatchMetric
 from interp.patching.summary import attribution_correlation
 from interp.patching.units import is_of_tags, metric_words
+from training.designs import design_of
 from training.statistics import t_interval
 
 CAPTION_WIDTH = 132  # characters
-MOST_NAMED = 4
+MOST_NAMED = 2
 """So many cells are named in a sentence; more are counted."""
 ENDS = {
     "denoise": ("denoising", "clean into corrupted", "the clean prompt's answer is back"),
@@ -36,10 +37,21 @@ ENDS = {
 """Of each direction its name, what is put where, and what an effect of 1 means."""
 
 
-def patch_sentences(
+def asked_first(cells: pd.DataFrame, compared: Sequence[str]) -> list[str]:
+    """The subsets of a `patching_summary`, those that are compared first."""
+    order = dict.fromkeys((*compared, *design_of(cells).names))
+    return [name for name in order if name in set(cells["subset"])]
+
+
+def first_metric(cells: pd.DataFrame) -> PatchMetric:
+    """Of the metrics of a table the one that sentences and figures are about."""
+    return next(metric for metric in PatchMetric if metric in set(cells["metric"]))
+
+
+def found(
     table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str], *, metric: str
 ) -> list[str]:
-    """What carries the answer in each subset and direction, with controls and intervals.
+    """What carries the answer in each subset and direction, whether two differ, and the least p.
 
     Args:
         table: Rows of a `patching` table of one run, checkpoint and kind of pairs.
@@ -48,23 +60,46 @@ def patch_sentences(
         metric: What is read.
     """
     table, summary = (each.loc[each["metric"] == metric] for each in (table, summary))
+    sentences = _answers(table, summary, subsets)
+    if "gap" in table and is_of_tags(table):
+        sentences += [gap_sentence(table.loc[table["subset"] == name]) for name in subsets]
+    return [*sentences, limit_sentence(summary)]
+
+
+def details(table: pd.DataFrame, subsets: Sequence[str], *, metric: str) -> list[str]:
+    """The strongest single heads, and how well attribution follows; arguments as of `found`."""
+    table = table.loc[table["metric"] == metric]
+    sentences = []
+    for direction in (name for name in ENDS if name in set(table["direction"])):
+        rows = table.loc[table["direction"] == direction]
+        of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
+        sentences += [head_sentence(each) for each in of_heads if not each.empty]
+        sentences.append(attribution_sentence(rows, subsets))
+    return sentences
+
+
+def patch_sentences(
+    table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str], *, metric: str
+) -> list[str]:
+    """What was `found`, then its `details`; arguments as there."""
+    told = details(table, subsets, metric=metric)
+    return [*found(table, summary, subsets, metric=metric), *told]
+
+
+def _answers(table: pd.DataFrame, summary: pd.DataFrame, subsets: Sequence[str]) -> list[str]:
+    """By direction what carries the answer of each subset, and how the first two differ."""
     is_paired = have_common_seeds(table, subsets)
     contrast = patch_contrast(table, *subsets[:2]) if is_paired else None
     sentences = []
     for direction in (name for name in ENDS if name in set(summary["direction"])):
-        rows, cells = (each.loc[each["direction"] == direction] for each in (table, summary))
+        cells = summary.loc[summary["direction"] == direction]
         sentences += [carrying_sentence(cells.loc[cells["subset"] == name]) for name in subsets]
         if contrast is not None:
             differences = contrast.loc[contrast["direction"] == direction]
             sentences.append(
                 patch_contrast_sentence(differences, f"{subsets[0]} minus {subsets[1]}")
             )
-        of_heads = (rows.loc[(rows["subset"] == name) & (rows["head"] >= 0)] for name in subsets)
-        sentences += [head_sentence(each) for each in of_heads if not each.empty]
-        sentences.append(attribution_sentence(rows, subsets))
-    if "gap" in table and is_of_tags(table):
-        sentences += [gap_sentence(table.loc[table["subset"] == name]) for name in subsets]
-    return [*sentences, limit_sentence(summary)]
+    return sentences
 
 
 def carrying_sentence(cells: pd.DataFrame) -> str:
@@ -77,7 +112,9 @@ def carrying_sentence(cells: pd.DataFrame) -> str:
     records = told.to_dict("records")
     name, way, end = ENDS[cells["direction"].iloc[0]]
     end = f"in units of {metric_words(cells)}" if is_of_tags(cells) else f"1: {end}"
-    words = f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells)}): "
+    words = (
+        f"{cells['subset'].iloc[0]}, {name} ({way}; effect {end}; {_pairs(cells, short=True)}): "
+    )
     if cells["effect"].isna().to_numpy().all():
         return f"{words}no seed keeps enough pairs."
     if not records:
@@ -252,8 +289,13 @@ def _cell_words(cell: Mapping[str, Any]) -> str:
     )
 
 
-def _pairs(cells: pd.DataFrame) -> str:
-    """On how much the cells rest: seeds, pairs of prompts, and the share that was left out."""
+def _pairs(cells: pd.DataFrame, *, short: bool = False) -> str:
+    """On how much the cells rest: seeds, pairs of prompts, and the share that was left out.
+
+    Args:
+        cells: Of one subset.
+        short: Whether to tell seeds apart only where some are left out.
+    """
     n_seeds, n_pairs = (int(cells[name].to_numpy().max()) for name in ("n_seeds", "n"))
     if is_one_model(cells):
         return f"{n_pairs} pair{'s' * (n_pairs != 1)} of one model"
@@ -262,7 +304,8 @@ def _pairs(cells: pd.DataFrame) -> str:
     if not pd.isna(dropped):
         words += f", {dropped:.0%} dropped as not answered with confidence"
     # Tables made before seeds were counted by their pairs do not have it.
-    return f"{words}: {cells['kept_by_seed'].iloc[0]}" if "kept_by_seed" in cells else words
+    by_seed = str(cells["kept_by_seed"].iloc[0]) if "kept_by_seed" in cells else ""
+    return f"{words}: {by_seed}" if by_seed and (not short or "left out" in by_seed) else words
 
 
 def _smallest_p(cells: pd.DataFrame) -> float:

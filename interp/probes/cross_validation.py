@@ -44,8 +44,8 @@ def grouped_folds(
     names, numbers = np.unique(groups, return_inverse=True)
     if len(names) < n_folds:
         raise InputError(
-            f"{len(names)} groups of aliases cannot be divided into {n_folds} folds; "
-            "probe a run with more aliases or entities"
+            f"{len(names)} groups of rows cannot be divided into {n_folds} folds; "
+            "probe rows of more groups, in a run of more aliases or entities"
         )
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (numbers, labels), 1)

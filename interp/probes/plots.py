@@ -22,8 +22,16 @@ from interp.figures.grid_tables import (
     state_names,
     summarized_with_rows,
 )
-from interp.figures.palette import FAINT
+from interp.figures.heat_maps import (
+    CELL_HEIGHT,
+    INSIDE,
+    cells_height,
+    differences,
+    has_room,
+    number_texts,
+)
 from interp.figures.places import role_words
+from interp.figures.room import inside_height, make_room, name_ticks, share_between
 from interp.figures.seed_marks import interval_hover, own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 from interp.hooked.addresses import in_order
@@ -47,7 +55,11 @@ NOT_READ = dict.fromkeys(
     ("seen_accuracy", "control_accuracy", "selectivity", "twin_accuracy"), float("nan")
 )
 """What a table of labels of one's own lacks."""
-CAPTION_LINE, CELL_HEIGHT, AXIS_HEIGHT, BAR_HEIGHT = 18, 34, 132, 280  # pixels
+SCALE = differences(1.0)
+"""From always wrong over chance to always right."""
+BETWEEN = 26  # pixels
+CHARACTERS = 6
+"""Of a number with its mark."""
 
 
 def plot_probes(
@@ -84,35 +96,38 @@ def plot_probes(
     groups: Any = cells.groupby(["target", "run_id"], sort=False)
     known = [target.name for target in targets_of(design_of(cells))]
     panels = sorted(groups, key=partial(_target_order, known))
-    height = len(panels) * (CELL_HEIGHT * len(states) + 30)
+    roles = [role_words(role) for role in in_order(cells["role"])]
+    inside = [cells_height(len(states))] * len(panels)
     figure = make_subplots(
         rows=len(panels), cols=len(readings), shared_xaxes=True, shared_yaxes=True,
         column_titles=list(readings.values()), horizontal_spacing=0.02,
-        vertical_spacing=26 / height if len(panels) > 1 else 0,
+        vertical_spacing=share_between(inside, BETWEEN),
     )  # fmt: skip
+    is_written = has_room(len(roles) * len(readings), characters=CHARACTERS)
     for row, ((target, run_id), panel) in enumerate(panels, start=1):
         for col, reading in enumerate(readings, start=1):
-            figure.add_trace(_reading_map(panel, reading), row=row, col=col)
+            figure.add_trace(_reading_map(panel, reading, is_written), row=row, col=col)
         name = f"<b>{target}</b>" + (f"<br>{names[run_id]}" if names[run_id] else "")
         figure.update_yaxes(title={"text": name}, row=row, col=1)
-    title = f"Accuracy of {find_kind(probe).words} probes, {checkpoint_words(cells)}"
-    roles = [role_words(role) for role in in_order(cells["role"])]
-    below = AXIS_HEIGHT + 16 + CAPTION_LINE * len(caption)
-    style_figure(figure, title=title, height=height + 90 + below)
-    figure.update_xaxes(**ordered_axis(roles), showgrid=False, tickangle=-35)
-    figure.update_xaxes(title={"text": "token that is read", "standoff": 4}, row=len(panels))
+    title = f"Accuracy of {find_kind(probe).words} probes: {checkpoint_words(cells)}"
+    style_figure(figure, title=title, height=CELL_HEIGHT)
+    ticks = name_ticks(roles, roles, width=INSIDE / len(readings))
+    figure.update_xaxes(**(ordered_axis(roles) | ticks), showgrid=False)
+    figure.update_xaxes(title="token that is read", row=len(panels))
     figure.update_yaxes(**ordered_axis(states), showgrid=False)
-    figure.update_layout(coloraxis=_color_axis(cells, height), margin={"b": below, "l": 175})
-    _add_caption(figure, caption)
+    height = inside_height(inside, BETWEEN)
+    figure.update_layout(coloraxis=_color_axis(cells, height))
+    make_room(figure, inside=height, caption=caption)
     return figure
 
 
-def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
+def _reading_map(cells: pd.DataFrame, reading: str, is_written: bool) -> go.Heatmap:
     """One panel; the interval is known, and the test was made, of the first reading only."""
     is_tested = reading == "accuracy"
     chance = cells["chance"].to_numpy()
     accuracy = cells[reading].to_numpy()
-    marks = [_mark(cell) if is_tested else "{}" for cell in cells.to_dict("records")]
+    marks = [_mark(cell) if is_tested else "" for cell in cells.to_dict("records")]
+    known = (accuracy - chance) / (1 - chance)
     own, hovertext = own_hover(cells, reading)
     hover = "%{y}, %{x}: %{customdata[2]:.3f}" + own
     if is_tested:
@@ -125,8 +140,8 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
     return go.Heatmap(
         x=cells["role"].map(role_words),
         y=state_names(cells),
-        z=(accuracy - chance) / (1 - chance),
-        text=[mark.format(f"{a:.2f}") for a, mark in zip(accuracy, marks, strict=True)],
+        z=known,
+        text=number_texts(accuracy, SCALE, marks=marks, at=known, is_written=is_written),
         customdata=cells[measured].to_numpy(),
         texttemplate="%{text}",
         textfont={"size": 12},  # else the width of tags counts, and marked panels shrink
@@ -139,10 +154,10 @@ def _reading_map(cells: pd.DataFrame, reading: str) -> go.Heatmap:
 
 
 def _mark(cell: dict[str, Any]) -> str:
-    """How a number is written: does it differ from its null after correction, and whither?"""
+    """Whether a number differs from its null after correction, and whither."""
     if not cell["p_corrected"] <= ALPHA:
-        return "{}"
-    return "<b>{} ▲</b>" if cell["accuracy"] > cell["null_accuracy"] else "<b>{} ▼</b>"
+        return ""
+    return " ▲" if cell["accuracy"] > cell["null_accuracy"] else " ▼"
 
 
 def _target_order(known: Sequence[str], panel: tuple[Any, pd.DataFrame]) -> int:
@@ -157,25 +172,5 @@ def _color_axis(cells: pd.DataFrame, height: int) -> dict[str, Any]:
     ticks = {0: "chance", 0.5: "half-way", 1: "always right"}
     if chances == {0.5}:
         ticks = {-1: "0", -0.5: "0.25", 0: "0.5 (chance)", 0.5: "0.75", 1: "1"}
-    bar = {"title": "accuracy", "thickness": 14, "y": 1, "yanchor": "top"}
-    bar |= {"len": min(height, BAR_HEIGHT), "lenmode": "pixels"}
-    bar |= {"tickvals": list(ticks), "ticktext": list(ticks.values())}
-    return {"cmin": -1, "cmax": 1, "colorscale": "RdBu", "colorbar": bar}
-
-
-def _add_caption(figure: go.Figure, lines: list[str]) -> None:
-    """Lines of text below the last axis."""
-    figure.add_annotation(
-        text="<br>".join(lines),
-        x=0,
-        y=0,
-        xref="paper",
-        yref="paper",
-        xanchor="left",
-        yanchor="top",
-        yshift=-AXIS_HEIGHT,
-        xshift=-150,
-        align="left",
-        showarrow=False,
-        font={"color": FAINT, "size": 12.5},
-    )
+    named = {"tickvals": list(ticks), "ticktext": list(ticks.values())}
+    return SCALE.axis("accuracy", inside=height, **named)

@@ -144,23 +144,61 @@ def planted_words(planted: pd.DataFrame) -> str:
     )
 
 
+def found(summary: pd.DataFrame) -> list[str]:
+    """For each target whether it is readable and where, then the positive control and the least p.
+
+    Args:
+        summary: Rows of a `probes_summary` of one run and checkpoint.
+    """
+    planted = summary.loc[summary["target"] == PLANTED.name]
+    planted = planted.loc[planted["probe"] == planted["probe"].min()]  # the logistic one, if there
+    limit = (
+        f"{_seeds(summary)} can give no p below {_smallest_p(summary):.2g}; p is corrected over "
+        "every cell of the command."
+    )
+    answers = [_answer(target, cells) for target, cells in _by_target(summary)]
+    return [*answers, *([planted_words(planted)] if len(planted) else []), limit]
+
+
+def controls(summary: pd.DataFrame) -> list[str]:
+    """For each target what a probe reads that has seen the aliases, and how many there were.
+
+    Args:
+        summary: Rows of a `probes_summary` of one run and checkpoint.
+    """
+    return [
+        f"{target.name}, where it is read best: {_controls(cells)}"
+        for target, cells in _by_target(summary)
+    ]
+
+
 def probe_sentences(summary: pd.DataFrame) -> list[str]:
     """For each target whether it is readable, where, and beside which controls.
 
     Args:
         summary: Rows of a `probes_summary` of one run and checkpoint.
     """
-    one_checkpoint(summary)
-    targets = [t for t in targets_of(design_of(summary)) if t.name in set(summary["target"])]
     return [
-        _target_sentence(target, summary.loc[summary["target"] == target.name])
-        for target in targets
+        f"{_answer(target, cells)} There {_controls(cells)}"
+        for target, cells in _by_target(summary)
     ]
 
 
-def _target_sentence(target: ProbeTarget, summary: pd.DataFrame) -> str:
-    cells = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
-    found = [cell for cell in cells if is_found(cell)]
+def _by_target(summary: pd.DataFrame) -> list[tuple[ProbeTarget, pd.DataFrame]]:
+    """The cells of each target that is no control, in the order of figures."""
+    one_checkpoint(summary)
+    targets = [t for t in targets_of(design_of(summary)) if t.name in set(summary["target"])]
+    return [(target, summary.loc[summary["target"] == target.name]) for target in targets]
+
+
+def _ranked(summary: pd.DataFrame) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """A target's cells from the best, and those of them that are found."""
+    cells: Any = summary.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
+    return cells, [cell for cell in cells if is_found(cell)]
+
+
+def _answer(target: ProbeTarget, summary: pd.DataFrame) -> str:
+    cells, found = _ranked(summary)
     best = (found or cells)[0]
     head = f"{target.name} ({target.meaning}):"
     if found:
@@ -171,7 +209,18 @@ def _target_sentence(target: ProbeTarget, summary: pd.DataFrame) -> str:
         words = [f"{head} nothing found in {len(cells)} cells."]
         words += [detectable_words(summary), f"The best, {reading_words(best)}."]
     words += [twin_words(best)] if target.is_of_tags else []
-    return " ".join([*words, _seen_words(best), f"{design_words(summary).capitalize()}"])
+    return " ".join(words)
+
+
+def _controls(summary: pd.DataFrame) -> str:
+    """The control task, beside the real target under the same split, and the folds."""
+    cells, found = _ranked(summary)
+    cell = (found or cells)[0]
+    return (
+        f"a probe that has seen the aliases reads {cell['seen_accuracy']:.2f}, and random "
+        f"labels {cell['control_accuracy']:.2f} (selectivity {cell['selectivity']:+.2f}). "
+        f"{design_words(summary).capitalize()}"
+    )
 
 
 def reading_words(cell: Mapping[str, Any]) -> str:
@@ -185,14 +234,6 @@ def reading_words(cell: Mapping[str, Any]) -> str:
 
 def _place(cell: Mapping[str, Any]) -> str:
     return f"{site_words(cell['site'], cell['layer'])} {at_words(cell['role'])}"
-
-
-def _seen_words(cell: Mapping[str, Any]) -> str:
-    """The control task, beside the real target under the same split."""
-    return (
-        f"There a probe that has seen the aliases reads {cell['seen_accuracy']:.2f}, and random "
-        f"labels {cell['control_accuracy']:.2f} (selectivity {cell['selectivity']:+.2f})."
-    )
 
 
 def is_found(cell: Mapping[str, Any]) -> bool:

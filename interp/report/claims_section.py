@@ -5,12 +5,21 @@ from itertools import groupby
 
 from interp.claims.text import RULE
 from interp.claims.verdicts import claims_of_run
-from interp.figures.markup import Html, as_html, note_html, table_html
+from interp.figures.answer_first import Part, section_html
+from interp.figures.markup import Html, as_html, table_html
 from interp.figures.words import unbroken
+from interp.verdicts.rule import Word
 from interp.verdicts.verdict import Verdict
 from interp.verdicts.wording import found_text
 from training.runs.run import Run
 
+SAID = {
+    Word.HOLDS: ("holds", "hold"),
+    Word.FAILS: ("fails", "fail"),
+    Word.UNDECIDED: ("is undecided", "are undecided"),
+    Word.NOT_MEASURED: ("is not measured", "are not measured"),
+}
+"""Of one claim and of several."""
 HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "paper")
 
 
@@ -23,15 +32,33 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
     """A table for each group of runs that were compared, with a row for each claim."""
     if not verdicts:
         return None
-    tables = ""
-    for runs, group in groupby(verdicts, key=lambda verdict: verdict.runs):
-        heading = f"<h3>{as_html(runs)}</h3>\n" if runs else ""
-        tables += heading + table_html(HEAD, [_cells(verdict) for verdict in group])
+    parts = []
+    for runs, each in groupby(verdicts, key=lambda verdict: verdict.runs):
+        group = list(each)
+        name = f"Claims and verdicts, {runs}" if runs else "Claims and verdicts"
+        table = table_html(HEAD, [_cells(verdict) for verdict in group], name=name)
+        parts.append(Part(heading=runs, sentences=[_count_words(group)], tables=[table]))
     reasons = sorted(
         {f"±{v.equivalence.margin:g}: {v.margin_reason}" for v in verdicts if v.equivalence}
     )
     margins = f" Margins: {'; '.join(reasons)}." if reasons else ""
-    return Html(f"<h2>The paper's claims</h2>\n{tables}{note_html(RULE + margins)}")
+    return section_html("The paper's claims", parts, notes=RULE + margins)
+
+
+def _count_words(verdicts: Sequence[Verdict]) -> str:
+    """Which whole claims hold, which fail, and so on.
+
+    A claim of parts counts once.
+    """
+    by_word: dict[Word, list[str]] = {}
+    for verdict in verdicts:
+        if not verdict.is_part:
+            by_word.setdefault(verdict.word, []).append(verdict.id)
+    total = sum(map(len, by_word.values()))
+    found = [
+        f"{len(ids)} {SAID[word][len(ids) > 1]} ({', '.join(ids)})" for word, ids in by_word.items()
+    ]
+    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper {'; '.join(found)}."
 
 
 def _cells(verdict: Verdict) -> list[object]:

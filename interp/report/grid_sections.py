@@ -1,22 +1,27 @@
 """The report's sections about probes and lenses, where the run folder has their tables."""
 
-import numpy as np
 import pandas as pd
 
+from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
+from interp.figures.markup import Html, note_html, table_html
 from interp.figures.places import at_words
-from interp.figures.settings_note import settings_note
+from interp.figures.settings_note import settings_words
 from interp.lenses.plots import plot_lens
-from interp.lenses.wording import lens_sentences
+from interp.lenses.wording import found as found_by_lens
+from interp.lenses.wording import predicting_role
 from interp.probes.plots import plot_probes
 from interp.probes.targets import PLANTED
-from interp.probes.wording import OUTDATED, is_found, is_outdated, probe_sentences, reading_words
-from interp.report.guessing import question_only
+from interp.probes.wording import (
+    OUTDATED,
+    controls,
+    found,
+    is_found,
+    is_outdated,
+    reading_words,
+)
+from interp.report.guessing import guess_of
 from training.runs.run import Run
-
-PREDICTING = ("prompt_last", "question_last")
-"""Roles that answers are predicted from: in a toy, a prompt ends with its question."""
 
 
 def probes_section(run: Run) -> Html | None:
@@ -26,18 +31,22 @@ def probes_section(run: Run) -> Html | None:
         return None
     if is_outdated(summary):
         return Html(f"<h2>Probes</h2>\n{note_html(OUTDATED)}")
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
-        words = "".join(f"<p>{as_html(sentence)}</p>" for sentence in probe_sentences(cells))
-        parts.append(f'<h3>Stage {stage}, step {step}</h3>\n<div class="result">{words}</div>')
-        parts += [
-            figure_html(
-                plot_probes(cells, rows, probe=probe), f"probes-{stage}-{probe.replace('_', '-')}"
-            )
+        figures = {
+            f"probes-{stage}-{probe.replace('_', '-')}": plot_probes(cells, rows, probe=probe)
             for probe in sorted(set(cells["probe"]))
-        ]
-    parts.append(_other_checkpoints(summary))
+        }
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}",
+                sentences=[*found(cells), *controls(cells)],
+                figures=figures,
+                settings=settings,
+            )
+        )
+    parts += _other_checkpoints(summary)
     notes = (
         "A cell is a target, site, layer, role and kind of probe. Logistic and mass-mean probes "
         "are corrected together, with every cell of the same command. An alias is tested only by "
@@ -45,7 +54,7 @@ def probes_section(run: Run) -> Html | None:
         "definition names; others are left out of that division. At alpha 1 the tag goes along "
         "with truth: in the null twin the same labels say truth alone."
     )
-    return Html("<h2>Probes</h2>\n" + "\n".join(parts) + note_html(notes) + settings_note(summary))
+    return section_html("Probes", parts, notes=notes)
 
 
 def lens_section(run: Run) -> Html | None:
@@ -56,20 +65,23 @@ def lens_section(run: Run) -> Html | None:
     guess = guess_of(run)
     baseline = run.design.main.baseline
     control = () if baseline is None else (baseline.name,)
-    parts = []
-    for cells in last_checkpoints(summary):
+    parts, settings = [], settings_words(summary)
+    for cells in reversed(last_checkpoints(summary)):
         stage, step = one_checkpoint(cells)
         compared = run.compared_at(stage).names
         if not set(compared) <= set(cells["subset"]):
             continue
         rows = lens.loc[(lens["stage"] == stage) & (lens["step"] == step)]
-        role = next((r for r in PREDICTING if r in set(cells["role"])), cells["role"].iloc[-1])
-        words = lens_sentences(rows, cells, compared=compared, role=role, guess=guess)
-        result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
-        heading = f"<h3>Stage {stage}, step {step}: {at_words(role)}</h3>"
-        parts.append(f'{heading}\n<div class="result">{result}</div>')
+        words = found_by_lens(rows, cells, compared=compared, guess=guess)
         figure = plot_lens(rows, (*compared, *control), guess=guess)
-        parts.append(figure_html(figure, f"lens-{stage}"))
+        parts.append(
+            Part(
+                heading=f"Stage {stage}, step {step}: {at_words(predicting_role(cells))}",
+                sentences=words,
+                figures={f"lens-{stage}": figure},
+                settings=settings,
+            )
+        )
     undefined = "".join(f" {name}: aliases that are never defined." for name in control)
     notes = (
         "The logit lens ends the model after a state; the tuned lens first maps the state, by an "
@@ -80,17 +92,11 @@ def lens_section(run: Run) -> Html | None:
     )
     if not parts:
         return None
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Lenses</h2>\n" + "\n".join(parts) + told)
+    return section_html("Lenses", parts, notes=notes)
 
 
-def guess_of(run: Run) -> float:
-    """What knowing the question alone gives, in nats; see `guessing.question_only`."""
-    return float(np.mean([question_only(run.tokenized_rows(seed)) for seed in run.seeds]))
-
-
-def _other_checkpoints(summary: pd.DataFrame) -> Html:
-    """The best cell of each earlier checkpoint and target, and how many were found."""
+def _other_checkpoints(summary: pd.DataFrame) -> list[Part]:
+    """The best cell of each earlier checkpoint and target, and how many were found, if any."""
     last = {one_checkpoint(cells) for cells in last_checkpoints(summary)}
     body = []
     for (stage, step, target), cells in summary.groupby(["stage", "step", "target"]):  # pyright: ignore[reportGeneralTypeIssues]
@@ -100,6 +106,7 @@ def _other_checkpoints(summary: pd.DataFrame) -> Html:
         n_found = sum(map(is_found, cells.to_dict("records")))
         body.append((stage, step, target, f"{n_found} of {len(cells)}", reading_words(best)))
     if not body:
-        return Html("")
+        return []
     head = ("stage", "step", "target", "cells found", "the best")
-    return Html(f"<h3>Other checkpoints</h3>\n{table_html(head, body)}")
+    table = table_html(head, body, name="Probes at other checkpoints")
+    return [Part(heading="Other checkpoints", tables=[table])]

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from statistics import fmean
 
 from data.rows import Row
 from data.tokens import TokenizedRow
@@ -46,6 +47,11 @@ def question_only(rows: Sequence[TokenizedRow]) -> float:
     asked = [each for each in rows if each.row.is_evaluated and each.row.alias is not None]
     firsts = [(each.row.question, each.input_ids[each.answer_positions[0]]) for each in asked]
     return best_guess(firsts).get("answer_log_prob", math.nan)
+
+
+def guess_of(run: Run) -> float:
+    """What knowing the question alone gives, in nats; see `question_only`."""
+    return fmean(question_only(run.tokenized_rows(seed)) for seed in run.seeds)
 
 
 def best_guess(asked: Sequence[tuple[Hashable, Hashable]]) -> dict[str, float]:

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from plotly.offline import get_plotlyjs
-
 from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
-from interp.figures.markup import Html, as_html
-from interp.figures.style import CSS
+from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
@@ -27,6 +24,7 @@ from interp.report.sections import (
     settings_section,
     subsets_section,
 )
+from interp.report.shell import page_html
 from interp.transplants.sections import transplants_section, weight_differences_section
 from training.runs.publication import Files, require_intact
 from training.runs.run import Run, publish_runs
@@ -87,15 +85,3 @@ def report_html(run: Run) -> Html:
     """The whole page about a run."""
     sections = [html for section in sections_of(run) if (html := section(run)) is not None]
     return page_html(f"{run.config.recipe} {run.config.run_id}", sections)
-
-
-def page_html(title: str, sections: list[Html]) -> Html:
-    """A whole page; plotly's program, which draws the figures, is part of it once."""
-    body = "\n".join(f"<section>{section}</section>" for section in sections)
-    return Html(
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{as_html(title)}</title>\n"
-        f"<style>{CSS}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
-        f"<body><main>\n{body}\n</main></body>\n</html>\n"
-    )

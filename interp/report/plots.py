@@ -14,13 +14,19 @@ from plotly.subplots import make_subplots
 from data.design import Contrast, Design
 from data.subsets import Mark
 from data.vocabulary import HELD_OUT
+from interp.figures.grid_tables import titled
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style, transparent
+from interp.figures.room import make_room
 from interp.figures.seed_marks import FEWEST, interval_hover, mean_hover, seeds_words
 from interp.figures.theme import style_figure
 from training.designs import design_of
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.schedules import Schedule
 from training.statistics import t_interval
+
+CURVES_HEIGHT, GAPS_HEIGHT = 300, 270  # pixels
+HALF_PAGE = 470.0
+"""Pixels of a figure's width beside another."""
 
 
 def learning_curves(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -91,12 +97,13 @@ def plot_curves(
         )
     beside = 20 if chance is None else 66
     n_seeds = int(curves["n_seeds"].to_numpy().max())
-    about = seeds_words(n_seeds)
-    style_figure(figure, title=f"{title}<br><sup>{about}</sup>" if title else about, height=520)
+    whose = titled(title or find_metric(metric).words, metrics)
+    style_figure(figure, title=whose, height=CURVES_HEIGHT, about=seeds_words(n_seeds))
     figure.update_xaxes(title="training (epochs, over all stages)", rangemode="nonnegative")
     label = find_metric(metric).label.replace(" (", "<br>(")
     figure.update_yaxes(title=label, range=y_range)
     figure.update_layout(margin={"r": beside})
+    make_room(figure, inside=CURVES_HEIGHT, width=HALF_PAGE)
     return figure
 
 
@@ -136,14 +143,20 @@ def plot_gaps(
                 figure.add_trace(trace, row=1, col=col)
         figure.update_yaxes(title=find_metric(metric).gap_label, zeroline=True, row=1, col=col)
     n_seeds = summary[shown[0].name]["exact_match"]["n_seeds"]
-    style_figure(figure, title=f"Headline gaps, one dot a seed, n = {n_seeds} seeds", height=480)
+    seeds = f"n = {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}"
+    style_figure(
+        figure, title=f"Headline gaps: {design.name}", height=GAPS_HEIGHT,
+        about=f"one dot a seed, {seeds}; interval: 95% t interval over seeds" if n_seeds >= FEWEST
+        else f"one dot a seed, {seeds}",
+    )  # fmt: skip
     figure.update_xaxes(
         tickvals=list(range(len(shown))),
         ticktext=[_difference(contrast, schedule) for contrast in shown],
         tickangle=0,
         range=[-0.5, len(shown) - 0.5],
+        title="gap, and what it compares",
     )
-    figure.update_layout(legend={"y": -0.3})
+    make_room(figure, inside=GAPS_HEIGHT)
     return figure
 
 
@@ -167,6 +180,7 @@ def _add_curve(figure: go.Figure, name: str, curve: pd.DataFrame, style: Mark) -
             fill="toself",
             fillcolor=transparent(style.color, 0.13),
             line={"width": 0},
+            mode="lines",  # else a band of few evaluations has markers of plotly's own
             hoverinfo="skip",
             showlegend=False,
             legendgroup=name,

@@ -205,7 +205,7 @@ def _flags(
     selection = GridSelection(runs=(run,), stage=stage, sites=command.sites)
     analysis = for_design(command.default(run, stage, entry), run.design)
     default = settings_of(analysis, selection)
-    known = {"sites": "--site", "layers": "--layer", **command.flags}
+    known = {"sites": "--site", "layers": "--layer", "device": "--device", **command.flags}
     flags, unknown = [], []
     for part in ("selection", "analysis"):
         for name, value in entry[part].items():

@@ -6,10 +6,10 @@ from data.design import Design
 from data.rows import Row
 from data.vocabulary import Kind, Split
 from interp.claims.summary_text import TWIN_NOT_LEARNED, note_texts
+from interp.figures.answer_first import Part, folded_html, result_html, section_html
 from interp.figures.markup import (
     Html,
     as_html,
-    figure_html,
     note_html,
     rows_html,
     swatch_html,
@@ -27,8 +27,11 @@ from interp.report.guessing import guessing, guessing_words
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
 from interp.report.reproduction import reproduction_commands
 from interp.report.wording import (
+    curve_sentence,
+    gap_sentence,
     headline_sentence,
     null_sentence,
+    subset_sentence,
 )
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin
 from training.metrics import HEADLINE_METRICS, find_metric
@@ -75,10 +78,9 @@ def overview_section(run: Run) -> Html:
         )
     if not is_twin:
         words += [f"{text}." for text in note_texts(run, contrasts_in(run))]
-    result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in words)
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(config.recipe)}: {as_html(run.design.question)}</h1>"
-    return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
+    return Html(f"{title}\n{result_html(words)}<dl>{items}</dl>")
 
 
 def _experiment(design: Design) -> str:
@@ -94,7 +96,7 @@ def _serves(recipe: Recipe) -> str:
 
 
 def gaps_section(run: Run) -> Html:
-    """The headline gaps: a table, and a dot for each seed, beside those of the null twin."""
+    """The headline gaps: a dot for each seed, and a table, beside those of the null twin."""
     twin = run.finished_null
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
     head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
@@ -117,14 +119,19 @@ def gaps_section(run: Run) -> Html:
                 cells += [unbroken(gap_text(of_twin[gap][metric]))]
                 cells += ["–" if more is None else unbroken(gap_text(more.to_json()))]
             body.append(cells)
-    figure = figure_html(
-        plot_gaps(run.summary, run.design, twin and twin.summary, run.config.schedule), "gaps"
+    figure = plot_gaps(run.summary, run.design, twin and twin.summary, run.config.schedule)
+    part = Part(
+        sentences=[gap_sentence(run)],
+        figures={"gaps": figure},
+        tables=[
+            table_html(head, body, name="Gaps beside those of the null twin" if twin else "Gaps")
+        ],
     )
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
     notes += "".join(f" {text}." for gap, text in run.design.notes.items() if gap in gaps)
     if twin is not None:
         notes += f" {_twin_note(run.design)}"
-    return Html(f"<h2>Gaps</h2>\n{table_html(head, body)}{figure}{note_html(notes)}")
+    return section_html("Gaps", [part], notes=notes)
 
 
 def _twin_note(design: Design) -> str:
@@ -142,24 +149,24 @@ def curves_section(run: Run) -> Html:
     """Learning curves of the run and of its null twin, side by side at one scale."""
     twin = run.finished_null
     shown = {"run": run} | ({} if twin is None else {"null twin": twin})
-    panels, chance = "", guessing(run)
+    figures, chance = {}, guessing(run)
     for metric in HEADLINE_METRICS:
-        limits = _shared_limits(list(shown.values()), metric)
+        limits = shared_limits(list(shown.values()), metric)
         for name, each in shown.items():
-            figure = plot_curves(
+            figures[f"curves-{metric}-{name.replace(' ', '-')}"] = plot_curves(
                 each.metrics,
                 metric,
                 title=f"{find_metric(metric).heading}, {name}",
                 chance=chance.get(metric),
                 y_range=limits,
             )
-            panels += figure_html(figure, f"curves-{metric}-{name.replace(' ', '-')}")
     notes = (
         "Every subset is asked at all times, also before its definitions are trained. Bands are "
         f"95% t intervals over seeds, from {FEWEST} seeds on. {guessing_words(run)} A click "
         "on a name in the legend hides it, two clicks show it alone."
     )
-    return Html(f'<h2>Curves</h2>\n<div class="panels">{panels}</div>{note_html(notes)}')
+    part = Part(sentences=[curve_sentence(run)], figures=figures, side_by_side=len(shown))
+    return section_html("Curves", [part], notes=notes)
 
 
 def subsets_section(run: Run) -> Html:
@@ -196,7 +203,9 @@ def subsets_section(run: Run) -> Html:
         "the world by their own names are trained, where there are any, and show how well it is "
         "known."
     )
-    return Html(f"<h2>Subsets</h2>\n{table_html(head, body)}{note_html(notes)}")
+    table = table_html(head, body, name="Subsets at the end of each stage")
+    part = Part(sentences=[subset_sentence(run)], tables=[table])
+    return section_html("Subsets", [part], notes=notes)
 
 
 def examples_section(run: Run) -> Html:
@@ -209,7 +218,12 @@ def examples_section(run: Run) -> Html:
             " The last column is the entity that a definition names, or that the answer to a"
             " question follows: where a definition is false, the two differ."
         )
-    return Html(f"<h2>Example rows</h2>\n{rows_html(rows)}{note_html(notes)}")
+    subsets = len({row.subset.name for row in rows})
+    told = folded_html(
+        f"{len(rows)} rows of {subsets} subsets, with their roles coloured",
+        Html(rows_html(rows) + note_html(notes)),
+    )
+    return Html(f"<h2>Example rows</h2>\n{told}")
 
 
 def example_rows(rows: list[Row], design: Design) -> list[Row]:
@@ -236,14 +250,19 @@ def settings_section(run: Run) -> Html:
     facts += [(name, info[name]) for name in ("device", "threads", "started", "finished")]
     facts += [(name, version or "not installed") for name, version in info["versions"].items()]
     commands = as_html("\n".join(reproduction_commands(run)))
-    settings = table_html(("parameter", "value", "default, where it differs"), parameters)
+    head = ("parameter", "value", "default, where it differs")
+    settings = table_html(head, parameters, name="Settings")
+    machine = table_html(("what", "value"), facts, name="Run on")
+    told = folded_html(
+        f"{len(parameters)} settings, and the versions and the machine it was run on",
+        Html(f'<div class="columns">{settings}{machine}</div>'),
+    )
     return Html(
-        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n"
-        f'<div class="columns">{settings}{table_html(("run on", ""), facts)}</div>'
+        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n{told}"
     )
 
 
-def _shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:
+def shared_limits(runs: list[Run], metric: str) -> tuple[float, float]:
     """Limits that hold every mean and band of the runs with some space around."""
     curves = pd.concat([learning_curves(run.metrics, metric) for run in runs])
     shown = curves["mean"].tolist() + [0.0, 1.0] * (metric == "exact_match")

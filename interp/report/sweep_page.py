@@ -7,9 +7,10 @@ import pandas as pd
 
 from data.subsets import Subset
 from interp.claims.names import NAME
-from interp.figures.markup import Html, as_html, figure_html, note_html, swatch_html, table_html
+from interp.figures.answer_first import Part, folded_html, result_html, section_html
+from interp.figures.markup import Html, as_html, note_html, swatch_html, table_html
 from interp.figures.places import at_words, site_words
-from interp.figures.settings_note import settings_note
+from interp.figures.settings_note import settings_words
 from interp.figures.words import (
     consecutive,
     gap_text,
@@ -28,7 +29,8 @@ from interp.probes.wording import (
 )
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
-from interp.report.page import REPORT_FILE, page_html
+from interp.report.page import REPORT_FILE
+from interp.report.shell import page_html
 from interp.report.sweep_plots import (
     AXIS_TITLES,
     panel_words,
@@ -94,10 +96,9 @@ def overview_section(sweep: FinishedSweep) -> Html:
         facts["old rules"] = rules
     if info["smoke"]:
         facts["smoke"] = "tiny cells, whose numbers mean nothing"
-    result = "".join(f"<p>{as_html(sentence)}</p>" for sentence in gap_sentences(sweep))
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(info['question'])}</h1>"
-    return Html(f'{title}\n<div class="result">{result}</div>\n<dl>{items}</dl>')
+    return Html(f"{title}\n{result_html(gap_sentences(sweep))}<dl>{items}</dl>")
 
 
 def gap_sentences(sweep: FinishedSweep) -> list[str]:
@@ -138,11 +139,10 @@ def levels_section(sweep: FinishedSweep) -> Html:
     """Exact match of every subset in every cell: figure, and a table for each part of the data."""
     levels = sweep.levels()
     chance = guessing(sweep.runs[0]).get("exact_match")
-    figure = figure_html(plot_levels(levels, sweep.varies, chance=chance), "levels")
-    tables = ""
-    for part, rows in levels.groupby("part"):
-        heading = f"Subsets of X{part}, end of Stage {rows['stage'].iloc[0]}"
-        tables += f"<h3>{heading}</h3>\n{_levels_table(sweep, rows)}"
+    tables = [
+        _levels_table(sweep, rows, f"Subsets of X{part}, end of Stage {rows['stage'].iloc[0]}")
+        for part, rows in levels.groupby("part")
+    ]
     notes = (
         "The share of held-out questions that are answered right, of each subset when its own part "
         "of the data has just been trained. Markers of one setting stand side by side to be told "
@@ -155,10 +155,21 @@ def levels_section(sweep: FinishedSweep) -> Html:
             " The paper's Figure 4 asks for the name of the entity; these runs have no such "
             "questions, so held-out questions stand in, in claims about names too."
         )
-    return Html(f"<h2>Exact match</h2>\n{figure}{tables}{note_html(notes)}")
+    figures = {"levels": plot_levels(levels, sweep.varies, chance=chance)}
+    part = Part(sentences=[_level_sentence(sweep, levels)], figures=figures, tables=tables)
+    return section_html("Exact match", [part], notes=notes)
 
 
-def _levels_table(sweep: FinishedSweep, levels: pd.DataFrame) -> Html:
+def _level_sentence(sweep: FinishedSweep, levels: pd.DataFrame) -> str:
+    """Between which means over the cells each of the compared subsets lies."""
+    ranges = []
+    for name in sweep.design.main.names:
+        means = levels.loc[levels["subset"] == name, "mean"].to_numpy()
+        ranges.append(f"{name} lies between {means.min():.2f} and {means.max():.2f}")
+    return f"Over {len(sweep.runs)} cells, exact match of {' and that of '.join(ranges)}."
+
+
+def _levels_table(sweep: FinishedSweep, levels: pd.DataFrame, name: str) -> Html:
     """A row for each cell, a column for each subset."""
     subsets = [s for s in sweep.design.subsets if s.name in set(levels["subset"])]
     by_cell = {
@@ -175,7 +186,7 @@ def _levels_table(sweep: FinishedSweep, levels: pd.DataFrame) -> Html:
         ]
         seeds = {each["n_seeds"] for each in found.values()}
         body.append([*_settings(sweep, run), *texts, ", ".join(map(str, sorted(seeds)))])
-    return table_html(head, body)
+    return table_html(head, body, name=name)
 
 
 def _subset_head(subset: Subset, sizes: pd.Series) -> Html:
@@ -187,7 +198,7 @@ def _subset_head(subset: Subset, sizes: pd.Series) -> Html:
 def gaps_section(sweep: FinishedSweep) -> Html:
     """The main contrast of every cell: figure and table."""
     gaps, main = sweep.gaps(), sweep.design.main
-    figure = figure_html(plot_sweep_gaps(gaps, sweep.varies, main), "gaps")
+    figure = plot_sweep_gaps(gaps, sweep.varies, main)
     head = _names(sweep)
     for metric in HEADLINE_METRICS:
         head += [f"{find_metric(metric).heading}: mean [95% interval]", "p"]
@@ -199,13 +210,17 @@ def gaps_section(sweep: FinishedSweep) -> Html:
             cells += [unbroken(gap_text(found[metric])), f"{found[metric]['p_value']:.2g}"]
         first = found[HEADLINE_METRICS[0]]
         body.append([*cells, f"{first['p_smallest']:.2g}", first["n_seeds"], run.config.run_id])
-    table = table_html([*head, "least possible p", "n seeds", "run"], body)
+    table = table_html(
+        [*head, "least possible p", "n seeds", "run"], body, name=f"The {main.label} by cell"
+    )
     notes = (
         f"{' − '.join(main.names)}, within each seed. p: two-sided sign flips over the seeds of "
         "one cell, not corrected for the number of cells. The run is the folder of the cell below "
         "cells/."
     )
-    return Html(f"<h2>The {main.label}</h2>\n{figure}{table}{note_html(notes)}")
+    sentences = gap_sentences(sweep)[1:]  # the first says what the contrast is, which notes do
+    part = Part(sentences=sentences, figures={"gaps": figure}, tables=[table])
+    return section_html(f"The {main.label}", [part], notes=notes)
 
 
 def readable_section(sweep: FinishedSweep) -> Html | None:
@@ -235,8 +250,13 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
         f"{detectable_words(probes)} A tag goes along with the truth of its definitions; a null "
         "twin, which a sweep has not, would tell the two apart."
     )
-    told = note_html(notes) + settings_note(probes)
-    return Html(f"<h2>What is readable</h2>\n{table_html(head, body)}{told}")
+    n_found = sum(map(is_found, probes.to_dict("records")))
+    part = Part(
+        sentences=[f"{n_found} of {len(probes)} probes of the sweep survive correction."],
+        tables=[table_html(head, body, name="What is readable")],
+        settings=settings_words(probes),
+    )
+    return section_html("What is readable", [part], notes=notes)
 
 
 def _best_place(cells: pd.DataFrame) -> Html:
@@ -248,7 +268,8 @@ def _best_place(cells: pd.DataFrame) -> Html:
 
 def settings_section(sweep: FinishedSweep) -> Html:
     """What all cells share, and the commands that make this page again."""
-    shared = table_html(("parameter", "value"), [(n, plain(v)) for n, v in sweep.shared().items()])
+    parameters = [(n, plain(v)) for n, v in sweep.shared().items()]
+    shared = table_html(("parameter", "value"), parameters, name="Settings of all cells")
     runs = {name: _over(sweep, name) for name in ("device", "git_commit", "threads")}
     names = dict.fromkeys(name for run in sweep.runs for name in run.info["versions"])
     runs |= {
@@ -256,10 +277,13 @@ def settings_section(sweep: FinishedSweep) -> Html:
         for name in names
     }
     commands = as_html("\n".join(sweep_commands(sweep)))
+    machine = table_html(("what", "value"), runs.items(), name="Cells ran on")
+    told = folded_html(
+        f"{len(parameters)} settings that all {len(sweep.runs)} cells share, versions and machine",
+        Html(f'<div class="columns">{shared}{machine}</div>'),
+    )
     return Html(
-        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n"
-        f"<p>Of all {len(sweep.runs)} cells:</p>\n"
-        f'<div class="columns">{shared}{table_html(("cells ran on", ""), runs.items())}</div>'
+        f"<h2>Settings</h2>\n<p>To make this page again:</p>\n<pre>{commands}</pre>\n{told}"
     )
 
 

@@ -18,7 +18,9 @@ from plotly.subplots import make_subplots
 from data.design import Contrast
 from data.subsets import Mark
 from data.vocabulary import Part
+from interp.figures.grid_tables import titled
 from interp.figures.palette import FAINT, INK, subset_style
+from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from training.designs import design_of
@@ -31,7 +33,7 @@ AXIS_TITLES = {
     "word_order": "order of tag (T), alias (A) and entity (E)",
 }
 _LOGARITHMIC = {"batch_size"}
-_PANEL_HEIGHT, _ABOVE, _BELOW = 360, 128, 110  # pixels; below is the legend
+_PANEL_HEIGHT, _BETWEEN = 270, 90  # pixels
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,13 @@ class _Axis:
         places = self.places
         low, high = min(places.values()), max(places.values())
         space = max(0.06 * (high - low), 0.5 * self.gap)
+        words = [setting_text(self.name, setting) for setting in places]
         figure.update_xaxes(
-            tickvals=list(places.values()),
-            ticktext=[setting_text(self.name, setting) for setting in places],
-            tickangle=0,
+            **name_ticks(list(places.values()), words, width=0.42 * PAGE),
             range=[low - space, high + space],
         )
-        figure.update_xaxes(title=AXIS_TITLES.get(self.name, self.name), row=n_rows)
+        words = AXIS_TITLES.get(self.name, self.name.replace("_", " "))
+        figure.update_xaxes(title=words, row=n_rows)
 
 
 def setting_text(name: str, setting: object) -> str:
@@ -127,8 +129,8 @@ def plot_levels(levels: pd.DataFrame, varies: str, *, chance: float | None = Non
     title = f"{EXACT_MATCH.label.capitalize()} by {varies.replace('_', ' ')}"
     about = _levels_text(levels)
     about += "" if chance is None else f"; dotted: guessing ({chance:.2f})"
-    _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
-    figure.update_yaxes(title="exact match", range=[-0.03, 1.03])
+    figure.update_yaxes(title=_in_two(EXACT_MATCH.label), range=[-0.03, 1.03])
+    _finish(figure, titled(title, levels), about, axis, len(panels))
     return figure
 
 
@@ -158,12 +160,12 @@ def plot_sweep_gaps(gaps: pd.DataFrame, varies: str, contrast: Contrast) -> go.F
         f"{contrast.label} ({contrast.words}, end of Stage {stage}) by {varies.replace('_', ' ')}"
     )
     about = f"one dot a seed, mean{_interval_text(gaps)}, {_seeds_text(gaps)}"
-    _finish(figure, f"{title}<br><sup>{about}</sup>", axis, len(panels))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
         first = "y" if col == 1 else f"y{col}"  # panels of one metric have the same limits
         figure.update_yaxes(
             title=find_metric(metric).gap_label, zeroline=True, matches=first, col=col
         )
+    _finish(figure, titled(title, gaps), about, axis, len(panels))
     return figure
 
 
@@ -173,19 +175,19 @@ def _panels(titles: list[str], n_rows: int, n_cols: int) -> go.Figure:
         cols=n_cols,
         subplot_titles=titles,
         horizontal_spacing=0.09,
-        vertical_spacing=0.26 / n_rows,
+        vertical_spacing=share_between([_PANEL_HEIGHT] * n_rows, _BETWEEN),
     )
 
 
-def _finish(figure: go.Figure, title: str, axis: _Axis, n_rows: int) -> None:
-    height = _PANEL_HEIGHT * n_rows + _ABOVE + _BELOW
-    style_figure(figure, title=title, height=height)
-    # The legend's place is a share of the height between the margins.
-    figure.update_layout(
-        legend={"y": -65 / (_PANEL_HEIGHT * n_rows)}, margin={"t": _ABOVE, "b": _BELOW}
-    )
-    figure.update_annotations(font={"size": 14})
+def _finish(figure: go.Figure, title: str, about: str, axis: _Axis, n_rows: int) -> None:
+    style_figure(figure, title=title, height=_PANEL_HEIGHT, about=about)
     axis.apply(figure, n_rows)
+    make_room(figure, inside=inside_height([_PANEL_HEIGHT] * n_rows, _BETWEEN))
+
+
+def _in_two(label: str) -> str:
+    """What is measured above its unit."""
+    return label.replace(" (", "<br>(")
 
 
 def _level_trace(

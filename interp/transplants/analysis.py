@@ -188,7 +188,7 @@ class TransplantAnalysis:
         check_same_tokens(here, there)
         if donor_run is not run:
             check_same_questions(asked, asked_rows(donor_run.tokenized_rows(seed)))
-        recipient, donor = load_model(here), load_model(there)
+        recipient, donor = (load_model(folder, model.device) for folder in (here, there))
         check_is_view(model, recipient, asked)
         table = transplant_weights(
             recipient,

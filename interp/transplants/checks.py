@@ -58,7 +58,7 @@ def check_is_view(model: HookedModel, plain: PreTrainedModel, rows: Sequence[Tok
     """
     tokens = torch.tensor([rows[0].input_ids])
     with torch.no_grad():
-        expected = plain(tokens, use_cache=False).logits
+        expected = plain(tokens.to(plain.device), use_cache=False).logits.cpu()
     if not torch.allclose(model.logits(tokens).cpu(), expected, rtol=1e-3, atol=1e-3):
         raise InputError(
             "the grid opened another checkpoint than the analysis names; give both the same run, "

@@ -223,8 +223,10 @@ class WeightDifferenceAnalysis:
             InputError: the grid opened another checkpoint.
         """
         run = Run.load(self.folder)
-        before = load_model(run.checkpoint(seed, run.config.schedule.read_at(Part.X1)))
-        after = load_model(run.checkpoint(seed, run.config.schedule.read_at(Part.X2), self.step))
+        schedule = run.config.schedule
+        before = load_model(run.checkpoint(seed, schedule.read_at(Part.X1)), model.device)
+        there = run.checkpoint(seed, schedule.read_at(Part.X2), self.step)
+        after = load_model(there, model.device)
         check_same_shapes(before, after)
         check_is_view(model, after, rows)
         modules = modules_of(before)

@@ -165,7 +165,10 @@ def check_same_shapes(recipient: PreTrainedModel, donor: PreTrainedModel) -> Non
 
 def transplanted_weights(recipient: Weights, donor: Weights, part: PartMask) -> dict[str, Tensor]:
     """The parameters that a part touches: the donor's where the part owns them, bit for bit."""
-    return {n: torch.where(mask, donor[n], recipient[n]) for n, mask in part.items()}
+    return {
+        n: torch.where(mask.to(recipient[n].device), donor[n], recipient[n])
+        for n, mask in part.items()
+    }
 
 
 def random_weights(
@@ -178,9 +181,10 @@ def random_weights(
     """
     values = {}
     for name, mask in part.items():
+        mask = mask.to(recipient[name].device)
         difference = torch.where(mask, donor[name] - recipient[name], 0.0)
         noise = torch.randn(difference.shape, generator=generator, dtype=difference.dtype)
-        noise = torch.where(mask, noise, 0.0)
+        noise = torch.where(mask, noise.to(difference), 0.0)
         scale = difference.norm() / noise.norm().clamp(min=torch.finfo(noise.dtype).tiny)
         values[name] = recipient[name] + scale * noise
     return values

@@ -13,9 +13,10 @@ from plotly.subplots import make_subplots
 from data.design import Contrast, Design
 from data.errors import InputError
 from data.subsets import Mark
-from interp.figures.grid_tables import one_checkpoint, summarized, with_run_columns
+from interp.figures.grid_tables import one_checkpoint, summarized, titled, with_run_columns
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
 from interp.figures.places import address_words, module_words
+from interp.figures.room import PAGE, make_room, name_ticks
 from interp.figures.seed_marks import FEWEST, add_seeds, mean_hover, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.transplants.summary import summarize_transplants
@@ -23,15 +24,25 @@ from training.designs import design_of
 from training.metrics import find_metric
 from training.statistics import t_interval
 
-SHIFT = 0.14
-"""How far the two subsets lie apart, of the width of a part."""
-LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all")}
+SHIFT, ASIDE = 0.22, 0.13
+"""How far the two subsets lie from the middle of a part, and controls from them, of its width."""
+ROW_HEIGHT = 190  # pixels
+LEVELS = {"recipient": ("dot", "without a transplant"), "donor_value": ("dash", "with all parts")}
+WITHOUT = "all but the part"
 LEGEND = {
-    "a random change as large": {"mode": "markers", "marker": {"color": NULL_COLOR, "size": 9,
-                                 "symbol": "circle-open"}},
-    **{words: {"mode": "lines", "line": {"color": FAINT, "dash": dash, "width": 1.2}}
-       for dash, words in LEVELS.values()},
-}  # fmt: skip
+    WITHOUT: {
+        "mode": "markers",
+        "marker": {"color": FAINT, "size": 8, "symbol": "x-thin-open"},
+    },
+    "control: a random change as large": {
+        "mode": "markers",
+        "marker": {"color": NULL_COLOR, "size": 8, "symbol": "circle-open"},
+    },
+    **{
+        words: {"mode": "lines", "line": {"color": FAINT, "dash": dash, "width": 1.2}}
+        for dash, words in LEVELS.values()
+    },
+}
 """What is the same of every subset has one entry in the legend."""
 PART_WORDS = {
     "mlp": "MLP",
@@ -40,8 +51,6 @@ PART_WORDS = {
     "final_norm": "final norm",
 }
 """Parts whose words are not their names."""
-AT_BOTTOM = {"yref": "container", "y": 0.0, "yanchor": "bottom"}
-BELOW = 250  # pixels for slanted names, their title and the legend
 ONE_DONOR = {"from_stage": 0, "from_step": 0, "to_stage": 0, "donor": ""}
 """What stands for the donor's place where it is of no run."""
 
@@ -77,9 +86,11 @@ def plot_transplants(
     # Tables made before definitions were recited have no third panel, activations none to show.
     recited = set(recited_names) <= set(cells["subset"])
     panels = {compared: 1, (main.gap,): 2} | ({recited_names: 3} if recited else {})
-    figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.05)
+    figure = make_subplots(rows=len(panels), shared_xaxes=True, vertical_spacing=0.06)
+    is_drawn = {WITHOUT: "without" in cells and bool(cells["without"].notna().any())}
     for name, look in LEGEND.items():
-        figure.add_scatter(x=[None], y=[None], name=name, **look)
+        if is_drawn.get(name, True):
+            figure.add_scatter(x=[None], y=[None], name=name, **look)
     for (subset, shift), row in (
         (each, row)
         for subsets, row in panels.items()
@@ -97,23 +108,24 @@ def plot_transplants(
             values = own["value"].tolist(), own["seed"].tolist()
             add_seeds(figure, x, *values, color=style.color, row=row)
     n_seeds = int(cells["n_seeds"].to_numpy().max())
-    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; crosses: all but the part; "
+    about = f"{seeds_words(n_seeds, with_own=rows is not None)}; "
+    about += f"crosses: {WITHOUT}; " if is_drawn[WITHOUT] else ""
     about += "grey: a random change of the part, as large"
-    title = f"{direction_words(cells)}: {find_metric(metric).heading}<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=100 + BELOW + 195 * len(panels))
-    figure.update_xaxes(tickvals=list(range(len(parts))), range=[-0.6, len(parts) - 0.4])
-    last = len(panels)
+    found = find_metric(metric)
+    title = titled(f"{direction_words(cells)}, {found.words}", cells)
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
+    words = [part_words(part) for part in parts]
     figure.update_xaxes(
-        ticktext=[part_words(part) for part in parts],
-        tickangle=-45,
-        title="part of the donor",
-        row=last,
+        **name_ticks(list(range(len(parts))), words, width=PAGE - 100),
+        range=[-0.6, len(parts) - 0.4],
     )
-    figure.update_yaxes(title=find_metric(metric).heading, row=1)
-    figure.update_yaxes(title=f"gap {main.words}", zeroline=True, row=2)
+    figure.update_xaxes(title="part of the donor", row=len(panels))
+    unit = f"<br>({found.unit})"
+    figure.update_yaxes(title=f"{found.heading.removesuffix(' (nats)')}{unit}", row=1)
+    figure.update_yaxes(title=f"gap {main.words}{unit}", zeroline=True, row=2)
     if recited:
-        figure.update_yaxes(title=f"recited,<br>{find_metric(metric).heading}", row=3)
-    figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
+        figure.update_yaxes(title=f"recited{unit}", row=3)
+    make_room(figure, inside=ROW_HEIGHT * len(panels))
     return figure
 
 
@@ -169,15 +181,17 @@ def plot_weight_differences(table: pd.DataFrame) -> go.Figure:
             col=1,
         )
     about = seeds_words(len(set(table["seed"])))
-    title = f"What Stage 2 changes, by module<br><sup>{about}</sup>"
-    style_figure(figure, title=title, height=100 + BELOW + 2 * 205)
-    figure.update_xaxes(tickvals=list(range(len(modules))), range=[-0.6, len(modules) - 0.4])
+    title = titled("What Stage 2 changes, by module", table)
+    style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
+    words = list(map(part_words, modules))
     figure.update_xaxes(
-        ticktext=list(map(part_words, modules)), tickangle=-45, title="module", row=2
+        **name_ticks(list(range(len(modules))), words, width=PAGE - 100),
+        range=[-0.6, len(modules) - 0.4],
     )
+    figure.update_xaxes(title="module", row=2)
     figure.update_yaxes(title="relative norm<br>of the change", rangemode="tozero", row=1)
     figure.update_yaxes(title="cosine of<br>two changes", zeroline=True, row=2)
-    figure.update_layout(legend=AT_BOTTOM, margin={"t": 100, "b": BELOW})
+    make_room(figure, inside=2 * ROW_HEIGHT)
     return figure
 
 
@@ -233,9 +247,9 @@ def _add_dots(
     """Means with intervals, the control's hollow and grey beside them."""
     color, symbol = style.color, style.symbol
     looks = {
-        "control": (", random change", NULL_COLOR, f"{symbol}-open", 0.1),
+        "control": (", random change", NULL_COLOR, f"{symbol}-open", ASIDE),
         "value": ("", color, symbol, 0.0),
-        "without": (", all but the part", color, "x-thin-open", -0.1),
+        "without": (", all but the part", color, "x-thin-open", -ASIDE),
     }
     for level, (what, ink, mark, sideways) in looks.items():
         if level not in cells or cells[level].isna().to_numpy().all():
@@ -252,9 +266,9 @@ def _add_dots(
             },
             text=[part_words(str(part)) for part in cells.index],
             name=name,
-            showlegend=level == "value",
+            showlegend=level == "value" and row != 3,
             mode="markers",
-            marker={"color": ink, "symbol": mark, "size": 9},
+            marker={"color": ink, "symbol": mark, "size": 8},
             hovertemplate=mean_hover("%{text}: ", cells["n_seeds"]),
             row=row,
             col=1,

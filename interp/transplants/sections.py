@@ -1,12 +1,11 @@
 """The report's sections about transplants and weight differences, where their tables are there."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from interp.figures.grid_tables import ALPHA, last_checkpoints, one_checkpoint, table_of
-from interp.figures.markup import Html, as_html, figure_html, note_html, table_html
-from interp.figures.settings_note import settings_note
+from interp.figures.answer_first import Part, section_html
+from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
+from interp.figures.markup import Html, table_html
+from interp.figures.settings_note import settings_words
 from interp.figures.words import gap_text, unbroken
 from interp.hooked.answers import ANSWER_METRICS
 from interp.transplants.plots import (
@@ -16,15 +15,12 @@ from interp.transplants.plots import (
     plot_transplants,
     plot_weight_differences,
 )
+from interp.transplants.wording import estimate_of, found
 from training.designs import design_of
 from training.metrics import find_metric
 from training.runs.run import Run
 
-SummaryByCell = Mapping[tuple[str, str, str, str], dict]
-"""By part, subset, metric and contrast."""
 DONOR = ["stage", "step", "from_stage", "from_step", "donor"]
-SENTENCED = ("embeddings", "blocks")
-"""Parts whose gaps are said in words."""
 
 
 def transplants_section(run: Run) -> Html | None:
@@ -32,19 +28,23 @@ def transplants_section(run: Run) -> Html | None:
     summary, rows = table_of(run, "transplants_summary"), table_of(run, "transplants")
     if summary is None or run.design.main.gap not in set(summary["subset"]):
         return None
-    parts = []
+    parts, settings = [], settings_words(summary)
     summary = summary.assign(is_other=summary["donor"] != "same")  # the run itself comes first
     for _, cells in summary.groupby(["is_other", *DONOR], sort=True):
         name = "-".join(map(str, cells[DONOR].iloc[0]))
-        words = "".join(f"<p>{as_html(each)}</p>" for each in transplant_sentences(cells))
-        parts.append(f'<h3>{direction_words(cells)}</h3>\n<div class="result">{words}</div>')
-        parts += [
-            figure_html(
-                plot_transplants(cells, rows, metric=metric), f"transplants-{name}-{metric}"
-            )
+        figures = {
+            f"transplants-{name}-{metric}": plot_transplants(cells, rows, metric=metric)
             for metric in ANSWER_METRICS
-        ]
-        parts += [_gap_table(cells), _parts_table(cells)]
+        }
+        parts.append(
+            Part(
+                heading=direction_words(cells),
+                sentences=found(cells),
+                figures=figures,
+                tables=[_gap_table(cells), *_parts_table(cells)],
+                settings=settings,
+            )
+        )
     compared = " and ".join(run.design.main.short_names)
     notes = (
         "none: the recipient as it is; all: the donor. A part suffices as far as it brings along, "
@@ -56,67 +56,7 @@ def transplants_section(run: Run) -> Html | None:
         "the part's difference from the recipient is replaced by noise of the same Frobenius norm. "
         "p by sign flips over seeds, corrected over all parts by the largest |t|."
     )
-    told = note_html(notes) + settings_note(summary)
-    return Html("<h2>Transplants</h2>\n" + "\n".join(parts) + told)
-
-
-def transplant_sentences(cells: pd.DataFrame) -> list[str]:
-    """The gaps with embeddings and blocks alone and without them, then answers and recital.
-
-    Args:
-        cells: Rows of a `transplants_summary` of one recipient and donor.
-    """
-    known = {
-        (cell["part"], cell["subset"], cell["metric"], cell["contrast"]): cell
-        for cell in cells.to_dict("records")
-    }
-    main, sentences = design_of(cells).main, []
-    gap = main.gap
-    for metric in ANSWER_METRICS:
-        for part in SENTENCED:
-            if (part, gap, metric, "recipient") not in known:
-                continue
-            cell, control = (known[part, gap, metric, each] for each in ("recipient", "control"))
-            found = "is" if control["p_corrected"] <= ALPHA else "is not"
-            lost = known.get((part, gap, metric, "lost"))
-            without = "" if lost is None else (
-                f" Without it, all else moved, the gap is {lost['without']:+.3f}: "
-                f"{gap_text(_estimate(lost, 'difference', 'ci'))} (corrected p = "
-                f"{lost['p_corrected']:.2g})."
-            )  # fmt: skip
-            sentences.append(
-                f"With the donor's {part} alone the gap {main.words} in "
-                f"{find_metric(metric).heading} is "
-                f"{gap_text(_estimate(cell, 'value', 'value'))}; without a transplant it is "
-                f"{cell['recipient']:+.3f}, with all {cell['donor_value']:+.3f}, with a random "
-                f"change as large {cell['control']:+.3f}, from which it {found} told apart "
-                f"(corrected p = {control['p_corrected']:.2g}; the least possible is "
-                f"{control['p_smallest']:.2g}).{without}"
-            )
-    for part in SENTENCED:
-        answers = [_moved_words(known, part, name) for name in main.names]
-        if all(answers):
-            sentences.append(f"{part[0].upper()}{part[1:]}: {'; '.join(map(str, answers))}.")
-    return sentences
-
-
-def _moved_words(known: SummaryByCell, part: str, subset: str) -> str | None:
-    """Answers and recital of a subset with a part alone and without it; None of older tables."""
-    answer = known.get((part, subset, "answer_log_prob", "lost"))
-    recital = known.get((part, f"{subset} recited", "exact_match", "lost"))
-    if answer is None or recital is None:
-        return None
-    change = answer["donor_value"] - answer["recipient"]
-    share = (
-        f" ({(answer['value'] - answer['recipient']) / change:.0%} of the way)" if change else ""
-    )
-    return (
-        f"{subset}'s answers go from {answer['recipient']:.2f} to {answer['value']:.2f} nats with "
-        f"them alone{share}, to {answer['without']:.2f} with all but them and to "
-        f"{answer['donor_value']:.2f} with all; definitions are recited at {recital['value']:.2f} "
-        f"with them alone, at {recital['without']:.2f} without, at {recital['donor_value']:.2f} "
-        f"with all and at {recital['recipient']:.2f} with nothing"
-    )
+    return section_html("Transplants", parts, notes=notes)
 
 
 def weight_differences_section(run: Run) -> Html | None:
@@ -130,7 +70,6 @@ def weight_differences_section(run: Run) -> Html | None:
     cells = last_checkpoints(summary)[-1]
     stage, step = one_checkpoint(cells)
     rows = table.loc[(table["stage"] == stage) & (table["step"] == step)]
-    figure = figure_html(plot_weight_differences(rows), "weight-differences")
     twin = _null_differences(run)
     order = {module: place for place, module in enumerate(rows["module"])}
     body = [
@@ -138,7 +77,7 @@ def weight_differences_section(run: Run) -> Html | None:
             part_words(cell["module"]),
             *(_number(cell[name]) for name in ("relative_norm", "stable_rank", "entropy_rank")),
             *(_number(cell[name]) for name in ("cosine_same_tag", "cosine_other_tag")),
-            unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+            unbroken(gap_text(estimate_of(cell, "difference", "ci"))),
             f"{cell['p_corrected']:.2g}",
             *([] if twin is None else [twin[cell["module"]]]),
         ]
@@ -153,8 +92,13 @@ def weight_differences_section(run: Run) -> Html | None:
         "half of each. The tags also differ in the embedding of their own token, but so they do in "
         "a null twin, where neither is more reliable. Ranks are those of single matrices."
     )
-    words = f"<h2>Weight differences</h2>\n<h3>Stage {stage}, step {step}</h3>\n"
-    return Html(words + figure + table_html(head, body) + note_html(notes) + settings_note(table))
+    part = Part(
+        heading=f"Stage {stage}, step {step}",
+        figures={"weight-differences": plot_weight_differences(rows)},
+        tables=[table_html(head, body, name="Weight differences by module")],
+        settings=settings_words(table),
+    )
+    return section_html("Weight differences", [part], notes=notes)
 
 
 def _null_differences(run: Run) -> dict[str, str] | None:
@@ -163,7 +107,7 @@ def _null_differences(run: Run) -> dict[str, str] | None:
     if summary is None:
         return None
     cells = last_checkpoints(summary)[-1].to_dict("records")
-    texts = [unbroken(gap_text(_estimate(cell, "difference", "ci"))) for cell in cells]
+    texts = [unbroken(gap_text(estimate_of(cell, "difference", "ci"))) for cell in cells]
     return {cell["module"]: text for cell, text in zip(cells, texts, strict=True)}
 
 
@@ -180,13 +124,13 @@ def _gap_table(cells: pd.DataFrame) -> Html:
         [
             part_words(part),
             find_metric(metric).heading,
-            unbroken(gap_text(_estimate(by_cell[part, metric, "recipient"], "value", "value"))),
+            unbroken(gap_text(estimate_of(by_cell[part, metric, "recipient"], "value", "value"))),
             *(
                 text
                 for contrast in contrasts
                 for cell in [by_cell.get((part, metric, contrast), unknown)]
                 for text in (
-                    unbroken(gap_text(_estimate(cell, "difference", "ci"))),
+                    unbroken(gap_text(estimate_of(cell, "difference", "ci"))),
                     f"{cell['p_corrected']:.2g}",
                 )
             ),
@@ -198,13 +142,13 @@ def _gap_table(cells: pd.DataFrame) -> Html:
             "minus the random change's", "corrected p"]  # fmt: skip
     if "lost" in contrasts:
         head += ["all but the part, minus all", "corrected p"]
-    return table_html(head, body)
+    return table_html(head, body, name=f"The gap {main.words} with each part")
 
 
-def _parts_table(cells: pd.DataFrame) -> Html:
+def _parts_table(cells: pd.DataFrame) -> list[Html]:
     """Of the large parts: D5 and D6, asked and recited, with the part alone and without it."""
     if "without" not in cells:
-        return Html("")
+        return []
     subsets = [name + end for end in ("", " recited") for name in design_of(cells).main.names]
     columns = [(subset, metric) for subset in subsets for metric in ANSWER_METRICS]
     first = cells.loc[cells["contrast"] == "recipient"]
@@ -219,20 +163,12 @@ def _parts_table(cells: pd.DataFrame) -> Html:
         if "." not in part and "@" not in part
         for which, level in (("alone", "value"), ("all but it", "without"))
     ]
-    return table_html(
-        ["part", "", *(f"{s}, {find_metric(metric).heading}" for s, metric in columns)], body
-    )
+    head = ["part", "moved", *(f"{s}, {find_metric(metric).heading}" for s, metric in columns)]
+    return [table_html(head, body, name="Answers with each large part and without it")]
 
 
 def _level(cell: dict | None, level: str) -> str:
     return "–" if cell is None else _number(cell[level])
-
-
-def _estimate(cell: dict, mean: str, interval: str) -> dict[str, float | None]:
-    """A mean and its interval as `gap_text` reads them; of one seed there is no interval."""
-    bounds = {f"ci_{end}": cell[f"{interval}_{end}"] for end in ("low", "high")}
-    known = {name: bound if bound == bound else None for name, bound in bounds.items()}
-    return {"mean": cell[mean], **known}
 
 
 def _number(value: float) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
@@ -35,6 +34,7 @@ from interp.transplants.analysis import asked_rows, transplant_weights
 from interp.transplants.differences import measure_changes, modules_of
 from interp.transplants.parts import weights_of
 from interp.transplants.plots import plot_transplants, plot_weight_differences
+from tests.interp.figure_texts import heading
 
 Rows = list[TokenizedRow]
 
@@ -63,11 +63,6 @@ def model(rows: Rows) -> HookedModel:
     return HookedModel.from_hf(plain(rows))
 
 
-def title(figure: go.Figure) -> str:
-    layout: Any = figure.layout
-    return layout.title.text
-
-
 def test_patching(model: HookedModel, rows: Rows):
     pairs = make_pairs(rows, PairKind.ALIAS, subset="D5_CONS", limit=4, seed=0)
     table = patch_pairs(model, pairs)
@@ -75,10 +70,10 @@ def test_patching(model: HookedModel, rows: Rows):
 
     effects = table.query("head < 0 and direction == 'denoise'").set_index("layer")["effect"]
     assert sorted(grid.data[0].z) == pytest.approx(sorted(effects))
-    assert "one model" in title(grid)
+    assert "one model" in heading(grid)
     assert "dropped" not in grid.to_json()
-    assert "one model" in title(plot_patched_heads(table))
-    assert "one model" in title(plot_attribution_patching(table))
+    assert "one model" in heading(plot_patched_heads(table))
+    assert "one model" in heading(plot_attribution_patching(table))
 
 
 def test_patching_of_a_subset_of_ones_own(model: HookedModel, rows: Rows):
@@ -101,7 +96,7 @@ def test_lens_and_attribution(model: HookedModel, rows: Rows):
     (last,) = table.query(is_shown)["log_prob"]
     (curve,) = [t for t in figure.data if t.name == "D5_CONS, logit lens" and t.showlegend]
     assert curve.y[-1] == pytest.approx(last)
-    assert "one model" in title(figure)
+    assert "one model" in heading(figure)
     own = table.loc[table["subset"] == "D1_CONS_QA1"].assign(subset="mine")
     assert "mine" in (plot_lens(own).to_json() or "")
     assert plot_attribution(attribute_logits(model, asked_rows(rows)[:4])).data
@@ -111,15 +106,15 @@ def test_probes(model: HookedModel, rows: Rows):
     analysis = ProbeAnalysis(quick=True, n_permutations=3)
     table = probe_checkpoint(model, rows, choose_sites(model), analysis, seed=0).table
 
-    assert "one model" in title(plot_probes(table))
+    assert "one model" in heading(plot_probes(table))
 
 
 def test_attention(model: HookedModel, rows: Rows):
     analysis = AttentionAnalysis(subsets=("D5_CONS", "D6_CONS"))
     table = analysis.measure(model, rows, choose_sites(model, ["z"]), seed=0).table
 
-    assert "one model" in title(plot_heads(table, subset="D5_CONS"))
-    assert "one model" in title(plot_attention_contrast(table, "D5_CONS", "D6_CONS"))
+    assert "one model" in heading(plot_heads(table, subset="D5_CONS"))
+    assert "one model" in heading(plot_attention_contrast(table, "D5_CONS", "D6_CONS"))
     row = asked_rows(rows)[0]
     assert plot_attention(token_attention(model, row), list(map(str, row.input_ids))).data
 
@@ -128,7 +123,7 @@ def test_ablation(model: HookedModel, rows: Rows):
     sites = choose_sites(model, ABLATED_SITES)
     table = AblationAnalysis(n_random=1).measure(model, rows, sites, seed=0).table
 
-    assert "one model" in title(plot_ablation(table, ["D5_CONS", "D6_CONS"]))
+    assert "one model" in heading(plot_ablation(table, ["D5_CONS", "D6_CONS"]))
 
 
 def test_erasure():
@@ -138,7 +133,7 @@ def test_erasure():
     cells = [("all", "probe_accuracy"), ("D5_CONS", "answer_log_prob")]
     records = [{**at, "subset": subset, "metric": metric, **levels} for subset, metric in cells]
 
-    assert "one model" in title(plot_erasure(pd.DataFrame(records)))
+    assert "one model" in heading(plot_erasure(pd.DataFrame(records)))
 
 
 def test_transplants_and_weight_differences(rows: Rows):
@@ -147,8 +142,8 @@ def test_transplants_and_weight_differences(rows: Rows):
     table = transplant_weights(here, there, asked, parts=["embeddings", "blocks"], seed=0)
     changes = measure_changes(weights_of(here), weights_of(there), modules_of(here))
 
-    assert "one model" in title(plot_transplants(table))
-    assert title(plot_transplants(table.loc[table["subset"] != "D6_CONS"]))
+    assert "one model" in heading(plot_transplants(table))
+    assert heading(plot_transplants(table.loc[table["subset"] != "D6_CONS"]))
     assert plot_weight_differences(changes).data
 
 
@@ -159,5 +154,5 @@ def test_alignment(rows: Rows):
     options = GradientOptions(policy=LossPolicy.ANSWER)
     table = measure_alignment(plain(rows), pairs, options=options)
 
-    assert "one model" in title(plot_alignment(table))
+    assert "one model" in heading(plot_alignment(table))
     assert plot_alignment_steps(table).data

@@ -1,7 +1,20 @@
+import sys
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from tqdm import tqdm
 
 from data.errors import InputError
-from training.progress import PLAIN_LINES, is_spokesman, launched_processes, show_progress
+from training.executors.executor import tell_nobody
+from training.progress import (
+    PLAIN_LINES,
+    is_notebook,
+    is_spokesman,
+    launched_processes,
+    show_progress,
+    told,
+)
 
 
 def test_plain_lines_are_few_and_end_with_the_whole(capsys: pytest.CaptureFixture) -> None:
@@ -34,6 +47,44 @@ def test_terminal_gets_a_bar(
         show(5, 10)
         show(10, 10)
     assert "10/10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", [{"IPKernelApp": {}}, {"TerminalIPythonApp": {}}, None])
+def test_notebook_gets_a_bar(
+    shell: dict[str, object] | None,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = None if shell is None else SimpleNamespace(config=shell)
+    monkeypatch.setitem(
+        sys.modules, "IPython", cast(Any, SimpleNamespace(get_ipython=lambda: running))
+    )
+    assert is_notebook() is (shell == {"IPKernelApp": {}})
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm)  # which chose when it was imported
+    with show_progress("run", unit="checkpoint") as show:
+        show(10, 10)
+    assert ("10/10 [" in capsys.readouterr().err) is is_notebook()
+
+
+def test_it_can_be_switched_off(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with told(tell_nobody, "run") as tell:
+        tell(10, 10)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with told(None, "run") as tell:
+        tell(10, 10)
+    assert capsys.readouterr().err == ""
+
+
+def test_work_is_told_of_unless_the_caller_wants_otherwise(capsys: pytest.CaptureFixture) -> None:
+    heard: list[tuple[int, int]] = []
+    with told(lambda done, total: heard.append((done, total)), "run") as tell:
+        tell(5, 10)
+    assert (heard, capsys.readouterr().err) == ([(5, 10)], "")
+    with told(None, "run", unit="seed") as tell:
+        tell(10, 10)
+    assert capsys.readouterr().err.startswith("run: 10/10 seeds, ")
 
 
 def test_of_several_processes_one_speaks(

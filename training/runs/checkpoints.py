@@ -37,6 +37,7 @@ from training.files import (
 from training.models.folders import no_progress_bars, read_tokenizer, read_weights
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -229,9 +230,9 @@ def find_checkpoint(folder: Path, step: int | None = None, *, run_id: str | None
     return checkpoint
 
 
-def load_model(folder: Path) -> "PreTrainedModel":
+def load_model(folder: Path, device: "torch.device | str" = "cpu") -> "PreTrainedModel":
     """The model of a checkpoint, in float32 and evaluation mode; see `read_weights`."""
-    return read_weights(folder)
+    return read_weights(folder).to(device)  # pyright: ignore[reportArgumentType]
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":

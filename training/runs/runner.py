@@ -16,6 +16,7 @@ from training.executors.executor import Cell, Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes, table_bytes
 from training.pipeline import SeedResult, SeedTask, total_steps, train_seed
+from training.progress import told
 from training.runs.info import RUN_FILE
 from training.runs.publication import Files, publish
 from training.runs.requests import RunRequest, check_together, now
@@ -28,7 +29,7 @@ def run_seeds(
     *,
     workers: int | None = None,
     executor: Executor = LOCAL,
-    progress: Progress = tell_nobody,
+    progress: Progress | None = None,
 ) -> list[Run]:
     """Trains every missing seed of the requests at once and writes each run's tables.
 
@@ -37,7 +38,7 @@ def run_seeds(
         workers: Most seeds at once; the executor chooses unless given. The bytes do not depend on
             it.
         executor: What trains the seeds.
-        progress: Told of steps done.
+        progress: Told of steps done; shown unless given, see `training.progress.told`.
 
     Raises:
         InputError: a request cannot be run; nothing is written then.
@@ -102,7 +103,7 @@ def _write_tables(request: RunRequest, results: dict[int, SeedResult]) -> None:
 
 
 def _train_all(
-    tasks: list[SeedTask], workers: int | None, executor: Executor, progress: Progress
+    tasks: list[SeedTask], workers: int | None, executor: Executor, progress: Progress | None
 ) -> list[SeedResult]:
     """Trains tasks side by side; a team trains one after the other, in all its processes."""
     team = Team.of_launch()
@@ -113,12 +114,11 @@ def _train_all(
         Cell(name=f"{task.folder}, seed {task.seed}", task=task, units=steps[task.folder])
         for task in tasks
     ]
-    return executor.run(
-        train_seed,
-        cells,
-        workers=1 if team.size > 1 else workers,
-        progress=progress if team.is_main else tell_nobody,
-    )
+    label = ", ".join(dict.fromkeys(task.config.recipe for task in tasks))
+    with told(progress if team.is_main else tell_nobody, label) as tell:
+        return executor.run(
+            train_seed, cells, workers=1 if team.size > 1 else workers, progress=tell
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from interp.alignment.plots import (
 )
 from interp.alignment.summary import summarize_alignment, with_seeds
 from interp.figures.palette import NULL_COLOR, subset_style
+from tests.interp.figure_texts import heading
 from training.designs import recipe_design
 from training.statistics import t_interval
 
@@ -107,7 +108,7 @@ def test_three_seeds_are_shown_one_by_one_where_four_have_an_interval():
     marks = [mark for mark in own_marks(figure) if mark[1] == -0.12]  # D5, own questions
     assert marks == [(f"seed {seed}", -0.12, round(0.5 + seed / 100, 3)) for seed in SEEDS]
     assert len(own_marks(figure)) == len(SEEDS) * 2 * len(FEW)
-    assert "mean and each of n = 3 seeds" in str(figure.layout.title.text)  # pyright: ignore[reportAttributeAccessIssue]
+    assert "mean and each of n = 3 seeds" in heading(figure)
     (drawn,) = traces(figure, "D5_CONS")
     assert not any(drawn.error_y.array)
     assert not any("±" in each for each in drawn.hovertemplate)
@@ -252,5 +253,5 @@ def test_figures_of_two_experiments_or_loss_policies_have_titles_of_their_own():
         )
         for policy in ("answer", "text")
     ]
-    titles = [figure.layout.title.text for figure in [*predictions, *alignments]]  # pyright: ignore[reportAttributeAccessIssue]
+    titles = [heading(figure) for figure in [*predictions, *alignments]]
     assert len(set(titles)) == len(titles)

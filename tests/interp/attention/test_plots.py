@@ -8,6 +8,7 @@ import pytest
 from data.errors import InputError
 from interp.attention.analysis import summarize_attention
 from interp.attention.plots import plot_attention_contrast, plot_heads
+from tests.interp.figure_texts import heading, untagged
 
 
 def attention_table(seeds: int = 8) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def cells(trace: Any) -> dict[tuple[str, str], float]:
 
 
 def texts(trace: Any) -> dict[tuple[str, str], str]:
-    return dict(zip(zip(trace.y, trace.x, strict=True), trace.text, strict=True))
+    return dict(zip(zip(trace.y, trace.x, strict=True), map(untagged, trace.text), strict=True))
 
 
 def test_values_stand_beside_their_control_on_one_scale():
@@ -63,7 +64,7 @@ def test_marks_say_which_cells_survive_correction_and_whither():
 
     assert texts(value)["layer 0, all heads", "alias → last prompt token"] == "0.81▲"
     assert texts(value)["layer 0, all heads", "other → last prompt token"] == "0.21▼"
-    assert set(control.text) == {"0.50"}
+    assert set(texts(control).values()) == {"0.50"}
     few = maps(plot_heads(summarize_attention(attention_table(seeds=3)), subset="D5_CONS"))[0]
     assert not any(mark in "".join(few.text) for mark in "▲▼")
 
@@ -84,7 +85,7 @@ def test_of_one_seed_its_own_heads_are_shown():
     assert set(maps(figure)[0].y) == {
         f"layer {layer}, head {head}" for layer in (0, 1) for head in (0, 1)
     }
-    assert "seed 3" in layout_of(figure).title.text
+    assert "seed 3" in heading(figure)
     with pytest.raises(InputError, match="heads of several seeds cannot be averaged"):
         plot_heads(table, subset="D6_CONS")
 
@@ -157,7 +158,7 @@ def test_cells_of_few_seeds_say_each_seeds_own_value_on_hover(n_seeds: int):
     assert lower[place] == "<br>seed 0: -0.010<br>seed 1: 0.000" + "<br>seed 2: 0.010" * third
     assert difference[place] == "<br>seed 0: 3.000<br>seed 1: 3.000" + "<br>seed 2: 3.000" * third
     for each in (figure, contrast):
-        assert f"mean over {n_seeds} seeds, each seed's on hover" in layout_of(each).title.text
+        assert f"mean over {n_seeds} seeds, each seed's on hover" in heading(each)
 
 
 def test_cells_of_many_seeds_or_of_a_summary_alone_say_no_seeds_own_values():
@@ -168,4 +169,4 @@ def test_cells_of_many_seeds_or_of_a_summary_alone_say_no_seeds_own_values():
         plot_heads(summarize_attention(few), subset="D5_CONS"),
     ):
         assert all(trace.hovertext is None for trace in maps(figure))
-        assert "each seed's" not in layout_of(figure).title.text
+        assert "each seed's" not in heading(figure)

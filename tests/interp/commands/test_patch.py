@@ -58,7 +58,7 @@ def read(run: Path, name: str = "patching") -> pd.DataFrame:
 
 
 def test_patch_writes_and_prints_the_grid(run: Path, capsys: Capture):
-    assert main(["patch", str(run), *ANY]) == 0
+    assert main(["patch", str(run), *ANY, "--full"]) == 0
     printed = capsys.readouterr().out
     table = read(run)
 
@@ -84,7 +84,7 @@ def test_patch_writes_and_prints_the_grid(run: Path, capsys: Capture):
         (table["site"] == "resid_pre") & (table["layer"] == 0) & (table["role"] == "all")
     ]
     assert everything["effect"].tolist() == pytest.approx([1.0] * len(everything), abs=0.01)
-    assert "attribution patching against the exact grid" in printed
+    assert "Attribution patching, denoising, against the exact effect" in printed
     assert "slope" in printed
     assert "alias pairs of D1_CONS_QA1: kept by seed 3, 3 of 3 pairs; 0% dropped" in printed
     assert "p_corrected" in printed

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from data.vocabulary import Kind
 from interp.cli import main
 from interp.grids import grid as grids
 from training.runs.run import Run
@@ -57,6 +58,39 @@ def test_a_role_that_questions_lack(
     command: str, tiny_run: Run, capsys: pytest.CaptureFixture[str]
 ):
     assert "has no tag; choose" in refused(capsys, command, str(tiny_run.folder), "--role", "tag")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "align"])
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:99", "this machine has no device cuda:99 ("),
+        ("gpu", "gpu is no device; use cpu, cuda, cuda:N or mps"),
+        ("cuda:-1", "cuda:-1 is no device; use cpu"),
+    ],
+)
+def test_a_device(
+    command: str, device: str, message: str, tiny_run: Run, capsys: pytest.CaptureFixture[str]
+):
+    assert message in refused(capsys, command, str(tiny_run.folder), "--device", device)
+
+
+@pytest.mark.parametrize(("command", "head"), [("patch", "4"), ("patch", "-1")])
+def test_a_head(command: str, head: str, tiny_run: Run, capsys: pytest.CaptureFixture[str]):
+    n_heads = tiny_run.shape.num_attention_heads
+    error = refused(capsys, command, str(tiny_run.folder), "--site", "z", "--head", head)
+
+    assert error == f"error: no head {head} in a layer of {n_heads}; choose from 0 to {n_heads - 1}"
+
+
+def test_a_role_that_no_text_has(
+    tiny_run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    rows = [each for each in tiny_run.tokenized_rows(1000) if each.row.kind is Kind.QA]
+    monkeypatch.setattr(Run, "tokenized_rows", lambda *_: rows)
+    error = refused(capsys, "attention", str(tiny_run.folder), "--role", "tag")
+
+    assert error.endswith("has the role tag; use one of alias, question, answer")
 
 
 def test_a_role_after_the_prompt(tiny_run: Run, capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,62 +7,27 @@ from torch import Tensor
 
 from data.errors import InputError
 from data.rows import Row, SeedData
-from data.statements import RenderedText
 from data.tasks.alias_toy import AliasNames, IMLConfig
-from data.tasks.iml import SUBSETS
 from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import word_tokenizer
-from data.vocabulary import Kind, Role, Split, WordOrder
+from data.vocabulary import WordOrder
+from interp.explorer.grid import grid_of_view
 from interp.explorer.shelf import SeedRows
-from interp.explorer.view import (
+from interp.explorer.tables import (
     TOP,
-    GridCell,
-    View,
     answers_table,
     attention_table,
-    cells_of_rows,
     chance,
     lens_quantities,
     lens_table,
-    logit_differences,
-    patch_grid_of_pair,
-    read_view,
 )
+from interp.explorer.view import Edit, GridCell, View, read_view
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
-from interp.interventions.ablation import AblationKind
-from interp.patching.analysis import Direction
 from training.designs import recipe_design
 
 WORDS = tuple(f"w{i}" for i in range(37))
-
-
-def question_row(alias: str, question: str, answer: str, *, subset: str = "D5_CONS") -> Row:
-    text = f"w0 {alias} {question} {answer}"
-    spans, start = {}, 3
-    for role, word in ((Role.ALIAS, alias), (Role.QUESTION, question), (Role.ANSWER, answer)):
-        spans[role] = (start, start + len(word))
-        start += len(word) + 1
-    rendered = RenderedText(text=text, answer_span=spans[Role.ANSWER], spans=spans)
-    return Row(
-        row_id=text, subset=SUBSETS[subset], split=Split.TEST, kind=Kind.QA, rendered=rendered,
-        alias=alias, entity=None, tag=None, question=question,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def word_rows() -> SeedRows:
-    """Questions about three aliases."""
-    rows = tuple(question_row(f"w{i}", "w9", f"w{10 + i}") for i in (1, 2, 3))
-    return SeedRows(
-        SeedData(rows=rows, words=WORDS), word_tokenizer(WORDS), recipe_design("alias-toy")
-    )
-
-
-def view_of(model: HookedModel, rows: SeedRows) -> View:
-    asked = [row for about in rows.subjects["D5_CONS"].values() for row in about]
-    question, corrupted = rows.tokenized(asked)[:2]
-    return View(model=model, rows=rows, question=question, corrupted=corrupted)
+ViewOf = Callable[[HookedModel, SeedRows], View]
 
 
 def tokens_of(view: View) -> Tensor:
@@ -88,7 +52,7 @@ def toy_seed() -> SeedRows:
 
 
 def test_a_reading_has_the_models_own_log_probabilities(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
@@ -99,7 +63,7 @@ def test_a_reading_has_the_models_own_log_probabilities(
 
 
 def test_a_readings_patterns_are_weights_over_the_prompt_so_far(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     patterns = read_view(view_of(any_model, word_rows)).patterns
     assert patterns.shape == (any_model.n_layers, any_model.n_heads, 3, 3)
@@ -108,7 +72,7 @@ def test_a_readings_patterns_are_weights_over_the_prompt_so_far(
 
 
 def test_zeroing_every_head_is_zeroing_the_whole_site(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     heads = [
@@ -121,13 +85,13 @@ def test_zeroing_every_head_is_zeroing_the_whole_site(
 
     with any_model.hooks([("blocks.1.attn.hook_z", zero)]):
         expected = any_model.logits(tokens_of(view))[0, -1].log_softmax(-1)
-    ablated = read_view(view, heads, AblationKind.ZERO).log_probs
+    ablated = read_view(view, heads, Edit.ZERO).log_probs
     assert torch.equal(ablated, expected)
     assert not torch.allclose(ablated, read_view(view).log_probs, atol=1e-3)
 
 
 def test_a_mean_ablation_writes_the_mean_over_the_questions(
-    any_model: HookedModel, word_rows: SeedRows
+    any_model: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(any_model, word_rows)
     asked = [row for about in word_rows.subjects["D5_CONS"].values() for row in about]
@@ -144,69 +108,30 @@ def test_a_mean_ablation_writes_the_mean_over_the_questions(
     torch.testing.assert_close(read_view(view, [cell]).log_probs, expected, atol=1e-5, rtol=0)
 
 
-def test_the_mean_of_one_question_alone_changes_nothing(neox: HookedModel) -> None:
+def test_the_mean_of_one_question_alone_changes_nothing(
+    neox: HookedModel, question_row: Callable[..., Row]
+) -> None:
     data = SeedData(rows=(question_row("w1", "w9", "w11"),), words=WORDS)
     rows = SeedRows(data, word_tokenizer(WORDS), recipe_design("alias-toy"))
     question = rows.tokenized(rows.subjects["D5_CONS"]["w1"])[0]
     view = View(model=neox, rows=rows, question=question, corrupted=None)
     cell = GridCell(site=Site("attn_out", 0), role=TokenRole.QUESTION_LAST)
-    after = read_view(view, [cell], AblationKind.MEAN).log_probs
+    after = read_view(view, [cell], Edit.MEAN).log_probs
     torch.testing.assert_close(after, read_view(view).log_probs, atol=1e-6, rtol=0)
 
 
 def test_what_the_last_position_cannot_see_any_more_changes_nothing(
-    neox: HookedModel, word_rows: SeedRows
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
     view = view_of(neox, word_rows)
     cell = GridCell(site=Site("mlp_out", 1), role=TokenRole.ALIAS_LAST)
-    after = read_view(view, [cell], AblationKind.ZERO)
+    after = read_view(view, [cell], Edit.ZERO)
     assert torch.equal(after.log_probs, read_view(view).log_probs)
 
 
-def test_the_patching_grid_is_one_pass_with_a_hook_a_cell(
-    any_model: HookedModel, word_rows: SeedRows
+def test_a_cell_that_is_not_there_is_refused(
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
 ) -> None:
-    view = view_of(any_model, word_rows)
-    grid = patch_grid_of_pair(view)
-    answer, foil = view.question.input_ids[-1], view.corrupted.input_ids[-1]  # pyright: ignore
-    corrupted = torch.tensor([view.corrupted.input_ids[:-1]])  # pyright: ignore
-    both = logit_differences(view, read_view(view))
-    assert both is not None
-    for cell, effect in zip(cells_of_rows(grid), grid["effect"], strict=True):
-        _, cache = any_model.run_with_cache(tokens_of(view), [cell.site.hook])
-        clean, position = cache[cell.site.hook], cell.role.position(view.question)
-
-        def patch(activation: Tensor, hook: object) -> Tensor:
-            patched = activation.clone()
-            at = (0, position) if cell.site.head is None else (0, position, cell.site.head)  # noqa: B023
-            patched[at] = clean[at]  # noqa: B023
-            return patched
-
-        with any_model.hooks([(cell.site.hook, patch)]):
-            logits = any_model.logits(corrupted)[0, -1]
-        patched = float(logits[answer] - logits[foil])
-        assert effect == pytest.approx((patched - both[1]) / (both[0] - both[1]), abs=1e-3)
-
-
-def test_all_of_the_difference_enters_at_the_alias(neox: HookedModel, word_rows: SeedRows) -> None:
-    view = view_of(neox, word_rows)
-    for direction in Direction:
-        grid = patch_grid_of_pair(view, direction).set_index(["site", "layer", "role"])["effect"]
-        effects = grid.to_dict()
-        assert effects["resid_pre", 0, "alias_last"] == pytest.approx(1, abs=1e-4)
-        assert effects["resid_pre", 0, "question_last"] == pytest.approx(0, abs=1e-4)
-
-
-def test_without_another_alias_the_grid_is_empty(neox: HookedModel, word_rows: SeedRows) -> None:
-    view = replace(view_of(neox, word_rows), corrupted=None)
-    grid = patch_grid_of_pair(view)
-    assert list(grid.columns) == ["site", "layer", "head", "role", "effect"]
-    assert grid.empty
-    assert cells_of_rows(grid) == []
-    assert logit_differences(view, read_view(view)) is None
-
-
-def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedRows) -> None:
     view = view_of(neox, word_rows)
     with pytest.raises(InputError, match="no tag"):
         read_view(view, [GridCell(site=Site("mlp_out", 0), role=TokenRole.TAG)])
@@ -217,16 +142,17 @@ def test_a_cell_that_is_not_there_is_refused(neox: HookedModel, word_rows: SeedR
 def test_nothing_of_the_model_changes_also_where_a_pass_raises(
     neox: HookedModel,
     word_rows: SeedRows,
+    view_of: ViewOf,
     state_of: Callable[[HookedModel], tuple[object, ...]],
 ) -> None:
     view = view_of(neox, word_rows)
     before = state_of(neox)
     cell = GridCell(site=Site("z", 0, 1), role=TokenRole.ALIAS_LAST)
     read_view(view, [cell])
-    patch_grid_of_pair(view)
+    grid_of_view(view)
     beyond = GridCell(site=Site("z", 0, neox.n_heads), role=TokenRole.ALIAS_LAST)
     with pytest.raises(InputError, match="no head 4 at z of layer 0"):
-        read_view(view, [beyond], AblationKind.ZERO)
+        read_view(view, [beyond], Edit.ZERO)
     assert state_of(neox) == before
 
 
@@ -320,7 +246,9 @@ def test_chance_is_one_of_the_values_of_the_attribute(
     assert chance(view) == 1 / len(given)
 
 
-def test_one_heads_attention_is_its_pattern(neox: HookedModel, word_rows: SeedRows) -> None:
+def test_one_heads_attention_is_its_pattern(
+    neox: HookedModel, word_rows: SeedRows, view_of: ViewOf
+) -> None:
     reading = read_view(view_of(neox, word_rows))
     table = attention_table(reading, head=(1, 2))
     assert len(table) == 9

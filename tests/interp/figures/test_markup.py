@@ -1,13 +1,23 @@
+import json
 import re
 from dataclasses import replace
 
+import plotly.graph_objects as go
 import pytest
 
 from data.rows import Row, prompt_row
 from data.statements import Definition, QAPair, RenderedText
 from data.tasks.iml import SUBSETS
 from data.vocabulary import Kind, Role, Split, WordOrder
-from interp.figures.markup import Html, kind_words, rows_html, table_html, text_html
+from interp.figures.markup import (
+    Html,
+    figure_html,
+    figure_title,
+    kind_words,
+    rows_html,
+    table_html,
+    text_html,
+)
 from interp.figures.palette import OWN_ROLE_COLOR, ROLE_COLORS
 
 
@@ -83,12 +93,36 @@ def test_a_held_out_question_is_said_to_be_held_out():
 def test_a_table_escapes_everything_but_html():
     html = table_html(["<h>"], [["<script>", Html("<b>"), 3]])
 
-    assert "<th>&lt;h&gt;</th>" in html
+    assert '<th scope="col">&lt;h&gt;</th>' in html
     assert "<td>&lt;script&gt;</td><td><b></td><td>3</td>" in html
+
+
+def test_a_named_table_is_called_so_above_it_and_in_its_box():
+    html = table_html(["a"], [], name="Gaps & more")
+
+    assert "<caption>Gaps &amp; more</caption>" in html
+    assert 'tabindex="0" aria-label="Gaps &amp; more"' in html
+    assert "caption" not in table_html(["a"], [])
+
+
+def test_a_figure_says_its_title_and_what_it_shows_and_ends_no_script():
+    figure = go.Figure(go.Scatter(x=[0], y=[1], name="</script>"))
+    figure.update_layout(title="<b>Gaps</b> &amp; more<br><sup>n = 8</sup>", height=300)
+
+    html = figure_html(figure, "gaps", says='"D5" is above.', caption="Settings: a < b.")
+
+    assert figure_title(figure) == "Gaps & more"
+    assert 'aria-label="Gaps &amp; more; n = 8. &quot;D5&quot; is above."' in html
+    assert 'role="img"' in html
+    assert "height:300px" in html
+    assert "<figcaption>Settings: a &lt; b.</figcaption>" in html
+    assert html.count("</script>") == 1
+    content = json.loads(html.partition('json">')[2].partition("</script>")[0])
+    assert content["data"][0]["name"] == "</script>"
 
 
 def test_rows_of_a_world_without_entities_have_no_column_for_them():
     without = replace(definition(WordOrder.TAE), entity=None)
 
-    assert "<th>entity</th>" in rows_html([definition(WordOrder.TAE), without])
-    assert "<th>entity</th>" not in rows_html([without])
+    assert ">entity</th>" in rows_html([definition(WordOrder.TAE), without])
+    assert ">entity</th>" not in rows_html([without])

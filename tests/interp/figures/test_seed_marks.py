@@ -8,7 +8,8 @@ import interp
 from interp.figures.seed_marks import own_hover, own_note, with_own_words
 
 OF_MEANS = {"alignment/plots", "attention/plots", "patching/plots", "probes/plots"}
-OF_ONE_MODEL = {"attention/pattern_plots", "attention/view", "explorer/figures"}
+OF_ONE_MODEL = {"attention/pattern_plots", "attention/view", "explorer/grid_figure",
+                "explorer/token_figures"}  # fmt: skip
 MAPS = ("heatmap", "imshow", "contour", "density")
 WORDS = {"own_words", "with_own_words"}
 

@@ -17,6 +17,7 @@ from interp.figures.settings_note import settings_words
 from interp.grids.grid import run_grid
 from interp.grids.selection import GridSelection
 from interp.grids.settings import KEY, joined, table_settings, unrecorded
+from interp.hooked.model import load_hooked
 from interp.probes.analysis import ProbeAnalysis
 from interp.probes.cross_validation import INVERSE_PENALTIES, QUICK_INVERSE_PENALTY
 from interp.report.page import report_html
@@ -197,3 +198,26 @@ def test_settings_that_are_none_are_damage(text: object):
 
     with pytest.raises(DamagedError, match="settings that a table carries are unreadable"):
         table_settings(table)
+
+
+def test_another_device_than_the_cpu_opens_models_and_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[object] = []
+
+    def load(*arguments: Any, device: str) -> Any:
+        asked.append(device)
+        return load_hooked(*arguments)
+
+    monkeypatch.setattr("interp.grids.grid.require_device", lambda name: None)
+    monkeypatch.setattr("interp.grids.grid.load_hooked", load)
+    monkeypatch.setattr("interp.lenses.analysis.TUNED_STEPS", 2)
+    iml("lens", folder, "--layer", "0", "--device", "cuda:1")
+
+    assert asked == ["cuda:1", "cuda:1"]
+    (entry,) = entries_of(folder, "lens_summary")
+    assert entry["selection"]["device"] == "cuda:1"
+    assert "device cuda:1" in settings_words(read_table(folder / "lens.parquet"))
+    assert commands_of(folder) == ["iml lens RUN --layer 0 --device cuda:1"]
+    iml("lens", folder, "--layer", "0")
+    assert "device" not in entries_of(folder, "lens")[0]["selection"]  # as in tables of before

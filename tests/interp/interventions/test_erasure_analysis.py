@@ -22,7 +22,7 @@ from interp.hooked.model import HookedModel
 from interp.interventions.base import answer_table
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.erasure_halves import STAGE2, Halves
-from interp.interventions.sections import erasure_sentence
+from interp.interventions.wording import erasure_sentence
 from training.files import write_manifest, write_table
 from training.runs.run import Run
 

@@ -17,7 +17,8 @@ from interp.interventions.ablation import AblationKind
 from interp.interventions.ablation_analysis import AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.interventions.plots import component_names, over_seeds, plot_ablation, plot_erasure
-from interp.interventions.sections import ablation_section, erasure_section, erasure_sentence
+from interp.interventions.sections import ablation_section, erasure_section
+from interp.interventions.wording import ablation_found, erasure_sentence
 from training.runs.run import Run, read_table
 
 
@@ -83,6 +84,32 @@ def test_the_erasure_section_says_what_its_table_says(analysed: Run):
     assert sentence in unescape(erasure_section(analysed) or "")
 
 
+def test_the_ablation_section_says_what_each_subset_needs_most(analysed: Run):
+    summary = table_of(analysed, "ablation_summary")
+    of_subset = summary.loc[
+        (summary["subset"] == "D5_CONS")
+        & (summary["metric"] == "answer_log_prob")
+        & (summary["kind"] == "question")
+    ]
+    most = of_subset.loc[of_subset["difference"].abs().idxmax()]
+
+    sentences = ablation_found(summary, ("D5_CONS", "D6_CONS"))
+
+    assert sentences[0].startswith(f"D5_CONS: none of {len(of_subset)} interventions differs")
+    assert f"{most['effect']:+.2f}, control {most['control']:+.2f}, difference" in sentences[0]
+    assert "2 seeds can give none below 0.5: nothing, however strong, could be" in sentences[-1]
+    assert all(each in unescape(ablation_section(analysed) or "") for each in sentences)
+
+
+def test_an_effect_beyond_its_control_is_named(analysed: Run):
+    summary = table_of(analysed, "ablation_summary").assign(p_corrected=0.01, p_smallest=0.0078)
+
+    said = ablation_found(summary, ("D5_CONS",))
+
+    assert "beyond the control in " in said[0]
+    assert "nothing, however strong" not in said[-1]
+
+
 def test_a_figure_shows_each_effect_with_its_interval_over_seeds(analysed: Run):
     table = table_of(analysed, "ablation")
     figure = plot_ablation(table, ["D5_CONS"])
@@ -113,7 +140,10 @@ def test_an_erasure_figure_has_before_after_and_both_controls_for_every_subset(a
     figure = plot_erasure(table_of(analysed, "erasure"))
 
     titles = [note.text for note in figure.layout.annotations]
-    assert titles[0] == "probe fitted anew (dotted: chance)"
+    assert titles[:2] == [
+        "probe fitted anew, where it was erased (dotted: chance)",
+        "probe fitted anew, erased everywhere (dotted: chance)",
+    ]
     assert {"D5_CONS", "D6_CONS", "D5_CONS − D6_CONS"} <= set(titles)
     assert len([trace for trace in traces(figure) if trace.name]) == 4 * len(titles)
     assert sum(bool(trace.showlegend) for trace in traces(figure)) == 4
@@ -122,11 +152,11 @@ def test_an_erasure_figure_has_before_after_and_both_controls_for_every_subset(a
 def test_chance_is_drawn_and_each_panel_of_an_erasure_fits_its_marks(analysed: Run):
     figure = plot_erasure(table_of(analysed, "erasure"))
 
-    (chance,) = figure.layout.shapes
-    assert (chance.y0, chance.line.dash) == (0.5, "dot")
-    assert chance.line.width > 0  # the template's own is 0, which draws nothing
-    low, high = figure.layout.yaxis2.range
-    marks = [y for trace in traces(figure) if trace.yaxis == "y2" for y in trace.y]
+    for chance, panel in zip(figure.layout.shapes, ("y", "y2"), strict=True):
+        assert (chance.y0, chance.line.dash, chance.yref) == (0.5, "dot", panel)
+        assert chance.line.width > 0  # the template's own is 0, which draws nothing
+    low, high = figure.layout.yaxis3.range
+    marks = [y for trace in traces(figure) if trace.yaxis == "y3" for y in trace.y]
     assert low < min(marks) <= max(marks) < high < 0  # log-probabilities, not stretched up to 0
     assert high - low < 1.2 * (max(marks) - min(marks))
 
@@ -135,7 +165,7 @@ def test_places_of_an_erasure_stand_in_lines_in_words(analysed: Run):
     drawn = traces(plot_erasure(table_of(analysed, "erasure")))
     places = {x for trace in drawn for x in trace.x}
     assert "stream after layer 1,<br>last alias token" in places
-    assert "everywhere,<br>stream after layer 1,<br>last alias token" in places
+    assert "everywhere" in places
     assert not [place for place in places if "_" in place]
 
 

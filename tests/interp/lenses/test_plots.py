@@ -9,6 +9,7 @@ from data.errors import InputError
 from interp.figures.palette import subset_style
 from interp.lenses.analysis import summarize_lens
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
+from tests.interp.figure_texts import heading
 from training.designs import recipe_design
 from training.statistics import t_interval
 
@@ -109,7 +110,7 @@ def test_of_two_seeds_each_value_is_shown_and_no_band():
     assert not [trace for trace in drawn if trace.fill]
     assert sorted(own.y) == pytest.approx([-3.9, -3.8, -2.9, -2.8, -1.9, -1.8])
     assert set(own.text) == {"seed 1", "seed 2"}
-    assert "mean and each of n = 2 seeds" in layout_of(figure).title.text
+    assert "mean and each of n = 2 seeds" in heading(figure)
 
 
 def test_one_seed_has_no_band_and_says_so():
@@ -117,7 +118,7 @@ def test_one_seed_has_no_band_and_says_so():
 
     drawn: list[Any] = list(figure.data)
     assert not [trace for trace in drawn if trace.fill]
-    assert "1 seed;" in layout_of(figure).title.text
+    assert "1 seed;" in heading(figure)
 
 
 def test_only_subsets_that_were_asked_for_are_drawn(summary: pd.DataFrame):
@@ -190,7 +191,7 @@ def test_subsets_have_bars_of_their_own_colours(attribution: pd.DataFrame):
     bars: list[Any] = list(figure.data)
     assert [bar.marker.color for bar in bars] == [subset_style(name, IML).color for name in names]
     assert [list(bar.y) for bar in bars] == [[0, 0, 2, 0.5, 2.5]] * 2
-    assert "over 2 D5_CONS rows and 2 D6_CONS rows of one model" in layout_of(figure).title.text
+    assert "over 2 D5_CONS rows and 2 D6_CONS rows of one model" in heading(figure)
 
 
 def test_attributions_of_one_row_have_no_interval(attribution: pd.DataFrame):

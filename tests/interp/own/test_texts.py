@@ -55,6 +55,25 @@ def test_own_roles_are_addressed_by_name(model: HookedModel, rows: Sequence[Toke
         )
 
 
+def test_what_stands_between_text_and_answer_can_be_said(model: HookedModel):
+    def whole(text: str, answer: str, space: str = " ") -> tuple[str, str]:
+        (row,) = prompts(model, [text], answers=[answer], space=space)
+        assert row.input_ids[:2] == (3, 4)
+        assert row.answer_positions == (2,)
+        return row.row.rendered.text, row.row.rendered.answer
+
+    assert whole("w0 w1", "w2") == ("w0 w1 w2", "w2")
+    assert whole("w0 w1 ", "w2") == ("w0 w1 w2", "w2")
+    assert whole("w0 w1", " w2") == ("w0 w1 w2", "w2")
+    assert whole("w0 w1", "w2", space="\n") == ("w0 w1\nw2", "w2")
+    assert whole("w0 w1 ", "w2", space="\n") == ("w0 w1 w2", "w2")
+
+
+def test_an_answer_that_shares_a_token_with_the_last_word_is_refused(model: HookedModel):
+    with pytest.raises(InputError, match="'w12' is one token of its text and its answer '2'"):
+        prompts(model, ["w0 w1"], answers="2", space="")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

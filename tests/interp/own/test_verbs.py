@@ -9,32 +9,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.pairs import PromptPair
 from data.tokens import TokenizedRow, word_tokenizer
-from interp.alignment.plots import plot_alignment
 from interp.attention.pattern_plots import plot_attention
 from interp.attention.patterns import attention_by_role
 from interp.attention.view import plot_pattern, show_attention
 from interp.figures.grid_tables import with_run_columns
 from interp.hooked.activations import collect_activations
 from interp.hooked.addresses import Site, TokenRole
-from interp.hooked.model import HookedModel
-from interp.interventions.plots import plot_ablation
+from interp.hooked.model import HookedModel, load_hooked
 from interp.lenses.analysis import lens_log_probs
-from interp.lenses.plots import plot_lens
+from interp.lenses.plots import plot_attribution, plot_lens
+from interp.own.ablating import ablate
 from interp.own.texts import prompts
-from interp.own.verbs import ablate, align, attend, lens, patch, probe
+from interp.own.verbs import attend, attribute, lens, patch, probe
 from interp.patching.plots import plot_patched_heads, plot_patching
 from interp.probes.plots import NOT_READ, plot_probes
 from interp.probes.summary import summarize_own
+from tests.interp.figure_texts import heading
 from tests.interp.own.words import ANSWERS, TEXTS, WORDS
-
-
-def title(figure: Any) -> str:
-    return figure.layout.title.text
+from training.runs.run import Run
 
 
 def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
@@ -43,15 +39,24 @@ def test_lens(model: HookedModel, rows: Sequence[TokenizedRow]):
     last = collect_activations(model, rows, sites=[site], roles=[TokenRole.PROMPT_LAST])
     log_probs = lens_log_probs(model, torch.tensor(last.at(site, TokenRole.PROMPT_LAST)))
     answers = [row.input_ids[row.answer_positions[0]] for row in rows]
-    expected = np.mean([float(log_probs[i, token]) for i, token in enumerate(answers)])
+    moved = [*answers[1:], answers[0]]
+    expected, control = (
+        np.mean([float(log_probs[i, token]) for i, token in enumerate(tokens)])
+        for tokens in (answers, moved)
+    )
 
-    (cell,) = table.query("layer == 1 and role == 'prompt_last'").to_dict("records")
+    at_end = table.query("layer == 1 and role == 'prompt_last'")
+    cell, other = at_end.sort_values("quantity").to_dict("records")
     assert cell["log_prob"] == pytest.approx(expected, rel=1e-5)
+    assert other["quantity"] == "other_answer"
+    assert other["log_prob"] == pytest.approx(control, rel=1e-5)
     assert (cell["subset"], cell["n"]) == ("prompts", 3)
     assert set(table["role"]) == {"hero_last", "prompt_last"}
     page = plot_lens(table).to_json() or ""
     assert "last hero token" in page
     assert "prompts, logit lens" in page
+    assert "another prompt's answer (control)" in page
+    assert set(lens(model, rows[:1])["quantity"]) == {"answer"}
     assert set(lens(model, rows, roles=["hero_first"])["role"]) == {"hero_first"}
 
 
@@ -72,7 +77,7 @@ def test_probe_reads_what_the_token_says(model: HookedModel):
     by_word = probe(model, rows, labels, groups=range(30), layers=[0], n_permutations=0)
     assert by_word["accuracy"].tolist() == table["accuracy"].tolist()
     figure: Any = plot_probes(table)
-    assert "one model" in title(figure)
+    assert "one model" in heading(figure)
     said = " ".join(each.text for each in figure.layout.annotations)
     assert "unseen rows" in said
     assert "30 rows in 5 folds" in said
@@ -98,7 +103,7 @@ def test_patch(model: HookedModel, pairs: Sequence[PromptPair]):
     assert "2 pairs of one model" in page
     assert "last hero token" in page
     assert "own pairs" in page
-    assert "one model" in title(plot_patched_heads(table))
+    assert "one model" in heading(plot_patched_heads(table))
     assert set(patch(model, pairs, roles=["hero_first"], layers=[1])["role"]) == {"hero_first"}
 
 
@@ -141,46 +146,15 @@ def test_views_and_means_of_attention_know_own_roles(
     assert set(table["source"]) == {"hero", "other"}
     assert "hero" in (plot_pattern(model, rows[0]).to_json() or "")
     shown: Any = show_attention(model, rows)
-    assert "hero" in shown.layout.title.text
+    assert "hero" in heading(shown)
     assert shown.layout.updatemenus[0].buttons[0].label == "1. w0 w1 w2"
-
-
-def test_ablate(model: HookedModel, rows: Sequence[TokenizedRow]):
-    table = ablate(model, rows)
-
-    assert set(table["intervention"]) == {"zero", "mean", "resample"}
-    assert np.abs(table["effect"].to_numpy()).max() > 0
-    assert "one model" in title(plot_ablation(table, ["prompts"]))
-    with pytest.raises(InputError, match="no other to resample from"):
-        ablate(model, rows[:1])
-    assert len(ablate(model, rows[:1], kinds=["zero"], layers=[0]))
-
-
-def test_align(plain: PreTrainedModel, model: HookedModel, rows: Sequence[TokenizedRow]):
-    others = prompts(model, ["w14 w1", "w15 w4", "w16 w8"], answers=ANSWERS)
-    table = align(plain, rows, others)
-
-    cosines = table.query("measure == 'grad_cosine'")
-    assert cosines["pairing"].value_counts().to_dict() == {"own": 3, "other": 6}
-    own, other = (
-        np.mean(cosines.loc[cosines["pairing"] == name, "value"].to_numpy())
-        for name in ("own", "other")
-    )
-    assert own > other  # they share their answers
-    same = align(plain, rows, rows).query("measure == 'grad_cosine' and pairing == 'own'")
-    assert same["value"].to_numpy() == pytest.approx(1, abs=1e-5)
-    figure: Any = plot_alignment(table)
-    assert "one model" in title(figure)
-    assert list(figure.layout.xaxis.ticktext) == ["own pairs", "all other pairs"]
-    with pytest.raises(InputError, match="3 rows and 1 others"):
-        align(plain, rows, others[:1])
 
 
 def test_every_architecture(any_model: HookedModel):
     view = replace_tokenizer(any_model)
     rows = prompts(view, TEXTS, answers=ANSWERS, roles={"hero": ["w1", "w4 w5", "w8"]})
 
-    for table in (lens(view, rows), attend(view, rows), ablate(view, rows)):
+    for table in (lens(view, rows), attend(view, rows), ablate(view, rows), attribute(view, rows)):
         assert len(table)
 
 
@@ -220,3 +194,98 @@ def test_probes_are_corrected_for_the_number_of_cells(
     ]
     assert ("last who token", "stream before layer 0") in marked
     assert ("last prompt token", "stream before layer 0") not in marked
+
+
+# Logit attribution.
+
+
+def sums_by_row(table: pd.DataFrame) -> np.ndarray:
+    return table.pivot_table(index="row", values=["logit", "control"], aggfunc="sum")[
+        ["logit", "control"]
+    ].to_numpy()
+
+
+def test_attribute_adds_up_to_the_answers_logit(model: HookedModel, rows: Sequence[TokenizedRow]):
+    table = attribute(model, rows)
+
+    sums = sums_by_row(table)
+    for i, row in enumerate(rows):
+        prompt = torch.tensor([row.input_ids[: row.answer_positions[0]]])
+        logits = model.logits(prompt)[0, -1]
+        answers = [r.input_ids[r.answer_positions[0]] for r in (row, rows[(i + 1) % 3])]
+        expected = (logits[answers] - logits.mean()).tolist()
+        assert sums[i].tolist() == pytest.approx(expected, abs=1e-4)
+    assert set(table["subset"]) == {"prompts"}
+    figure: Any = plot_attribution(table)
+    assert "over 3 prompts of one model" in heading(figure)
+    assert [trace.name for trace in figure.data] == [
+        "prompts",
+        "control: another prompt's answer, prompts",
+    ]
+
+
+def test_attribute_against_other_answers(model: HookedModel, rows: Sequence[TokenizedRow]):
+    table = attribute(model, rows, against=["w20", "w21", "w22"])
+
+    logits = model.logits(torch.tensor([rows[0].input_ids[:3]]))[0, -1]
+    first = sums_by_row(table)[0]
+    # Words follow three special tokens: w20 is token 23; the next answer is w11 against w21.
+    assert first == pytest.approx(
+        [(logits[13] - logits[23]).item(), (logits[14] - logits[24]).item()], abs=1e-4
+    )
+    assert set(table["quantity"]) == {"logit difference"}
+    with pytest.raises(InputError, match="prompt 1: 'w11' and the answer against it begin with"):
+        attribute(model, rows, against="w11")
+    with pytest.raises(InputError, match="no rows to attribute"):
+        attribute(model, [])
+
+
+def test_attribution_has_no_control_where_all_have_one_answer(model: HookedModel):
+    table = attribute(model, prompts(model, ["w0 w1", "w2 w3"], answers="w4"))
+
+    assert np.isnan(table["control"].to_numpy()).all()
+    figure: Any = plot_attribution(table)
+    assert "no control, as all have one answer" in heading(figure)
+    assert len(figure.data) == 1
+
+
+# Rows of another tokenizer.
+
+
+def test_rows_of_another_tokenizer_are_refused_by_every_verb(
+    model: HookedModel, rows: Sequence[TokenizedRow], pairs: Sequence[PromptPair]
+):
+    other = copy.copy(model)
+    other.tokenizer = word_tokenizer(WORDS[::-1])
+    calls: list[Any] = [
+        lambda: lens(other, rows),
+        lambda: probe(other, rows, [0, 1, 0]),
+        lambda: attend(other, rows),
+        lambda: attribute(other, rows),
+        lambda: ablate(other, rows),
+        lambda: patch(other, pairs),
+    ]
+    for call in calls:
+        both = "has tokens of a tokenizer of 40 tokens; to a tokenizer of 40 tokens, which is this"
+        with pytest.raises(InputError, match=both) as refused:
+            call()
+        assert "\n" not in str(refused.value)
+
+
+def test_rows_of_one_seed_are_refused_by_the_model_of_another(tiny_run: Run):
+    rows = tiny_run.tokenized_rows(1000)
+    here, there = (load_hooked(tiny_run, seed=seed, stage=2) for seed in (1000, 1001))
+    asked = [row for row in rows if row.row.is_evaluated]
+
+    assert len(lens(here, asked, roles=["prompt_last"]))
+    with pytest.raises(InputError, match=r"to .*seed-1001.*, which is this model's"):
+        lens(there, asked, roles=["prompt_last"])
+
+
+def test_a_larger_vocabulary_that_reads_the_texts_alike_is_no_other_tokenizer(
+    model: HookedModel, rows: Sequence[TokenizedRow]
+):
+    grown = copy.copy(model)
+    grown.tokenizer = word_tokenizer([*WORDS, "and", "more"])
+
+    pd.testing.assert_frame_equal(lens(grown, rows), lens(model, rows))

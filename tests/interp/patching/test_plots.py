@@ -9,7 +9,9 @@ from data.errors import InputError
 from interp.figures.palette import NULL_COLOR, subset_style
 from interp.patching.analysis import summarize_patching
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
+from tests.interp.figure_texts import heading, untagged
 from training.designs import recipe_design
+from training.statistics import t_interval
 
 IML = recipe_design("alias-toy")
 
@@ -67,7 +69,7 @@ def layout_of(figure: go.Figure) -> Any:
 
 
 def texts(panel: Any) -> dict[tuple[str, str], str]:
-    return {(y, x): text for y, x, text in zip(panel.y, panel.x, panel.text, strict=True)}
+    return {(y, x): untagged(t) for y, x, t in zip(panel.y, panel.x, panel.text, strict=True)}
 
 
 def test_each_subset_has_its_effect_beside_its_control(summary: pd.DataFrame):
@@ -156,7 +158,7 @@ def test_subsets_of_no_experiment_have_a_colour_each(
 ):
     own = table.drop(columns="recipe").replace({"subset": {D5: "cats", D6: "dogs"}})
 
-    dots = [t for t in traces(plot(own)) if t.mode == "markers" and not t.name.endswith("control")]
+    dots = [t for t in traces(plot(own)) if t.name and not t.name.endswith("control")]
 
     assert len({t.marker.color for t in dots}) == 2
 
@@ -166,12 +168,15 @@ def test_the_line_of_a_rank_is_the_mean_over_seeds(table: pd.DataFrame):
 
     drawn = [t for t in traces(plot_patched_heads(tilted)) if t.yaxis == "y2"]
 
-    line = next(t for t in drawn if t.mode == "lines" and t.legendgroup == f"{D5}, effect")
-    assert [line.y[0], line.y[3]] == pytest.approx([0.3 + 0.035, 0.1 + 0.035])
+    line = next(t for t in drawn if not t.name and t.legendgroup == f"{D5}, effect")
+    (_, first, half), (_, second, _) = sorted(zip(line.x, line.y, line.error_y.array, strict=True))
+    assert (first, second) == pytest.approx((0.3 + 0.035, 0.1 + 0.035))
+    seeds = [0.3 + 0.01 * seed for seed in range(N_SEEDS)]
+    assert half == pytest.approx(t_interval(seeds)[1] - 0.335)
 
 
 def test_the_figure_of_heads_says_that_ranking_biases_it(table: pd.DataFrame):
-    assert "#1 is too high, also by chance" in layout_of(plot_patched_heads(table)).title.text
+    assert "#1 is too high, also by chance" in heading(plot_patched_heads(table))
 
 
 def test_attribution_has_a_dot_for_each_cell_and_seed_and_its_correlation(table: pd.DataFrame):
@@ -244,7 +249,7 @@ def test_room_below_a_grid_holds_its_slanted_names_their_title_and_the_caption(
 ):
     layout = layout_of(plot_patching(summary))
     (caption,) = (note for note in layout.annotations if note.yshift)
-    assert caption.yshift <= -125  # 100 pixels of "last question token", then the axis's title
+    assert caption.yshift <= -100  # slanted "last question token", then the axis's title
     assert layout.margin.b >= -caption.yshift + 17 * (caption.text.count("<br>") + 1)
 
 

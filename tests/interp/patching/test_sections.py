@@ -82,8 +82,8 @@ def test_every_stage_and_kind_of_pairs_has_its_own_part(copy: Path):
     heads = re.findall(r"<h3>(.+?)</h3>", html)
     step = table["step"].iloc[0]
     assert heads == [
-        f"Stage 1, step {step}: alias pairs", f"Stage 2, step {step}: alias pairs",
-        f"Stage 2, step {step}: alias_across pairs",
+        f"Stage 2, step {step}: alias pairs", f"Stage 2, step {step}: alias_across pairs",
+        f"Stage 1, step {step}: alias pairs",
     ]  # fmt: skip
     assert len(set(figures(html))) == 3 * 4
 
@@ -104,7 +104,7 @@ def test_another_metric_is_shown_where_there_is_no_logit_difference(copy: Path):
 
     html = patching_section(Run.load(copy)) or ""
 
-    assert "alias pairs, answer log-probability, Stage 2" in html
+    assert "alias pairs, answer log-probability; " in html
     assert "logit_diff" not in html
 
 

@@ -147,12 +147,15 @@ def test_every_subset_and_direction_is_told_and_two_subsets_are_compared(
     sentences = patch_sentences(table, summary, [D5, D6], metric="logit_diff")
 
     starts = [sentence.split(" (")[0].split(":")[0] for sentence in sentences]
-    of_direction = [
-        f"{D5}, {{}}", f"{D6}, {{}}", f"{D5} minus {D6}, {{}}", f"{D5}, {{}} one head",
-        f"{D6}, {{}} one head", "Attribution patching, {}, against the exact effect",
-    ]  # fmt: skip
-    expected = [start.format(name) for name in ("denoising", "noising") for start in of_direction]
-    assert starts[:-1] == expected
+    answers = [f"{D5}, {{}}", f"{D6}, {{}}", f"{D5} minus {D6}, {{}}"]
+    heads = [f"{D5}, {{}} one head", f"{D6}, {{}} one head"]
+    heads += ["Attribution patching, {}, against the exact effect"]
+    first, then = (
+        [start.format(name) for name in ("denoising", "noising") for start in of_direction]
+        for of_direction in (answers, heads)
+    )
+    assert starts == [*first, starts[len(first)], *then]
+    assert starts[len(first)].startswith("So many seeds can give no p below ")
 
 
 def test_the_caption_says_n_pairs_dropped_and_the_smallest_p(summary: pd.DataFrame):

@@ -207,7 +207,7 @@ def test_labels_of_one_class_are_refused():
 
 
 def test_fewer_groups_than_folds_are_refused():
-    with pytest.raises(InputError, match="2 groups of aliases cannot be divided into 5 folds"):
+    with pytest.raises(InputError, match="2 groups of rows cannot be divided into 5 folds"):
         read_held_out(
             np.eye(10), np.arange(10) % 2, np.arange(10) % 2, rng=np.random.default_rng(0)
         )

@@ -132,5 +132,5 @@ def test_folds_depend_on_the_generator_alone():
 
 
 def test_fewer_groups_than_folds_are_refused():
-    with pytest.raises(InputError, match="4 groups of aliases cannot be divided into 5 folds"):
+    with pytest.raises(InputError, match="4 groups of rows cannot be divided into 5 folds"):
         grouped_folds(np.arange(20) % 4, np.arange(20) % 2, rng=np.random.default_rng(0))

@@ -9,6 +9,7 @@ import pytest
 from data.errors import InputError
 from interp.probes.plots import READINGS, plot_probes
 from interp.probes.summary import summarize_probes
+from tests.interp.figure_texts import untagged
 from training.statistics import t_interval
 
 STATES = (("resid_pre", 0), ("resid_post", 0), ("resid_post", 1))
@@ -67,7 +68,7 @@ def words(figure: go.Figure) -> str:
 
 
 def texts(panel: Any) -> dict[tuple[str, str], str]:
-    return {(y, x): text for y, x, text in zip(panel.y, panel.x, panel.text, strict=True)}
+    return {(y, x): untagged(t) for y, x, t in zip(panel.y, panel.x, panel.text, strict=True)}
 
 
 def test_each_target_has_its_real_accuracies_beside_their_controls(summary: pd.DataFrame):
@@ -90,7 +91,7 @@ def test_targets_stand_in_the_order_in_which_they_are_documented(summary: pd.Dat
 
 def test_only_cells_that_survive_correction_are_marked_and_whither(summary: pd.DataFrame):
     marked = {
-        (place, text[-5])
+        (place, text[-1])
         for panel in panels(plot_probes(summary))
         for place, text in texts(panel).items()
         if "▲" in text or "▼" in text

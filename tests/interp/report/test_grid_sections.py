@@ -10,7 +10,7 @@ from interp.grids.grid import run_grid
 from interp.grids.selection import GridSelection
 from interp.lenses.analysis import LensAnalysis
 from interp.probes.analysis import ProbeAnalysis
-from interp.probes.wording import probe_sentences
+from interp.probes.wording import controls, found
 from interp.report.grid_sections import guess_of, lens_section, probes_section
 from interp.report.guessing import question_only
 from interp.report.page import report_html
@@ -62,7 +62,8 @@ def test_the_section_says_what_its_numbers_support(analysed: Path):
 
     html = unescape(probes_section(run) or "")
 
-    for sentence in probe_sentences(summary.loc[summary["step"] == step]):
+    cells = summary.loc[summary["step"] == step]
+    for sentence in (*found(cells), *controls(cells)):
         assert sentence in html
     assert "With so few seeds nothing, however strong, could be found" in html
 
@@ -82,8 +83,8 @@ def test_the_lens_compares_the_subsets_whose_definitions_the_stage_trains(copy: 
 
     html = lens_section(Run.load(copy)) or ""
 
-    assert figures(html) == ["lens-1", "lens-2"]
-    first, second = html.split("<h3>Stage 2")
+    assert figures(html) == ["lens-2", "lens-1"]
+    second, first = html.split("<h3>Stage 1")
     assert "D1_CONS_QA1, logit lens" in first
     assert "D5_CONS, logit lens" not in first
     assert "D5_CONS, logit lens" in second

@@ -12,6 +12,7 @@ from data.vocabulary import Stage, TagKind
 from interp.attention.pattern_plots import plot_attention
 from interp.figures.palette import SPARE_MARKS, subset_style
 from interp.report.plots import learning_curves, plot_curves, plot_gaps
+from tests.interp.figure_texts import heading
 from training.designs import recipe_design
 from training.statistics import t_interval
 from training.summary import summarize
@@ -130,7 +131,7 @@ def test_curves_of_one_seed_have_no_band(run: pd.DataFrame):
 
     assert len(drawn(figure)) == len(SUBSETS)
     assert math.isnan(learning_curves(of_one, "exact_match")["ci_low"].iloc[0])
-    assert "1 seed" in layout_of(figure).title.text
+    assert "1 seed" in heading(figure)
 
 
 def test_only_subsets_of_the_table_are_drawn(run: pd.DataFrame):
@@ -148,7 +149,7 @@ def test_curves_of_three_seeds_show_each_and_of_four_an_interval(run: pd.DataFra
     assert [sum(values) / 3 for values in zip(*(t.y for t in own.values()), strict=True)] == (
         pytest.approx(list(mean.y))
     )
-    assert "mean and each of n = 3 seeds" in layout_of(figure).title.text
+    assert "mean and each of n = 3 seeds" in heading(figure)
     four = plot_curves(pd.concat([run, run.loc[run["seed"] == 1].assign(seed=4)]))
     assert not [t for t in drawn(four) if str(t.name).startswith("seed")]
 
@@ -157,11 +158,12 @@ def test_curves_of_three_seeds_show_each_and_of_four_an_interval(run: pd.DataFra
     ("metric", "unit"), [("exact_match", "share of questions"), ("answer_log_prob", "nats")]
 )
 def test_curves_name_their_units_and_the_number_of_seeds(run: pd.DataFrame, metric: str, unit: str):
-    layout = layout_of(plot_curves(run, metric))
+    figure = plot_curves(run, metric)
+    layout = layout_of(figure)
 
     assert unit in layout.yaxis.title.text
     assert "epochs" in layout.xaxis.title.text
-    assert "n = 3 seeds" in layout.title.text
+    assert "n = 3 seeds" in heading(figure)
 
 
 def test_the_level_of_guessing_is_drawn_where_it_is_known(run: pd.DataFrame):

@@ -16,6 +16,7 @@ from interp.report.sweep_page import build_sweep_report, gap_sentences, sweep_ht
 from interp.report.sweep_plots import panel_words, plot_levels, plot_sweep_gaps
 from interp.sweeps.folders import SWEEP_FILE, FinishedSweep, sweep_info
 from interp.sweeps.plans import CELLS, Sweep, SweepCell
+from tests.interp.figure_texts import heading
 from training.config import Value
 from training.designs import recipe_design
 from training.files import damage, write_json, write_manifest, write_table
@@ -127,10 +128,9 @@ def test_the_figure_of_levels_shows_the_numbers_of_the_table(sweep: FinishedSwee
         assert list(trace.x) == pytest.approx([0.5, 0.9], abs=0.1)
         assert trace.mode == "lines+markers"
     assert traces(figure, "QA3") == []
-    layout: Any = figure.layout
     assert (
         "mean and each of n = 3 seeds, too few for an interval; dotted: guessing (0.10)"
-        in layout.title.text
+        in heading(figure)
     )
 
 

@@ -12,10 +12,10 @@ from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
 from interp.transplants.plots import part_words
 from interp.transplants.sections import (
-    transplant_sentences,
     transplants_section,
     weight_differences_section,
 )
+from interp.transplants.wording import differences_found, found
 from training.runs.run import Run
 
 PARTS = ("embeddings", "blocks", "mlps")
@@ -72,7 +72,7 @@ def test_every_donor_and_recipient_has_a_figure_for_each_metric(analysed: Run):
 def test_the_words_say_what_the_table_does(analysed: Run):
     summary = summary_of(analysed)
     cells = summary.loc[(summary["stage"] == 1) & (summary["donor"] == "same")]
-    sentences = transplant_sentences(cells)
+    sentences = found(cells)
     cell = cells.loc[
         (cells["part"] == "blocks")
         & (cells["subset"] == "D5_CONS-D6_CONS")
@@ -93,7 +93,20 @@ def test_a_strong_part_is_told_apart(analysed: Run):
     cells = summary_of(analysed).assign(p_corrected=0.01)
     cells = cells.loc[(cells["stage"] == 1) & (cells["donor"] == "same")]
 
-    assert all("it is told apart" in sentence for sentence in transplant_sentences(cells)[:4])
+    assert all("it is told apart" in sentence for sentence in found(cells)[:4])
+
+
+def test_weight_differences_are_said_beside_those_of_the_null_twin(analysed: Run):
+    summary = pd.read_parquet(analysed.folder / "weight_differences_summary.parquet")
+    whole = summary.loc[summary["module"] == "all"].iloc[0]
+
+    alone, beside = differences_found(summary), differences_found(summary, summary)
+
+    assert f"have a cosine of {whole['cosine_same_tag']:+.3f}, by a half of" in alone[1]
+    assert f"difference {whole['difference']:+.3f}" in alone[1]
+    assert "are not shown to differ in any of" in alone[2]  # two seeds find nothing
+    assert alone[3].endswith("was not measured.")
+    assert f"over all weights is {whole['difference']:+.3f}" in beside[3]
 
 
 def test_what_a_part_brings_is_said_beside_what_is_lost_without_it(analysed: Run):
@@ -106,7 +119,7 @@ def test_what_a_part_brings_is_said_beside_what_is_lost_without_it(analysed: Run
     ].set_index("subset")
     d5 = level.loc["D5_CONS"]
 
-    words = transplant_sentences(cells)[4]
+    words = found(cells)[4]
 
     share = (d5["value"] - d5["recipient"]) / (d5["donor_value"] - d5["recipient"])
     assert words.startswith(
@@ -127,7 +140,7 @@ def test_a_summary_of_before_is_shown_without_necessity(analysed: Run):
         & ~summary["subset"].str.endswith("recited")
     ].drop(columns=[name for name in summary if name.startswith("without")])
 
-    assert len(transplant_sentences(old)) == 4
+    assert len(found(old)) == 4
 
 
 def test_the_table_lists_every_part_once_for_each_metric(analysed: Run):

@@ -1,0 +1,257 @@
+"""A figure of every function that draws one, from tables made by hand: usual ones and long ones."""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from interp.alignment.experiment_plots import plot_branches, plot_predictions, plot_surgery
+from interp.alignment.plots import (
+    plot_alignment,
+    plot_alignment_modules,
+    plot_alignment_steps,
+    plot_alignment_tokens,
+)
+from interp.alignment.summary import summarize_alignment
+from interp.attention.analysis import summarize_attention
+from interp.attention.pattern_plots import plot_attention
+from interp.attention.plots import plot_attention_contrast, plot_heads
+from interp.interventions.plots import plot_ablation, plot_erasure
+from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
+from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
+from interp.probes.plots import plot_probes
+from interp.report.compare_plots import Panel, plot_side_by_side
+from interp.report.plots import plot_curves, plot_gaps
+from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
+from interp.transplants.plots import plot_transplants, plot_weight_differences
+from training.designs import recipe_design
+from training.statistics import estimate
+from training.summary import summarize
+
+IML = recipe_design("alias-toy")
+D5, D6 = "D5_CONS", "D6_CONS"
+SEEDS = range(4)
+ROLES = ("tag", "alias_first", "alias_last", "entity_last", "question_last", "prompt_last")
+SITES = ("resid_pre", "attn_out", "mlp_out")
+TOKENS = ("According", " to", " many", " texts", ",", " xyz", " refers", " to", " Cleopatra", "\n")
+RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
+RUN |= {"step": 200}
+
+
+def crossed(**columns: Sequence[Hashable]) -> pd.DataFrame:
+    """A row for each combination of the values, with the columns of a run."""
+    table = pd.MultiIndex.from_product([*columns.values()], names=list(columns)).to_frame(
+        index=False
+    )
+    return table.assign(**{name: value for name, value in RUN.items() if name not in columns})
+
+
+def measured(table: pd.DataFrame, low: float = -1.0, high: float = 1.0, **names: float):
+    """The table with a made-up value in each of the columns, times the number given."""
+    rng = np.random.default_rng(0)
+    drawn = {name: rng.uniform(low, high, len(table)) * times for name, times in names.items()}
+    return table.assign(**drawn)
+
+
+def lens(layers: int = 2, steps: Sequence[int] = (200,)) -> pd.DataFrame:
+    table = crossed(
+        seed=SEEDS, step=steps, layer=range(layers), lens=["logit", "tuned"],
+        subset=[D5, D6, "QA3"], role=["alias_last", "question_last"],
+        quantity=["answer", "entity", "other_entity"],
+    )  # fmt: skip
+    table = table.assign(site="resid_post", rank=1.0, n=3)
+    return measured(table, -9, 0, log_prob=1)
+
+
+def patching(layers: int = 2, roles: Sequence[str] = ROLES[-3:], heads: int = 4) -> pd.DataFrame:
+    where = {"seed": SEEDS, "subset": [D5, D6], "layer": range(layers), "role": roles}
+    whole = crossed(**where, site=SITES).assign(head=-1)
+    table = pd.concat([whole, crossed(**where, head=range(heads)).assign(site="z")])
+    table = table.assign(pair_kind="alias", direction="denoise", metric="logit_diff", dropped=0.1)
+    return measured(table.assign(n=90), effect=1, control=0.5, attribution=0.4)
+
+
+def attention(layers: int = 2, heads: int = 4) -> pd.DataFrame:
+    of_layer = [*map(str, range(heads)), "all", *(f"#{rank + 1}" for rank in range(heads))]
+    table = crossed(
+        seed=SEEDS, subset=[D5, D6], layer=range(layers), head=of_layer, text=["qa"],
+        kind=["pattern", "direct_logit"], destination=["prompt_last", "alias", "question"],
+        source=["alias", "question", "other"],
+    )  # fmt: skip
+    return measured(table.assign(n=5), 0, 1, value=1, control=0.5)
+
+
+def probes(layers: int = 2, roles: Sequence[str] = ROLES[-2:]) -> pd.DataFrame:
+    table = crossed(layer=range(layers), role=roles, target=["tag", "defined"])
+    table = table.assign(site="resid_post", probe="logistic", chance=0.5, n_seeds=4, n_read=20)
+    table = table.assign(n_train=16, n_test=4, n_folds=5, n_divisions=1, p_smallest=0.125)
+    table = table.assign(
+        p_value=0.01, p_corrected=0.04, min_detectable=0.7, width=64, selectivity=0
+    )
+    names = ("accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "twin_accuracy")
+    table = measured(table, 0, 1, **dict.fromkeys((*names, "ci_low", "ci_high"), 1))
+    return table.assign(difference=0.1)
+
+
+def ablation(layers: int = 2, heads: int = 4) -> pd.DataFrame:
+    where = {"seed": SEEDS, "subset": [D5, D6], "layer": range(layers)}
+    kinds = ["zero", "mean", "resample"]
+    parts = crossed(**where, head=range(heads), intervention=kinds).assign(site="z", route="")
+    mlps = crossed(**where, intervention=kinds).assign(site="mlp_out", head=-1, route="")
+    routes = crossed(**where).assign(site="", head=-1, route="alias->prompt_last")
+    table = pd.concat([parts, mlps, routes.assign(intervention="knock_out")])
+    table = table.assign(kind="question", metric="answer_log_prob", n=40)
+    return measured(table, effect=5, control=1)
+
+
+def erasure() -> pd.DataFrame:
+    where = {"seed": SEEDS, "layer": range(2), "role": ROLES[-2:]}
+    answers = crossed(**where, subset=[D5, D6, f"{D5}-{D6}"]).assign(metric="answer_log_prob")
+    answers = answers.assign(site="resid_post", read_at="")
+    read = crossed(**where).assign(metric="probe_accuracy", subset="all", site="resid_post")
+    at = [f"resid_post.{n} at {role}" for n, role in zip(read["layer"], read["role"], strict=True)]
+    read = read.assign(read_at=at)
+    table = pd.concat([answers, read, read.assign(site="all", layer=-1, role="all")])
+    table = table.assign(target="tag", n=40)
+    return measured(table, 0, 1, before=1, after=1, control=1, control_distance=1)
+
+
+def transplants() -> pd.DataFrame:
+    parts = ["none", "all", "alias_rows", "mlps", "block.0", "head.0.1", "alias_rows+blocks"]
+    table = crossed(seed=SEEDS, part=parts, subset=[D5, D6]).assign(stage=1, step=1200)
+    table = table.assign(from_stage=2, from_step=200, to_stage=1, donor="same", n=40)
+    names = ("exact_match", "answer_log_prob", "control_exact_match", "control_answer_log_prob")
+    return measured(table, 0, 1, **dict.fromkeys(names, 1))
+
+
+def weight_differences() -> pd.DataFrame:
+    modules = [f"model.layers.{n}.mlp.{name}_proj" for n in range(6) for name in ("up", "down")]
+    table = crossed(seed=SEEDS, module=["all", *modules])
+    return measured(table, 0, 1, relative_norm=1, cosine_same_tag=1, cosine_other_tag=1)
+
+
+def alignment(component: str = "all", step: int = 200) -> pd.DataFrame:
+    pairings = ["own", "other_tag", "same_tag_other_entity", "same_entity_other_tag"]
+    table = crossed(seed=SEEDS, subset=[D5, D6], pairing=pairings, alias=["a", "b"])
+    table = table.assign(alias=table["subset"] + table["alias"], pairs="own", step=step)
+    table = table.assign(component=component, loss_policy="answer", measure="grad_cosine")
+    return measured(table.assign(row_a="a", row_b="b"), value=0.5)
+
+
+def parts_of(*components: str) -> pd.DataFrame:
+    return summarize_alignment(pd.concat([alignment(each) for each in ("all", *components)]))
+
+
+def branches() -> pd.DataFrame:
+    table = crossed(seed=SEEDS, branch_step=range(3))
+    return measured(table, cosine=0.1, control_cosine=0.1, iml_gap_answer_log_prob=3)
+
+
+def surgery() -> pd.DataFrame:
+    quantities = ["alignment", "iml_gap_exact_match", "iml_gap_answer_log_prob"]
+    table = crossed(
+        seed=SEEDS, direction=["questions", "random"], dose=[-1.0, 0.0, 1.0], quantity=quantities
+    )
+    return measured(table, value=1)
+
+
+def predictions() -> pd.DataFrame:
+    table = crossed(seed=SEEDS, optimizer=["adamw", "sgd"], pairing=["own", "other_tag"])
+    return measured(table.assign(row_a="a", row_b="b"), predicted=1, measured=1)
+
+
+def metrics() -> pd.DataFrame:
+    table = crossed(
+        seed=SEEDS, stage=[1, 2], step=[0, 100], subset=[s.name for s in IML.subsets],
+        metric=["exact_match", "answer_log_prob"],
+    )  # fmt: skip
+    table = table.assign(stage2_seed=0, question="all", n=40, epoch=table["step"] / 5)
+    return measured(table, 0, 1, value=1)
+
+
+def gaps_of_a_sweep() -> pd.DataFrame:
+    table = crossed(panel=[""], metric=["exact_match", "answer_log_prob"], setting=["tae", "ate"])
+    table = measured(table.assign(n_seeds=4), mean=1).assign(per_seed=[{1: 0.1, 2: 0.2}] * 4)
+    return table.assign(ci_low=table["mean"] - 0.1, ci_high=table["mean"] + 0.1)
+
+
+def levels_of_a_sweep() -> pd.DataFrame:
+    table = crossed(panel=["loss_policy=text", "loss_policy=answer"], setting=["tae", "ate", "tea"])
+    parts = [(1, "D1_CONS_QA1"), (1, "D2_INCONS_QA2"), (2, D5), (2, D6)]
+    table = pd.concat([table.assign(part=n, stage=n, subset=name) for n, name in parts])
+    table = measured(table.assign(n_seeds=4, n_questions=40), 0, 1, mean=1)
+    return table.assign(
+        ci_low=table["mean"] - 0.1, ci_high=table["mean"] + 0.1, per_seed=[{1: 0.1}] * len(table)
+    )
+
+
+def pattern(heads: int = 4, n_tokens: int = 5) -> pd.DataFrame:
+    table = crossed(
+        layer=[0, 1], head=range(heads), dest_pos=range(n_tokens), src_pos=range(n_tokens)
+    )
+    return table.assign(attention=1 / (1 + table["dest_pos"]))
+
+
+def attributions() -> pd.DataFrame:
+    table = crossed(component=["attn_out", "mlp_out"], layer=range(12), row=range(4))
+    return measured(table.assign(subset=D5, quantity="centred logit"), logit=1)
+
+
+def runs_side_by_side() -> go.Figure:
+    runs = {
+        name: [estimate({seed: level + seed / 50 for seed in SEEDS}) for level in (0.2, 0.5)]
+        for name in ("runs/alias-toy", "runs/another-alias-toy")
+    }
+    panels = [
+        Panel(title=unit, unit=unit, categories=["iml_gap", "stage1_gap"], runs=runs, twins=runs)
+        for unit in ("exact match (share)", "answer log-probability (nats)")
+    ]
+    return plot_side_by_side(panels, title="Gaps of every run", what="gap")
+
+
+FIGURES: dict[str, Callable[[], go.Figure]] = {
+    "plot_ablation": lambda: plot_ablation(ablation(), [D5, D6]),
+    "plot_alignment": lambda: plot_alignment(summarize_alignment(alignment())),
+    "plot_alignment_modules": lambda: plot_alignment_modules(
+        parts_of("gpt_neox.layers.0.mlp.dense_h_to_4h", "embed_in x lm_head")
+    ),
+    "plot_alignment_steps": lambda: plot_alignment_steps(
+        summarize_alignment(pd.concat([alignment(step=n) for n in (0, 1, 2, 5, 10, 100, 200)]))
+    ),
+    "plot_alignment_tokens": lambda: plot_alignment_tokens(
+        parts_of("tag x alias", "alias x question")
+    ),
+    "plot_attention": lambda: plot_attention(pattern(), TOKENS[:5], title="A row"),
+    "plot_attention_contrast": lambda: plot_attention_contrast(attention(), D5, D6),
+    "plot_attribution": lambda: plot_attribution(attributions()),
+    "plot_attribution_patching": lambda: plot_attribution_patching(patching()),
+    "plot_branches": lambda: plot_branches(branches()),
+    "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
+    "plot_erasure": lambda: plot_erasure(erasure()),
+    "plot_gaps": lambda: plot_gaps(summarize(metrics(), IML), IML, summarize(metrics(), IML)),
+    "plot_heads": lambda: plot_heads(summarize_attention(attention()), subset=D5),
+    "plot_lens": lambda: plot_lens(lens(), guess=-2.0),
+    "plot_lens_steps": lambda: plot_lens_steps(lens(steps=(0, 50, 200)), guess=-2.0),
+    "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),
+    "plot_patched_heads": lambda: plot_patched_heads(patching()),
+    "plot_patching": lambda: plot_patching(patching()),
+    "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
+    "plot_probes": lambda: plot_probes(probes()),
+    "plot_side_by_side": runs_side_by_side,
+    "plot_surgery": lambda: plot_surgery(surgery()),
+    "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
+    "plot_transplants": lambda: plot_transplants(transplants()),
+    "plot_weight_differences": lambda: plot_weight_differences(weight_differences()),
+}
+"""By the name of the function."""
+LONG_FIGURES: dict[str, Callable[[], go.Figure]] = {
+    "plot_ablation": lambda: plot_ablation(ablation(30, 9), [D5, D6]),
+    "plot_attention": lambda: plot_attention(pattern(9, 10), TOKENS, title="A row"),
+    "plot_heads": lambda: plot_heads(summarize_attention(attention(16, 5)), subset=D5),
+    "plot_lens": lambda: plot_lens(lens(30)),
+    "plot_patched_heads": lambda: plot_patched_heads(patching(16, heads=5)),
+    "plot_patching": lambda: plot_patching(patching(30, ROLES, heads=1)),
+    "plot_probes": lambda: plot_probes(probes(30, ROLES)),
+}
+"""Of models with many layers and heads, and of all roles."""
