@@ -8,6 +8,7 @@ set touches: below it nothing differs from the pass without ablation, which is m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,7 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.tokens import TokenizedRow
-from interp.circuits.units import Unit, by_layer, first_layers, role_numbers, token_roles
+from interp.circuits.units import (
+    Part,
+    Unit,
+    by_layer,
+    first_layers,
+    role_numbers,
+    token_roles,
+)
 from interp.hooked.activations import pad_tokens
 from interp.hooked.addresses import Site
 from interp.hooked.answers import ANSWERED, read_length
@@ -46,6 +54,26 @@ class _Batch:
     mlp: list[Float[Tensor, "row pos d_model"]]
 
 
+class Ablatable(Protocol):
+    """Rows that can be answered without any set of parts of a model: units, or edges."""
+
+    kind: AblationKind
+    n_rows: int
+
+    @property
+    def units(self) -> Sequence[Part]:
+        """Those of which sets are made."""
+        ...
+
+    def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
+        """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
+        ...
+
+    def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
+        """How fast the answers' log-probabilities change with the share of each that is gone."""
+        ...
+
+
 class AblatedRows:
     """Rows of a model, to be answered without any set of units as often as one likes."""
 
@@ -72,7 +100,8 @@ class AblatedRows:
         Raises:
             InputError: a row has a token that no reference row has the like of.
         """
-        self.unrolled, self.units, self.n_rows = unrolled, list(units), len(rows)
+        self.unrolled, self.units, self.kind = unrolled, list(units), kind
+        self.n_rows = len(rows)
         read = None if kind is AblationKind.ZERO else Reference.of(
             unrolled.model, list(reference) or list(rows), _sites(unrolled.n_layers)
         )  # fmt: skip

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from data.errors import InputError
-from interp.circuits.units import Unit
+from interp.circuits.units import Part
 
 N_MATCHED = 500
 MOST_ENUMERATED = 20_000
@@ -47,7 +47,7 @@ class Matched:
 
 def matched_circuits(
     circuit: Bool[Tensor, " unit"],
-    units: Sequence[Unit],
+    units: Sequence[Part],
     solo: Float[np.ndarray, "unit group"],
     *,
     n: int = N_MATCHED,
@@ -95,9 +95,9 @@ def matched_circuits(
     return Matched(sets=sets, is_all=is_all, distance=distance[kept])
 
 
-def _strata(circuit: Bool[Tensor, " unit"], units: Sequence[Unit]) -> list[tuple[list[int], int]]:
+def _strata(circuit: Bool[Tensor, " unit"], units: Sequence[Part]) -> list[tuple[list[int], int]]:
     """The units of each layer and kind of which the circuit holds some, and how many it holds."""
-    kinds = [(unit.layer, unit.head is None) for unit in units]
+    kinds = [unit.stratum for unit in units]
     wanted = Counter(kind for kind, is_held in zip(kinds, circuit.tolist(), strict=True) if is_held)
     return [
         ([i for i, k in enumerate(kinds) if k == kind], n) for kind, n in sorted(wanted.items())

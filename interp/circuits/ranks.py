@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtri
 
 N_DRAWS = 20_000
 
@@ -22,7 +23,6 @@ class RankTest:
     p_value: float
     p_smallest: float
     """That so many seeds with so many matched circuits can give."""
-    p_by_seed: tuple[float, ...]
 
 
 def rank_p(observed: float, null: Float[np.ndarray, " circuit"]) -> float:
@@ -45,39 +45,27 @@ def randomized_rank_p(
     return float((above + rng.random() * ties) / (1 + len(null)))
 
 
-def rank_test(
-    observed: Sequence[float], nulls: Sequence[Float[np.ndarray, " circuit"]], *, seed: int = 0
-) -> RankTest:
+def rank_test(p_by_seed: Sequence[float], n_null: Sequence[int], *, seed: int = 0) -> RankTest:
     """One-sided test, over seeds, that circuits have larger effects than matched ones.
 
     Args:
-        observed: The circuit's effect in each seed.
-        nulls: Of each seed, the effects of matched circuits.
+        p_by_seed: Of each seed, `rank_p` of the circuit's effect; ties count against it.
+        n_null: Of each seed, the number of its matched circuits.
         seed: Of the draws.
 
     Raises:
         ValueError: there are no seeds, or a seed has no matched circuits.
     """
-    if not observed or len(observed) != len(nulls) or not all(map(len, nulls)):
+    if not p_by_seed or len(p_by_seed) != len(n_null) or not min(n_null):
         raise ValueError("give at least one seed, and matched circuits for each")
     rng = np.random.default_rng(seed)
     total, drawn = 0.0, np.zeros(N_DRAWS)
-    for value, null in zip(observed, nulls, strict=True):
-        scores = _normal_scores(np.append(null, value))
-        total += scores[-1]
+    for p, n in zip(p_by_seed, n_null, strict=True):
+        scores = -ndtri((np.arange(n + 1) + 0.5) / (n + 1))
+        total += scores[round(p * (n + 1)) - 1]
         drawn += rng.choice(scores, N_DRAWS)
-    p_value = (1 + (drawn >= total - 1e-9).sum()) / (1 + N_DRAWS)
-    smallest = np.prod([1 / (1 + len(null)) for null in nulls])
+    smallest = np.prod([1 / (1 + n) for n in n_null])
     return RankTest(
-        p_value=float(p_value),
+        p_value=float((1 + (drawn >= total - 1e-9).sum()) / (1 + N_DRAWS)),
         p_smallest=float(max(smallest, 1 / (1 + N_DRAWS))),
-        p_by_seed=tuple(rank_p(v, n) for v, n in zip(observed, nulls, strict=True)),
     )
-
-
-def _normal_scores(values: Float[np.ndarray, " value"]) -> Float[np.ndarray, " value"]:
-    """Ranks as normal quantiles; equal values share the mean of their ranks."""
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
-
-    return ndtri((rankdata(values) - 0.5) / len(values))

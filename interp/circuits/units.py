@@ -8,6 +8,7 @@ whatever a set of them leaves in the model is what the other units do.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,6 +19,21 @@ from data.tokens import TokenizedRow
 from interp.hooked.addresses import check_number, in_order
 from interp.hooked.answers import read_length
 from interp.hooked.model import HookedModel
+
+
+class Part(Protocol):
+    """What circuits are made of: a unit, or an edge."""
+
+    @property
+    def name(self) -> str:
+        """As people write it and tables hold it."""
+        ...
+
+    @property
+    def stratum(self) -> tuple[int, str]:
+        """Layer and kind of component: what a matched circuit has as many of."""
+        ...
+
 
 OTHER = "other"
 """The role of a token that is in no role's span."""
@@ -40,9 +56,9 @@ class Unit:
         return f"{component}@{self.role}"
 
     @property
-    def component(self) -> tuple[int, int | None]:
-        """Layer and head: the same for all roles."""
-        return self.layer, self.head
+    def stratum(self) -> tuple[int, str]:
+        """Layer and kind of component: what a matched circuit has as many of."""
+        return self.layer, "mlp" if self.head is None else "head"
 
     @classmethod
     def parse(cls, name: str) -> "Unit":
@@ -114,7 +130,7 @@ def find_units(names: Iterable[str], units: Sequence[Unit], model: HookedModel) 
     return found
 
 
-def members(circuits: Sequence[Iterable[Unit]], units: Sequence[Unit]) -> Bool[Tensor, "set unit"]:
+def members(circuits: Sequence[Iterable[Part]], units: Sequence[Part]) -> Bool[Tensor, "set unit"]:
     """Which units each circuit holds."""
     places = {unit: i for i, unit in enumerate(units)}
     table = torch.zeros(len(circuits), len(units), dtype=torch.bool)
