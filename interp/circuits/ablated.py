@@ -8,7 +8,7 @@ set touches: below it nothing differs from the pass without ablation, which is m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -54,6 +54,7 @@ class _Batch:
     mlp: list[Float[Tensor, "row pos d_model"]]
 
 
+@runtime_checkable
 class Ablatable(Protocol):
     """Rows that can be answered without any set of parts of a model: units, or edges."""
 

@@ -8,7 +8,7 @@ whatever a set of them leaves in the model is what the other units do.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +21,7 @@ from interp.hooked.answers import read_length
 from interp.hooked.model import HookedModel
 
 
+@runtime_checkable
 class Part(Protocol):
     """What circuits are made of: a unit, or an edge."""
 
