@@ -57,12 +57,21 @@ def share_recovered(
     """
     whole = torch.ones(1, circuits.shape[1], dtype=torch.bool)
     kept = recovered(ablated, torch.cat([circuits, whole])).mean(1)
-    if not kept[-1] >= LEAST_GAP:
-        raise InputError(
-            f"without any unit the answers lose {kept[-1]:.2g} nats, less than {LEAST_GAP:g}, so "
-            "no circuit carries them; choose rows that the model answers"
-        )
+    refuse_nothing_to_carry(float(kept[-1]))
     return kept[:-1] / kept[-1]
+
+
+def refuse_nothing_to_carry(gap: float) -> None:
+    """Refuses rows whose answers do not depend on any unit.
+
+    Raises:
+        InputError: the model without any unit answers as well, up to `LEAST_GAP` nats.
+    """
+    if not gap >= LEAST_GAP:
+        raise InputError(
+            f"without any unit the answers lose {gap:.2g} nats, less than {LEAST_GAP:g}, so no "
+            "circuit carries them; choose rows that the model answers"
+        )
 
 
 def select_circuit(
