@@ -34,6 +34,7 @@ class Matched:
     """Circuits to hold one against."""
 
     sets: Bool[Tensor, "circuit unit"]
+    """None at all where no other circuit costs the trained subsets as much."""
     is_all: bool
     """Whether no others exist; else they are draws."""
     distance: Float[np.ndarray, " circuit"]
@@ -65,7 +66,7 @@ def matched_circuits(
         seed: Of draws, where there are too many to enumerate.
 
     Raises:
-        InputError: the circuit is empty, is the whole model, or no other is like it.
+        InputError: the circuit is empty, or is the whole model.
     """
     size = int(circuit.sum())
     if not 0 < size < len(units):
@@ -82,11 +83,6 @@ def matched_circuits(
     distance = apart.max(1, initial=0.0)
     shared = held[candidates].sum(1)
     kept = np.flatnonzero((distance <= caliper) & (shared <= MOST_SHARED * size))
-    if not len(kept):
-        raise InputError(
-            f"no circuit of the same layers, kinds and size as these {size} units costs the "
-            f"trained subsets as much; choose other units, or a caliper above {caliper}"
-        )
     if len(kept) > n:
         kept = np.sort(np.random.default_rng(seed).choice(kept, n, replace=False))
         is_all = False

@@ -1,0 +1,101 @@
+"""The table of circuits: its records, and what they come to over seeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interp.circuits.evaluation import Criterion, holm
+from interp.circuits.ranks import rank_test
+from training.columns import WITHOUT_SEED
+from training.statistics import t_interval
+
+COORDINATES = ["circuit", "ablation", "quantity", "unit", "subset"]
+MEASURED = ["value", "control", "null_low", "null_high", "n_null", "p_value", "n"]
+Record = dict[str, Any]
+
+BY_RANK = (
+    *("faithfulness", "completeness", "minimality", "transfer", "specificity"),
+    *("disruption", "disruption_exact"),
+)
+"""Quantities whose p value is the rank of a circuit, or of a unit, among others."""
+
+
+def record(quantity: str, found: Criterion, n: int, *, unit: str = "", subset: str = "") -> Record:
+    """A measurement beside its null, over n rows; of an empty null nothing is known."""
+    if not len(found.null):
+        return plain(quantity, found.value, n, unit=unit, subset=subset)
+    low, high = np.quantile(found.null, [0.05, 0.95])
+    return plain(quantity, found.value, n, unit=unit, subset=subset) | {
+        "control": float(found.null.mean()),
+        "null_low": float(low),
+        "null_high": float(high),
+        "n_null": len(found.null),
+        "p_value": found.p_value,
+    }
+
+
+def plain(quantity: str, value: float, n: int, *, unit: str = "", subset: str = "") -> Record:
+    """A measurement that is held against nothing, over n rows."""
+    empty = dict.fromkeys(["control", "null_low", "null_high", "p_value"], np.nan)
+    where = {"quantity": quantity, "unit": unit, "subset": subset}
+    return {**where, "value": value, **empty, "n_null": 0, "n": n}
+
+
+def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each cell and checkpoint.
+
+    Columns: the run columns without the seed, `COORDINATES`, the mean `value` and `control`,
+    `difference` (value minus control, or value where there is none) with its 95% t interval over
+    seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN where nothing is ranked),
+    `p_corrected` (Holm, over all cells of a quantity at a checkpoint; of minimality, over the
+    circuit), `p_smallest` (that so many seeds with so few others can give), `n`, `n_null` (the
+    least of a seed) and `n_seeds`.
+    """
+    keys = [*WITHOUT_SEED, *COORDINATES]
+    records = [
+        dict(zip(keys, key, strict=True)) | _cell(cell)  # pyright: ignore[reportArgumentType]
+        for key, cell in table.groupby(keys, sort=False, dropna=False)
+    ]
+    summary = pd.DataFrame(records)
+    summary["p_corrected"] = np.nan
+    family = [*WITHOUT_SEED, "quantity"]
+    is_minimality = summary["quantity"] == "minimality"
+    for chosen, columns in (
+        (~is_minimality, family),
+        (is_minimality, [*family, "circuit", "ablation"]),
+    ):
+        tested = summary.loc[chosen & summary["p_value"].notna()]
+        for _, cells in tested.groupby(columns, sort=False, dropna=False):
+            summary.loc[cells.index, "p_corrected"] = holm(cells["p_value"].to_numpy())
+    return summary[[*keys, *_COLUMNS]].sort_values(keys, kind="stable", ignore_index=True)
+
+
+_COLUMNS: Sequence[str] = (
+    *("value", "control", "difference", "ci_low", "ci_high"),
+    *("p_value", "p_corrected", "p_smallest", "n", "n_null", "n_seeds"),
+)
+
+
+def _cell(cell: pd.DataFrame) -> Record:
+    """What one cell comes to over its seeds."""
+    value, control = cell["value"].to_numpy(), cell["control"].to_numpy()
+    tested = value - np.where(np.isnan(control), 0.0, control)
+    low, high = t_interval(tested)
+    found: Record = {
+        "value": value.mean(),
+        "control": control.mean(),
+        "difference": tested.mean(),
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": np.nan,
+        "p_smallest": np.nan,
+        "n": int(cell["n"].sum()),
+        "n_null": int(cell["n_null"].min()),
+        "n_seeds": len(cell),
+    }
+    if cell["quantity"].iloc[0] in BY_RANK and found["n_null"]:
+        combined = rank_test(cell["p_value"].tolist(), cell["n_null"].tolist())
+        found |= {"p_value": combined.p_value, "p_smallest": combined.p_smallest}
+    return found
