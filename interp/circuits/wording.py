@@ -104,15 +104,16 @@ def _disrupted_words(name: str, cells: pd.DataFrame, compared: Contrast) -> list
     special = cells.loc[cells["quantity"] == "specificity"].to_dict("records")
     index = f"; specificity {special[0]['value']:+.2f}" if special else ""
     first: dict[str, Any] = lost.loc[told[-1]].to_dict()
-    if not first["n_null"] > 0:
+    if not first["n_tested"]:
         beside = (
-            "in some seed no other circuit of its layers, kinds and size costs the trained subsets "
-            "as much, so nothing can be said beyond them"
+            "no other circuit of its layers, kinds and size costs the trained subsets as much, so "
+            "nothing can be said beyond them"
         )
     else:
         beside = (
-            f"matched circuits cost {told[-1]} {first['control']:+.2f} ({p_words(first)}, least "
-            f"possible p {first['p_smallest']:.2g})"
+            f"matched circuits, which {first['n_tested']} of {first['n_seeds']} seeds have, cost "
+            f"{told[-1]} {first['control']:+.2f} ({p_words(first)}, least possible p "
+            f"{first['p_smallest']:.2g})"
         )
     return [f"Without the circuit {name}, nats lost: {', '.join(parts)}{index}; {beside}."]
 
