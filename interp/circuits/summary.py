@@ -48,7 +48,7 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: the run columns without the seed, `COORDINATES`, the mean `value` and `control`,
     `difference` (value minus control; the value where no seed has a null) with its 95% t interval
-    over seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN where nothing is ranked),
+    over seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN of what has none),
     `p_corrected` (Holm, over all cells of a quantity at a checkpoint; of minimality, over the
     circuit), `p_smallest` (that so many seeds with so few others can give), `n`, `n_null` (the
     least of a seed), `n_tested` (seeds that have a null: `difference` and p are of those) and
