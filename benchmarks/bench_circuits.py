@@ -2,11 +2,11 @@
 
 What `iml circuit` does to a seed: each head and MLP, at the tokens of each role, takes its mean
 over the rows that ask the same, and every behaviour's held-out rows (up to 100) are answered.
-Random weights: of the toy's own shape, of 4 layers x 8 heads, and the latter on texts of 20 tokens, as
-of a language. TransformerLens makes a pass over a behaviour's rows for each unit that is there; the
-means are charged to neither side. Effects must agree to 1e-4 nats before anything is timed. Then
-500 circuits of 12 units on the larger model, and, where a run of `alias-toy` is named, every unit
-of 8 of its seeds, opening them included.
+Random weights: of the toy's own shape, of 4 layers x 8 heads, and the latter on texts of 20
+tokens, as of a language. TransformerLens makes a pass over a behaviour's rows for each unit that
+is there; the means are charged to neither side. Effects must agree to 1e-4 nats before anything
+is timed. Then 500 circuits of 12 units on the larger model, and, where a run of `alias-toy` is
+named, every unit of 8 of its seeds, opening them included.
 
     python benchmarks/bench_circuits.py [--quick] [--run runs/alias-toy]
 """
