@@ -8,10 +8,9 @@ null_high n_null p_value n`:
     by unit      score_exact, score_eap, score_eap_ig (nats of the said answer that are lost without
                  it: positive where it helps); inclusion (share of draws of aliases in which it is
                  chosen); member (1 or 0); minimality (of members; null: units outside)
-    by circuit   size; recovered (on the aliases it was chosen on); faithfulness, completeness,
-                 independence; equivalence (to the model) and necessity (of the model without it, to
-                 the model without anything): differences as shares of the gap, with 90% intervals;
-                 accepted (1 if the gate accepts it)
+    by circuit   size (0: none was found); faithfulness, completeness, independence; equivalence (to
+                 the model) and necessity (of the model without it, to the model without anything):
+                 differences as shares of the gap, with 90% intervals; accepted (1 if the gate does)
     by subset    transfer (share of what is said in another subset that the circuit alone recovers);
                  disruption
                  (nats of the right answer lost without it) and disruption_exact (exact matches);
@@ -34,10 +33,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from data.design import Contrast, Design
-from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.circuits.ablated import Ablatable
-from interp.circuits.behaviours import Behaviour, behaviours_of, is_trained
+from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of, is_trained
 from interp.circuits.bench import Bench, DividedRows, aliases_of
 from interp.circuits.disruption import circuit_effects, solo_effects
 from interp.circuits.evaluation import (
@@ -49,7 +47,12 @@ from interp.circuits.evaluation import (
 from interp.circuits.gate import gate, refuse_no_circuit
 from interp.circuits.matched import N_MATCHED, matched_circuits
 from interp.circuits.scores import ScoreMethod, unit_scores
-from interp.circuits.selection import RECOVERED, inclusion_frequencies, select_circuit
+from interp.circuits.selection import (
+    RECOVERED,
+    NoCircuitError,
+    inclusion_frequencies,
+    select_circuit,
+)
 from interp.circuits.summary import (
     COORDINATES,
     MEASURED,
@@ -67,8 +70,10 @@ from training.designs import design_of_rows
 
 SINGLE_UNIT = "single unit"
 """In the column `circuit`: a unit by itself."""
-N_ALONE = 99
-"""Matched circuits that faithfulness, completeness and transfer are held against, at most."""
+OWN = " (own)"
+"""Behind the name of a circuit that a person gave."""
+N_ALONE, N_COMPLETE = 99, 19
+"""Circuits that faithfulness and transfer are held against, and completeness, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +124,12 @@ class CircuitAnalysis:
             table = pd.DataFrame(self._records(bench, design, compared))
             parts.append(table.assign(ablation=str(kind)))
         table = pd.concat(parts, ignore_index=True)
-        return Measured(table=table.reindex(columns=[*COORDINATES, *MEASURED]))
+        # A unit may be in the circuit no more, so what is known of the circuit goes.
+        gone = table[["circuit", "ablation"]].drop_duplicates().to_dict("records")
+        return Measured(
+            table=table.reindex(columns=[*COORDINATES, *MEASURED]),
+            withdrawn=tuple({str(k): v for k, v in each.items()} for each in gone),
+        )
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; see `interp.circuits.summary`."""
@@ -128,32 +138,47 @@ class CircuitAnalysis:
     def _records(self, bench: Bench, design: Design, compared: Contrast) -> Iterator[Record]:
         there = list(bench.rows.tested_on)
         right = {each.measured: bench.right(each) for each in there}
-        said = {each.measured: bench.said(each) for each in there}
         solo = solo_effects(right)
         n_rows = {name: each.n_rows for name, each in right.items()}
         yield from _single_units(solo, bench, n_rows)
         trained = [each.measured for each in there if is_trained(each, design, compared)]
+        same: dict[BehaviourKind, dict[str, Ablatable]] = {kind: {} for kind in BehaviourKind}
+        for each in there:
+            same[each.kind][each.measured] = bench.said(each)
         for behaviour in behaviours_of(design, compared):
             if behaviour not in there:
                 continue
-            own, found = behaviour.measured, []
-            circuit = self._chosen(bench, behaviour, found)
-            alike = self._others(bench, circuit, [], N_ALONE)
-            aliases = aliases_of(bench.rows.tested_on[behaviour])
-            found += _alone(bench, said[own], circuit, alike, aliases)
-            same = {each.measured for each in there if each.kind is behaviour.kind}
-            found += _transfers(
-                {name: each for name, each in said.items() if name in same}, circuit, alike
-            )
-            elsewhere = [name for name in trained if name != own]
-            costs = [solo[name] for name in elsewhere]  # never of what is tested
+            own, name = behaviour.measured, behaviour.name(design) + (OWN if self.circuit else "")
+            try:
+                found, circuit = self._chosen(bench, behaviour)
+                found += self._alone(bench, behaviour, circuit, same[behaviour.kind])
+            except NoCircuitError:  # as before training: there is none, and that is a finding
+                yield {"circuit": name, **plain("size", 0.0, n_rows[own])}
+                continue
+            elsewhere = [each for each in trained if each != own]
+            costs = [solo[each] for each in elsewhere]  # never of what is tested
             matched = self._others(bench, circuit, costs, self.n_matched)
             effects = circuit_effects(right, torch.cat([circuit[None], matched]), compared)
             found += effects.records(n_rows)
             if elsewhere:
                 specific = effects.specificity(own, elsewhere)
                 found.append(record("specificity", specific, n_rows[own], subset=own))
-            yield from ({"circuit": behaviour.name(design), **each} for each in found)
+            yield from ({"circuit": name, **each} for each in found)
+
+    def _alone(
+        self,
+        bench: Bench,
+        behaviour: Behaviour,
+        circuit: Bool[Tensor, " unit"],
+        said: Mapping[str, Ablatable],
+    ) -> list[Record]:
+        """What a circuit is by itself: the criteria, the gate, and what it recovers elsewhere."""
+        others = self._others(bench, circuit, [], N_ALONE)
+        aliases = aliases_of(bench.rows.tested_on[behaviour])
+        return [
+            *_criteria(bench, said[behaviour.measured], circuit, others, aliases),
+            *_transfers(said, circuit, others),
+        ]
 
     @staticmethod
     def _others(
@@ -166,16 +191,15 @@ class CircuitAnalysis:
         return matched_circuits(circuit, bench.units, solo, n=n, seed=bench.seed).sets
 
     def _chosen(
-        self, bench: Bench, behaviour: Behaviour, found: list[Record]
-    ) -> Bool[Tensor, " unit"]:
-        """The circuit, chosen or given; the records of its units go to `found`."""
+        self, bench: Bench, behaviour: Behaviour
+    ) -> tuple[list[Record], Bool[Tensor, " unit"]]:
+        """The circuit, chosen or given, after the records of its units."""
         ablated = bench.chosen_on(behaviour)
         aliases = aliases_of(bench.rows.chosen_on[behaviour])
         scores = {method: unit_scores(ablated, method) for method in ScoreMethod}
         if self.circuit:
-            circuit = members(
-                [find_units(self.circuit, bench.units, bench.unrolled.model)], bench.units
-            )[0]
+            units = find_units(self.circuit, bench.units, bench.unrolled.model)
+            circuit = members([units], bench.units)[0]
             refuse_no_circuit(circuit)
             inclusion = inclusion_frequencies(
                 scores[self.method], aliases, int(circuit.sum()), seed=bench.seed
@@ -185,14 +209,13 @@ class CircuitAnalysis:
                 ablated, scores[self.method], aliases, least=self.least, seed=bench.seed
             )
             circuit, inclusion = selected.circuit, selected.inclusion
-            found.append(plain("recovered", selected.recovered, ablated.n_rows))
-        found.append(plain("size", float(circuit.sum()), ablated.n_rows))
+        found = [plain("size", float(circuit.sum()), ablated.n_rows)]
         of_units = {f"score_{method}": each.mean(0).tolist() for method, each in scores.items()}
         of_units |= {"inclusion": inclusion.tolist(), "member": circuit.double().tolist()}
         for quantity, values in of_units.items():
             for unit, value in zip(bench.units, values, strict=True):
                 found.append(plain(quantity, value, ablated.n_rows, unit=unit.name))
-        return circuit
+        return found, circuit
 
 
 def _single_units(
@@ -205,7 +228,7 @@ def _single_units(
             yield {"circuit": SINGLE_UNIT, **found}
 
 
-def _alone(
+def _criteria(
     bench: Bench,
     ablated: Ablatable,
     circuit: Bool[Tensor, " unit"],
@@ -215,7 +238,7 @@ def _alone(
     """What a circuit is on held-out aliases, by the criteria and the gate."""
     n, seed = ablated.n_rows, bench.seed
     yield record("faithfulness", faithfulness(ablated, circuit, matched), n)
-    yield record("completeness", completeness(ablated, circuit, matched, seed=seed), n)
+    yield record("completeness", completeness(ablated, circuit, matched[:N_COMPLETE], seed=seed), n)
     tested = gate(ablated, circuit, aliases, seed=seed)
     yield record("independence", tested.independent, n)
     for quantity, each in (("equivalence", tested.faithful), ("necessity", tested.necessary)):
@@ -241,6 +264,6 @@ def _transfers(
     for name, ablated in said.items():
         try:
             found = faithfulness(ablated, circuit, matched)
-        except InputError:  # nothing there depends on any unit
+        except NoCircuitError:  # nothing there depends on any unit
             continue
         yield record("transfer", found, ablated.n_rows, subset=name)

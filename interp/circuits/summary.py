@@ -47,11 +47,12 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each cell and checkpoint.
 
     Columns: the run columns without the seed, `COORDINATES`, the mean `value` and `control`,
-    `difference` (value minus control, or value where there is none) with its 95% t interval over
-    seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN where nothing is ranked),
+    `difference` (value minus control; the value where no seed has a null) with its 95% t interval
+    over seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN of what has none),
     `p_corrected` (Holm, over all cells of a quantity at a checkpoint; of minimality, over the
     circuit), `p_smallest` (that so many seeds with so few others can give), `n`, `n_null` (the
-    least of a seed) and `n_seeds`.
+    least of a seed), `n_tested` (seeds that have a null: `difference` and p are of those) and
+    `n_seeds`.
     """
     keys = [*WITHOUT_SEED, *COORDINATES]
     records = [
@@ -74,18 +75,19 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
 
 _COLUMNS: Sequence[str] = (
     *("value", "control", "difference", "ci_low", "ci_high"),
-    *("p_value", "p_corrected", "p_smallest", "n", "n_null", "n_seeds"),
+    *("p_value", "p_corrected", "p_smallest", "n", "n_null", "n_tested", "n_seeds"),
 )
 
 
 def _cell(cell: pd.DataFrame) -> Record:
     """What one cell comes to over its seeds."""
     value, control = cell["value"].to_numpy(), cell["control"].to_numpy()
-    tested = value - np.where(np.isnan(control), 0.0, control)
+    has_null = ~np.isnan(control)
+    tested = (value - control)[has_null] if has_null.any() else value
     low, high = t_interval(tested)
     found: Record = {
         "value": value.mean(),
-        "control": control.mean(),
+        "control": control[has_null].mean() if has_null.any() else np.nan,
         "difference": tested.mean(),
         "ci_low": low,
         "ci_high": high,
@@ -93,9 +95,11 @@ def _cell(cell: pd.DataFrame) -> Record:
         "p_smallest": np.nan,
         "n": int(cell["n"].sum()),
         "n_null": int(cell["n_null"].min()),
+        "n_tested": int(has_null.sum()),
         "n_seeds": len(cell),
     }
-    if cell["quantity"].iloc[0] in BY_RANK and found["n_null"]:
-        combined = rank_test(cell["p_value"].tolist(), cell["n_null"].tolist())
+    if cell["quantity"].iloc[0] in BY_RANK and has_null.any():
+        ranks, n_null = cell["p_value"][has_null].tolist(), cell["n_null"][has_null].tolist()
+        combined = rank_test(ranks, n_null)
         found |= {"p_value": combined.p_value, "p_smallest": combined.p_smallest}
     return found
