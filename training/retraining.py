@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from data.errors import InputError
 from data.vocabulary import HELD_OUT, Kind, Stage
 from training.clamped_patterns import clamped_patterns
+from training.config import END_OF_STAGE
 from training.evaluate import evaluate
 from training.examples import Examples
 from training.frozen_weights import frozen_weights
@@ -64,6 +65,11 @@ class Retraining:
     def model_at(self, stage: int, step: int | None = None) -> PreTrainedModel:
         """The run's own checkpoint, the last of the stage unless a step is given."""
         return load_model(self.run.checkpoint(self.seed, stage, step), self.device)
+
+    def before_stage_two(self) -> PreTrainedModel:
+        """The checkpoint that the run's Stage 2 started from."""
+        step = self.run.config.stage2_from
+        return self.model_at(1, None if step == END_OF_STAGE else step)
 
     def stage_two(
         self,
