@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from data.design import Design
 from data.subsets import Mark
+from interp.circuits.behaviours import BehaviourKind
 from interp.circuits.disruption import GAP
 from interp.circuits.necessity_summary import changes_of, summarize_necessity
 from interp.circuits.treatments import ALL, LEADING, NONE, UNTOUCHED
@@ -26,6 +27,7 @@ from training.metrics import find_metric
 SHIFT, ASIDE = 0.2, 0.13
 """How far the two subsets lie from the middle of a part, and controls from them, of its width."""
 ROW_HEIGHT = 200  # pixels
+RECITE = f"{BehaviourKind.RECITE} "
 OTHERS = "the others of its layer and kind, mean"
 _WORDS = {
     NONE: "nothing",
@@ -41,7 +43,7 @@ _WORDS = {
 def plot_necessity(
     summary: pd.DataFrame, rows: pd.DataFrame | None = None, *, metric: str = "exact_match"
 ) -> go.Figure:
-    """Both compared subsets and their gap after Stage 2 with each component kept out of it.
+    """Both compared subsets, asked and recited, and their gap, with each part kept from learning.
 
     Args:
         summary: Rows of a `necessity_summary` of one run.
@@ -62,7 +64,10 @@ def plot_necessity(
         name: (1, shift) for name, shift in zip(design.main.names, (-SHIFT, SHIFT), strict=True)
     }
     panels[GAP] = (2, 0.0)
-    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06)
+    recited = {f"{RECITE}{name}": (3, shift) for name, (_, shift) in panels.items()}
+    panels |= {name: place for name, place in recited.items() if name in set(cells["subset"])}
+    n_rows = max(row for row, _ in panels.values())
+    figure = make_subplots(rows=n_rows, shared_xaxes=True, vertical_spacing=0.06)
     figure.add_scatter(
         x=[None], y=[None], name="Stage 2 as it was", mode="lines",
         line={"color": FAINT, "dash": "dash", "width": 1.2},
@@ -87,11 +92,13 @@ def plot_necessity(
                      width=PAGE - 100),
         range=[-0.6, len(parts) - 0.4],
     )  # fmt: skip
-    figure.update_xaxes(title="what is kept from learning", row=2)
+    figure.update_xaxes(title="what is kept from learning", row=n_rows)
     unit = f"<br>({found.unit})"
     figure.update_yaxes(title=f"{found.heading.removesuffix(' (nats)')}{unit}", row=1)
     figure.update_yaxes(title=f"gap {design.main.words}{unit}", zeroline=True, row=2)
-    make_room(figure, inside=2 * ROW_HEIGHT)
+    if n_rows > 2:
+        figure.update_yaxes(title=f"recited{unit}", row=3)
+    make_room(figure, inside=n_rows * ROW_HEIGHT)
     return figure
 
 
@@ -144,7 +151,7 @@ def _add_cells(
             x=x[known], y=values[known], mode="markers", name=name, marker=marker,
             text=[each for each, is_known in zip(words, known, strict=True) if is_known],
             error_y={"array": halves[known], "thickness": 1.4, "width": 3},
-            hovertemplate=mean_hover("%{text}: ", counts), showlegend=name == subset,
+            hovertemplate=mean_hover("%{text}: ", counts), showlegend=name == subset and row < 3,
             row=row, col=1,
         )  # fmt: skip
     figure.add_scatter(
@@ -155,4 +162,8 @@ def _add_cells(
 
 
 def _style(subset: str, design: Design) -> Mark:
-    return Mark(color=INK, symbol="diamond") if subset == GAP else subset_style(subset, design)
+    return (
+        Mark(color=INK, symbol="diamond")
+        if subset == GAP
+        else (subset_style(subset.removeprefix(RECITE), design))
+    )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp.circuits.behaviours import BehaviourKind
 from interp.circuits.disruption import GAP
 from interp.circuits.necessity_plots import treated_words
 from interp.circuits.treatments import ALL, FROZEN, UNTOUCHED
@@ -12,9 +13,11 @@ from interp.figures.grid_tables import ALPHA
 from interp.figures.words import gap_text
 from interp.hooked.answers import ANSWER_METRICS
 from training.designs import design_of
-from training.metrics import find_metric
+from training.metrics import EXACT_MATCH, find_metric
 
 Cell = dict[str, Any]
+MOST_SAID = 6
+"""Changes of the gap that a sentence tells."""
 
 
 def necessity_found(cells: pd.DataFrame) -> list[str]:
@@ -24,7 +27,7 @@ def necessity_found(cells: pd.DataFrame) -> list[str]:
         cells: Rows of a `necessity_summary` of one run.
     """
     gaps = cells.loc[cells["subset"] == GAP]
-    sentences = [_verdict(gaps, design_of(cells).main.words)]
+    sentences = [_verdict(gaps, design_of(cells).main.words), *_recited(cells)]
     for metric in ANSWER_METRICS:
         records = gaps.loc[gaps["metric"] == metric].to_dict("records")
         sentences += _changes(records, find_metric(metric).heading)
@@ -56,6 +59,24 @@ def _verdict(gaps: pd.DataFrame, words: str) -> str:
     )
 
 
+def _recited(cells: pd.DataFrame) -> list[str]:
+    """Whether definitions are still recited where the gap is lost: without them it cannot form."""
+    higher = design_of(cells).main.higher.name
+    exact = cells.loc[cells["metric"] == EXACT_MATCH.name].set_index(["mode", "part", "subset"])
+    tested = cells.loc[(cells["subset"] == GAP) & (cells["p_corrected"] <= ALPHA)]
+    name, found = f"{BehaviourKind.RECITE} {higher}", []
+    for mode, part in dict.fromkeys(zip(tested["mode"], tested["part"], strict=True)):
+        if (mode, part, name) not in exact.index:
+            continue
+        cell = exact.loc[(mode, part, name)]
+        found.append(
+            f"With {treated_words(mode, part)}, definitions of {higher} are recited at "
+            f"{cell['value']:.2f} instead of {cell['untouched']:.2f}; where they are not learned, "
+            "nothing of them can be internalized."
+        )
+    return found
+
+
 def _changes(records: list[Cell], heading: str) -> list[str]:
     """Every part's change of the gap, those with the largest loss first."""
     (whole,) = [each for each in records if each["mode"] == UNTOUCHED]
@@ -64,17 +85,21 @@ def _changes(records: list[Cell], heading: str) -> list[str]:
     others.sort(key=lambda each: each["difference"])
     head = f"Gap in {heading}: {whole['value']:+.3f} after Stage 2 as it was"
     head += "".join(f", {each['value']:+.3f} before it" for each in stage1)
-    parts = []
-    for each in others:
+    parts, few = [], others[MOST_SAID:]
+    for each in others[:MOST_SAID]:
         known = {"mean": each["difference"]} | {
             f"ci_{end}": each[f"ci_{end}"] if pd.notna(each[f"ci_{end}"]) else None
             for end in ("low", "high")
         }
         beside = ""
         if each["n_tested"]:
-            beside = f"; others {each['control']:+.3f}, {p_words(each)}"
+            beside = f" (others {each['control']:+.3f}, {p_words(each)})"
         parts.append(f"{treated_words(each['mode'], each['part'])} {gap_text(known)}{beside}")
-    return [f"{head}. Change, largest loss first: {'. '.join(parts)}."]
+    if few:
+        parts.append(
+            f"{len(few)} more between {few[0]['difference']:+.3f} and {few[-1]['difference']:+.3f}"
+        )
+    return [f"{head}. Change, largest loss first: {'; '.join(parts)}."]
 
 
 def _check(cells: pd.DataFrame) -> str:

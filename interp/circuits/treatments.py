@@ -66,7 +66,7 @@ def treatments(
     tried = [each for each in every if each.kind in LEARNING]
     found = [Treatment(mode=UNTOUCHED, part=NONE, label=NONE)]
     if names:
-        tested = {name: find_components(name.split("+"), every) for name in names}
+        tested = {name: find_components(name.split("+"), tried) for name in names}
     else:
         tested = _usual(tried, ablated)
         found += _together(start, every)
