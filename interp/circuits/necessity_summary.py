@@ -20,7 +20,8 @@ from training.columns import RUN_COLUMNS, WITHOUT_SEED
 from training.designs import design_of
 from training.statistics import t_interval
 
-COORDINATES = ["mode", "part", "subset"]
+COORDINATES = ["mode", "part", "label", "subset"]
+"""One training may count as several things over seeds: a head as itself and as a leading one."""
 CELL = ["mode", "part", "subset", "metric"]
 
 
@@ -82,10 +83,12 @@ def _beside(changes: pd.DataFrame) -> Iterator[tuple[int, float, float, int]]:
     keys = [*RUN_COLUMNS, "mode", "kind", "subset", "metric"]
     for _, alike in changes.groupby(keys, sort=False):
         sets = [set(part.split("+")) for part in alike["part"]]
-        lost = -alike["change"].to_numpy()
+        lost, is_first = -alike["change"].to_numpy(), ~alike["part"].duplicated().to_numpy()
         for number, place in enumerate(alike.index):
             own = sets[number]
-            others = [i for i, each in enumerate(sets) if 2 * len(each & own) <= len(own)]
+            others = [
+                i for i, each in enumerate(sets) if is_first[i] and 2 * len(each & own) <= len(own)
+            ]
             if not alike["label"].iloc[number] or not others:
                 yield place, np.nan, np.nan, 0
                 continue
