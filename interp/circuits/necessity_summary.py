@@ -16,7 +16,7 @@ from interp.circuits.disruption import GAP
 from interp.circuits.evaluation import holm
 from interp.circuits.ranks import rank_p, rank_test
 from interp.hooked.answers import ANSWER_METRICS
-from training.columns import RUN_COLUMNS, WITHOUT_SEED
+from training.columns import CHECKPOINT, RUN_COLUMNS, WITHOUT_SEED
 from training.designs import design_of
 from training.statistics import t_interval
 
@@ -40,12 +40,13 @@ def summarize_necessity(table: pd.DataFrame) -> pd.DataFrame:
     tested = changes.loc[changes["label"] != ""].drop(columns="part")
     records = [
         dict(zip(keys, key, strict=True)) | _over_seeds(cell)  # pyright: ignore[reportArgumentType]
-        for key, cell in tested.rename(columns={"label": "part"}).groupby(keys, sort=False)
+        for key, cell in tested.rename(columns={"label": "part"}).groupby(
+            keys, sort=False, dropna=False
+        )
     ]
     summary = pd.DataFrame(records)
-    summary.insert(summary.columns.get_loc("p_value") + 1, "p_corrected", np.nan)  # pyright: ignore[reportArgumentType]
     known = summary.loc[summary["p_value"].notna()]
-    for _, cells in known.groupby([*WITHOUT_SEED, "subset", "metric"], sort=False):
+    for _, cells in known.groupby([*WITHOUT_SEED, "subset", "metric"], sort=False, dropna=False):
         summary.loc[cells.index, "p_corrected"] = holm(cells["p_value"].to_numpy())
     return summary
 
@@ -65,14 +66,14 @@ def changes_of(table: pd.DataFrame) -> pd.DataFrame:
     beside = pd.DataFrame(_beside(every), columns=["place", "control", "p_value", "n_null"])
     every = every.join(beside.set_index("place"))
     shown = ["value", "untouched", "change", "control", "p_value", "n_null", "distance", "n"]
-    return every[[*RUN_COLUMNS, "mode", "part", "label", "kind", "subset", "metric", *shown]]
+    return every.loc[:, [*RUN_COLUMNS, "mode", "part", "label", "kind", "subset", "metric", *shown]]
 
 
 def _with_gap(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of a run, and the gap of each training as one more subset."""
     names = design_of(rows).main.names
     measured = [f"{before}{name}" for before in ("", "untouched_") for name in ANSWER_METRICS]
-    keys = [*RUN_COLUMNS, "mode", "part"]
+    keys = [*CHECKPOINT, "seed", "mode", "part", "label"]
     higher, lower = (rows.loc[rows["subset"] == name].set_index(keys) for name in names)
     gap = higher.assign(subset=GAP, **{n: higher[n] - lower[n] for n in measured}).reset_index()
     return pd.concat([rows, gap], ignore_index=True)
@@ -81,7 +82,7 @@ def _with_gap(rows: pd.DataFrame) -> pd.DataFrame:
 def _beside(changes: pd.DataFrame) -> Iterator[tuple[int, float, float, int]]:
     """Of each row: the mean change of the others, the rank's p, and how many others there are."""
     keys = [*RUN_COLUMNS, "mode", "kind", "subset", "metric"]
-    for _, alike in changes.groupby(keys, sort=False):
+    for _, alike in changes.groupby(keys, sort=False, dropna=False):
         sets = [set(part.split("+")) for part in alike["part"]]
         lost, is_first = -alike["change"].to_numpy(), ~alike["part"].duplicated().to_numpy()
         for number, place in enumerate(alike.index):
@@ -111,10 +112,11 @@ def _over_seeds(cell: pd.DataFrame) -> dict[str, Any]:
         "ci_low": low,
         "ci_high": high,
         "p_value": np.nan if combined is None else combined.p_value,
+        "p_corrected": np.nan,
         "p_smallest": np.nan if combined is None else combined.p_smallest,
         "distance": cell["distance"].max(),
-        "n": int(cell["n"].sum()),
-        "n_null": int(cell["n_null"].min()),
+        "n": int(cell["n"].to_numpy().sum()),
+        "n_null": int(cell["n_null"].to_numpy().min()),
         "n_tested": len(ranked),
         "n_seeds": len(cell),
     }

@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def test_everything_frozen_is_stage_1_and_the_model_stays(
 ):
     from interp.circuits import necessity
 
-    def few(*given: object, **options: object) -> list:
+    def few(*given: Any, **options: Any) -> list:
         every = treat(*given, **options)
         return [each for each in every if each.part in ("none", "all")]
 

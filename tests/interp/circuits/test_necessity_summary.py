@@ -8,7 +8,7 @@ from interp.circuits.necessity_summary import changes_of, summarize_necessity
 from interp.circuits.necessity_wording import necessity_found
 
 RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
-RUN |= {"step": 200}
+RUN |= {"step": 200, "word_order": None}
 D5, D6, RECITED = "D5_CONS", "D6_CONS", "recite D5_CONS"
 GAPS = {"none": 0.5, "all": 0.0, "h0": 0.1, "h1": 0.4, "h2": 0.45, "h3": 0.6, "m1": 0.2}
 """By part; each seed adds a little to all of them."""
