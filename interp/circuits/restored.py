@@ -33,6 +33,9 @@ from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
 RESTORED = "restored"
+NEGLIGIBLE = 0.05
+"""Nats a row: costs of the trained behaviours that lie so close count as equal. Stage 2 changes
+what most components do for them by less."""
 
 
 class Restoration:
@@ -111,6 +114,32 @@ class RestoredRows:
         return found
 
 
+def restored_behaviours(
+    later: PreTrainedModel,
+    earlier: PreTrainedModel,
+    components: Sequence[Component],
+    asked: Mapping[str, Sequence[TokenizedRow]],
+    *,
+    stop_token: int | None = None,
+) -> dict[str, RestoredRows]:
+    """The rows of every behaviour, by its name, over one copy of the model.
+
+    Args:
+        later: Plain model, after Stage 2 say.
+        earlier: The same seed's, before it.
+        components: All of the model's; see `components_of`.
+        asked: Rows with the right answers, by the name of their behaviour.
+        stop_token: See `RestoredRows`.
+
+    Raises:
+        InputError: the two models differ in shape.
+    """
+    restoration = Restoration(later, earlier, components)
+    return {
+        name: RestoredRows(restoration, rows, stop_token=stop_token) for name, rows in asked.items()
+    }
+
+
 def restored_records(
     behaviours: Mapping[str, RestoredRows],
     circuit: Bool[Tensor, " component"],
@@ -123,7 +152,7 @@ def restored_records(
     """What is lost of every behaviour when a circuit's earlier weights are put back.
 
     It is held against sets of as many components of each layer and kind that cost the trained
-    behaviours as much when they are put back; where there are none, against nothing.
+    behaviours about as much when they are put back; where there are none, against nothing.
 
     Args:
         behaviours: Held-out rows with the right answers, by name.
@@ -139,7 +168,7 @@ def restored_records(
     components = next(iter(behaviours.values())).units
     costs = solo_effects({name: behaviours[name] for name in trained}) if trained else {}
     solo = np.stack(list(costs.values()), 1) if costs else np.zeros((len(components), 0))
-    matched = matched_circuits(circuit, components, solo, n=n, seed=seed)
+    matched = matched_circuits(circuit, components, solo, n=n, negligible=NEGLIGIBLE, seed=seed)
     effects = circuit_effects(behaviours, torch.cat([circuit[None], matched.sets]), compared)
     found = effects.records({name: each.n_rows for name, each in behaviours.items()})
     return [{**each, "quantity": _NAMES[each["quantity"]]} for each in found]

@@ -22,6 +22,7 @@ from interp.circuits.matched import matched_circuits
 from interp.circuits.restored import (
     Restoration,
     RestoredRows,
+    restored_behaviours,
     restored_records,
     single_restored_records,
 )
@@ -179,12 +180,9 @@ def test_records_hold_a_circuit_against_all_others_like_it(
     components: list[Component],
     asked: list[TokenizedRow],
 ):
-    restoration = Restoration(*models, components)
     names = list(dict.fromkeys(row.row.subset.name for row in asked))
-    behaviours = {
-        name: RestoredRows(restoration, [row for row in asked if row.row.subset.name == name])
-        for name in names
-    }
+    of_subsets = {name: [r for r in asked if r.row.subset.name == name] for name in names}
+    behaviours = restored_behaviours(*models, components, of_subsets)
     circuit = members([find_components(["a1.h0"], components)], components)[0]
     n_others = sum(each.stratum == (1, "head") for each in components) - 1
     matched = matched_circuits(circuit, components, torch.zeros(len(components), 0).numpy())
