@@ -58,10 +58,9 @@ class _Batch:
 
 
 @runtime_checkable
-class Ablatable(Protocol):
-    """Rows that can be answered without any set of parts of a model: units, or edges."""
+class Answerable(Protocol):
+    """Rows that can be answered with any set of parts of a model disrupted, in whatever way."""
 
-    kind: AblationKind
     n_rows: int
 
     @property
@@ -72,6 +71,13 @@ class Ablatable(Protocol):
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         ...
+
+
+@runtime_checkable
+class Ablatable(Answerable, Protocol):
+    """Rows that can be answered without any set of parts of a model: units, or edges."""
+
+    kind: AblationKind
 
     def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
         """How fast the answers' log-probabilities change with the share of each that is gone."""
