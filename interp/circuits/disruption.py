@@ -20,6 +20,7 @@ from torch import Tensor
 from data.design import Contrast
 from interp.circuits.ablated import Ablatable
 from interp.circuits.evaluation import Criterion, against
+from interp.circuits.summary import Record, record
 
 GAP = "gap"
 """The measured behaviour that is the difference of the compared subsets."""
@@ -32,12 +33,18 @@ class Effects:
     nats: Mapping[str, Float[np.ndarray, " circuit"]]
     exact: Mapping[str, Float[np.ndarray, " circuit"]]
 
-    def criteria(self, name: str) -> dict[str, Criterion]:
-        """Of one behaviour: the first circuit held against the others, by quantity."""
-        return {
-            "disruption": against(self.nats[name]),
-            "disruption_exact": against(self.exact[name]),
-        }
+    def records(self, n_rows: Mapping[str, int]) -> list[Record]:
+        """Of every behaviour, the first circuit held against the others.
+
+        Args:
+            n_rows: Of each behaviour.
+        """
+        both = {"disruption": self.nats, "disruption_exact": self.exact}
+        return [
+            record(quantity, against(values), n_rows.get(name, min(n_rows.values())), subset=name)
+            for quantity, effects in both.items()
+            for name, values in effects.items()
+        ]
 
     def specificity(self, target: str, others: list[str]) -> Criterion:
         """Of the first circuit, held against the others; see the module's docstring."""
@@ -73,13 +80,13 @@ def circuit_effects(
 
 
 def solo_effects(
-    behaviours: Mapping[str, Ablatable], names: list[str]
-) -> Float[np.ndarray, "unit behaviour"]:
-    """What each unit, ablated alone, costs the behaviours that circuits are matched on, in nats."""
+    behaviours: Mapping[str, Ablatable],
+) -> dict[str, Float[np.ndarray, " unit"]]:
+    """What each unit, ablated alone, costs each behaviour, in nats."""
     n = len(next(iter(behaviours.values())).units)
     alone = torch.cat([torch.zeros(1, n, dtype=torch.bool), torch.eye(n, dtype=torch.bool)])
-    found = np.zeros((n, len(names)))
-    for column, name in enumerate(names):
-        said = behaviours[name].answers(alone)[..., 1].mean(1).numpy()
-        found[:, column] = said[0] - said[1:]
+    found = {}
+    for name, ablated in behaviours.items():
+        said = ablated.answers(alone)[..., 1].mean(1).numpy()
+        found[name] = said[0] - said[1:]
     return found

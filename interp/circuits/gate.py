@@ -99,7 +99,7 @@ def equivalence(
         seed: Of the draws of aliases.
 
     Raises:
-        InputError: there is nothing to carry.
+        NoCircuitError: there is nothing to carry.
     """
     whole = torch.ones_like(one)
     kept = torch.stack([one, other, whole, torch.zeros_like(one)])
