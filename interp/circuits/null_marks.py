@@ -1,4 +1,4 @@
-"""A circuit's numbers beside what matched random circuits give: the marks of figures."""
+"""A circuit's numbers beside what other circuits give: the marks of figures, and their places."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from interp.figures.palette import NULL_COLOR
-from interp.figures.seed_marks import mean_hover, over_seeds, shown_halves
+from data.errors import InputError
+from interp.circuits.disruption import GAP
+from interp.figures.palette import FAINT, NULL_COLOR
+from interp.figures.room import PAGE, name_ticks
+from interp.figures.seed_marks import FEWEST, mean_hover, over_seeds, shown_halves
+from training.designs import design_of
 
 CIRCUIT_COLOR = "#0b7285"
 ASIDE, SPREAD = 0.16, 0.07
@@ -19,7 +23,7 @@ def add_null_keys(figure: go.Figure) -> None:
     """The legend's entries, once for all panels."""
     for name, marker in (
         ("circuit", {"color": CIRCUIT_COLOR, "size": 9}),
-        ("control: matched random circuits", {"color": NULL_COLOR, "size": 9,
+        ("control", {"color": NULL_COLOR, "size": 9,
                                               "symbol": "circle-open", "line": {"width": 2}}),
     ):  # fmt: skip
         figure.add_scatter(
@@ -98,3 +102,69 @@ def _add_null(
         "%{customdata[1]:.3f}<extra></extra>".replace("%%", "%"),
         **place,
     )  # fmt: skip
+
+
+def null_range(rows: pd.DataFrame) -> list[float]:
+    """The ends of all null ranges, which an axis must hold as well."""
+    ends = rows[["null_low", "null_high"]].to_numpy().ravel()
+    known = ends[np.isfinite(ends)]
+    return [float(known.min()), float(known.max())] if len(known) else []
+
+
+def add_line(figure: go.Figure, at: float, n_places: int, *, row: int) -> None:
+    """A dotted level across a panel."""
+    figure.add_scatter(
+        x=[-0.6, n_places - 0.4], y=[at, at], mode="lines", hoverinfo="skip", showlegend=False,
+        line={"color": FAINT, "dash": "dot", "width": 1.3}, row=row, col=1,
+    )  # fmt: skip
+
+
+def name_places(figure: go.Figure, names: Sequence[str], title: str, *, n_rows: int) -> None:
+    """Names the places of all panels, which stand at 0, 1 ..."""
+    places = list(range(len(names)))
+    figure.update_xaxes(
+        **name_ticks(places, names, width=PAGE - 110), range=[-0.6, len(names) - 0.4]
+    )
+    figure.update_xaxes(title=title, row=n_rows)
+
+
+def marks_words(rows: pd.DataFrame, null: str) -> str:
+    """What marks stand for, of how many seeds.
+
+    Args:
+        rows: What is drawn.
+        null: What grey is, in words.
+    """
+    n_seeds = rows["seed"].nunique()
+    interval = " and 95% t interval" if n_seeds >= FEWEST else ""
+    seeds = f"small: a seed, large: mean{interval} of n = {n_seeds} seeds"
+    marks = seeds if n_seeds > 1 else "n = 1 seed"
+    return f"{marks}; grey: {null}, mean and 5 to 95%; {rows['ablation'].iloc[0]} ablation"
+
+
+def ordered_subsets(rows: pd.DataFrame) -> list[str]:
+    """What is measured, in the design's order: questions, the gap, then what is recited."""
+    order = [*design_of(rows).names, GAP]
+    known = list(dict.fromkeys(rows["subset"]))
+
+    def place(name: str) -> tuple[bool, int]:
+        bare = name.removeprefix("recite ")
+        return bare != name, order.index(bare) if bare in order else len(order)
+
+    return sorted(known, key=place)
+
+
+def subset_words(subset: str, rows: pd.DataFrame) -> str:
+    """What a figure calls it: the gap by its two sides."""
+    return f"gap {design_of(rows).main.words}" if subset == GAP else subset
+
+
+def some(found: list[str], what: str) -> list[str]:
+    """What was found.
+
+    Raises:
+        InputError: nothing was.
+    """
+    if not found:
+        raise InputError(f"the table has no {what} of any circuit; measure some with iml circuit")
+    return found

@@ -60,10 +60,10 @@ class Floor:
 
     def at(self, place: Place) -> tuple[float, float]:
         """Where a part stands; an MLP above the middle of its layer's heads."""
-        start = self.roles.index(place.role) * self.width
+        start = float(self.roles.index(place.role) * self.width)
         if place.slot < 0:
-            return start + (self.n_heads - 1) / 2, 2 * place.layer + 1
-        return start + place.slot, 2 * place.layer
+            return start + (self.n_heads - 1) / 2, 2.0 * place.layer + 1
+        return start + place.slot, 2.0 * place.layer
 
     def middles(self) -> list[float]:
         """The middle of each role."""

@@ -26,7 +26,7 @@ ARROW = "->"
 """Between the two ends of an edge's name."""
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a unit is drawn: a layer, a head by its number or rank (-1: the MLP), a role."""
 
@@ -34,6 +34,14 @@ class Place:
     slot: int
     role: str
     is_ranked: bool = False
+
+    def __lt__(self, other: "Place") -> bool:
+        """In the order of the model: heads before their layer's MLP, tokens as they stand."""
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[int, bool, int, tuple[int, str]]:
+        return self.layer, self.slot < 0, self.slot, _role_order(self.role)
 
     @property
     def words(self) -> str:
@@ -61,12 +69,12 @@ def role_phrase(role: str) -> str:
 
 def ordered_roles(roles: Sequence[str]) -> list[str]:
     """Roles as they stand along the bottom of a picture; tokens without one last."""
+    return sorted(set(roles), key=_role_order)
+
+
+def _role_order(role: str) -> tuple[int, str]:
     known = [*map(str, Role)]
-    named = sorted(
-        set(roles) - {OTHER},
-        key=lambda role: (known.index(role) if role in known else len(known), role),
-    )
-    return [*named, *([OTHER] if OTHER in roles else [])]
+    return (known.index(role) if role in known else len(known) + (role == OTHER), role)
 
 
 def of_ablation(table: pd.DataFrame, ablation: str | None) -> pd.DataFrame:
@@ -108,15 +116,26 @@ def unit_cells(rows: pd.DataFrame, circuit: str) -> list[dict[str, Any]]:
     """
     if circuit not in (known := circuits_of(rows)):
         raise unknown_name("circuit", circuit, known)
-    wanted = [*SCORES, "inclusion", "member"]
-    parts = rows.loc[rows["quantity"].isin(wanted) & (rows["unit"] != "")]
+    return cells_by_circuit(rows)[circuit]
+
+
+def cells_by_circuit(rows: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """The records of every circuit; see `unit_cells`."""
+    parts = rows.loc[rows["quantity"].isin([*SCORES, "inclusion", "member"]) & (rows["unit"] != "")]
     places = _places(parts)
-    own = parts.loc[parts["circuit"] == circuit]
-    at = [places[seed, name] for seed, name in zip(own["seed"], own["unit"], strict=True)]
-    return [
-        _cell(places_of, cell)
-        for places_of, cell in own.groupby(pd.Series(at, index=own.index), sort=True)
-    ]
+    found: dict[str, dict[tuple[Place, ...], dict[str, Any]]] = {}
+    columns = (
+        parts[name].tolist() for name in ("circuit", "seed", "unit", "quantity", "value", "n")
+    )
+    for circuit, seed, unit, quantity, value, n in zip(*columns, strict=True):
+        cells = found.setdefault(circuit, {})
+        cell = cells.setdefault(places[seed, unit], {"names": {}, "n": 0, "values": {}})
+        cell["names"][seed], cell["n"] = unit, max(cell["n"], n)
+        cell["values"].setdefault(quantity, {})[seed] = value
+    return {
+        circuit: [_cell(each, cells[each]) for each in sorted(cells)]
+        for circuit, cells in found.items()
+    }
 
 
 def chance_of_inclusion(rows: pd.DataFrame, circuit: str) -> float:
@@ -149,11 +168,11 @@ def _places(parts: pd.DataFrame) -> dict[tuple[int, str], tuple[Place, ...]]:
 def _slots(of_seed: pd.DataFrame) -> dict[tuple[int, int], int]:
     """The rank, from 0, of each layer's heads by the sum of their effects' sizes."""
     score = next((each for each in SCORES if each in set(of_seed["quantity"])), None)
-    scored = of_seed.loc[(of_seed["quantity"] == score) & ~of_seed["unit"].str.contains(ARROW)]
+    scored = of_seed.loc[of_seed["quantity"] == score]
+    by_name = scored["value"].abs().groupby(scored["unit"], sort=False).sum()
     sums: dict[tuple[int, int], float] = {}
-    for name, value in zip(scored["unit"], scored["value"].abs(), strict=True):
-        unit = Unit.parse(name)
-        if unit.head is not None:
+    for name, value in by_name.items():
+        if ARROW not in str(name) and (unit := Unit.parse(str(name))).head is not None:
             key = unit.layer, unit.head
             sums[key] = sums.get(key, 0.0) + value
     ranks: dict[tuple[int, int], int] = {}
@@ -163,17 +182,12 @@ def _slots(of_seed: pd.DataFrame) -> dict[tuple[int, int], int]:
     return ranks
 
 
-def _cell(places: object, cell: pd.DataFrame) -> dict[str, Any]:
-    by_quantity = {
-        str(quantity): dict(zip(each["seed"], each["value"], strict=True))
-        for quantity, each in cell.groupby("quantity", sort=False)
-    }
-    means = {name: float(np.mean(list(each.values()))) for name, each in by_quantity.items()}
+def _cell(places: tuple[Place, ...], cell: dict[str, Any]) -> dict[str, Any]:
+    means = {name: sum(each.values()) / len(each) for name, each in cell["values"].items()}
     score = next((name for name in SCORES if name in means), "")
-    effects = by_quantity.get(score, {})
+    effects = cell["values"].get(score, {})
     low, high = t_interval(list(effects.values())) if len(effects) >= FEWEST else (np.nan,) * 2
-    names = dict(zip(cell["seed"], cell["unit"], strict=True))
-    inclusion = by_quantity.get("inclusion", {})
+    inclusion = cell["values"].get("inclusion", {})
     return {
         **{name: means[name] for name in SCORES if name in means},
         "places": places,
@@ -182,10 +196,10 @@ def _cell(places: object, cell: pd.DataFrame) -> dict[str, Any]:
         "high": high,
         "inclusion": means.get("inclusion", 0.0),
         "member": means.get("member", np.nan),
-        "n": int(cell["n"].max()),
-        "n_seeds": len(names),
+        "n": cell["n"],
+        "n_seeds": len(cell["names"]),
         "own": {
             seed: (name, effects.get(seed, np.nan), inclusion.get(seed, np.nan))
-            for seed, name in names.items()
+            for seed, name in cell["names"].items()
         },
     }

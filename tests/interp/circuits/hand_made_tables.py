@@ -20,6 +20,7 @@ MEASURED = (D1, D5, D6, UNSEEN, f"recite {D1}", f"recite {D5}", f"recite {D6}")
 RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
 RUN |= {"step": 200}
 EDGE = "->"
+"""Between the ends of an edge."""
 
 
 def unit_names(
