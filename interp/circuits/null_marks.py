@@ -33,7 +33,13 @@ def add_null_keys(figure: go.Figure) -> None:
 
 
 def add_beside_null(
-    figure: go.Figure, rows: pd.DataFrame, column: str, order: Sequence[str], *, row: int
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    column: str,
+    order: Sequence[str],
+    *,
+    row: int,
+    col: int = 1,
 ) -> None:
     """Each seed's value, their mean with its interval, and the null's mean and range beside them.
 
@@ -43,11 +49,12 @@ def add_beside_null(
         column: What tells the places apart.
         order: Its values, from left to right at 0, 1 ...
         row: Of the panel.
+        col: Of the panel.
     """
     own = rows.loc[rows[column].isin(order) & rows["value"].notna()]
     if own.empty:
         return
-    place: dict[str, Any] = {"row": row, "col": 1}
+    place: dict[str, Any] = {"row": row, "col": col}
     seeds = sorted(set(own["seed"]))
     steps = np.linspace(-SPREAD, SPREAD, len(seeds)) if len(seeds) > 1 else [0.0]
     shift = dict(zip(seeds, steps, strict=True))
@@ -111,11 +118,11 @@ def null_range(rows: pd.DataFrame) -> list[float]:
     return [float(known.min()), float(known.max())] if len(known) else []
 
 
-def add_line(figure: go.Figure, at: float, n_places: int, *, row: int) -> None:
+def add_line(figure: go.Figure, at: float, n_places: int, *, row: int, col: int = 1) -> None:
     """A dotted level across a panel."""
     figure.add_scatter(
         x=[-0.6, n_places - 0.4], y=[at, at], mode="lines", hoverinfo="skip", showlegend=False,
-        line={"color": FAINT, "dash": "dot", "width": 1.3}, row=row, col=1,
+        line={"color": FAINT, "dash": "dot", "width": 1.3}, row=row, col=col,
     )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from interp.figures.seed_marks import FEWEST
 
 HELPS, HURTS = "#0b7285", "#c2410c"
 """Of parts without which the answer loses, and without which it gains."""
+LEAST = 0.01
+"""Of the largest effect; what is smaller has no sign that could be seen."""
 ROW_HEIGHT = 54
 LARGEST, SMALLEST = 30.0, 5.0
 """Pixels across the marks of the largest effect, and of none."""
@@ -76,20 +78,18 @@ def draw_picture(
     floor: Floor,
     *,
     room: float = PAGE - 130,
-    largest: float | None = None,
 ) -> None:
-    """Adds ground, edges, units and a legend to a figure; its axes get their names.
+    """Adds ground, edges, units and a legend to a figure; its first axes get their names.
 
     Args:
         figure: Changed in place.
         cells: Records of `interp.circuits.unit_cells.unit_cells`.
         floor: Where they stand.
         room: Pixels of the horizontal axis.
-        largest: The effect that the largest mark stands for; the largest of the cells unless given.
     """
     units = [cell for cell in cells if len(cell["places"]) == 1]
     edges = [cell for cell in cells if len(cell["places"]) > 1]
-    most = largest or max((abs(cell["effect"]) for cell in cells), default=0.0) or 1.0
+    most = max((abs(cell["effect"]) for cell in cells), default=0.0) or 1.0
     _add_ground(figure, floor)
     strongest = sorted(edges, key=lambda cell: -abs(cell["effect"]))[:MOST_EDGES]
     for cell in reversed(strongest):
@@ -100,16 +100,17 @@ def draw_picture(
         _add_key(figure, name, {"color": color})
     for fill, words in FILLS.items():
         _add_key(figure, words, _fill(FAINT, fill))
-    figure.update_xaxes(
+    layout: Any = figure.layout
+    layout.xaxis.update(
         title="tokens, by their role", tickvals=floor.middles(), ticktext=list(floor.roles),
         tickangle=0, range=[-0.9, len(floor.roles) * floor.width - 1.1], showgrid=False, ticks="",
     )  # fmt: skip
     rows = [f"layer {n}, {what}" for n in range(floor.n_layers) for what in ("heads", "MLP")]
-    figure.update_yaxes(
+    layout.yaxis.update(
         title="component", tickvals=list(range(len(rows))), ticktext=rows, showgrid=False,
         range=[-0.95, 2 * floor.n_layers - 0.4], ticks="", zeroline=False,
     )  # fmt: skip
-    figure.update_layout(hovermode="closest")
+    layout.hovermode = "closest"
 
 
 def cell_words(cell: Mapping[str, Any]) -> str:
@@ -158,7 +159,7 @@ def _add_ground(figure: go.Figure, floor: Floor) -> None:
 def _add_edge(figure: go.Figure, cell: Mapping[str, Any], floor: Floor, most: float) -> None:
     """A bent line from what writes to what reads; its hover is at its middle."""
     (x0, y0), (x1, y1) = (floor.at(place) for place in cell["places"])
-    color = HELPS if cell["effect"] >= 0 else HURTS
+    color = _sign_color(cell["effect"], most)
     middle = (x0 + x1) / 2 + BEND * (y1 - y0), (y0 + y1) / 2 - BEND * (x1 - x0) / floor.width
     opacity = 0.08 + 0.8 * cell["inclusion"]
     figure.add_scatter(
@@ -179,7 +180,7 @@ def _add_units(
 ) -> None:
     places = [cell["places"][0] for cell in cells]
     at = [floor.at(place) for place in places]
-    colors = [HELPS if cell["effect"] >= 0 else HURTS for cell in cells]
+    colors = [_sign_color(cell["effect"], most) for cell in cells]
     numbers = [
         "" if place.slot < 0 or space < NUMBERED
         else f"#{place.slot + 1}" if place.is_ranked
@@ -202,6 +203,12 @@ def _add_units(
         hovertemplate=[cell_words(cell) + "<extra></extra>" for cell in cells],
         showlegend=False, meta="units",
     )  # fmt: skip
+
+
+def _sign_color(effect: float, most: float) -> str:
+    if abs(effect) < LEAST * most:
+        return FAINT
+    return HELPS if effect > 0 else HURTS
 
 
 def _fill(color: str, share: float) -> dict[str, Any]:

@@ -7,7 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from interp.circuits.null_marks import CIRCUIT_COLOR, some
+from interp.circuits.null_marks import (
+    ASIDE,
+    CIRCUIT_COLOR,
+    add_beside_null,
+    add_line,
+    null_range,
+    some,
+)
 from interp.circuits.picture import MOST_EDGES, Floor, draw_picture
 from interp.circuits.unit_cells import (
     cells_by_circuit,
@@ -41,12 +48,30 @@ def plot_circuit(table: pd.DataFrame, circuit: str, *, ablation: str | None = No
     rows = of_ablation(table, ablation)
     cells = unit_cells(rows, circuit)
     floor = Floor.of([place for cell in cells for place in cell["places"]])
-    figure = go.Figure()
-    draw_picture(figure, cells, floor)
-    title = f"{circuit}: what each part does, and how surely it is chosen; {checkpoint_words(rows)}"
+    alone = rows.loc[(rows["circuit"] == circuit) & (rows["quantity"] == "faithfulness")]
+    figure = make_subplots(cols=2, column_widths=[0.82, 0.18], horizontal_spacing=0.09)
+    draw_picture(figure, cells, floor, room=0.75 * PAGE)
+    title = f"Parts of <i>{circuit}</i>, by effect and frequency: {checkpoint_words(rows)}"
     style_figure(figure, title=title, height=floor.height, about=_about_parts(rows, cells, circuit))
+    add_beside_null(figure, alone, "circuit", [circuit], row=1, col=2)
+    for level in (0.0, 1.0):
+        add_line(figure, level, 1, row=1, col=2)
+    ends = [0.0, 1.0, *null_range(alone), *alone["value"]]
+    _name_alone(figure, [min(ends) - 0.1, max(ends) + 0.1])
     make_room(figure, inside=floor.height)
     return figure
+
+
+def _name_alone(figure: go.Figure, ends: Sequence[float]) -> None:
+    """Names the axes of the panel that shows what chosen parts alone recover."""
+    layout: Any = figure.layout
+    layout.yaxis2.update(title="recovered by chosen parts alone (share)", range=list(ends))
+    layout.xaxis2.update(
+        title="on other aliases",
+        tickvals=[-ASIDE, ASIDE],
+        ticktext=["control", "chosen"],
+        range=[-0.4, 0.4],
+    )
 
 
 def plot_inclusion(table: pd.DataFrame, *, ablation: str | None = None) -> go.Figure:
@@ -104,6 +129,7 @@ def _about_parts(rows: pd.DataFrame, cells: Sequence[Mapping[str, Any]], circuit
         f"fill: how often it is chosen when aliases are drawn again ({chance:.0%} by chance)",
         "circles: heads, squares: MLPs",
     ]
+    words.append("right: random circuits of as many parts of each layer and kind")
     if ranked:
         words.append(
             "heads are ranked in each seed by what they do in all circuits: #1 is too large, also "

@@ -28,7 +28,7 @@ from interp.report.compare_plots import Panel, plot_side_by_side
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.transplants.plots import plot_transplants, plot_weight_differences
-from tests.interp.circuits.hand_made_tables import circuits_summary, circuits_table
+from tests.interp.circuits.hand_made_tables import circuits_table
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -253,7 +253,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
-    "plot_transfer": lambda: plot_transfer(circuits_table(), circuits_summary(circuits_table())),
+    "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_weight_differences": lambda: plot_weight_differences(weight_differences()),
 }

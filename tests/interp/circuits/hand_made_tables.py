@@ -68,24 +68,10 @@ def circuits_table(
                     of_one += _of_edges(names, seed % heads, rng)
                 where = {"seed": seed, "circuit": circuit, "ablation": ablation}
                 rows += [{**RUN, **where, **row} for row in of_one]
+            alone = {**RUN, "seed": seed, "circuit": "single unit", "ablation": ablation}
+            names = unit_names("answer", layers=layers, heads=heads, roles=roles)
+            rows += [{**alone, **_row("disruption", 0.1, unit=name, subset=D5)} for name in names]
     return pd.DataFrame(rows)
-
-
-def circuits_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over the seeds of a table, as the analysis writes them, with p values made up."""
-    keys = [*(name for name in RUN), "circuit", "ablation", "quantity", "unit", "subset"]
-    groups = table.groupby(keys, sort=False)
-    cells = groups[["value", "control"]].mean().reset_index()
-    cells["difference"] = cells["value"] - cells["control"].fillna(0.0)
-    is_large = cells["difference"].abs() > 0.3
-    return cells.assign(
-        ci_low=cells["difference"] - 0.1,
-        ci_high=cells["difference"] + 0.1,
-        p_value=np.where(is_large, 0.001, 0.4),
-        p_corrected=np.where(is_large, 0.01, 1.0),
-        p_smallest=0.0001,
-        n_seeds=groups.size().to_numpy(),
-    )
 
 
 def _row(quantity: str, value: float, **others: Any) -> dict[str, Any]:
@@ -146,6 +132,9 @@ def _of_circuit(circuit: str, rng: np.random.Generator) -> list[dict[str, Any]]:
 
     rows = [
         _row("size", 6),
+        _row("accepted", 1),
+        _row("equivalence", -0.03, null_low=-0.06, null_high=0.0),
+        _row("necessity", 0.02, null_low=-0.02, null_high=0.06),
         _row("faithfulness", 0.92 + off(), **_held(0.3, 0.2)),
         _row("completeness", 0.85 + off(), **_held(0.4, 0.2)),
         _row("independence", 0.1 + off(), **_held(0.0, 0.2)),

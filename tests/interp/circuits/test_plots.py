@@ -11,9 +11,10 @@ from data.errors import InputError
 from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.picture import HELPS, HURTS
 from interp.circuits.plots import plot_circuit, plot_inclusion
+from interp.circuits.summary import summarize_circuits
 from interp.circuits.transfer_plots import plot_transfer
 from interp.circuits.unit_cells import chance_of_inclusion, of_ablation, unit_cells
-from tests.interp.circuits.hand_made_tables import D5, D6, circuits_summary, circuits_table
+from tests.interp.circuits.hand_made_tables import D5, D6, circuits_table
 from tests.interp.figure_texts import heading, untagged
 
 TABLE = circuits_table()
@@ -164,7 +165,8 @@ def test_a_circuit_without_matched_ones_says_so():
 
 
 def test_transfer_has_circuits_down_subsets_across_and_the_null_beside_it():
-    figure = plot_transfer(TABLE, circuits_summary(TABLE))
+    summary = summarize_circuits(TABLE.loc[TABLE["quantity"] == "transfer"])
+    figure = plot_transfer(TABLE, summary)
     shares, control = (t for t in figure.data if t.type == "heatmap")
     row, column = list(shares.y).index("answer D6"), list(shares.x).index(D6)
 
