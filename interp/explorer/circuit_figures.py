@@ -17,7 +17,7 @@ from interp.figures.markup import token_label
 from interp.figures.palette import NULL_COLOR
 from training.metrics import find_metric
 
-ROOM, NARROW_ROOM = 540, 270
+ROOM, NARROW_ROOM = 540.0, 270.0
 """Pixels of the picture's horizontal axis, in a wide column and in a narrow one."""
 RING = 9
 """Pixels that the ring around an ablated part is wider than its mark."""
