@@ -129,7 +129,10 @@ def plot_watched(losses: pd.DataFrame, *, changed: str) -> go.Figure:
         note += ", from the least to the most" if n_null else ", sharing at most half with it"
     style_panel(
         figure, title="What is still answered", note=note, height=HEIGHT - 40,
-        narrow={"layout.margin.l": 66, "layout.yaxis2.title.standoff": 2},
+        narrow={"layout.margin.l": 66, "layout.yaxis2.title.standoff": 2,
+                "layout.yaxis.title.text": "exact match (share)",
+                "layout.yaxis2.title.text": "log-probability (nats)",
+                "layout.xaxis.title.text": "asked of", "layout.xaxis2.title.text": "asked of"},
     )  # fmt: skip
     above = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
     figure.update_layout(legend=above, margin={"t": 34, "b": 56, "l": 76})
