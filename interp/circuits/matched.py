@@ -26,6 +26,8 @@ MOST_ENUMERATED = 20_000
 CALIPER = 0.5
 """How far the summed solo effects may lie apart, in standard deviations over circuits of the same
 layers and kinds."""
+NEGLIGIBLE = 0.05
+"""Nats a row: summed solo effects of real models that lie so close count as the same."""
 MOST_SHARED = 0.5
 
 

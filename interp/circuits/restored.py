@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 from data.design import Contrast
 from data.tokens import TokenizedRow
 from interp.circuits.components import Component, united
-from interp.circuits.disruption import circuit_effects, solo_effects
-from interp.circuits.matched import N_MATCHED, matched_circuits
+from interp.circuits.disruption import circuit_effects
+from interp.circuits.matched import N_MATCHED, NEGLIGIBLE, matched_circuits
 from interp.circuits.summary import Record, plain
 from interp.hooked.answers import ANSWERED
 from interp.transplants.parts import (
@@ -33,9 +33,6 @@ from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
 RESTORED = "restored"
-NEGLIGIBLE = 0.05
-"""Nats a row: costs of the trained behaviours that lie so close count as equal. Stage 2 changes
-what most components do for them by less."""
 
 
 class Restoration:
@@ -143,7 +140,7 @@ def restored_behaviours(
 def restored_records(
     behaviours: Mapping[str, RestoredRows],
     circuit: Bool[Tensor, " component"],
-    trained: Sequence[str],
+    costs: Sequence[Float[np.ndarray, " component"]],
     compared: Contrast,
     *,
     n: int = N_MATCHED,
@@ -157,7 +154,8 @@ def restored_records(
     Args:
         behaviours: Held-out rows with the right answers, by name.
         circuit: The components; see `interp.circuits.components.weights_behind`.
-        trained: Names of the behaviours that are matched on; none of those that are tested.
+        costs: What each component, put back alone, costs each behaviour that is matched on, in
+            nats; none of those that are tested.
         compared: Gives the gap.
         n: Most matched sets.
         seed: Of their draws, where there are too many to enumerate.
@@ -166,20 +164,26 @@ def restored_records(
         InputError: the circuit is empty, or all of the model.
     """
     components = next(iter(behaviours.values())).units
-    costs = solo_effects({name: behaviours[name] for name in trained}) if trained else {}
-    solo = np.stack(list(costs.values()), 1) if costs else np.zeros((len(components), 0))
+    solo = np.stack(costs, 1) if costs else np.zeros((len(components), 0))
     matched = matched_circuits(circuit, components, solo, n=n, negligible=NEGLIGIBLE, seed=seed)
     effects = circuit_effects(behaviours, torch.cat([circuit[None], matched.sets]), compared)
     found = effects.records({name: each.n_rows for name, each in behaviours.items()})
     return [{**each, "quantity": _NAMES[each["quantity"]]} for each in found]
 
 
-def single_restored_records(behaviours: Mapping[str, RestoredRows]) -> list[Record]:
-    """What every single component costs every behaviour when it is put back, in nats."""
+def single_restored_records(
+    behaviours: Mapping[str, RestoredRows], solo: Mapping[str, Float[np.ndarray, " component"]]
+) -> list[Record]:
+    """What every single component costs every behaviour when it is put back, in nats.
+
+    Args:
+        behaviours: Held-out rows with the right answers, by name.
+        solo: Of each, `interp.circuits.disruption.solo_effects`.
+    """
     return [
-        plain(RESTORED, float(effect), each.n_rows, unit=component.name, subset=name)
+        plain(RESTORED, effect, each.n_rows, unit=component.name, subset=name)
         for name, each in behaviours.items()
-        for component, effect in zip(each.units, solo_effects({name: each})[name], strict=True)
+        for component, effect in zip(each.units, solo[name].tolist(), strict=True)
     ]
 
 

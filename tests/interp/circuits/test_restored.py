@@ -18,6 +18,7 @@ from interp.circuits.components import (
     n_weights,
     weights_behind,
 )
+from interp.circuits.disruption import solo_effects
 from interp.circuits.matched import matched_circuits
 from interp.circuits.restored import (
     Restoration,
@@ -193,7 +194,8 @@ def test_records_hold_a_circuit_against_all_others_like_it(
     assert {each["quantity"] for each in found} == {"restored", "restored_exact"}
     assert {each["subset"] for each in found} == {*names, "gap"}
     assert {each["n_null"] for each in found} == {n_others}
-    alone = {(each["unit"], each["subset"]): each for each in single_restored_records(behaviours)}
+    single = single_restored_records(behaviours, solo_effects(behaviours))
+    alone = {(each["unit"], each["subset"]): each for each in single}
     for each in found:
         if each["quantity"] == "restored" and each["subset"] != "gap":
             assert each["value"] == pytest.approx(alone["a1.h0", each["subset"]]["value"])
