@@ -2,8 +2,9 @@
 
 A unit's output (a head's `z`, an MLP's output) is replaced by zero, by its mean over reference rows
 at tokens of the same meaning, or by its value there in another reference row; see
-`interp.interventions.ablation`, whose reference this is. A pass begins at the first layer that a
-set touches: below it nothing differs from the pass without ablation, which is made once.
+`interp.interventions.ablation`, whose reference this is. A pass begins at the first layer and at
+the first token that a set touches: before them nothing differs from the pass without ablation,
+which is made once.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from training.evaluate import AskedTexts, score_answers
 from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
-ROWS_A_PASS = 128
+ROWS_A_PASS = 256
 """Sets times rows that go through the model together."""
 ROWS_A_BATCH = 64
 
@@ -49,16 +50,17 @@ class _Batch:
     base: Trace
     roles: Int[Tensor, "row pos"]
     """Numbers of roles; -1 of a role that no unit has."""
+    starts: Int[Tensor, " unit"]
+    """The first token at which a row has the role of each unit; behind the last if none has."""
     z: list[Float[Tensor, "row pos head d_head"]]
     """What takes the place of an ablated head's output, by layer."""
     mlp: list[Float[Tensor, "row pos d_model"]]
 
 
 @runtime_checkable
-class Ablatable(Protocol):
-    """Rows that can be answered without any set of parts of a model: units, or edges."""
+class Answerable(Protocol):
+    """Rows that can be answered with any set of parts of a model disrupted, in whatever way."""
 
-    kind: AblationKind
     n_rows: int
 
     @property
@@ -69,6 +71,13 @@ class Ablatable(Protocol):
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         ...
+
+
+@runtime_checkable
+class Ablatable(Answerable, Protocol):
+    """Rows that can be answered without any set of parts of a model: units, or edges."""
+
+    kind: AblationKind
 
     def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
         """How fast the answers' log-probabilities change with the share of each that is gone."""
@@ -112,26 +121,38 @@ class AblatedRows:
             for places in torch.tensor(order).split(ROWS_A_BATCH)
         ]
 
-    @torch.no_grad()
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
+        for rows, batch in self._batches:
+            is_there = batch.starts < batch.roles.shape[1]  # units at roles that these rows have
+            distinct, place = torch.unique(sets & is_there, dim=0, return_inverse=True)
+            found[:, rows] = self._scores(batch, distinct)[place]
+        return found
+
+    @torch.no_grad()
+    def _scores(
+        self, batch: _Batch, sets: Bool[Tensor, "set unit"]
+    ) -> Float[Tensor, "set row metric"]:
+        """`ANSWERED` of a batch's rows; sets that begin alike go through the model together."""
+        n_rows, n_read = batch.roles.shape
+        found = torch.empty(len(sets), n_rows, len(ANSWERED), dtype=torch.float64)
         heads, mlp = by_layer(sets.float(), self.units, self.unrolled.model)
         firsts = first_layers(sets, self.units, self.unrolled.n_layers)
-        order = firsts.argsort(stable=True)
+        starts = torch.where(sets, batch.starts, n_read).amin(1)
         stops = stop_tokens(self.unrolled.model.bridge.original_model)
-        for rows, batch in self._batches:
-            for chosen in order.split(max(1, ROWS_A_PASS // len(rows))):
-                logits = self._logits(
-                    batch,
-                    [each[chosen][:, None] for each in heads],
-                    [each[chosen][:, None] for each in mlp],
-                    first=int(firsts[chosen].min()),
-                )
-                for place, said in zip(chosen.tolist(), logits, strict=True):
-                    found[place, rows] = score_answers(
-                        said, batch.asked, stops=stops, metrics=ANSWERED
-                    )
+        order = (firsts * n_read + starts).argsort(stable=True)
+        for chosen in order.split(max(1, ROWS_A_PASS // n_rows)):
+            logits = self._logits(
+                batch,
+                [each[chosen][:, None] for each in heads],
+                [each[chosen][:, None] for each in mlp],
+                first=int(firsts[chosen].min()),
+                start=int(starts[chosen].min()),
+            )
+            asked = batch.asked.repeated(len(chosen))
+            scores = score_answers(logits.flatten(0, 1), asked, stops=stops, metrics=ANSWERED)
+            found[chosen] = scores.unflatten(0, (len(chosen), n_rows))
         return found
 
     @torch.no_grad()
@@ -163,7 +184,7 @@ class AblatedRows:
     ) -> Float[Tensor, " row"]:
         heads, mlp = by_layer(shares, self.units, self.unrolled.model)
         sets = [[each[None] for each in layers] for layers in (heads, mlp)]
-        (logits,) = self._logits(batch, *sets, first=0)
+        (logits,) = self._logits(batch, *sets, first=0, start=0)
         targets = batch.asked.examples.targets
         tokens = batch.asked.examples.tokens[targets].to(logits.device)
         said = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(1)
@@ -178,20 +199,25 @@ class AblatedRows:
         mlp: Sequence[Float[Tensor, "set #row role"]],
         *,
         first: int,
+        start: int,
     ) -> Float[Tensor, "set predicting d_vocab"]:
-        """Logits that predict the answers' tokens; nothing is ablated below the layer `first`."""
+        """Logits that predict the answers' tokens.
+
+        Nothing is ablated below the layer `first`, and nothing before the token `start`.
+        """
         unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
+        start = min(start, batch.roles.shape[1] - batch.kept)
 
         def of_sets(activation: Tensor) -> Tensor:
             return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
 
-        x = of_sets(base["resid_pre"][first])
+        x = of_sets(base["resid_pre"][first][:, start:])
         for layer in range(first, unrolled.n_layers):
             last = batch.kept if layer == unrolled.n_layers - 1 else x.shape[1]
             if layer == first:  # what it reads is what it read without ablation
                 z = of_sets(base["z"][layer])[:, -last:]
             else:
-                z = unrolled.heads(x, layer, last=last)
+                z = unrolled.heads(x, layer, base, last=last)
             z = _mixed(z, heads[layer], batch, batch.z[layer], last)
             attn_out = unrolled.write(z, layer)
             x = x[:, -last:]
@@ -223,6 +249,10 @@ class AblatedRows:
         roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
         lengths = torch.tensor([len(row.input_ids) for row in rows])
         roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
+        places = torch.arange(n_read).expand_as(roles)
+        starts = [
+            torch.where(roles == numbers[unit.role], places, n_read).min() for unit in self.units
+        ]
         base = self.unrolled.trace(tokens)
         z, mlp = [], []
         for layer in range(self.unrolled.n_layers):
@@ -235,6 +265,7 @@ class AblatedRows:
             kept=kept,
             base=base,
             roles=roles.to(model.device),
+            starts=torch.stack(starts),
             z=z,
             mlp=mlp,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from data.design import Contrast, Design
 from data.errors import InputError
@@ -15,10 +16,16 @@ from interp.circuits.behaviours import (
     measured_behaviours,
     said_rows,
 )
+from interp.circuits.components import components_of
+from interp.circuits.restored import RestoredRows, restored_behaviours
 from interp.circuits.units import Unit, units_of
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import UnrolledModel
+from training.runs.checkpoints import load_model
+from training.runs.info import RUN_FILE
+from training.runs.publication import exists
+from training.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,27 @@ class Bench:
         """The right answers of the held-out rows."""
         return self._ablated(self.rows.tested_on[behaviour])
 
+    def restored(self, every_row: Sequence[TokenizedRow]) -> dict[str, RestoredRows] | None:
+        """The right answers with the weights of the stage before put back, by behaviour.
+
+        None of a model that has no stage before it: that of no run, or of the first stage.
+
+        Args:
+            every_row: All rows of the seed, which tell the aliases of Stage 2.
+        """
+        model = self.unrolled.model
+        earlier = _stage_before(model.folder)
+        if earlier is None:
+            return None
+        later = load_model(model.folder)
+        return restored_behaviours(
+            later,
+            load_model(earlier),
+            components_of(later, every_row),
+            {each.measured: rows for each, rows in self.rows.tested_on.items()},
+            stop_token=model.stop_token,
+        )
+
     def _said(self, rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
         return said_rows(self.unrolled.model, rows)
 
@@ -112,6 +140,17 @@ class Bench:
             )
 
         return ByQuestion(make, rows, self.rows.every_row)
+
+
+def _stage_before(checkpoint: Path | None) -> Path | None:
+    """The last checkpoint of the stage before, of a checkpoint in a run's folder."""
+    if checkpoint is None or not exists(checkpoint.parents[2] / RUN_FILE):
+        return None
+    run, seed, stage = (
+        Run.load(checkpoint.parents[2]),
+        *(int(each.name.partition("-")[2]) for each in (checkpoint.parents[1], checkpoint.parent)),
+    )
+    return run.checkpoint(seed=seed, stage=stage - 1) if run.steps(seed, stage - 1) else None
 
 
 def aliases_of(rows: Sequence[TokenizedRow]) -> list[Hashable]:

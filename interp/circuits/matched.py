@@ -26,6 +26,8 @@ MOST_ENUMERATED = 20_000
 CALIPER = 0.5
 """How far the summed solo effects may lie apart, in standard deviations over circuits of the same
 layers and kinds."""
+NEGLIGIBLE = 0.05
+"""Nats a row: summed solo effects of real models that lie so close count as the same."""
 MOST_SHARED = 0.5
 
 
@@ -53,6 +55,7 @@ def matched_circuits(
     *,
     n: int = N_MATCHED,
     caliper: float = CALIPER,
+    negligible: float = 0.0,
     seed: int = 0,
 ) -> Matched:
     """Circuits of the same layers, kinds and size, of about the same summed solo effects.
@@ -63,6 +66,8 @@ def matched_circuits(
         solo: What each of them, ablated alone, costs groups of rows that are matched on.
         n: At most so many; fewer where fewer exist.
         caliper: See `CALIPER`.
+        negligible: Summed solo effects that lie no further apart than this count as the same,
+            however little they differ among circuits.
         seed: Of draws, where there are too many to enumerate.
 
     Raises:
@@ -79,7 +84,8 @@ def matched_circuits(
     held = circuit.numpy()
     sums = solo[candidates].sum(1)
     spread = sums.std(0)
-    apart = np.abs(sums - solo[held].sum(0)) / np.where(spread > 0, spread, 1.0)
+    apart = np.abs(sums - solo[held].sum(0))
+    apart = np.where(apart > negligible, apart / np.where(spread > 0, spread, 1.0), 0.0)
     distance = apart.max(1, initial=0.0)
     shared = held[candidates].sum(1)
     kept = np.flatnonzero((distance <= caliper) & (shared <= MOST_SHARED * size))

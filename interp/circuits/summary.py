@@ -17,7 +17,7 @@ Record = dict[str, Any]
 
 BY_RANK = (
     *("faithfulness", "completeness", "minimality", "transfer", "specificity"),
-    *("disruption", "disruption_exact"),
+    *("disruption", "disruption_exact", "restored", "restored_exact"),
 )
 """Quantities whose p value is the rank of a circuit, or of a unit, among others."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from interp.commands import Subparsers
 from interp.commands.grids import by_checkpoint, fill
+from interp.commands.necessity import add_necessity, run_necessity
 from interp.commands.output import Findings, Said, print_findings
 from interp.commands.selectors import (
     add_selectors,
@@ -39,6 +40,7 @@ def add_command(commands: Subparsers) -> None:
         "eap_ig",
     )  # fmt: skip
     circuit.add_argument("--limit", type=int, default=100, metavar="N", help="rows a half")
+    add_necessity(circuit)
     circuit.set_defaults(run=run_command)
 
 
@@ -50,6 +52,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.limit < 1:
         raise InputError(f"--limit is {arguments.limit}; give 1 or more rows")
     selection = selection_of(arguments)
+    if arguments.necessity:
+        return run_necessity(selection, arguments)
+    refuse(arguments.component, "--component", "it is of --necessity; --unit names units")
+    refuse(arguments.others, "--others", "it is of --necessity")
 
     from interp.circuits.analysis import CircuitAnalysis
     from interp.circuits.scores import ScoreMethod

@@ -204,12 +204,19 @@ class UnrolledModel:
         return z.transpose(1, 2)
 
     def heads(
-        self, resid: Float[Tensor, "batch pos d_model"], layer: int, *, last: int
+        self, resid: Float[Tensor, "batch pos d_model"], layer: int, base: Trace, *, last: int
     ) -> Float[Tensor, "batch last head d_head"]:
-        """What each head gathers for the last positions, of a residual stream from its start."""
-        q, k, v = self.project(resid, layer)
-        rotated = self._rotated(k, _positions(0, k)).transpose(1, 2)
-        return self.attend(q[:, -last:], rotated, v, layer)
+        """What each head gathers for the last positions.
+
+        Args:
+            resid: Residual stream entering the layer, at the last positions; before them it is that
+                of the base.
+            layer: The layer.
+            base: The pass that the positions before `resid` are taken from.
+            last: At so many last positions.
+        """
+        q, keys, v = self._attended(resid, layer, base, None)
+        return self.attend(q[:, -last:], keys.transpose(1, 2), v, layer)
 
     def write(
         self, z: Float[Tensor, "batch pos head d_head"], layer: int

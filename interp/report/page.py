@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
+from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
 from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
@@ -49,6 +50,7 @@ ANALYSES: Sequence[Section] = [
     transplants_section,
     weight_differences_section,
     alignment_section,
+    necessity_section,
 ]
 """About what was looked at inside, from top to bottom."""
 

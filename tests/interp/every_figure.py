@@ -17,6 +17,8 @@ from interp.alignment.summary import summarize_alignment
 from interp.attention.analysis import summarize_attention
 from interp.attention.pattern_plots import plot_attention
 from interp.attention.plots import plot_attention_contrast, plot_heads
+from interp.circuits.necessity_plots import plot_necessity
+from interp.circuits.necessity_summary import summarize_necessity
 from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
@@ -160,6 +162,23 @@ def surgery() -> pd.DataFrame:
     return measured(table, value=1)
 
 
+def necessity() -> pd.DataFrame:
+    subsets = [D5, D6, f"recite {D5}", f"recite {D6}"]
+    parts = {"untouched": ["none"], "frozen": ["all", "emb", "a0.h0", "a0.h1", "m1"]}
+    parts |= {"clamped": ["a0.h0", "a0.h1"]}
+    tables = [
+        crossed(seed=SEEDS, mode=[mode], part=names, subset=subsets)
+        for mode, names in parts.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    labels = table["part"].replace({"a0.h0": "a0.leading", "a0.h1": ""})
+    kinds = table["part"].str.replace(r"\.h\d", "", regex=True)
+    table = table.assign(label=labels, kind=kinds, n_weights=9, distance=0.0, n=40)
+    names = ["exact_match", "answer_log_prob"]
+    names += [f"untouched_{name}" for name in names]
+    return measured(table, 0, 1, ablated=1, **dict.fromkeys(names, 1))
+
+
 def predictions() -> pd.DataFrame:
     table = crossed(seed=SEEDS, optimizer=["adamw", "sgd"], pairing=["own", "other_tag"])
     return measured(table.assign(row_a="a", row_b="b"), predicted=1, measured=1)
@@ -246,6 +265,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_lens": lambda: plot_lens(lens(), guess=-2.0),
     "plot_lens_steps": lambda: plot_lens_steps(lens(steps=(0, 50, 200)), guess=-2.0),
     "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),
+    "plot_necessity": lambda: plot_necessity(summarize_necessity(necessity()), necessity()),
     "plot_patched_heads": lambda: plot_patched_heads(patching()),
     "plot_patching": lambda: plot_patching(patching()),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),

@@ -85,3 +85,16 @@ def test_nothing_and_everything_have_no_other_to_be_held_against() -> None:
     for held, message in ((nothing, "empty circuit"), (~nothing, "all units")):
         with pytest.raises(InputError, match=message):
             matched_circuits(held, UNITS, np.zeros((len(UNITS), 1)))
+
+
+def test_negligible_differences_of_solo_effects_count_as_none():
+    units = [Unit(0, head, "alias") for head in range(4)]
+    circuit = torch.tensor([True, False, False, False])
+    solo = np.array([[0.0], [0.01], [-0.02], [0.5]])
+
+    def matched(negligible: float) -> list[list[bool]]:
+        found = matched_circuits(circuit, units, solo, caliper=0.01, negligible=negligible)
+        return found.sets.tolist()
+
+    assert matched(0.0) == []
+    assert matched(0.05) == [[False, True, False, False], [False, False, True, False]]
