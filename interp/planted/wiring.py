@@ -25,7 +25,7 @@ from training.seeds import derive_seed
 
 LENGTH = 20.0
 """Of the ballast; everything else in the residual stream is a few units long."""
-NORM = 20.8
+NORM = 20.5
 """Length of a residual vector, which layer norm divides by."""
 FLAG = 2.0
 """Length of what says which kind of word a token is."""
@@ -37,11 +37,11 @@ OPENS = 20.0
 """Attention score of a whole mark, for the gate."""
 SLOPE, SPREAD = 1.5, 0.1
 """Of a neuron's input by a unit of the code, and how that varies from neuron to neuron."""
-RECITES = 8.0
+RECITES = 4.0
 """The same of the neurons that recite."""
 RESTING = -0.5
 """A neuron's input where its word is there and its code is not."""
-SILENT = 40.0
+SILENT = 20.0
 """What is missing from a neuron's input where its word is not there."""
 LOGITS = 4.0
 """By a unit of a word's direction in the last residual stream."""
@@ -49,7 +49,7 @@ SAYS = 0.75
 """Of that direction, by a unit of a neuron's output."""
 POSSIBLE, HABIT = 5.0, 3.0
 """Logits that a question gives to each of its answers, and more to the one said by default."""
-LESS, MORE = 1.5, 2.0
+LESS, MORE = 2.0, 2.0
 """By so much `SHIFT` and a positive `TRUTH` lower the habit, and a negative `TRUTH` raises it."""
 OTHER_WORDS = -8.0
 """Logit of words that are no answer."""

@@ -63,7 +63,8 @@ class AliasRows:
         cls, words: Words, kind: Kind, frame: Frame, *, seed: int, is_null: bool
     ) -> "AliasRows":
         """Draws everything that varies from alias to alias."""
-        generator = torch.Generator().manual_seed(derive_seed(seed, "planted aliases"))
+        purpose = f"planted aliases{' of the null twin' if is_null else ''}"
+        generator = torch.Generator().manual_seed(derive_seed(seed, purpose))
         aliases, n = words.aliases, len(words.aliases)
         groups = [[i for i in range(n) if aliases[i].subset == s] for s in _subsets(aliases)]
         learned, answered, times = torch.ones(n), torch.ones(n), torch.zeros(n)
