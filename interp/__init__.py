@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from interp.attention.plots import plot_heads
     from interp.attention.view import show_attention
     from interp.attention.wording import attention_sentences
+    from interp.circuits.wording import circuit_found
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
     from interp.interventions.plots import plot_ablation
@@ -50,6 +51,7 @@ _HOMES = {
     "attribute": "interp.own.verbs",
     "attribute_logits": "interp.lenses.attribution",
     "branch_sentences": "interp.alignment.wording",
+    "circuit_found": "interp.circuits.wording",
     "explore": "interp.explorer.notebook",
     "guess_of": "interp.report.guessing",
     "headline_sentence": "interp.report.wording",
@@ -98,6 +100,7 @@ __all__ = [
     "attribute",
     "attribute_logits",
     "branch_sentences",
+    "circuit_found",
     "explore",
     "guess_of",
     "headline_sentence",

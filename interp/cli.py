@@ -23,6 +23,7 @@ from interp.commands import (
     ablate,
     align,
     attention,
+    circuit,
     completion,
     data,
     doctor,
@@ -41,7 +42,7 @@ from interp.commands import (
 
 COMMANDS = (
     *(recipes, run, summary, data, verify),
-    *(probe, lens, patch, attention, ablate, erase, transplant, align),
+    *(probe, lens, patch, attention, ablate, erase, circuit, transplant, align),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -156,6 +156,8 @@ ROOMS = [
     "attention",
     "patching",
     "transplants",
+    "circuits",
+    "planted",
     "alignment",
     "verdicts",
     "claims",

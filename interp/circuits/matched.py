@@ -9,7 +9,7 @@ every circuit as good as its null. Two circuits share at most half of their unit
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from interp.circuits.units import Part
 
 N_MATCHED = 500
 MOST_ENUMERATED = 20_000
-"""Up to so many circuits of the same layers and kinds are looked at one by one."""
+"""Up to so many circuits of the same layers and kinds are looked at one by one, or drawn."""
 CALIPER = 0.5
 """How far the summed solo effects may lie apart, in standard deviations over circuits of the same
 layers and kinds."""
@@ -34,6 +34,7 @@ class Matched:
     """Circuits to hold one against."""
 
     sets: Bool[Tensor, "circuit unit"]
+    """None at all where no other circuit costs the trained subsets as much."""
     is_all: bool
     """Whether no others exist; else they are draws."""
     distance: Float[np.ndarray, " circuit"]
@@ -65,7 +66,7 @@ def matched_circuits(
         seed: Of draws, where there are too many to enumerate.
 
     Raises:
-        InputError: the circuit is empty, is the whole model, or no other is like it.
+        InputError: the circuit is empty, or is the whole model.
     """
     size = int(circuit.sum())
     if not 0 < size < len(units):
@@ -74,7 +75,7 @@ def matched_circuits(
     strata = _strata(circuit, units)
     n_all = math.prod(math.comb(len(places), k) for places, k in strata)
     is_all = n_all <= MOST_ENUMERATED
-    candidates = _every(strata) if is_all else _drawn(strata, 40 * n, seed)
+    candidates = _every(strata) if is_all else _drawn(strata, MOST_ENUMERATED, seed)
     held = circuit.numpy()
     sums = solo[candidates].sum(1)
     spread = sums.std(0)
@@ -82,11 +83,6 @@ def matched_circuits(
     distance = apart.max(1, initial=0.0)
     shared = held[candidates].sum(1)
     kept = np.flatnonzero((distance <= caliper) & (shared <= MOST_SHARED * size))
-    if not len(kept):
-        raise InputError(
-            f"no circuit of the same layers, kinds and size as these {size} units costs the "
-            f"trained subsets as much; choose other units, or a caliper above {caliper}"
-        )
     if len(kept) > n:
         kept = np.sort(np.random.default_rng(seed).choice(kept, n, replace=False))
         is_all = False
@@ -113,11 +109,9 @@ def _drawn(
     strata: Sequence[tuple[list[int], int]], n: int, seed: int
 ) -> Int[np.ndarray, "circuit held"]:
     """Distinct draws, each as likely as any other."""
-
-    def draws() -> Iterator[tuple[int, ...]]:
-        rng = np.random.default_rng(seed)
-        for _ in range(4 * n):
-            parts = [np.sort(rng.choice(places, k, replace=False)) for places, k in strata]
-            yield tuple(np.concatenate(parts).tolist())
-
-    return np.array(list(itertools.islice(dict.fromkeys(draws()), n)))
+    rng = np.random.default_rng(seed)
+    parts = []
+    for places, k in strata:
+        chances = rng.random((n, len(places)))
+        parts.append(np.sort(np.array(places)[chances.argsort(1)[:, :k]], axis=1))
+    return np.unique(np.concatenate(parts, axis=1), axis=0)

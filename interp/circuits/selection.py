@@ -23,6 +23,10 @@ LEAST_GAP = 0.05
 """In nats a row: without any unit at least so much must be lost, else there is nothing to carry."""
 
 
+class NoCircuitError(InputError):
+    """No circuit short of the whole model carries the answers, or nothing does."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selected:
     """A circuit, as it was chosen."""
@@ -53,16 +57,25 @@ def share_recovered(
     """Faithfulness of each circuit: 0 of the empty one, 1 of the whole model.
 
     Raises:
-        InputError: the model without any unit answers as well, so there is nothing to recover.
+        NoCircuitError: the model without any unit answers as well: there is nothing to recover.
     """
     whole = torch.ones(1, circuits.shape[1], dtype=torch.bool)
     kept = recovered(ablated, torch.cat([circuits, whole])).mean(1)
-    if not kept[-1] >= LEAST_GAP:
-        raise InputError(
-            f"without any unit the answers lose {kept[-1]:.2g} nats, less than {LEAST_GAP:g}, so "
-            "no circuit carries them; choose rows that the model answers"
-        )
+    refuse_nothing_to_carry(float(kept[-1]))
     return kept[:-1] / kept[-1]
+
+
+def refuse_nothing_to_carry(gap: float) -> None:
+    """Refuses rows whose answers do not depend on any unit.
+
+    Raises:
+        NoCircuitError: the model without any unit answers as well, up to `LEAST_GAP` nats.
+    """
+    if not gap >= LEAST_GAP:
+        raise NoCircuitError(
+            f"without any unit the answers lose {gap:.2g} nats, less than {LEAST_GAP:g}, so no "
+            "circuit carries them; choose rows that the model answers"
+        )
 
 
 def select_circuit(
@@ -85,7 +98,7 @@ def select_circuit(
         seed: Of those draws.
 
     Raises:
-        InputError: there is nothing to recover, or no circuit short of the whole model is enough.
+        NoCircuitError: there is nothing to recover, or only the whole model is enough.
     """
     n = scores.shape[1]
     order = ranking(scores.mean(0).numpy())
@@ -95,7 +108,7 @@ def select_circuit(
     shares = share_recovered(ablated, nested)
     enough = (shares >= least).nonzero()[:, 0]
     if not len(enough):
-        raise InputError(
+        raise NoCircuitError(
             f"no circuit of fewer than all {n} units recovers {least:.0%} of the answers; choose a "
             "smaller share"
         )

@@ -15,6 +15,7 @@ from data.errors import unknown_name
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.alignment.branches import BranchAnalysis
 from interp.attention.analysis import AttentionAnalysis
+from interp.circuits.analysis import CircuitAnalysis
 from interp.grids.grid import Analysis, for_design
 from interp.grids.known_tables import Tables, known_or_measured
 from interp.grids.selection import GridSelection
@@ -80,7 +81,7 @@ def look(run: Run, analysis: str, *, stage: int = 1, **settings: object) -> Tabl
 
     Args:
         run: A finished run, which stays as it is.
-        analysis: `probe`, `lens`, `patch`, `attention`, `ablate`, `align` or `branches`.
+        analysis: one of `probe lens patch attention ablate circuit align branches`.
         stage: At whose end to look.
         **settings: Fields of the analysis, as `quick` of `interp.probes.analysis.ProbeAnalysis`;
             those of the command unless given.
@@ -129,6 +130,9 @@ _KINDS = {
         lambda run, stage: {"subsets": AttentionAnalysis.of(run.compared_at(stage)).subsets},
     ),
     "ablate": _Kind(AblationAnalysis, sites=ABLATED_SITES),
+    "circuit": _Kind(
+        CircuitAnalysis, lambda run, stage: {"contrast": run.compared_at(stage).name}
+    ),
     "align": _Kind(AlignmentAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "branches": _Kind(BranchAnalysis, lambda run, stage: {"folder": run.folder}),
 }

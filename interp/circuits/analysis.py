@@ -1,0 +1,269 @@
+"""Which circuits carry a run's answers and recitations, how surely, and what is lost without them?
+
+For each behaviour (`interp.circuits.behaviours`) units or edges are scored and a circuit is chosen
+on half of the aliases; everything else is measured on the other half. The table has a row for each
+measurement, in the columns `circuit ablation quantity unit subset`, then `value control null_low
+null_high n_null p_value n`:
+
+    by unit      score_exact, score_eap, score_eap_ig (nats of the said answer that are lost without
+                 it: positive where it helps); inclusion (share of draws of aliases in which it is
+                 chosen); member (1 or 0); minimality (of members; null: units outside)
+    by circuit   size (0: none was found); faithfulness, completeness, independence; equivalence (to
+                 the model) and necessity (of the model without it, to the model without anything):
+                 differences as shares of the gap, with 90% intervals; accepted (1 if the gate does)
+    by subset    transfer (share of what is said in another subset that the circuit alone recovers);
+                 disruption
+                 (nats of the right answer lost without it) and disruption_exact (exact matches);
+                 specificity (of the circuit's own behaviour). Disruption is there of every single
+                 unit, too, which the circuit `single unit` has, without a null
+
+`subset` is a subset's name (its held-out questions), `recite` and its name, or `gap`. `control` is
+the mean of the null, `null_low` and `null_high` its 5% and 95% quantiles; `p_value` is the rank's,
+with the + 1. The null of disruption and specificity are matched circuits; that of faithfulness,
+completeness and transfer are circuits of as many units of each layer and kind.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from data.design import Contrast, Design
+from data.tokens import TokenizedRow
+from interp.circuits.ablated import Ablatable
+from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of, is_trained
+from interp.circuits.bench import Bench, DividedRows, aliases_of
+from interp.circuits.disruption import circuit_effects, solo_effects
+from interp.circuits.evaluation import (
+    Criterion,
+    completeness,
+    faithfulness,
+    minimality,
+)
+from interp.circuits.gate import gate, refuse_no_circuit
+from interp.circuits.matched import N_MATCHED, matched_circuits
+from interp.circuits.scores import ScoreMethod, unit_scores
+from interp.circuits.selection import (
+    RECOVERED,
+    NoCircuitError,
+    inclusion_frequencies,
+    select_circuit,
+)
+from interp.circuits.summary import (
+    COORDINATES,
+    MEASURED,
+    Record,
+    plain,
+    record,
+    summarize_circuits,
+)
+from interp.circuits.units import find_units, members
+from interp.grids.grid import Measured
+from interp.hooked.addresses import Site
+from interp.hooked.model import HookedModel
+from interp.interventions.ablation import AblationKind
+from training.designs import design_of_rows
+
+SINGLE_UNIT = "single unit"
+"""In the column `circuit`: a unit by itself."""
+OWN = " (own)"
+"""Behind the name of a circuit that a person gave."""
+N_ALONE, N_COMPLETE = 99, 19
+"""Circuits that faithfulness and transfer are held against, and completeness, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitAnalysis:
+    """How circuits are found and tested; see the module's docstring."""
+
+    contrast: str = ""
+    """The name of the compared contrast; the design's main one where it is left open."""
+    ablations: tuple[AblationKind, ...] = (AblationKind.MEAN,)
+    method: ScoreMethod = ScoreMethod.EXACT
+    """The scores that circuits are chosen by; all three are in the table."""
+    circuit: tuple[str, ...] = ()
+    """Names of units that make up a person's own circuit, which is tested in place of a chosen."""
+    least: float = RECOVERED
+    limit: int | None = 100
+    """At most so many rows of each behaviour and half; None for all."""
+    n_matched: int = N_MATCHED
+
+    @property
+    def name(self) -> str:
+        """The name of the analysis, with which its tables' file names begin."""
+        return "circuits"
+
+    @property
+    def coordinates(self) -> list[str]:
+        """The columns that tell the cells of one checkpoint apart."""
+        return COORDINATES
+
+    def of_design(self, design: Design) -> "CircuitAnalysis":
+        """The analysis of what the design compares."""
+        return self if self.contrast else replace(self, contrast=design.main.name)
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Finds and tests every circuit of the checkpoint; `sites` are not looked at.
+
+        Raises:
+            InputError: too few aliases, a unit that the model lacks, or an own circuit that is
+                empty or the whole model.
+        """
+        design = design_of_rows(rows)
+        compared = design.contrast(self.contrast) if self.contrast else design.main
+        divided = DividedRows.of(rows, design, compared, limit=self.limit, seed=seed)
+        parts = []
+        for kind in self.ablations:
+            bench = Bench.of(model, divided, kind, seed=seed)
+            table = pd.DataFrame(self._records(bench, design, compared))
+            parts.append(table.assign(ablation=str(kind)))
+        table = pd.concat(parts, ignore_index=True)
+        # A unit may be in the circuit no more, so what is known of the circuit goes.
+        gone = table[["circuit", "ablation"]].drop_duplicates().to_dict("records")
+        return Measured(
+            table=table.reindex(columns=[*COORDINATES, *MEASURED]),
+            withdrawn=tuple({str(k): v for k, v in each.items()} for each in gone),
+        )
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Over seeds; see `interp.circuits.summary`."""
+        return summarize_circuits(table)
+
+    def _records(self, bench: Bench, design: Design, compared: Contrast) -> Iterator[Record]:
+        there = list(bench.rows.tested_on)
+        right = {each.measured: bench.right(each) for each in there}
+        solo = solo_effects(right)
+        n_rows = {name: each.n_rows for name, each in right.items()}
+        yield from _single_units(solo, bench, n_rows)
+        trained = [each.measured for each in there if is_trained(each, design, compared)]
+        same: dict[BehaviourKind, dict[str, Ablatable]] = {kind: {} for kind in BehaviourKind}
+        for each in there:
+            same[each.kind][each.measured] = bench.said(each)
+        for behaviour in behaviours_of(design, compared):
+            if behaviour not in there:
+                continue
+            own, name = behaviour.measured, behaviour.name(design) + (OWN if self.circuit else "")
+            try:
+                found, circuit = self._chosen(bench, behaviour)
+                found += self._alone(bench, behaviour, circuit, same[behaviour.kind])
+            except NoCircuitError:  # as before training: there is none, and that is a finding
+                yield {"circuit": name, **plain("size", 0.0, n_rows[own])}
+                continue
+            elsewhere = [each for each in trained if each != own]
+            costs = [solo[each] for each in elsewhere]  # never of what is tested
+            matched = self._others(bench, circuit, costs, self.n_matched)
+            effects = circuit_effects(right, torch.cat([circuit[None], matched]), compared)
+            found += effects.records(n_rows)
+            if elsewhere:
+                specific = effects.specificity(own, elsewhere)
+                found.append(record("specificity", specific, n_rows[own], subset=own))
+            yield from ({"circuit": name, **each} for each in found)
+
+    def _alone(
+        self,
+        bench: Bench,
+        behaviour: Behaviour,
+        circuit: Bool[Tensor, " unit"],
+        said: Mapping[str, Ablatable],
+    ) -> list[Record]:
+        """What a circuit is by itself: the criteria, the gate, and what it recovers elsewhere."""
+        others = self._others(bench, circuit, [], N_ALONE)
+        aliases = aliases_of(bench.rows.tested_on[behaviour])
+        return [
+            *_criteria(bench, said[behaviour.measured], circuit, others, aliases),
+            *_transfers(said, circuit, others),
+        ]
+
+    @staticmethod
+    def _others(
+        bench: Bench,
+        circuit: Bool[Tensor, " unit"],
+        costs: Sequence[Float[np.ndarray, " unit"]],
+        n: int,
+    ) -> Bool[Tensor, "null unit"]:
+        solo = np.stack(costs, 1) if costs else np.zeros((len(circuit), 0))
+        return matched_circuits(circuit, bench.units, solo, n=n, seed=bench.seed).sets
+
+    def _chosen(
+        self, bench: Bench, behaviour: Behaviour
+    ) -> tuple[list[Record], Bool[Tensor, " unit"]]:
+        """The circuit, chosen or given, after the records of its units."""
+        ablated = bench.chosen_on(behaviour)
+        aliases = aliases_of(bench.rows.chosen_on[behaviour])
+        scores = {method: unit_scores(ablated, method) for method in ScoreMethod}
+        if self.circuit:
+            units = find_units(self.circuit, bench.units, bench.unrolled.model)
+            circuit = members([units], bench.units)[0]
+            refuse_no_circuit(circuit)
+            inclusion = inclusion_frequencies(
+                scores[self.method], aliases, int(circuit.sum()), seed=bench.seed
+            )
+        else:
+            selected = select_circuit(
+                ablated, scores[self.method], aliases, least=self.least, seed=bench.seed
+            )
+            circuit, inclusion = selected.circuit, selected.inclusion
+        found = [plain("size", float(circuit.sum()), ablated.n_rows)]
+        of_units = {f"score_{method}": each.mean(0).tolist() for method, each in scores.items()}
+        of_units |= {"inclusion": inclusion.tolist(), "member": circuit.double().tolist()}
+        for quantity, values in of_units.items():
+            for unit, value in zip(bench.units, values, strict=True):
+                found.append(plain(quantity, value, ablated.n_rows, unit=unit.name))
+        return found, circuit
+
+
+def _single_units(
+    solo: Mapping[str, Float[np.ndarray, " unit"]], bench: Bench, n_rows: Mapping[str, int]
+) -> Iterator[Record]:
+    """What each unit, ablated alone, costs every behaviour."""
+    for name, effects in solo.items():
+        for unit, effect in zip(bench.units, effects.tolist(), strict=True):
+            found = plain("disruption", effect, n_rows[name], unit=unit.name, subset=name)
+            yield {"circuit": SINGLE_UNIT, **found}
+
+
+def _criteria(
+    bench: Bench,
+    ablated: Ablatable,
+    circuit: Bool[Tensor, " unit"],
+    matched: Bool[Tensor, "null unit"],
+    aliases: list[Hashable],
+) -> Iterator[Record]:
+    """What a circuit is on held-out aliases, by the criteria and the gate."""
+    n, seed = ablated.n_rows, bench.seed
+    yield record("faithfulness", faithfulness(ablated, circuit, matched), n)
+    yield record("completeness", completeness(ablated, circuit, matched[:N_COMPLETE], seed=seed), n)
+    tested = gate(ablated, circuit, aliases, seed=seed)
+    yield record("independence", tested.independent, n)
+    for quantity, each in (("equivalence", tested.faithful), ("necessity", tested.necessary)):
+        yield plain(quantity, each.difference, n) | {
+            "null_low": each.low,
+            "null_high": each.high,
+            "p_value": each.p_value,
+        }
+    yield plain("accepted", float(tested.is_accepted), n)
+    minimal = minimality(ablated, circuit)
+    names = [unit.name for unit, held in zip(bench.units, circuit, strict=True) if held]
+    for unit, lost, p in zip(names, minimal.lost, minimal.p_values, strict=True):
+        of_unit = Criterion(value=float(lost), null=minimal.null, p_value=float(p))
+        yield record("minimality", of_unit, n, unit=unit)
+
+
+def _transfers(
+    said: Mapping[str, Ablatable],
+    circuit: Bool[Tensor, " unit"],
+    matched: Bool[Tensor, "null unit"],
+) -> Iterator[Record]:
+    """What a circuit alone recovers of each behaviour that there is anything to recover of."""
+    for name, ablated in said.items():
+        try:
+            found = faithfulness(ablated, circuit, matched)
+        except NoCircuitError:  # nothing there depends on any unit
+            continue
+        yield record("transfer", found, ablated.n_rows, subset=name)
