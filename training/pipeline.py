@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 import torch
@@ -65,26 +64,15 @@ class SeedResult:
     """The sha256 of the rows that the seed was trained and tested on."""
 
 
-class TrainerMaker(Protocol):
-    """Gives what trains a stage, as `stage_trainer` does."""
-
-    def __call__(
-        self,
-        task: SeedTask,
-        material: SeedMaterial,
-        model: PreTrainedModel,
-        stage: Stage,
-        stage2_seed: int = 0,
-    ) -> StageTrainer:
-        """A trainer at step 0 of a stage, which trains `model` in place."""
-        ...
+TrainerMaker = Callable[[SeedTask, SeedMaterial, PreTrainedModel, Stage, int], StageTrainer]
+"""Gives what trains a stage, with the arguments of `stage_trainer`."""
 
 
 def train_seed(
     task: SeedTask,
     on_steps: Callable[[int], None] = lambda steps: None,
     *,
-    make_trainer: "TrainerMaker | None" = None,
+    make_trainer: TrainerMaker | None = None,
 ) -> SeedResult:
     """Trains what is missing of a seed; the result covers what earlier calls did, too.
 
@@ -105,7 +93,7 @@ def train_seed(
         tables = []
         for stage in task.config.schedule.stages:
             if stage is not task.config.schedule.branches_at:
-                trainer = make_trainer(task, material, model, stage)
+                trainer = make_trainer(task, material, model, stage, 0)
                 tables.append(_train_stage(task, material, trainer, stage, 0, on_steps))
                 continue
             for stage2_seed in range(task.config.seeds_stage2):

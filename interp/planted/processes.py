@@ -25,6 +25,8 @@ from training.loop import StageTrainer
 from training.material import SeedMaterial
 from training.pipeline import SeedResult, SeedTask, stage_order_seed, train_seed
 from training.recipes import find_recipe
+from training.runs.info import RUN_FILE
+from training.runs.publication import exists
 from training.runs.requests import RunRequest
 from training.runs.run import Run, publish_runs, write_null_verdict
 from training.runs.runner import run_seeds
@@ -78,7 +80,8 @@ def planted_run(
     config = find_recipe(RECIPE)(**PARAMETERS)
     request = RunRequest(config=config, folder=folder, seeds=tuple(seeds))
     requests = [request, request.null_twin()]
-    _require_same(folder, rule, draw)
+    if _is_made(folder, rule, draw, seeds):
+        return Run.load(folder)
     for each in requests:
         each.check()
     with one_thread():
@@ -115,15 +118,34 @@ def _build(config: RunConfig, kind: Kind, draw: int, seed: int) -> PlantedSeed:
     )
 
 
-def _require_same(folder: Path, kind: Kind, draw: int) -> None:
-    """Refuses a folder with a run of another draw or kind, or with one that was not planted."""
-    if not (folder / "run.json").exists():
-        return
+def _is_made(folder: Path, kind: Kind, draw: int, seeds: Sequence[int]) -> bool:
+    """Whether a folder holds all that is asked for.
+
+    Raises:
+        InputError: it holds a run of another draw or kind, or one that was not planted.
+    """
+    if not exists(folder / RUN_FILE):
+        return False
+    if not Run.load(folder).is_finished:
+        return False
     truth = read_planted(folder)
     if (truth.kind, truth.draw) != (kind.name, draw):
         raise InputError(
             f"{folder} holds draw {truth.draw} of planted kind {truth.kind}; choose another folder"
         )
+    return set(map(str, seeds)) <= set(truth.seeds)
+
+
+def planted_seed(run: Run, seed: int) -> PlantedSeed:
+    """What was planted in a seed of a planted run, or of a null twin: directions, heads, amounts.
+
+    Raises:
+        InputError: the run was not planted, or has no such seed.
+    """
+    run.require_seed(seed)
+    truth = read_planted(run.folder.parent if run.config.is_null_twin else run.folder)
+    with one_thread():
+        return _build(run.config, find_kind(truth.kind), truth.draw, seed)
 
 
 class RuleTrainer(StageTrainer):
@@ -176,7 +198,7 @@ class _Planting:
         material: SeedMaterial,
         model: PreTrainedModel,
         stage: Stage,
-        stage2_seed: int = 0,
+        stage2_seed: int,
     ) -> RuleTrainer:
         return RuleTrainer(
             self.made[task.folder][task.seed],
