@@ -34,7 +34,7 @@ from interp.circuits.behaviours import (
 )
 from interp.circuits.components import n_weights
 from interp.circuits.necessity_summary import COORDINATES, summarize_necessity
-from interp.circuits.treatments import UNTOUCHED, Treatment, treatments
+from interp.circuits.treatments import UNTOUCHED, treatments
 from interp.circuits.units import units_of
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
@@ -52,6 +52,12 @@ N_OTHERS = 7
 """Most others that a component is held against: each is a training of Stage 2."""
 N_ROWS = 100
 """Most rows by which the leading heads are found."""
+MEASURED = [
+    *("kind", "n_weights", "ablated", "distance"),
+    *ANSWER_METRICS,
+    *(f"untouched_{name}" for name in ANSWER_METRICS),
+    "n",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +85,8 @@ class NecessityAnalysis:
     ) -> Measured:
         """Every training of one seed.
 
-        Columns: `mode, part, subset` (as in the table of circuits), `label, kind` (see
-        `Treatment`), `n_weights` (frozen), `ablated` (of a head, nats lost without it; see
+        Columns: `mode, part, label, kind` (see `Treatment`), `subset` (as in the table of
+        circuits), `n_weights` (frozen), `ablated` (of a head, nats lost without it; see
         `head_scores`), `distance` (largest difference of a weight from the run's own Stage 2), the
         answers' `exact_match, answer_log_prob`, those of the untouched training with the prefix
         `untouched_`, and `n`.
@@ -101,16 +107,16 @@ class NecessityAnalysis:
             with clamped_patterns(trained, start, treatment.clamped):
                 answers = _answers(trained, behaviours, rows, model.stop_token)
             untouched = answers if treatment.mode == UNTOUCHED else untouched
-            about = _about(treatment) | {
-                "n_weights": n_weights(start, treatment.frozen),
-                "ablated": ablated.get(treatment.part, np.nan),
-                "distance": _distance(trained, own),
-            }
-            before = untouched[list(ANSWER_METRICS)].add_prefix("untouched_")
-            whole = pd.concat([answers.drop(columns="n"), before, answers[["n"]]], axis=1)
-            for place, (name, value) in enumerate(about.items()):
-                whole.insert(place + (place > 1), name, value)
-            tables.append(whole)
+            whole = answers.join(untouched[list(ANSWER_METRICS)].add_prefix("untouched_")).assign(
+                mode=treatment.mode,
+                part=treatment.part,
+                label=treatment.label,
+                kind=treatment.kind,
+                n_weights=n_weights(start, treatment.frozen),
+                ablated=ablated.get(treatment.part, np.nan),
+                distance=_distance(trained, own),
+            )
+            tables.append(whole[[*COORDINATES, *MEASURED]])
         return Measured(table=pd.concat(tables, ignore_index=True))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -156,10 +162,6 @@ def _answers(
         means = answer_metrics(model, evaluation)[list(ANSWER_METRICS)].mean().to_dict()
         tables.append({"subset": name, **means, "n": len(of_behaviour)})
     return pd.DataFrame(tables)
-
-
-def _about(treatment: Treatment) -> dict[str, object]:
-    return {name: getattr(treatment, name) for name in ("mode", "part", "label", "kind")}
 
 
 def _distance(model: PreTrainedModel, other: PreTrainedModel) -> float:

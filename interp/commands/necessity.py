@@ -84,13 +84,3 @@ def run_necessity(selection: "GridSelection", arguments: argparse.Namespace) -> 
     )
     print_findings(findings, arguments)
     return 0
-
-
-def refuse_necessity_options(arguments: argparse.Namespace) -> None:
-    """Refuses what does nothing without `--necessity`.
-
-    Raises:
-        InputError: an option that does nothing here.
-    """
-    refuse(arguments.component, "--component", "it goes with --necessity")
-    refuse(arguments.others, "--others", "it goes with --necessity")

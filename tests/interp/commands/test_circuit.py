@@ -47,6 +47,10 @@ def test_the_command_writes_its_tables_and_says_what_it_found(trained: Path, cap
         (["--limit", "0"], "--limit is 0; give 1 or more rows"),
         (["--site", "z"], "--site does nothing here"),
         (["--layer", "0"], "--layer does nothing here"),
+        (["--component", "m0"], "--component does nothing here: it is of --necessity"),
+        (["--others", "3"], "--others does nothing here: it is of --necessity"),
+        (["--necessity", "--component", "m7"], "no component 'm7'; choose one of emb"),
+        (["--necessity", "--unit", "m0@alias"], "--unit does nothing here"),
     ],
 )
 def test_bad_options_are_one_line_and_change_nothing(
