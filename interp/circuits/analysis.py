@@ -19,6 +19,9 @@ null_high n_null p_value n`:
                  there of every single unit and component, too, as the circuit `single unit`,
                  without a null
 
+Circuits of edges have ` (edges)` behind their names, and so has `single unit`: they stand beside
+those of units.
+
 `subset` is a subset's name (its held-out questions), `recite` and its name, or `gap`. `control` is
 the mean of the null, `null_low` and `null_high` its 5% and 95% quantiles; `p_value` is the rank's,
 with the + 1. The null of disruption and specificity are matched circuits; that of faithfulness,
@@ -41,6 +44,7 @@ from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of, 
 from interp.circuits.bench import Bench, DividedRows, aliases_of
 from interp.circuits.components import weights_behind
 from interp.circuits.disruption import circuit_effects, solo_effects
+from interp.circuits.edges import EDGES
 from interp.circuits.evaluation import (
     Criterion,
     completeness,
@@ -69,7 +73,7 @@ from interp.circuits.summary import (
     record,
     summarize_circuits,
 )
-from interp.circuits.units import Part, find_units, members
+from interp.circuits.units import Part, members
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -95,6 +99,8 @@ class CircuitAnalysis:
     """The scores that circuits are chosen by; all three are in the table."""
     circuit: tuple[str, ...] = ()
     """Names of units that make up a person's own circuit, which is tested in place of a chosen."""
+    edges: bool = False
+    """Whether circuits are of edges (`interp.circuits.edges`) in place of units."""
     least: float = RECOVERED
     limit: int | None = 100
     """At most so many rows of each behaviour and half; None for all."""
@@ -127,7 +133,7 @@ class CircuitAnalysis:
         divided = DividedRows.of(rows, design, self._compared(design), limit=self.limit, seed=seed)
         parts = []
         for kind in self.ablations:
-            bench = Bench.of(model, divided, kind, seed=seed)
+            bench = Bench.of(model, divided, kind, edges=self.edges, seed=seed)
             table = pd.DataFrame(self._records(bench, rows))
             parts.append(table.assign(ablation=str(kind)))
         table = pd.concat(parts, ignore_index=True)
@@ -152,10 +158,12 @@ class CircuitAnalysis:
         asked = _Asked.of(
             bench, rows, [b for b in bench.rows.tested_on if is_trained(b, design, compared)]
         )
-        yield from asked.single_units()
+        suffix = EDGES if self.edges else ""
+        for each in asked.single_units():
+            yield {"circuit": SINGLE_UNIT + suffix, **each}
         for behaviour in behaviours_of(design, compared):
             if behaviour in bench.rows.tested_on:
-                name = behaviour.name(design) + (OWN if self.circuit else "")
+                name = behaviour.name(design) + (OWN if self.circuit else "") + suffix
                 for each in self._of_circuit(bench, asked, behaviour, compared):
                     yield {"circuit": name, **each}
 
@@ -224,8 +232,7 @@ class CircuitAnalysis:
         aliases = aliases_of(bench.rows.chosen_on[behaviour])
         scores = {method: unit_scores(ablated, method) for method in ScoreMethod}
         if self.circuit:
-            units = find_units(self.circuit, bench.units, bench.unrolled.model)
-            circuit = members([units], bench.units)[0]
+            circuit = members([bench.find(self.circuit)], bench.units)[0]
             refuse_no_circuit(circuit)
             inclusion = inclusion_frequencies(
                 scores[self.method], aliases, int(circuit.sum()), seed=bench.seed
@@ -296,7 +303,7 @@ class _Asked:
         ]
         if self.restored is not None:
             found += single_restored_records(self.restored, self.solo_restored)
-        yield from ({"circuit": SINGLE_UNIT, **each} for each in found)
+        yield from found
 
 
 def _criteria(

@@ -1,6 +1,6 @@
 """The rows of a checkpoint, divided by alias, and ready to be answered without any set of units."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from interp.circuits.behaviours import (
     said_rows,
 )
 from interp.circuits.components import components_of
+from interp.circuits.edges import AblatedEdges, Edge, edges_of, find_edges
 from interp.circuits.restored import RestoredRows, restored_behaviours
-from interp.circuits.units import Unit, units_of
+from interp.circuits.units import Part, Unit, find_units, units_of
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import UnrolledModel
@@ -82,20 +83,54 @@ class DividedRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """A model on which units are ablated in one way."""
+    """A model on which units, or edges, are ablated in one way."""
 
     unrolled: UnrolledModel
     rows: DividedRows
-    units: Sequence[Unit]
+    nodes: Sequence[Unit]
+    edges: Sequence[Edge]
+    """In place of the nodes, if there are any."""
     kind: AblationKind
     seed: int
 
     @classmethod
-    def of(cls, model: HookedModel, rows: DividedRows, kind: AblationKind, *, seed: int) -> "Bench":
-        """A bench of all units that the rows have."""
-        unrolled = UnrolledModel(model)
-        units = units_of(model, rows.every_row)
-        return cls(unrolled=unrolled, rows=rows, units=units, kind=kind, seed=seed)
+    def of(
+        cls,
+        model: HookedModel,
+        rows: DividedRows,
+        kind: AblationKind,
+        *,
+        edges: bool = False,
+        seed: int,
+    ) -> "Bench":
+        """A bench of all units that the rows have, or of all edges of the model.
+
+        Raises:
+            InputError: edges are asked for, and heads share their keys and values.
+        """
+        return cls(
+            unrolled=UnrolledModel(model),
+            rows=rows,
+            nodes=[] if edges else units_of(model, rows.every_row),
+            edges=edges_of(model) if edges else [],
+            kind=kind,
+            seed=seed,
+        )
+
+    @property
+    def units(self) -> Sequence[Part]:
+        """Those of which circuits are made: edges, if they were asked for."""
+        return self.edges or self.nodes
+
+    def find(self, names: Iterable[str]) -> Sequence[Part]:
+        """The units, or edges, of these names, each once.
+
+        Raises:
+            InputError: a name is of none.
+        """
+        if self.edges:
+            return find_edges(names, self.edges)
+        return find_units(names, self.nodes, self.unrolled.model)
 
     def chosen_on(self, behaviour: Behaviour) -> Ablatable:
         """What the model says in the rows that circuits are chosen on."""
@@ -135,8 +170,12 @@ class Bench:
 
     def _ablated(self, rows: Sequence[TokenizedRow]) -> Ablatable:
         def make(alike: list[TokenizedRow], reference: list[TokenizedRow]) -> Ablatable:
+            if self.edges:
+                return AblatedEdges(
+                    self.unrolled, alike, self.edges, self.kind, reference=reference, seed=self.seed
+                )
             return AblatedRows(
-                self.unrolled, alike, self.units, self.kind, reference=reference, seed=self.seed
+                self.unrolled, alike, self.nodes, self.kind, reference=reference, seed=self.seed
             )
 
         return ByQuestion(make, rows, self.rows.every_row)

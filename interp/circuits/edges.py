@@ -28,6 +28,8 @@ from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import UnrolledModel
 
+EDGES = " (edges)"
+"""Behind the names of circuits of edges."""
 LOGITS = -1
 """What stands for the layer of the logits."""
 _NAME = re.compile(

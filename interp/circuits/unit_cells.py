@@ -15,6 +15,7 @@ import pandas as pd
 
 from data.errors import InputError, unknown_name
 from data.vocabulary import Role
+from interp.circuits.edges import EDGES
 from interp.circuits.units import OTHER, Unit
 from interp.figures.grid_tables import one_checkpoint, run_names, with_run_columns
 from interp.figures.places import at_words, site_words
@@ -95,8 +96,9 @@ def of_ablation(table: pd.DataFrame, ablation: str | None) -> pd.DataFrame:
 
 
 def circuits_of(rows: pd.DataFrame) -> list[str]:
-    """The circuits whose parts a table has, in its order."""
-    return list(dict.fromkeys(rows.loc[rows["quantity"] == "inclusion", "circuit"]))
+    """The circuits of units whose parts a table has, in its order; edges are not drawn."""
+    found = dict.fromkeys(rows.loc[rows["quantity"] == "inclusion", "circuit"])
+    return [name for name in found if not name.endswith(EDGES)]
 
 
 def unit_cells(rows: pd.DataFrame, circuit: str) -> list[dict[str, Any]]:
@@ -121,7 +123,10 @@ def unit_cells(rows: pd.DataFrame, circuit: str) -> list[dict[str, Any]]:
 
 def cells_by_circuit(rows: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The records of every circuit; see `unit_cells`."""
-    parts = rows.loc[rows["quantity"].isin([*SCORES, "inclusion", "member"]) & (rows["unit"] != "")]
+    parts = rows.loc[
+        rows["quantity"].isin([*SCORES, "inclusion", "member"])
+        & rows["circuit"].isin(circuits_of(rows))
+    ]
     places = _places(parts)
     found: dict[str, dict[tuple[Place, ...], dict[str, Any]]] = {}
     columns = (

@@ -9,6 +9,7 @@ from data.design import Contrast
 from interp.circuits.analysis import SINGLE_UNIT
 from interp.circuits.behaviours import BehaviourKind
 from interp.circuits.disruption import GAP
+from interp.circuits.edges import EDGES
 from interp.figures.grid_tables import ALPHA
 
 OFTEN = 0.9
@@ -28,10 +29,12 @@ def circuit_found(cells: pd.DataFrame, compared: Contrast) -> list[str]:
     for kind in kinds:
         of_kind = cells.loc[cells["ablation"] == kind]
         head = f"{kind} ablation: ".capitalize() if len(kinds) > 1 else ""
-        circuits = [name for name in dict.fromkeys(of_kind["circuit"]) if name != SINGLE_UNIT]
+        circuits = [
+            name for name in dict.fromkeys(of_kind["circuit"]) if not name.startswith(SINGLE_UNIT)
+        ]
         for name in circuits:
             of_circuit = of_kind.loc[of_kind["circuit"] == name]
-            sentences.append(head + _carried_words(name, of_circuit, of_kind))
+            sentences.append(head + _carried_words(name, of_circuit))
         sentences += [head + text for text in _transfer_words(of_kind, compared)]
         for name in circuits:
             if name.startswith(BehaviourKind.ANSWER):
@@ -47,14 +50,12 @@ def circuit_found(cells: pd.DataFrame, compared: Contrast) -> list[str]:
     return [*sentences, rules]
 
 
-def _carried_words(name: str, cells: pd.DataFrame, of_kind: pd.DataFrame) -> str:
+def _carried_words(name: str, cells: pd.DataFrame) -> str:
     """How much a circuit recovers, which units are chosen often, whether the gate accepts it."""
     size = _one(cells, "size")
     if "faithfulness" not in set(cells["quantity"]):
         return f"{name}: no circuit; what the model says hardly depends on any units."
     faithful = _one(cells, "faithfulness")
-    every = of_kind.loc[of_kind["quantity"] == "inclusion"]
-    n_units = every["unit"].nunique()
     included = cells.loc[cells["quantity"] == "inclusion"].sort_values(
         ["value", "unit"], ascending=[False, True], kind="stable"
     )
@@ -62,8 +63,9 @@ def _carried_words(name: str, cells: pd.DataFrame, of_kind: pd.DataFrame) -> str
     named = ", ".join(often[:MOST_NAMED]) or "none"
     more = f" and {len(often) - MOST_NAMED} more" if len(often) > MOST_NAMED else ""
     accepted = _one(cells, "accepted")
+    parts = f"{included['unit'].nunique()} {'edges' if name.endswith(EDGES) else 'units'}"
     return (
-        f"{name}: {size['value']:.1f} of {n_units} units alone recover {faithful['value']:.0%} of "
+        f"{name}: {size['value']:.1f} of {parts} alone recover {faithful['value']:.0%} of "
         f"what the model says of held-out aliases, other circuits {faithful['control']:.0%} "
         f"({p_words(faithful)}); chosen in {OFTEN:.0%} of draws or more: {named}{more}. The gate "
         f"accepts it in {round(accepted['value'] * accepted['n_seeds'])} of "

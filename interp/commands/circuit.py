@@ -33,8 +33,12 @@ def add_command(commands: Subparsers) -> None:
     )
     circuit.add_argument(
         "--unit", action="append", metavar="NAME",
-        help="of a circuit of your own, tested in place of a chosen one: a1.h3@alias, m0@alias",
+        help="of a circuit of your own, tested in place of a chosen one: a1.h3@alias, m0@alias; "
+        "with --edges a0.h1>a1.h3.q, emb>m1, m1>logits",
     )  # fmt: skip
+    circuit.add_argument(
+        "--edges", action="store_true", help="circuits of edges: what one part says to one other"
+    )
     circuit.add_argument(
         "--scores", metavar="METHOD", help="what circuits are chosen by: exact (default), eap, "
         "eap_ig",
@@ -53,6 +57,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise InputError(f"--limit is {arguments.limit}; give 1 or more rows")
     selection = selection_of(arguments)
     if arguments.necessity:
+        refuse(arguments.edges, "--edges", "--necessity is of weights, which are no edge's")
         return run_necessity(selection, arguments)
     refuse(arguments.component, "--component", "it is of --necessity; --unit names units")
     refuse(arguments.others, "--others", "it is of --necessity")
@@ -70,6 +75,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         ablations=kinds or default.ablations,
         method=methods[0] if methods else default.method,
         circuit=unique(arguments.unit or ()),
+        edges=arguments.edges,
         limit=arguments.limit,
     )
     summary = fill(analysis, selection, arguments)[1]
