@@ -134,6 +134,7 @@ class CircuitAnalysis:
         parts = []
         for kind in self.ablations:
             bench = Bench.of(model, divided, kind, edges=self.edges, seed=seed)
+            bench.find(self.circuit)  # refuses names before any work
             table = pd.DataFrame(self._records(bench, rows))
             parts.append(table.assign(ablation=str(kind)))
         table = pd.concat(parts, ignore_index=True)

@@ -28,7 +28,7 @@ ALLOWED = ["neox", "neox-sequential", "gpt2", "gpt-neo"]
 RandomModel = Callable[[str], Any]
 
 
-@pytest.fixture(params=ALLOWED)
+@pytest.fixture(scope="module", params=ALLOWED)
 def model(request: pytest.FixtureRequest, random_model: RandomModel) -> HookedModel:
     return HookedModel.from_hf(random_model(request.param))
 
