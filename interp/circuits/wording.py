@@ -66,11 +66,18 @@ def _carried_words(name: str, cells: pd.DataFrame) -> str:
     parts = f"{included['unit'].nunique()} {'edges' if name.endswith(EDGES) else 'units'}"
     return (
         f"{name}: {size['value']:.1f} of {parts} alone recover {faithful['value']:.0%} of "
-        f"what the model says of held-out aliases, other circuits {faithful['control']:.0%} "
+        f"what the model says of held-out aliases, {_others_words(faithful)} "
         f"({p_words(faithful)}); chosen in {OFTEN:.0%} of draws or more: {named}{more}. The gate "
         f"accepts it in {round(accepted['value'] * accepted['n_seeds'])} of "
         f"{accepted['n_seeds']} seeds."
     )
+
+
+def _others_words(cell: dict[str, Any]) -> str:
+    """What other circuits recover; large circuits have none that shares at most half."""
+    if pd.isna(cell["control"]):
+        return "no other circuit of its layers and kinds shares at most half"
+    return f"other circuits {cell['control']:.0%}"
 
 
 def _transfer_words(cells: pd.DataFrame, compared: Contrast) -> list[str]:
@@ -89,7 +96,7 @@ def _transfer_words(cells: pd.DataFrame, compared: Contrast) -> list[str]:
                 cell = own[0]
                 parts.append(
                     f"the circuit {cell['circuit']} recovers {cell['value']:.0%} of "
-                    f"{prefix}{other} (other circuits {cell['control']:.0%}, {p_words(cell)})"
+                    f"{prefix}{other} ({_others_words(cell)}, {p_words(cell)})"
                 )
         if parts:
             found.append(f"Cross-transfer: {'; '.join(parts)}.")

@@ -65,7 +65,7 @@ class CircuitBench:
     @property
     def units(self) -> Sequence[Unit]:
         """Those that can be taken away."""
-        return self.bench.units
+        return self.bench.nodes
 
     @property
     def behaviours(self) -> dict[str, Behaviour]:

@@ -60,7 +60,7 @@ class Slowly:
             ((_, edit),) = cut.hooks(self.rows)
             width = (model.n_heads, model.d_head) if site.name == "z" else (model.d_model,)
             nothing = torch.zeros(len(rows), n, *width, dtype=torch.float64)
-            self.others[site.hook] = edit(nothing, nn.Identity())
+            self.others[site.hook] = cast("Tensor", edit(nothing, nn.Identity()))
 
     def answers(self, edges: Sequence[Edge]) -> list[float]:
         sorted_answers = [self._answer(i, edges) for i in range(len(self.rows))]
@@ -95,7 +95,7 @@ class Slowly:
 
             return edit
 
-        hooks = [(name, keep(name)) for name in self.others]
+        hooks: list[Any] = [(name, keep(name)) for name in self.others]
         read = dict.fromkeys(edge.reader.hook(n_layers) for edge in edges)
         hooks += [(name, without(name)) for name in read]
         with switched_hooks(self.model, *EDGE_SWITCHES):

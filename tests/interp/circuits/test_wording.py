@@ -80,6 +80,20 @@ def test_matched_circuits_are_told_with_the_least_p() -> None:
     assert "matched circuits, which 4 of 4 seeds have, cost gap +0.30 (corrected p" in lost
 
 
+def test_a_circuit_of_edges_without_others_is_told_as_such() -> None:
+    cells = circuit("answer D5 (edges)", "D5_CONS", "D6_CONS")
+    cells += circuit("answer D5", "D5_CONS", "D6_CONS")
+    alone = cell("answer D5 (edges)", "faithfulness", 0.9)
+    cells = [
+        alone if each[0]["quantity"] == "faithfulness" and "edges" in each[0]["circuit"] else each
+        for each in cells
+    ]
+    told = circuit_found(summary(*cells), COMPARED)
+    assert "2.0 of 3 edges alone recover 90%" in told[1]
+    assert "shares at most half (not tested)" in told[1]
+    assert "2.0 of 3 units alone recover 94%" in told[0]
+
+
 def test_what_is_not_beyond_other_circuits_is_said_to_be_so() -> None:
     cells = circuit("answer D5", "D5_CONS", "D6_CONS")
     weak = cell("answer D5", "faithfulness", 0.5, control=0.4)
