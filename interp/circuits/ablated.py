@@ -6,9 +6,10 @@ at tokens of the same meaning, or by its value there in another reference row; s
 set touches: below it nothing differs from the pass without ablation, which is made once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,13 +34,14 @@ from training.evaluate import AskedTexts, score_answers
 from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
+PartT = TypeVar("PartT", bound=Part)
 ROWS_A_PASS = 128
 """Sets times rows that go through the model together."""
 ROWS_A_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Batch:
+class RowBatch:
     """Some rows, and all that passes over them share."""
 
     asked: AskedTexts
@@ -52,6 +54,8 @@ class _Batch:
     z: list[Float[Tensor, "row pos head d_head"]]
     """What takes the place of an ablated head's output, by layer."""
     mlp: list[Float[Tensor, "row pos d_model"]]
+    embed: Float[Tensor, "row pos d_model"]
+    """The same of what enters the first layer; no unit, but a writer of edges."""
 
 
 @runtime_checkable
@@ -75,14 +79,14 @@ class Ablatable(Protocol):
         ...
 
 
-class AblatedRows:
-    """Rows of a model, to be answered without any set of units as often as one likes."""
+class AblatedParts(ABC, Generic[PartT]):
+    """Rows of a model, to be answered without any set of parts as often as one likes."""
 
     def __init__(
         self,
         unrolled: UnrolledModel,
         rows: Sequence[TokenizedRow],
-        units: Sequence[Unit],
+        units: Sequence[PartT],
         kind: AblationKind,
         *,
         reference: Sequence[TokenizedRow] = (),
@@ -116,16 +120,14 @@ class AblatedRows:
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
-        heads, mlp = by_layer(sets.float(), self.units, self.unrolled.model)
-        firsts = first_layers(sets, self.units, self.unrolled.n_layers)
+        held, firsts = self._held(sets.float()), self._firsts(sets)
         order = firsts.argsort(stable=True)
         stops = stop_tokens(self.unrolled.model.bridge.original_model)
         for rows, batch in self._batches:
             for chosen in order.split(max(1, ROWS_A_PASS // len(rows))):
                 logits = self._logits(
                     batch,
-                    [each[chosen][:, None] for each in heads],
-                    [each[chosen][:, None] for each in mlp],
+                    [each[chosen][:, None] for each in held],
                     first=int(firsts[chosen].min()),
                 )
                 for place, said in zip(chosen.tolist(), logits, strict=True):
@@ -159,11 +161,9 @@ class AblatedRows:
         return found
 
     def _mixed_log_probs(
-        self, batch: _Batch, shares: Float[Tensor, "row unit"]
+        self, batch: RowBatch, shares: Float[Tensor, "row unit"]
     ) -> Float[Tensor, " row"]:
-        heads, mlp = by_layer(shares, self.units, self.unrolled.model)
-        sets = [[each[None] for each in layers] for layers in (heads, mlp)]
-        (logits,) = self._logits(batch, *sets, first=0)
+        (logits,) = self._logits(batch, [each[None] for each in self._held(shares)], first=0)
         targets = batch.asked.examples.targets
         tokens = batch.asked.examples.tokens[targets].to(logits.device)
         said = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(1)
@@ -171,16 +171,81 @@ class AblatedRows:
         is_answer = (place < batch.asked.lengths[row]).to(logits)  # stop tokens are in no answer
         return said.new_zeros(len(targets)).index_add(0, row.to(said.device), said * is_answer)
 
+    @abstractmethod
+    def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
+        """What sets hold, laid out as `_logits` reads it; differentiable."""
+
+    @abstractmethod
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        """The first layer that each set touches; the number of layers if none."""
+
+    @abstractmethod
+    def _numbers(self) -> dict[str, int]:
+        """Roles by which parts differ, numbered."""
+
+    @abstractmethod
     def _logits(
-        self,
-        batch: _Batch,
-        heads: Sequence[Float[Tensor, "set #row head role"]],
-        mlp: Sequence[Float[Tensor, "set #row role"]],
-        *,
-        first: int,
+        self, batch: RowBatch, held: Sequence[Float[Tensor, "set #row ..."]], *, first: int
     ) -> Float[Tensor, "set predicting d_vocab"]:
         """Logits that predict the answers' tokens; nothing is ablated below the layer `first`."""
-        unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
+
+    @torch.no_grad()
+    def _prepared(
+        self,
+        rows: list[TokenizedRow],
+        kind: AblationKind,
+        reference: Reference | None,
+        seed: int,
+    ) -> RowBatch:
+        model = self.unrolled.model
+        asked = AskedTexts.of(rows, make_examples, model.stop_token)
+        n_read = max(read_length(model, row) for row in rows)
+        tokens = asked.examples.tokens[:, :n_read].to(model.device)
+        row, target = asked.examples.targets.nonzero(as_tuple=True)
+        kept = n_read - int(target.min()) + 1
+        numbers = self._numbers()
+        roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
+        lengths = torch.tensor([len(row.input_ids) for row in rows])
+        roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
+        base = self.unrolled.trace(tokens)
+        z, mlp, embed = [], [], []
+        sites = [(Site("resid_pre", 0), embed)]
+        for layer in range(self.unrolled.n_layers):
+            sites += [(Site("z", layer), z), (Site("mlp_out", layer), mlp)]
+        for site, into in sites:
+            ablation = Ablation(site=site, kind=kind, reference=reference, seed=seed)
+            into.append(_values(ablation, rows, base[site.name][site.layer]))
+        return RowBatch(
+            asked=asked,
+            predicting=(row, target - 1 - (n_read - kept)),
+            kept=kept,
+            base=base,
+            roles=roles.to(model.device),
+            z=z,
+            mlp=mlp,
+            embed=embed[0],
+        )
+
+
+class AblatedRows(AblatedParts[Unit]):
+    """Rows of a model, to be answered without any set of units as often as one likes."""
+
+    def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
+        heads, mlp = by_layer(shares, self.units, self.unrolled.model)
+        return [*heads, *mlp]
+
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        return first_layers(sets, self.units, self.unrolled.n_layers)
+
+    def _numbers(self) -> dict[str, int]:
+        return role_numbers(self.units)
+
+    def _logits(
+        self, batch: RowBatch, held: Sequence[Float[Tensor, "set #row ..."]], *, first: int
+    ) -> Float[Tensor, "set predicting d_vocab"]:
+        """Logits that predict the answers' tokens; nothing is ablated below the layer `first`."""
+        unrolled, base, n_sets = self.unrolled, batch.base, len(held[0])
+        heads, mlp = held[: unrolled.n_layers], held[unrolled.n_layers :]
 
         def of_sets(activation: Tensor) -> Tensor:
             return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
@@ -205,43 +270,10 @@ class AblatedRows:
         x = x[:, -batch.kept :].unflatten(0, (n_sets, len(batch.roles)))
         return unrolled.logits(x[:, *batch.predicting])
 
-    @torch.no_grad()
-    def _prepared(
-        self,
-        rows: list[TokenizedRow],
-        kind: AblationKind,
-        reference: Reference | None,
-        seed: int,
-    ) -> _Batch:
-        model = self.unrolled.model
-        asked = AskedTexts.of(rows, make_examples, model.stop_token)
-        n_read = max(read_length(model, row) for row in rows)
-        tokens = asked.examples.tokens[:, :n_read].to(model.device)
-        row, target = asked.examples.targets.nonzero(as_tuple=True)
-        kept = n_read - int(target.min()) + 1
-        numbers = role_numbers(self.units)
-        roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
-        lengths = torch.tensor([len(row.input_ids) for row in rows])
-        roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
-        base = self.unrolled.trace(tokens)
-        z, mlp = [], []
-        for layer in range(self.unrolled.n_layers):
-            for site, into in ((Site("z", layer), z), (Site("mlp_out", layer), mlp)):
-                ablation = Ablation(site=site, kind=kind, reference=reference, seed=seed)
-                into.append(_values(ablation, rows, base[site.name][layer]))
-        return _Batch(
-            asked=asked,
-            predicting=(row, target - 1 - (n_read - kept)),
-            kept=kept,
-            base=base,
-            roles=roles.to(model.device),
-            z=z,
-            mlp=mlp,
-        )
-
 
 def _sites(n_layers: int) -> list[Site]:
-    return [Site(name, layer) for layer in range(n_layers) for name in ("z", "mlp_out")]
+    names = ("z", "mlp_out")
+    return [Site("resid_pre", 0), *(Site(n, layer) for layer in range(n_layers) for n in names)]
 
 
 def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> Tensor:
@@ -253,7 +285,7 @@ def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> T
 def _mixed(
     activation: Float[Tensor, "set_row last head width"],
     shares: Float[Tensor, "set #row head role"],
-    batch: _Batch,
+    batch: RowBatch,
     values: Float[Tensor, "row pos head width"],
     last: int,
 ) -> Float[Tensor, "set_row last head width"]:
