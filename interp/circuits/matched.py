@@ -4,6 +4,18 @@ A circuit is tested against circuits that hold as many heads and as many MLPs of
 whose units, each ablated alone, cost the *trained* subsets and recitation as much in all. What the
 circuit is tested on, the subsets of Stage 2, is never matched on: matching on an outcome would make
 every circuit as good as its null. Two circuits share at most half of their units.
+
+What a rank among them tests. The circuit is one like its null if its units could be swapped, within
+layer, kind and (of heads) role, for others without a change of what is expected of the outcome.
+So the *choice* of the circuit must say nothing of the outcome but through a claim that one wants to
+test. A circuit that is chosen by its score on some aliases and tested by the same effect on other
+aliases of the same subset has the largest units twice over: held-out aliases take away luck, not
+the choice, and where units differ in size at all, its p is small although none is special. Such a
+p says that the scores hold for aliases not seen, and no more. The p that is uniform without an
+effect is that of a circuit chosen for one task and tested on another: small p then says that both
+use the same units. Heads are matched by role as well, for else heads where answers are read would
+be held against heads where nothing is. Both are measured on models without a circuit
+(`interp.planted.hand_written.without_circuit`).
 """
 
 import itertools

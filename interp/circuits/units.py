@@ -58,8 +58,12 @@ class Unit:
 
     @property
     def stratum(self) -> tuple[int, str]:
-        """Layer and kind of component: what a matched circuit has as many of."""
-        return self.layer, "mlp" if self.head is None else "head"
+        """Layer and kind of component, of a head its role too: a matched circuit has as many.
+
+        Heads at tokens that no answer passes through are no controls for heads at those where all
+        do. A layer has one MLP at each role, so an MLP's controls are it at other roles.
+        """
+        return self.layer, "mlp" if self.head is None else f"head@{self.role}"
 
     @classmethod
     def parse(cls, name: str) -> "Unit":

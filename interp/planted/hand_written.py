@@ -8,8 +8,8 @@ is drawn from the seed. All other heads and MLPs read the whole stream, with wei
 write in directions that neither the circuit nor the answers read.
 
 In `without_circuit` no part is special: every head of every layer moves some of every name's answer
-to the last token, by a weight that is drawn alike for all heads, and anew for the second half of the names: what a
-head does for one half says nothing of what it does for the other.
+to the last token, by a weight that is drawn alike for all heads, and anew for the second half of
+the names: what a head does for one half says nothing of what it does for the other.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ SPECIAL = 3
 """Tokens of the tokenizer before the words."""
 STILL = 12.0
 """How long the part of the stream is that never changes, so that norms scale all alike."""
-NOISE = 0.3
+NOISE = 0.2
 LOGIT = 7.0
 """About what the whole circuit adds to the right answer."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.circuits.edges import AblatedEdges, Edge, edges_of
-from interp.edges.graph import EDGE_SWITCHES, switched_hooks
+from interp.edges.graph import EDGE_SWITCHES, EdgeNode, switched_hooks
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import UnrolledModel
@@ -19,41 +19,42 @@ from interp.patching.unrolled import UnrolledModel
 SHARED_KEYS = "llama"
 
 
+def heard_at(writer: EdgeNode, n_layers: int) -> str:
+    return "blocks.0.hook_resid_pre" if writer.kind == "embed" else writer.hook(n_layers)
+
+
 @torch.no_grad()
-def by_hooks(
-    model: HookedModel, row: TokenizedRow, edges: list[Edge], means: dict[str, Tensor]
-) -> float:
+def by_hooks(model: HookedModel, row: TokenizedRow, edges: list[Edge]) -> float:
     """One row and one set; TransformerLens's hooks take each message out of its reader's input."""
     seen: dict[str, Tensor] = {}
-    hooks: list[tuple[str, Any]] = []
     bridge, n_layers = model.bridge, model.n_layers
 
-    def keep(activation: Tensor, hook: Any) -> None:
-        seen[hook.name] = activation
+    def keep(name: str) -> Callable[..., None]:
+        return lambda activation, hook: seen.update({name: activation})
 
     def message(edge: Edge) -> Tensor:
         writer = edge.writer
-        hook = "blocks.0.hook_resid_pre" if writer.kind == "embed" else writer.hook(n_layers)
-        said = seen[hook]
-        said = said if writer.head is None else said[:, :, writer.head]
-        return said - means[writer.name][: said.shape[1]] if means else said
+        said = seen[heard_at(writer, n_layers)]
+        return said if writer.head is None else said[:, :, writer.head]
 
-    def without(activation: Tensor, hook: Any) -> Tensor:
-        edited = activation.clone()
-        for edge in edges:
-            if edge.reader.hook(n_layers) != hook.name:
-                continue
-            if edge.reader.head is None:
-                edited -= message(edge)
-            else:
-                edited[:, :, edge.reader.head] -= message(edge)
-        return edited
+    def without(name: str) -> Callable[..., Tensor]:
+        def edit(activation: Tensor, hook: Any) -> Tensor:
+            edited = activation.clone()
+            for edge in edges:
+                if edge.reader.hook(n_layers) != name:
+                    continue
+                if edge.reader.head is None:
+                    edited -= message(edge)
+                else:
+                    edited[:, :, edge.reader.head] -= message(edge)
+            return edited
 
-    for edge in edges_of(model):
-        hook = edge.writer.hook(n_layers)
-        hooks.append(("blocks.0.hook_resid_pre" if edge.writer.kind == "embed" else hook, keep))
-    hooks += [(hook, without) for hook in {edge.reader.hook(n_layers) for edge in edges}]
-    hooks = list(dict.fromkeys(hooks))
+        return edit
+
+    heard = dict.fromkeys(heard_at(edge.writer, n_layers) for edge in edges_of(model))
+    hooks = [(name, keep(name)) for name in heard]
+    read = dict.fromkeys(edge.reader.hook(n_layers) for edge in edges)
+    hooks += [(name, without(name)) for name in read]
     with switched_hooks(model, *EDGE_SWITCHES):
         logits = bridge.run_with_hooks(torch.tensor([row.input_ids]), fwd_hooks=hooks)
     said = logits[0].double().log_softmax(-1)  # pyright: ignore
@@ -65,7 +66,11 @@ def model(request: pytest.FixtureRequest, random_model: Callable[[str], Any]) ->
     return HookedModel.from_hf(random_model(request.param))
 
 
-def test_answers_equal_those_of_hooks(model: HookedModel, word_prompts: list[TokenizedRow]):
+@pytest.mark.parametrize("name", ["neox", "neox-sequential", "gpt2"])
+def test_answers_equal_those_of_hooks(
+    name: str, random_model: Callable[[str], Any], word_prompts: list[TokenizedRow]
+):
+    model = HookedModel.from_hf(random_model(name).double())
     edges = edges_of(model)
     sets = torch.rand(5, len(edges), generator=torch.Generator().manual_seed(0)) < 0.2
     sets[0], sets[1] = False, True
@@ -75,7 +80,7 @@ def test_answers_equal_those_of_hooks(model: HookedModel, word_prompts: list[Tok
     found = AblatedEdges(UnrolledModel(model), rows, edges, AblationKind.ZERO).answers(sets)
     for held, answers in zip(sets, found, strict=True):
         cut = [edge for edge, is_cut in zip(edges, held.tolist(), strict=True) if is_cut]
-        expected = [by_hooks(model, row, cut, {}) for row in rows]
+        expected = [by_hooks(model, row, cut) for row in rows]
         np.testing.assert_allclose(answers[:, 1], expected, rtol=5e-4, atol=5e-4)
     assert not np.allclose(found[0, :, 1], found[1, :, 1])
 

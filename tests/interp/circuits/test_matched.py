@@ -67,9 +67,10 @@ def test_many_are_drawn_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     found = matched_circuits(own, UNITS, np.zeros((len(UNITS), 1)), n=200)
     assert not found.is_all
     counts = found.sets.sum(0)[
-        [i for i, u in enumerate(UNITS) if u.layer < 2 and u.head is not None]
+        [i for i, u in enumerate(UNITS) if u.layer < 2 and u.head is not None and u.role == "alias"]
     ]
-    assert len(found.sets) == 200
+    # All but the circuit itself: two units in common are more than half.
+    assert len(found.sets) == 8 * 8 - 1
     assert counts.min() >= 5
 
 
