@@ -7,9 +7,10 @@ the first token that a set touches: before them nothing differs from the pass wi
 which is made once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,13 +35,14 @@ from training.evaluate import AskedTexts, score_answers
 from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
+PartT = TypeVar("PartT", bound=Part)
 ROWS_A_PASS = 256
 """Sets times rows that go through the model together."""
 ROWS_A_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Batch:
+class RowBatch:
     """Some rows, and all that passes over them share."""
 
     asked: AskedTexts
@@ -50,11 +52,11 @@ class _Batch:
     base: Trace
     roles: Int[Tensor, "row pos"]
     """Numbers of roles; -1 of a role that no unit has."""
-    starts: Int[Tensor, " unit"]
-    """The first token at which a row has the role of each unit; behind the last if none has."""
     z: list[Float[Tensor, "row pos head d_head"]]
     """What takes the place of an ablated head's output, by layer."""
     mlp: list[Float[Tensor, "row pos d_model"]]
+    embed: Float[Tensor, "row pos d_model"]
+    """The same of what enters the first layer; no unit, but a writer of edges."""
 
 
 @runtime_checkable
@@ -84,14 +86,14 @@ class Ablatable(Answerable, Protocol):
         ...
 
 
-class AblatedRows:
-    """Rows of a model, to be answered without any set of units as often as one likes."""
+class AblatedParts(ABC, Generic[PartT]):
+    """Rows of a model, to be answered without any set of parts as often as one likes."""
 
     def __init__(
         self,
         unrolled: UnrolledModel,
         rows: Sequence[TokenizedRow],
-        units: Sequence[Unit],
+        units: Sequence[PartT],
         kind: AblationKind,
         *,
         reference: Sequence[TokenizedRow] = (),
@@ -121,34 +123,33 @@ class AblatedRows:
             for places in torch.tensor(order).split(ROWS_A_BATCH)
         ]
 
+    @torch.no_grad()
     def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
         for rows, batch in self._batches:
-            is_there = batch.starts < batch.roles.shape[1]  # units at roles that these rows have
+            # Sets that differ at roles which these rows lack are answered once.
+            is_there = self._starts(batch) < batch.roles.shape[1]
             distinct, place = torch.unique(sets & is_there, dim=0, return_inverse=True)
             found[:, rows] = self._scores(batch, distinct)[place]
         return found
 
-    @torch.no_grad()
     def _scores(
-        self, batch: _Batch, sets: Bool[Tensor, "set unit"]
+        self, batch: RowBatch, sets: Bool[Tensor, "set unit"]
     ) -> Float[Tensor, "set row metric"]:
         """`ANSWERED` of a batch's rows; sets that begin alike go through the model together."""
         n_rows, n_read = batch.roles.shape
         found = torch.empty(len(sets), n_rows, len(ANSWERED), dtype=torch.float64)
-        heads, mlp = by_layer(sets.float(), self.units, self.unrolled.model)
-        firsts = first_layers(sets, self.units, self.unrolled.n_layers)
-        starts = torch.where(sets, batch.starts, n_read).amin(1)
+        held, firsts = self._held(sets.float()), self._firsts(sets)
+        starts = torch.where(sets, self._starts(batch), n_read).amin(1)
         stops = stop_tokens(self.unrolled.model.bridge.original_model)
         order = (firsts * n_read + starts).argsort(stable=True)
         for chosen in order.split(max(1, ROWS_A_PASS // n_rows)):
             logits = self._logits(
                 batch,
-                [each[chosen][:, None] for each in heads],
-                [each[chosen][:, None] for each in mlp],
+                [each[chosen][:, None] for each in held],
                 first=int(firsts[chosen].min()),
-                start=int(starts[chosen].min()),
+                start=min(int(starts[chosen].min()), n_read - batch.kept),
             )
             asked = batch.asked.repeated(len(chosen))
             scores = score_answers(logits.flatten(0, 1), asked, stops=stops, metrics=ANSWERED)
@@ -180,11 +181,10 @@ class AblatedRows:
         return found
 
     def _mixed_log_probs(
-        self, batch: _Batch, shares: Float[Tensor, "row unit"]
+        self, batch: RowBatch, shares: Float[Tensor, "row unit"]
     ) -> Float[Tensor, " row"]:
-        heads, mlp = by_layer(shares, self.units, self.unrolled.model)
-        sets = [[each[None] for each in layers] for layers in (heads, mlp)]
-        (logits,) = self._logits(batch, *sets, first=0, start=0)
+        held = [each[None] for each in self._held(shares)]
+        (logits,) = self._logits(batch, held, first=0, start=0)
         targets = batch.asked.examples.targets
         tokens = batch.asked.examples.tokens[targets].to(logits.device)
         said = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(1)
@@ -192,11 +192,27 @@ class AblatedRows:
         is_answer = (place < batch.asked.lengths[row]).to(logits)  # stop tokens are in no answer
         return said.new_zeros(len(targets)).index_add(0, row.to(said.device), said * is_answer)
 
+    @abstractmethod
+    def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
+        """What sets hold, laid out as `_logits` reads it; differentiable."""
+
+    @abstractmethod
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        """The first layer that each set touches; the number of layers if none."""
+
+    def _starts(self, batch: RowBatch) -> Int[Tensor, " unit"]:
+        """The first token, over rows, at which each part is ablated; behind the last if none."""
+        return torch.zeros(len(self.units), dtype=torch.long)
+
+    @abstractmethod
+    def _numbers(self) -> dict[str, int]:
+        """Roles by which parts differ, numbered."""
+
+    @abstractmethod
     def _logits(
         self,
-        batch: _Batch,
-        heads: Sequence[Float[Tensor, "set #row head role"]],
-        mlp: Sequence[Float[Tensor, "set #row role"]],
+        batch: RowBatch,
+        held: Sequence[Float[Tensor, "set #row ..."]],
         *,
         first: int,
         start: int,
@@ -205,8 +221,81 @@ class AblatedRows:
 
         Nothing is ablated below the layer `first`, and nothing before the token `start`.
         """
-        unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
-        start = min(start, batch.roles.shape[1] - batch.kept)
+
+    @torch.no_grad()
+    def _prepared(
+        self,
+        rows: list[TokenizedRow],
+        kind: AblationKind,
+        reference: Reference | None,
+        seed: int,
+    ) -> RowBatch:
+        model = self.unrolled.model
+        asked = AskedTexts.of(rows, make_examples, model.stop_token)
+        n_read = max(read_length(model, row) for row in rows)
+        tokens = asked.examples.tokens[:, :n_read].to(model.device)
+        row, target = asked.examples.targets.nonzero(as_tuple=True)
+        kept = n_read - int(target.min()) + 1
+        numbers = self._numbers()
+        roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
+        lengths = torch.tensor([len(row.input_ids) for row in rows])
+        roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
+        base = self.unrolled.trace(tokens)
+        z, mlp, embed = [], [], []
+        sites = [(Site("resid_pre", 0), embed)]
+        for layer in range(self.unrolled.n_layers):
+            sites += [(Site("z", layer), z), (Site("mlp_out", layer), mlp)]
+        for site, into in sites:
+            ablation = Ablation(site=site, kind=kind, reference=reference, seed=seed)
+            into.append(_values(ablation, rows, base[site.name][site.layer]))
+        return RowBatch(
+            asked=asked,
+            predicting=(row, target - 1 - (n_read - kept)),
+            kept=kept,
+            base=base,
+            roles=roles.to(model.device),
+            z=z,
+            mlp=mlp,
+            embed=embed[0],
+        )
+
+
+class AblatedRows(AblatedParts[Unit]):
+    """Rows of a model, to be answered without any set of units as often as one likes."""
+
+    def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
+        heads, mlp = by_layer(shares, self.units, self.unrolled.model)
+        return [*heads, *mlp]
+
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        return first_layers(sets, self.units, self.unrolled.n_layers)
+
+    def _numbers(self) -> dict[str, int]:
+        return role_numbers(self.units)
+
+    def _starts(self, batch: RowBatch) -> Int[Tensor, " unit"]:
+        n_read, numbers = batch.roles.shape[1], self._numbers()
+        places = torch.arange(n_read, device=batch.roles.device).expand_as(batch.roles)
+        first = {
+            role: torch.where(batch.roles == number, places, n_read).min()
+            for role, number in numbers.items()
+        }
+        return torch.stack([first[unit.role] for unit in self.units]).cpu()
+
+    def _logits(
+        self,
+        batch: RowBatch,
+        held: Sequence[Float[Tensor, "set #row ..."]],
+        *,
+        first: int,
+        start: int,
+    ) -> Float[Tensor, "set predicting d_vocab"]:
+        """Logits that predict the answers' tokens.
+
+        Nothing is ablated below the layer `first`, and nothing before the token `start`.
+        """
+        unrolled, base, n_sets = self.unrolled, batch.base, len(held[0])
+        heads, mlp = held[: unrolled.n_layers], held[unrolled.n_layers :]
 
         def of_sets(activation: Tensor) -> Tensor:
             return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
@@ -231,48 +320,10 @@ class AblatedRows:
         x = x[:, -batch.kept :].unflatten(0, (n_sets, len(batch.roles)))
         return unrolled.logits(x[:, *batch.predicting])
 
-    @torch.no_grad()
-    def _prepared(
-        self,
-        rows: list[TokenizedRow],
-        kind: AblationKind,
-        reference: Reference | None,
-        seed: int,
-    ) -> _Batch:
-        model = self.unrolled.model
-        asked = AskedTexts.of(rows, make_examples, model.stop_token)
-        n_read = max(read_length(model, row) for row in rows)
-        tokens = asked.examples.tokens[:, :n_read].to(model.device)
-        row, target = asked.examples.targets.nonzero(as_tuple=True)
-        kept = n_read - int(target.min()) + 1
-        numbers = role_numbers(self.units)
-        roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
-        lengths = torch.tensor([len(row.input_ids) for row in rows])
-        roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
-        places = torch.arange(n_read).expand_as(roles)
-        starts = [
-            torch.where(roles == numbers[unit.role], places, n_read).min() for unit in self.units
-        ]
-        base = self.unrolled.trace(tokens)
-        z, mlp = [], []
-        for layer in range(self.unrolled.n_layers):
-            for site, into in ((Site("z", layer), z), (Site("mlp_out", layer), mlp)):
-                ablation = Ablation(site=site, kind=kind, reference=reference, seed=seed)
-                into.append(_values(ablation, rows, base[site.name][layer]))
-        return _Batch(
-            asked=asked,
-            predicting=(row, target - 1 - (n_read - kept)),
-            kept=kept,
-            base=base,
-            roles=roles.to(model.device),
-            starts=torch.stack(starts),
-            z=z,
-            mlp=mlp,
-        )
-
 
 def _sites(n_layers: int) -> list[Site]:
-    return [Site(name, layer) for layer in range(n_layers) for name in ("z", "mlp_out")]
+    names = ("z", "mlp_out")
+    return [Site("resid_pre", 0), *(Site(n, layer) for layer in range(n_layers) for n in names)]
 
 
 def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> Tensor:
@@ -284,7 +335,7 @@ def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> T
 def _mixed(
     activation: Float[Tensor, "set_row last head width"],
     shares: Float[Tensor, "set #row head role"],
-    batch: _Batch,
+    batch: RowBatch,
     values: Float[Tensor, "row pos head width"],
     last: int,
 ) -> Float[Tensor, "set_row last head width"]:

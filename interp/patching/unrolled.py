@@ -218,6 +218,22 @@ class UnrolledModel:
         q, keys, v = self._attended(resid, layer, base, None)
         return self.attend(q[:, -last:], keys.transpose(1, 2), v, layer)
 
+    def heads_apart(
+        self, reads: Float[Tensor, "batch pos projection d_model"], layer: int
+    ) -> Float[Tensor, "batch pos head d_head"]:
+        """What each head gathers where every query, key and value reads a stream of its own.
+
+        Args:
+            reads: The queries' streams, head by head, then the keys', then the values'.
+            layer: The layer, whose heads have keys and values of their own.
+        """
+        a = self._attention[layer]
+        W = a.W_QKV.unflatten(1, (-1, self.d_head))
+        b = a.b_QKV.unflatten(0, (-1, self.d_head))
+        heads = torch.einsum("bpnd,dnk->bpnk", self._ln1[layer](reads), W) + b
+        q, k, v = heads.split(a.n_heads, dim=2)
+        return self.attend(q, self._rotated(k, _positions(0, k)).transpose(1, 2), v, layer)
+
     def write(
         self, z: Float[Tensor, "batch pos head d_head"], layer: int
     ) -> Float[Tensor, "batch pos d_model"]:
