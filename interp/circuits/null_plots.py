@@ -150,6 +150,6 @@ def plot_disruption(
 def _matched_words(lost: pd.DataFrame) -> str:
     """A circuit's name, and in how many seeds there is any circuit to hold it against."""
     held = lost.loc[lost["n_null"] > 0, "seed"].nunique()
-    n_seeds = lost["seed"].nunique()
+    n_seeds = len(set(lost["seed"]))
     few = "" if held == n_seeds else f": matched circuits exist in {held} of {n_seeds} seeds"
     return f"{lost['circuit'].iloc[0]}{few}"

@@ -146,7 +146,7 @@ def chance_of_inclusion(rows: pd.DataFrame, circuit: str) -> float:
 
 def _places(parts: pd.DataFrame) -> dict[tuple[int, str], tuple[Place, ...]]:
     """By seed and name of a part where it is drawn; ranked where there are several seeds."""
-    is_ranked = parts["seed"].nunique() > 1
+    is_ranked = len(set(parts["seed"])) > 1
     found: dict[tuple[int, str], tuple[Place, ...]] = {}
     for seed, of_seed in parts.groupby("seed"):
         names = list(dict.fromkeys(of_seed["unit"]))
