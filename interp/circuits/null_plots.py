@@ -70,6 +70,10 @@ LOSSES = {
         "What is lost with the circuit's weights of Stage 1",
         "log-probability<br>lost (nats)",
     ),
+    "restored_exact": (
+        "What is lost with the circuit's weights of Stage 1",
+        "exact matches<br>lost (share)",
+    ),
 }
 
 

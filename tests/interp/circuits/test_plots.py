@@ -75,10 +75,14 @@ def test_an_edge_is_as_wide_as_its_effect_and_as_dark_as_it_is_often_chosen():
     widths = sorted(edge.line.width for edge in edges)
     (widest,) = [edge for edge in edges if edge.line.width == widths[-1]]
 
-    assert len(edges) == 4  # into the only MLP of the last layer
+    assert len(edges) == 4 + 4 * 4 + 2  # into the MLP, into each rank that head 0 has, the ends
     assert widths[-1] > 5 * widths[-2]
-    assert "layer 0, head #1 at the question → layer 1, MLP" in widest.hovertemplate
+    assert "<b>layer 0, head #1 → layer 1, MLP</b>" in widest.hovertemplate
     assert "chosen in 95% of draws" in widest.hovertemplate
+    assert any("→ layer 1, head #" in edge.hovertemplate and "(values)" in edge.hovertemplate
+               for edge in edges)  # fmt: skip
+    assert {"embedding", "logits"} < set(layout_of(figure).yaxis.ticktext)
+    assert list(layout_of(figure).xaxis.ticktext)[-1] == "all tokens"
     assert "lines: edges" in heading(figure)
 
 
