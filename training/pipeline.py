@@ -64,14 +64,25 @@ class SeedResult:
     """The sha256 of the rows that the seed was trained and tested on."""
 
 
-def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: None) -> SeedResult:
+TrainerMaker = Callable[[SeedTask, SeedMaterial, PreTrainedModel, Stage, int], StageTrainer]
+"""Gives what trains a stage, with the arguments of `stage_trainer`."""
+
+
+def train_seed(
+    task: SeedTask,
+    on_steps: Callable[[int], None] = lambda steps: None,
+    *,
+    make_trainer: TrainerMaker | None = None,
+) -> SeedResult:
     """Trains what is missing of a seed; the result covers what earlier calls did, too.
 
     Args:
         task: Which seed to train, and where.
         on_steps: Called with the number of steps done, or found done, since the last call. An
             exception from it ends the training at a state that can be resumed.
+        make_trainer: What trains each stage; by gradients, `stage_trainer`, unless given.
     """
+    make_trainer = make_trainer or stage_trainer
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
         material = SeedMaterial.build(task.config, task.seed)
         digest = rows_digest(material.rows)
@@ -82,11 +93,13 @@ def train_seed(task: SeedTask, on_steps: Callable[[int], None] = lambda steps: N
         tables = []
         for stage in task.config.schedule.stages:
             if stage is not task.config.schedule.branches_at:
-                tables.append(_train_stage(task, material, model, stage, 0, on_steps))
+                trainer = make_trainer(task, material, model, stage, 0)
+                tables.append(_train_stage(task, material, trainer, stage, 0, on_steps))
                 continue
             for stage2_seed in range(task.config.seeds_stage2):
                 branch = _start_of_last_stage(task, stage)
-                tables.append(_train_stage(task, material, branch, stage, stage2_seed, on_steps))
+                trainer = make_trainer(task, material, branch, stage, stage2_seed)
+                tables.append(_train_stage(task, material, trainer, stage, stage2_seed, on_steps))
     metrics = pd.concat(tables, ignore_index=True)
     return SeedResult(metrics=metrics, data_sha256=digest)
 
@@ -110,14 +123,13 @@ def _start_of_last_stage(task: SeedTask, stage: Stage) -> PreTrainedModel:
 def _train_stage(
     task: SeedTask,
     material: SeedMaterial,
-    model: PreTrainedModel,
+    trainer: StageTrainer,
     stage: Stage,
     stage2_seed: int,
     on_steps: Callable[[int], None],
 ) -> pd.DataFrame:
     """Trains a stage from where it stands to its end; returns its metrics from step 0 on."""
     folder = stage_folder(task.folder, task.seed, stage, stage2_seed)
-    trainer = stage_trainer(task, material, model, stage, stage2_seed)
     saves = set(task.config.checkpoint_steps(stage, trainer.last_step))
     marks = saves | set(
         evaluation_steps(
