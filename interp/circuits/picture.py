@@ -126,7 +126,8 @@ def draw_picture(
     layout: Any = figure.layout
     layout.xaxis.update(
         title="tokens, by their role", tickvals=floor.middles(),
-        ticktext=[role_words(role) for role in floor.roles], tickangle=0, range=[-0.9, len(floor.roles) * floor.width - 1.1], showgrid=False, ticks="",
+        ticktext=[role_words(role) for role in floor.roles], tickangle=0,
+        range=[-0.9, len(floor.roles) * floor.width - 1.1], showgrid=False, ticks="",
     )  # fmt: skip
     layout.yaxis.update(
         title="component", tickvals=list(floor.rows), ticktext=list(floor.rows.values()),
