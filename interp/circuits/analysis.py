@@ -179,10 +179,17 @@ class CircuitAnalysis:
         except NoCircuitError:  # as before training: there is none, and that is a finding
             return [plain("size", 0.0, asked.n_rows[own])]
         trained = [each for each in asked.trained if each != own]  # never what is tested
-        matched = self._others(
-            bench, circuit, [asked.solo[each] for each in trained], self.n_matched
+        costs = [asked.solo[each] for each in trained]
+        matched = matched_circuits(
+            circuit,
+            bench.units,
+            np.stack(costs, 1) if costs else np.zeros((len(circuit), 0)),
+            n=self.n_matched,
+            negligible=NEGLIGIBLE,
+            seed=bench.seed,
         )
-        effects = circuit_effects(asked.right, torch.cat([circuit[None], matched]), compared)
+        circuits = torch.cat([circuit[None], matched.sets])
+        effects = circuit_effects(asked.right, circuits, compared)
         found += effects.records(asked.n_rows)
         if trained:
             specific = effects.specificity(own, trained)
@@ -205,25 +212,19 @@ class CircuitAnalysis:
         said: Mapping[str, Ablatable],
     ) -> list[Record]:
         """What a circuit is by itself: the criteria, the gate, and what it recovers elsewhere."""
-        others = self._others(bench, circuit, [], N_ALONE)
+        others = matched_circuits(
+            circuit,
+            bench.units,
+            np.zeros((len(circuit), 0)),
+            n=N_ALONE,
+            by_role=False,
+            seed=bench.seed,
+        ).sets
         aliases = aliases_of(bench.rows.tested_on[behaviour])
         return [
             *_criteria(bench, said[behaviour.measured], circuit, others, aliases),
             *_transfers(said, circuit, others),
         ]
-
-    @staticmethod
-    def _others(
-        bench: Bench,
-        circuit: Bool[Tensor, " unit"],
-        costs: Sequence[Float[np.ndarray, " unit"]],
-        n: int,
-    ) -> Bool[Tensor, "null unit"]:
-        solo = np.stack(costs, 1) if costs else np.zeros((len(circuit), 0))
-        found = matched_circuits(
-            circuit, bench.units, solo, n=n, negligible=NEGLIGIBLE, seed=bench.seed
-        )
-        return found.sets
 
     def _chosen(
         self, bench: Bench, behaviour: Behaviour

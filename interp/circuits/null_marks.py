@@ -142,11 +142,11 @@ def marks_words(rows: pd.DataFrame, null: str) -> str:
         rows: What is drawn.
         null: What grey is, in words.
     """
-    n_seeds = rows["seed"].nunique()
+    n_seeds = len(set(rows["seed"]))
     interval = " and 95% t interval" if n_seeds >= FEWEST else ""
     seeds = f"small: a seed, large: mean{interval} of n = {n_seeds} seeds"
     marks = seeds if n_seeds > 1 else "n = 1 seed"
-    return f"{marks}; grey: {null}, mean and 5 to 95%; {rows['ablation'].iloc[0]} ablation"
+    return f"{marks}; grey: {null}, mean and 5 to 95%"
 
 
 def ordered_subsets(rows: pd.DataFrame) -> list[str]:

@@ -70,6 +70,10 @@ LOSSES = {
         "What is lost with the circuit's weights of Stage 1",
         "log-probability<br>lost (nats)",
     ),
+    "restored_exact": (
+        "What is lost with the circuit's weights of Stage 1",
+        "exact matches<br>lost (share)",
+    ),
 }
 
 
@@ -100,7 +104,12 @@ def plot_circuit_tests(table: pd.DataFrame, *, ablation: str | None = None) -> g
         ends = fitting_range(figure, [*test.lines, *null_range(measured)], row=row)
         figure.update_yaxes(title=test.axis, range=ends, row=row)
     title = f"Do the circuits hold on other aliases? {checkpoint_words(rows)}"
-    style_figure(figure, title=title, height=PANEL_HEIGHT, about=marks_words(rows, CRITERIA_NULL))
+    style_figure(
+        figure,
+        title=title,
+        height=PANEL_HEIGHT,
+        about=f"{marks_words(rows, CRITERIA_NULL)}; {_ablation_words(rows)}",
+    )
     name_places(figure, circuits, "circuit", n_rows=len(tests))
     make_room(figure, inside=inside_height(inside, BETWEEN))
     return figure
@@ -135,7 +144,9 @@ def plot_disruption(
         add_beside_null(figure, lost.loc[lost["circuit"] == circuit], "subset", subsets, row=row)
         add_line(figure, 0.0, len(subsets), row=row)
     title = f"{words}: {checkpoint_words(rows)}"
-    style_figure(figure, title=title, height=PANEL_HEIGHT, about=marks_words(rows, MATCHED))
+    about = marks_words(rows, MATCHED)
+    about += "" if quantity.startswith("restored") else f"; {_ablation_words(rows)}"
+    style_figure(figure, title=title, height=PANEL_HEIGHT, about=about)
     name_places(
         figure,
         [subset_words(each, lost) for each in subsets],
@@ -150,6 +161,10 @@ def plot_disruption(
 def _matched_words(lost: pd.DataFrame) -> str:
     """A circuit's name, and in how many seeds there is any circuit to hold it against."""
     held = lost.loc[lost["n_null"] > 0, "seed"].nunique()
-    n_seeds = lost["seed"].nunique()
+    n_seeds = len(set(lost["seed"]))
     few = "" if held == n_seeds else f": matched circuits exist in {held} of {n_seeds} seeds"
     return f"{lost['circuit'].iloc[0]}{few}"
+
+
+def _ablation_words(rows: pd.DataFrame) -> str:
+    return f"{rows['ablation'].iloc[0]} ablation"

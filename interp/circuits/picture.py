@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from interp.circuits.unit_cells import SCORES, Place, ordered_roles
+from interp.circuits.unit_cells import EMBEDDING, LOGITS, SCORES, Place, ordered_roles
 from interp.figures.palette import FAINT, INK, OWN_ROLE_COLOR, ROLE_COLORS, transparent
+from interp.figures.places import role_words
 from interp.figures.room import PAGE
 from interp.figures.seed_marks import FEWEST
 
@@ -40,14 +41,18 @@ class Floor:
     roles: tuple[str, ...]
     n_layers: int
     n_heads: int
+    has_ends: bool = False
+    """Whether edges begin at the embedding or end at the logits."""
 
     @classmethod
     def of(cls, places: Sequence[Place]) -> "Floor":
         """That has room for these places."""
+        layers = [each.layer for each in places]
         return cls(
             roles=tuple(ordered_roles([each.role for each in places])),
-            n_layers=1 + max(each.layer for each in places),
+            n_layers=1 + max(layer for layer in layers if layer < LOGITS),
             n_heads=1 + max([0, *(each.slot for each in places)]),
+            has_ends=bool({EMBEDDING, LOGITS} & set(layers)),
         )
 
     @property
@@ -58,11 +63,27 @@ class Floor:
     @property
     def height(self) -> int:
         """Pixels of all rows."""
-        return ROW_HEIGHT * (2 * self.n_layers + 1)
+        return ROW_HEIGHT * (2 * self.n_layers + 1 + 2 * self.has_ends)
+
+    @property
+    def foot(self) -> float:
+        """Below the lowest row."""
+        return -1.6 if self.has_ends else -0.6
+
+    @property
+    def rows(self) -> dict[int, str]:
+        """What stands at each height."""
+        of_layers = [
+            f"layer {n}, {what}" for n in range(self.n_layers) for what in ("heads", "MLP")
+        ]
+        ends = {-1: "embedding", 2 * self.n_layers: "logits"} if self.has_ends else {}
+        return dict(sorted({**dict(enumerate(of_layers)), **ends}.items()))
 
     def at(self, place: Place) -> tuple[float, float]:
         """Where a part stands; an MLP above the middle of its layer's heads."""
         start = float(self.roles.index(place.role) * self.width)
+        if place.layer == LOGITS:
+            return start + (self.n_heads - 1) / 2, 2.0 * self.n_layers
         if place.slot < 0:
             return start + (self.n_heads - 1) / 2, 2.0 * place.layer + 1
         return start + place.slot, 2.0 * place.layer
@@ -94,6 +115,8 @@ def draw_picture(
     strongest = sorted(edges, key=lambda cell: -abs(cell["effect"]))[:MOST_EDGES]
     for cell in reversed(strongest):
         _add_edge(figure, cell, floor, most)
+    if edges:
+        _add_nodes(figure, strongest, floor)
     space = room / (len(floor.roles) * floor.width)
     _add_units(figure, units, floor, most, space)
     for name, color in (("helps the answer", HELPS), ("hurts it", HURTS)):
@@ -102,13 +125,13 @@ def draw_picture(
         _add_key(figure, words, _fill(FAINT, fill))
     layout: Any = figure.layout
     layout.xaxis.update(
-        title="tokens, by their role", tickvals=floor.middles(), ticktext=list(floor.roles),
-        tickangle=0, range=[-0.9, len(floor.roles) * floor.width - 1.1], showgrid=False, ticks="",
+        title="tokens, by their role", tickvals=floor.middles(),
+        ticktext=[role_words(role) for role in floor.roles], tickangle=0,
+        range=[-0.9, len(floor.roles) * floor.width - 1.1], showgrid=False, ticks="",
     )  # fmt: skip
-    rows = [f"layer {n}, {what}" for n in range(floor.n_layers) for what in ("heads", "MLP")]
     layout.yaxis.update(
-        title="component", tickvals=list(range(len(rows))), ticktext=rows, showgrid=False,
-        range=[-0.95, 2 * floor.n_layers - 0.4], ticks="", zeroline=False,
+        title="component", tickvals=list(floor.rows), ticktext=list(floor.rows.values()),
+        showgrid=False, range=[floor.foot - 0.35, max(floor.rows) + 0.6], ticks="", zeroline=False,
     )  # fmt: skip
     layout.hovermode = "closest"
 
@@ -150,10 +173,10 @@ def _add_ground(figure: go.Figure, floor: Floor) -> None:
             "line": {"width": 0},
             "opacity": 1,
         }
-        top = 2 * floor.n_layers - 0.45
+        top, foot = max(floor.rows) + 0.55, floor.foot
         color = ROLE_COLORS.get(role, OWN_ROLE_COLOR)
-        figure.add_shape(y0=-0.6, y1=top, fillcolor="#f6f7fa", layer="below", **across)
-        figure.add_shape(y0=-0.95, y1=-0.66, fillcolor=color, layer="below", **across)
+        figure.add_shape(y0=foot, y1=top, fillcolor="#f6f7fa", layer="below", **across)
+        figure.add_shape(y0=foot - 0.35, y1=foot - 0.06, fillcolor=color, layer="below", **across)
 
 
 def _add_edge(figure: go.Figure, cell: Mapping[str, Any], floor: Floor, most: float) -> None:
@@ -168,6 +191,16 @@ def _add_edge(figure: go.Figure, cell: Mapping[str, Any], floor: Floor, most: fl
               "width": max(0.6, WIDEST * abs(cell["effect"]) / most)},
         marker={"size": 12, "opacity": 0},  # only its hover is wanted
         hovertemplate=cell_words(cell) + "<extra></extra>", showlegend=False, meta="edge",
+    )  # fmt: skip
+
+
+def _add_nodes(figure: go.Figure, edges: Sequence[Mapping[str, Any]], floor: Floor) -> None:
+    """A small mark where edges begin and end."""
+    names = {floor.at(place): place.component for cell in edges for place in cell["places"]}
+    figure.add_scatter(
+        x=[x for x, _ in names], y=[y for _, y in names], mode="markers", text=list(names.values()),
+        marker={"size": 7, "color": "#ffffff", "line": {"width": 1.5, "color": FAINT}},
+        hovertemplate="%{text}<extra></extra>", showlegend=False, meta="nodes",
     )  # fmt: skip
 
 

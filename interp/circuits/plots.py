@@ -102,7 +102,7 @@ def plot_inclusion(table: pd.DataFrame, *, ablation: str | None = None) -> go.Fi
             line={"color": FAINT, "dash": "dot", "width": 1.5}, legendgroup="chance",
             name="by chance: as many parts, drawn", showlegend=row == 1, row=row, col=1,
         )  # fmt: skip
-    n_seeds = rows["seed"].nunique()
+    n_seeds = len(set(rows["seed"]))
     about = (
         f"small: a seed, large: mean of n = {n_seeds} seed{'s' * (n_seeds > 1)}; heads are ranked "
         f"in each seed by what they do in all circuits{left_out}"

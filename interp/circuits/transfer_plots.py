@@ -63,7 +63,7 @@ def plot_transfer(
         row, col = divmod(place, n_cols)
         shares_of = _share_map(values, circuits, names, scale, marks if is_written else None)
         figure.add_trace(shares_of, row=row + 1, col=col + 1)
-    n_seeds = rows["seed"].nunique()
+    n_seeds = len(set(rows["seed"]))
     about = (
         f"mean of n = {n_seeds} seed{'s' * (n_seeds > 1)}; 0: the model without any part, 1: whole"
     )
@@ -94,7 +94,7 @@ def _above_null(summary: pd.DataFrame | None, rows: pd.DataFrame) -> set[tuple[s
 
 
 def _at(means: pd.Series, circuit: str, subset: str) -> float:
-    return float(means.get((circuit, subset), np.nan))
+    return float(means.to_dict().get((circuit, subset), np.nan))
 
 
 def _share_map(

@@ -6,7 +6,8 @@ the table together: #1 is one and the same head of a seed in every circuit and a
 by the very effects that are shown, the first do too much, also by chance.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,19 @@ import pandas as pd
 
 from data.errors import InputError, unknown_name
 from data.vocabulary import Role
-from interp.circuits.edges import EDGES
 from interp.circuits.units import OTHER, Unit
 from interp.figures.grid_tables import one_checkpoint, run_names, with_run_columns
-from interp.figures.places import at_words, site_words
+from interp.figures.places import ALL_TOKENS, at_words, site_words
 from interp.figures.seed_marks import FEWEST
 from training.statistics import t_interval
 
 SCORES = {"score_exact": "exact", "score_eap": "EAP", "score_eap_ig": "EAP-IG"}
-ARROW = "->"
-"""Between the two ends of an edge's name."""
+ARROW = ">"
+"""Between the two ends of an edge's name, such as `a0.h1>a2.h3.q`, `emb>m1`, `m1>logits`."""
+EMBEDDING, LOGITS = -1, 10_000
+"""The layers of places that are of none: below all, above all."""
+_END = re.compile(r"a(?P<layer>\d+)\.h(?P<head>\d+)(?:\.(?P<input>[qkv]))?|m(?P<mlp>\d+)")
+_INPUTS = {"q": "queries", "k": "keys", "v": "values"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,10 @@ class Place:
     layer: int
     slot: int
     role: str
+    """`all` of an edge's ends, which carry what is at every token."""
     is_ranked: bool = False
+    reads: str = ""
+    """By what a head reads, at the end of an edge: queries, keys or values."""
 
     def __lt__(self, other: "Place") -> bool:
         """In the order of the model: heads before their layer's MLP, tokens as they stand."""
@@ -42,16 +49,20 @@ class Place:
 
     @property
     def _order(self) -> tuple[int, bool, int, tuple[int, str]]:
-        return self.layer, self.slot < 0, self.slot, _role_order(self.role)
+        return self.layer, self.slot < 0, self.slot, _role_order(self.role + self.reads)
 
     @property
     def words(self) -> str:
         """Such as `layer 0, head #1 at the alias`, or `layer 1, MLP at other tokens`."""
+        if self.role == ALL_TOKENS:
+            return f"{self.component}{f' ({self.reads})' if self.reads else ''}"
         return f"{self.component} {role_phrase(self.role)}"
 
     @property
     def component(self) -> str:
         """Without the role."""
+        if self.layer in (EMBEDDING, LOGITS):
+            return "embedding" if self.layer == EMBEDDING else "logits"
         if self.slot < 0:
             return site_words("mlp_out", self.layer)
         if self.is_ranked:
@@ -75,7 +86,8 @@ def ordered_roles(roles: Sequence[str]) -> list[str]:
 
 def _role_order(role: str) -> tuple[int, str]:
     known = [*map(str, Role)]
-    return (known.index(role) if role in known else len(known) + (role == OTHER), role)
+    last = (role == OTHER) + 2 * role.startswith(ALL_TOKENS)
+    return (known.index(role) if role in known else len(known) + last, role)
 
 
 def of_ablation(table: pd.DataFrame, ablation: str | None) -> pd.DataFrame:
@@ -96,9 +108,8 @@ def of_ablation(table: pd.DataFrame, ablation: str | None) -> pd.DataFrame:
 
 
 def circuits_of(rows: pd.DataFrame) -> list[str]:
-    """The circuits of units whose parts a table has, in its order; edges are not drawn."""
-    found = dict.fromkeys(rows.loc[rows["quantity"] == "inclusion", "circuit"])
-    return [name for name in found if not name.endswith(EDGES)]
+    """The circuits whose parts a table has, in its order."""
+    return list(dict.fromkeys(rows.loc[rows["quantity"] == "inclusion", "circuit"]))
 
 
 def unit_cells(rows: pd.DataFrame, circuit: str) -> list[dict[str, Any]]:
@@ -123,10 +134,7 @@ def unit_cells(rows: pd.DataFrame, circuit: str) -> list[dict[str, Any]]:
 
 def cells_by_circuit(rows: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The records of every circuit; see `unit_cells`."""
-    parts = rows.loc[
-        rows["quantity"].isin([*SCORES, "inclusion", "member"])
-        & rows["circuit"].isin(circuits_of(rows))
-    ]
+    parts = rows.loc[rows["quantity"].isin([*SCORES, "inclusion", "member"]) & (rows["unit"] != "")]
     places = _places(parts)
     found: dict[str, dict[tuple[Place, ...], dict[str, Any]]] = {}
     columns = (
@@ -151,23 +159,38 @@ def chance_of_inclusion(rows: pd.DataFrame, circuit: str) -> float:
 
 def _places(parts: pd.DataFrame) -> dict[tuple[int, str], tuple[Place, ...]]:
     """By seed and name of a part where it is drawn; ranked where there are several seeds."""
-    is_ranked = parts["seed"].nunique() > 1
+    is_ranked = len(set(parts["seed"])) > 1
     found: dict[tuple[int, str], tuple[Place, ...]] = {}
     for seed, of_seed in parts.groupby("seed"):
         names = list(dict.fromkeys(of_seed["unit"]))
         slots = _slots(of_seed) if is_ranked else {}
         for name in names:
-            ends = [Unit.parse(end) for end in name.split(ARROW)]
-            found[int(str(seed)), name] = tuple(
-                Place(
-                    layer=unit.layer,
-                    slot=-1 if unit.head is None else slots.get((unit.layer, unit.head), unit.head),
-                    role=unit.role,
-                    is_ranked=is_ranked and unit.head is not None,
-                )
-                for unit in ends
-            )
+            ends = (_place(end, slots, is_ranked=is_ranked) for end in name.split(ARROW))
+            found[int(str(seed)), name] = tuple(ends)
     return found
+
+
+def _place(name: str, slots: Mapping[tuple[int, int], int], *, is_ranked: bool) -> Place:
+    """Where a unit, or the end of an edge, is drawn.
+
+    Raises:
+        InputError: the name is that of neither.
+    """
+    if name in ("emb", "logits"):
+        layer = EMBEDDING if name == "emb" else LOGITS
+        return Place(layer=layer, slot=-1, role=ALL_TOKENS)
+    end = _END.fullmatch(name)
+    if end is None:
+        unit = Unit.parse(name)
+        layer, head, role, reads = unit.layer, unit.head, unit.role, ""
+    else:
+        layer, role = int(end["layer"] or end["mlp"]), ALL_TOKENS
+        head = None if end["head"] is None else int(end["head"])
+        reads = _INPUTS.get(end["input"] or "", "")
+    slot = -1 if head is None else slots.get((layer, head), head)
+    return Place(
+        layer=layer, slot=slot, role=role, is_ranked=is_ranked and head is not None, reads=reads
+    )
 
 
 def _slots(of_seed: pd.DataFrame) -> dict[tuple[int, int], int]:

@@ -80,7 +80,8 @@ def plot_board_picture(
         margin={"l": 116, "b": 110, "t": 10},
         legend={"yref": "container", "y": 0, "yanchor": "bottom", "orientation": "h", "x": 0},
     )
-    figure.layout.meta |= {"cells": _keyboard(cells, places, components, floor, taken)}
+    layout: Any = figure.layout
+    layout.meta |= {"cells": _keyboard(cells, places, components, floor, taken)}
     return figure
 
 
@@ -121,7 +122,7 @@ def plot_watched(losses: pd.DataFrame, *, changed: str) -> go.Figure:
         figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names, tickangle=0, col=col,
                             range=[-0.6, len(names) - 0.4], title="questions about")  # fmt: skip
     figure.update_yaxes(range=[-0.09, 1.09], col=1)
-    n_null, n = int(losses["n_null"].max()), int(losses["n"].min())
+    n_null, n = max(losses["n_null"].tolist()), min(losses["n"].tolist())
     note = f"right answers, n = {n} held-out rows each"
     if changed:
         others = f"{n_null} random choices" if n_null else "no random choice exists"
@@ -142,7 +143,7 @@ def plot_watched(losses: pd.DataFrame, *, changed: str) -> go.Figure:
 def _add_watched(figure: go.Figure, rows: pd.DataFrame, *, is_changed: bool, col: int) -> None:
     places = list(range(len(rows)))
     place: dict[str, Any] = {"row": 1, "col": col, "showlegend": col == 1}
-    low, high = rows["null_low"], rows["null_high"]
+    low, high = rows["null_low"].tolist(), rows["null_high"].tolist()
     held = [i for i in places if is_changed and low[i] == low[i]]
     figure.add_scatter(
         x=[i + 0.22 for i in held], y=[(low[i] + high[i]) / 2 for i in held], mode="markers",

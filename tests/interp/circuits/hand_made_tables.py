@@ -19,8 +19,6 @@ CIRCUITS = {**ANSWERED, **RECITED}
 MEASURED = (D1, D5, D6, UNSEEN, f"recite {D1}", f"recite {D5}", f"recite {D6}")
 RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
 RUN |= {"step": 200}
-EDGE = "->"
-"""Between the ends of an edge."""
 
 
 def unit_names(
@@ -55,7 +53,7 @@ def circuits_table(
         heads: Of a layer.
         roles: Of the tokens; those of the toy unless given.
         ablations: What takes the place of an output.
-        with_edges: Whether there are rows of edges between units, too.
+        with_edges: Whether there are rows of edges between components, too.
     """
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
@@ -65,7 +63,7 @@ def circuits_table(
                 names = unit_names(circuit, layers=layers, heads=heads, roles=roles)
                 of_one = _of_units(names, heads, rng, seed) + _of_circuit(circuit, rng)
                 if with_edges:
-                    of_one += _of_edges(names, seed % heads, rng)
+                    of_one += _of_edges(seed % heads, rng)
                 where = {"seed": seed, "circuit": circuit, "ablation": ablation}
                 rows += [{**RUN, **where, **row} for row in of_one]
             alone = {**RUN, "seed": seed, "circuit": "single unit", "ablation": ablation}
@@ -109,16 +107,14 @@ def _of_units(
     return rows
 
 
-def _of_edges(names: Sequence[str], head: int, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """From each head of layer 0 to the MLP above it that reads its token."""
+def _of_edges(head: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """One head of layer 0 is what the MLP of layer 1 and the values of its heads read."""
     rows = []
-    for name in names:
-        component, _, role = name.partition("@")
-        into = f"m1@{role}"
-        if not component.startswith("a0.h") or into not in names:
-            continue
-        is_strong = component == f"a0.h{head}"
-        edge = f"{name}{EDGE}{into}"
+    heads = [f"a0.h{n}" for n in range(4)]
+    edges = [*((f"{each}>m1", each) for each in heads), ("emb>m0", ""), ("m1>logits", "")]
+    edges += [(f"{each}>a1.h0.v", "") for each in heads]
+    for edge, writer in edges:
+        is_strong = writer == f"a0.h{head}"
         rows += [
             _row("score_exact", 1.5 * is_strong + 0.02 * rng.normal(), unit=edge),
             _row("inclusion", 0.95 if is_strong else 0.1, unit=edge),

@@ -20,6 +20,10 @@ from tests.interp.figure_texts import heading, untagged
 TABLE = circuits_table()
 
 
+def layout_of(figure: go.Figure) -> Any:
+    return figure.layout
+
+
 def traces(figure: go.Figure, **known: Any) -> list[Any]:
     return [t for t in figure.data if all(getattr(t, k) == v for k, v in known.items())]
 
@@ -71,10 +75,14 @@ def test_an_edge_is_as_wide_as_its_effect_and_as_dark_as_it_is_often_chosen():
     widths = sorted(edge.line.width for edge in edges)
     (widest,) = [edge for edge in edges if edge.line.width == widths[-1]]
 
-    assert len(edges) == 4  # into the only MLP of the last layer
+    assert len(edges) == 4 + 4 * 4 + 2  # into the MLP, into each rank that head 0 has, the ends
     assert widths[-1] > 5 * widths[-2]
-    assert "layer 0, head #1 at the question → layer 1, MLP" in widest.hovertemplate
+    assert "<b>layer 0, head #1 → layer 1, MLP</b>" in widest.hovertemplate
     assert "chosen in 95% of draws" in widest.hovertemplate
+    assert any("→ layer 1, head #" in edge.hovertemplate and "(values)" in edge.hovertemplate
+               for edge in edges)  # fmt: skip
+    assert {"embedding", "logits"} < set(layout_of(figure).yaxis.ticktext)
+    assert list(layout_of(figure).xaxis.ticktext)[-1] == "all tokens"
     assert "lines: edges" in heading(figure)
 
 
@@ -106,10 +114,10 @@ def test_stability_shows_each_seed_the_mean_and_chance():
 def test_of_many_parts_those_that_are_chosen_most_are_shown():
     figure = plot_inclusion(circuits_table(2, layers=4, heads=8))
 
-    assert len(figure.layout.xaxis.categoryarray) == 32
+    assert len(layout_of(figure).xaxis.categoryarray) == 32
     assert "the 32 of" in heading(figure)
-    assert "layer 3, MLP" not in str(figure.layout.xaxis.categoryarray)  # chosen in 5% of draws
-    assert any("#1 at the alias" in name for name in figure.layout.xaxis.categoryarray)
+    assert "layer 3, MLP" not in str(layout_of(figure).xaxis.categoryarray)  # chosen in 5% of draws
+    assert any("#1 at the alias" in name for name in layout_of(figure).xaxis.categoryarray)
 
 
 def null_and_values(figure: go.Figure, axis: str, at: int) -> tuple[tuple[float, ...], list[float]]:
@@ -133,13 +141,13 @@ def test_each_criterion_stands_beside_its_null():
     members, units = null_and_values(figure, "y3", 1)
     assert members == pytest.approx((0.0, -0.05, 0.05))
     assert len(units) == 8 * 5
-    titles = [note.text.partition(":")[0] for note in figure.layout.annotations]
+    titles = [note.text.partition(":")[0] for note in layout_of(figure).annotations]
     assert titles == ["faithfulness", "completeness", "minimality", "independence"]
 
 
 def test_losses_stand_beside_matched_circuits_for_each_subset_and_the_gap():
     figure = plot_disruption(TABLE)
-    names = list(figure.layout.xaxis.ticktext)
+    names = list(layout_of(figure).xaxis.ticktext)
     gap = names.index("gap D5 − D6")
     null, values = null_and_values(figure, "y2", gap)
 
@@ -155,7 +163,7 @@ def test_a_circuit_without_matched_ones_says_so():
     lacking = TABLE.assign(n_null=TABLE["n_null"].where(~is_one, 0))
     lacking.loc[is_one, ["control", "null_low", "null_high", "p_value"]] = np.nan
 
-    titles = [note.text for note in plot_disruption(lacking).layout.annotations]
+    titles = [note.text for note in layout_of(plot_disruption(lacking)).annotations]
     assert titles[:2] == ["answer D1", "answer D5: matched circuits exist in 2 of 8 seeds"]
     none = TABLE.assign(control=np.nan, null_low=np.nan, null_high=np.nan, n_null=0)
     figure = plot_disruption(none)
