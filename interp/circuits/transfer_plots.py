@@ -20,6 +20,7 @@ from interp.figures.heat_maps import (
     number_texts,
 )
 from interp.figures.room import inside_height, make_room, name_ticks, share_between
+from interp.figures.seed_marks import own_hover, own_note, with_own_words
 from interp.figures.theme import style_figure
 
 BETWEEN = 60  # pixels
@@ -55,18 +56,25 @@ def plot_transfer(
     scale = differences(max(1.0, float(means.abs().max(axis=None))))
     is_written = has_room(n_cols * len(names), characters=6)
     found = _above_null(summary, rows)
+    places = pd.DataFrame(
+        [(circuit, subset) for circuit in circuits for subset in subsets],
+        columns=["circuit", "subset"],
+    )
+    cells = with_own_words(places, shares, list(panels), keys=["circuit", "subset"])
     for place, column in enumerate(panels):
         values = [[_at(means[column], c, s) for s in subsets] for c in circuits]
         marks = [
             " ▲" if column == "value" and (c, s) in found else "" for c in circuits for s in subsets
         ]
         row, col = divmod(place, n_cols)
-        shares_of = _share_map(values, circuits, names, scale, marks if is_written else None)
+        own = own_hover(cells, column)
+        shares_of = _share_map(values, circuits, names, scale, marks if is_written else None, own)
         figure.add_trace(shares_of, row=row + 1, col=col + 1)
     n_seeds = len(set(rows["seed"]))
     about = (
         f"mean of n = {n_seeds} seed{'s' * (n_seeds > 1)}; 0: the model without any part, 1: whole"
     )
+    about += own_note(cells)
     about += f"; ▲ above the control, corrected p ≤ {ALPHA:g}" if summary is not None else ""
     style_figure(
         figure, title=f"What each circuit recovers where: {checkpoint_words(rows)}", height=400,
@@ -103,6 +111,7 @@ def _share_map(
     names: Sequence[str],
     scale: ColorScale,
     marks: Sequence[str] | None,
+    own: tuple[str, list[str] | None],
 ) -> go.Heatmap:
     flat = [value for row in values for value in row]
     texts = number_texts(flat, scale, marks=marks, is_written=marks is not None)
@@ -110,5 +119,6 @@ def _share_map(
         x=list(names), y=list(circuits), z=values,
         text=np.array(texts, dtype=object).reshape(len(circuits), len(names)).tolist(),
         texttemplate="%{text}", textfont={"size": 12}, coloraxis="coloraxis", xgap=2, ygap=2,
-        hovertemplate="%{y} in %{x}: %{z:.3f}<extra></extra>", hoverongaps=False,
+        hovertext=None if own[1] is None else np.reshape(own[1], np.shape(values)).tolist(),
+        hovertemplate=f"%{{y}} in %{{x}}: %{{z:.3f}}{own[0]}<extra></extra>", hoverongaps=False,
     )  # fmt: skip

@@ -143,7 +143,9 @@ class CircuitBench:
         if not 0 < int(circuit.sum()) < len(circuit):
             return torch.zeros(0, len(circuit), dtype=torch.bool)
         none = np.zeros((len(circuit), 0))
-        return matched_circuits(circuit, self.units, none, n=N_NULL, seed=self.bench.seed).sets
+        return matched_circuits(
+            circuit, self.units, none, n=N_NULL, by_role=False, seed=self.bench.seed
+        ).sets
 
     def written(self, view: View, unit: Unit) -> pd.DataFrame | None:
         """What a unit adds to the logits, read at its token's place of the prompt on view.

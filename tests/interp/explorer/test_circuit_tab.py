@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
+from interp.circuits import behaviours
 from interp.circuits.behaviours import Behaviour, BehaviourKind
 from interp.circuits.bench import DividedRows
 from interp.circuits.units import Unit
@@ -142,7 +143,7 @@ def test_the_quick_null_is_of_as_many_units_of_the_same_layers(bench: CircuitBen
     assert set(found["n_null"]) == {N_NULL} == {len(sets)}
     for each in sets:
         held = [unit for unit, is_in in zip(bench.units, each, strict=True) if is_in]
-        assert [unit.stratum for unit in held] == [(0, "head")] * 3
+        assert [(unit.layer, unit.head is None) for unit in held] == [(0, False)] * 3
         assert len(set(held) & set(heads)) <= 1
     said = bench.bench.right(Behaviour(kind=BehaviourKind.ANSWER, subset=D5)).answers(sets)
     cell = found.loc[(found["subset"] == D5) & (found["metric"] == "answer_log_prob")].iloc[0]
@@ -303,7 +304,10 @@ def test_every_figure_has_a_title_axes_with_units_and_n(tab: CircuitTab):
     assert all(each.description and len(each.tooltip) > 10 for each in controls)
 
 
-def test_too_few_aliases_are_said_in_one_line_and_the_board_stays(tiny_run: Run):
+def test_too_few_aliases_are_said_in_one_line_and_the_board_stays(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(behaviours, "LEAST_ALIASES", 6)
     explorer = explore(tiny_run)
     assert explorer.tabs is not None
     assert explorer.circuit is not None
