@@ -25,6 +25,8 @@ from training.runs.run import Run
 
 SEED = 1000
 
+pytestmark = pytest.mark.slow  # each table is of some twenty trainings
+
 
 @pytest.fixture(scope="module")
 def opened(tiny_run: Run) -> HookedModel:

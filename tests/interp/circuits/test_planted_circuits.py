@@ -68,7 +68,9 @@ def test_planted_units_stand_above_all_others(method: ScoreMethod):
     assert roc_auc_score([unit in made.units for unit in units], scores.abs()) >= 0.95
 
 
-@pytest.mark.parametrize("method", [ScoreMethod.EXACT, ScoreMethod.EAP_IG])
+@pytest.mark.parametrize(
+    "method", [pytest.param(ScoreMethod.EXACT, marks=pytest.mark.slow), ScoreMethod.EAP_IG]
+)
 def test_planted_edges_stand_above_all_others(method: ScoreMethod):
     made, unrolled = written(1)
     edges = edges_of(unrolled.model)
@@ -107,6 +109,7 @@ def null_p(seed: int, *, same_task: bool) -> float:
     return randomized_rank_p(lost[0], lost[1:], np.random.default_rng(seed))
 
 
+@pytest.mark.slow
 def test_a_circuit_tested_on_what_it_was_chosen_for_has_a_small_p_without_being_special():
     assert max(null_p(seed, same_task=True) for seed in range(3)) <= 0.05
 

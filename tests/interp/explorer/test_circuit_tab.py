@@ -265,6 +265,7 @@ def test_buttons_ablate_the_often_chosen_and_put_all_back(tab: CircuitTab):
     assert tab.chosen == (tab.shown,)
 
 
+@pytest.mark.slow
 def test_another_kind_of_ablation_and_another_circuit_are_measured_anew(tab: CircuitTab):
     tab.toggle(Unit(0, None, "alias"))
     mean, picture, bench = after(tab), drawn(tab)["picture"], tab._bench
@@ -281,6 +282,7 @@ def test_another_kind_of_ablation_and_another_circuit_are_measured_anew(tab: Cir
     tab.menus["circuit"].value = "answer D5"
 
 
+@pytest.mark.slow
 def test_units_stay_at_another_step_but_not_at_another_seed(tab: CircuitTab, view: View):
     unit = Unit(1, 1, "question")
     tab.toggle(unit)
@@ -304,6 +306,7 @@ def test_every_figure_has_a_title_axes_with_units_and_n(tab: CircuitTab):
     assert all(each.description and len(each.tooltip) > 10 for each in controls)
 
 
+@pytest.mark.slow
 def test_too_few_aliases_are_said_in_one_line_and_the_board_stays(
     tiny_run: Run, monkeypatch: pytest.MonkeyPatch
 ):
