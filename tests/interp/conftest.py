@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import PreTrainedModel
 
 from data.pairs import PairKind, PromptPair
 from data.rows import prompt_row
@@ -15,7 +15,8 @@ from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from data.vocabulary import Role, WordOrder
 from interp.hooked.model import HookedModel
-from tests.interp.random_models import BUILDERS, N_WORDS, VOCABULARY, random_model_of
+from interp.planted.two_heads import two_head_circuit
+from tests.interp.random_models import BUILDERS, N_WORDS, random_model_of
 from training.recipes import find_recipe
 from training.registry import RECIPES, Recipe
 
@@ -166,63 +167,12 @@ class PlantedCircuit:
 def _planted_circuit(
     *, first_head: int, second_head: int, noise: float = 0.05, decoy: int | None = None
 ) -> PlantedCircuit:
-    n_heads, d_head, n_names, alias_at, last_at = 4, 16, 8, 1, 3
-    words, places, found, said = 0, VOCABULARY, VOCABULARY + n_names, VOCABULARY + 2 * n_names
-    width = n_heads * d_head
-    config = GPT2Config(
-        vocab_size=VOCABULARY,
-        n_positions=n_names,
-        n_embd=width,
-        n_layer=2,
-        n_head=n_heads,
-        bos_token_id=0,
-        eos_token_id=0,
-        tie_word_embeddings=False,
-    )
-    model = GPT2LMHeadModel(config).eval()
-    generator = torch.Generator().manual_seed(0)
-    for name, weight in model.named_parameters():
-        centre = 1.0 if ".ln_" in name and name.endswith("weight") else 0.0
-        weight.data = centre + noise * torch.randn(weight.shape, generator=generator)
-    blocks: Any = model.transformer.h
-
-    def look(layer: int, head: int, *, at: int) -> None:
-        """The query at one position looks at the alias, all others at the first word."""
-        queries, keys = (head * d_head, width + head * d_head)
-        W_QKV = blocks[layer].attn.c_attn.weight.data
-        for position in range(4):
-            W_QKV[places + position, queries + (position != at)] += 2.0
-        W_QKV[places + alias_at, keys] += 2.0
-        W_QKV[places, keys + 1] += 2.0
-
-    def move(layer: int, head: int, *, source: Callable[[int], int], target: int) -> None:
-        """Where it looks it reads which name, and writes it to another place of the stream."""
-        start = head * d_head
-        for name in range(n_names):
-            blocks[layer].attn.c_attn.weight.data[source(name), 2 * width + start + name] += 0.5
-            blocks[layer].attn.c_proj.weight.data[start + name, target + name] += 1.0
-
-    def answer(alias: int) -> int:
-        return (3 * alias + 1) % n_names
-
-    embedded, unembedded = model.transformer.wte.weight.data, model.lm_head.weight.data
-    embedded[range(VOCABULARY), range(words, words + VOCABULARY)] += 1.0
-    model.transformer.wpe.weight.data[range(n_names), range(places, places + n_names)] += 1.0
-    if decoy is not None:  # looks to all heads as if it stood where the alias does, only more so
-        embedded[VOCABULARY - N_WORDS + decoy, places + alias_at] += 4.0
-    look(0, first_head, at=alias_at)
-    alias_of = {answer(alias): alias for alias in range(n_names)}
-    move(0, first_head, source=lambda name: words + 3 + alias_of[name], target=found)
-    look(1, second_head, at=last_at)
-    move(1, second_head, source=lambda name: found + name, target=said)
-    for name in range(n_names):
-        unembedded[3 + n_names + name, said + name] += 3.0
-    texts = [f"w16 w{alias} w17 w18 w{n_names + answer(alias)}" for alias in range(n_names)]
+    made = two_head_circuit(first_head, second_head, noise=noise, decoy=decoy)
+    texts, n = made.texts, len(made.texts)
     pairs = [
-        _word_pair(texts[i], texts[(i + 3) % n_names], alias=(1, 1), question=(2, 3))
-        for i in range(n_names)
+        _word_pair(texts[i], texts[(i + 3) % n], alias=(1, 1), question=(2, 3)) for i in range(n)
     ]
-    return PlantedCircuit(model=HookedModel.from_hf(model), pairs=pairs)
+    return PlantedCircuit(model=HookedModel.from_hf(made.model), pairs=pairs)
 
 
 @pytest.fixture(scope="session")
