@@ -1,7 +1,7 @@
 """A model of two layers whose answers two heads carry, with weights set by hand.
 
-Its words are `w0` to `w36`, behind three special tokens, and its prompts `w16 alias w17 w18`; aliases
-are `w0` to `w7`, answers `w8` to `w15`. One head of layer 0 looks up the alias's answer where the
+Its words are `w0` to `w36`, behind three special tokens; prompts are `w16 alias w17 w18`, aliases
+`w0` to `w7`, answers `w8` to `w15`. One head of layer 0 looks up the alias's answer where the
 alias stands, and one head of layer 1 takes it from there to the last position. MLPs are idle, and
 everything else is noise.
 """
@@ -40,7 +40,7 @@ def two_head_circuit(
         first_head: Of layer 0, which looks the answer up.
         second_head: Of layer 1, which moves it.
         noise: Standard deviation of all weights that mean nothing.
-        decoy: The number of a word behind which the first head does not find the alias: to all heads
+        decoy: A word behind which the first head does not find the alias: to all heads
             it looks as if it stood where the alias does, only more so.
     """
     model = _of_noise(noise)
