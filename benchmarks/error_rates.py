@@ -147,7 +147,7 @@ corrected; no threshold was tuned. Shares of draws with 95% Wilson intervals. Th
 
 def main() -> int:
     """Adds the draws that are missing, and writes the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Scores the tools on planted runs.")
     parser.add_argument("--draws", type=int, default=4, metavar="N", help="of each kind")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))

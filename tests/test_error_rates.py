@@ -17,15 +17,10 @@ def test_the_page_says_what_is_stored() -> None:
 @pytest.mark.slow
 def test_no_tool_has_become_worse() -> None:
     """A tool is worse if its interval of the new draws lies beyond the stored one."""
-    stored = rates(pd.read_csv(CSV)).set_index(KEYS)
+    stored = rates(pd.read_csv(CSV))
     new = rates(pd.concat([score_draw(kind, DRAW) for kind in ("reading", "storage")]))
-    worse = [
-        key
-        for key, cell in new.set_index(KEYS).iterrows()
-        if (
-            cell["high"] < stored.loc[key, "low"]
-            if key[2]
-            else cell["low"] > stored.loc[key, "high"]
-        )
-    ]
-    assert not worse
+    both = new.merge(stored, on=KEYS, suffixes=("", "_stored"))
+    missed = both["is_true"] & (both["high"] < both["low_stored"])
+    invented = ~both["is_true"] & (both["low"] > both["high_stored"])
+    assert len(both) == len(new)
+    assert both.loc[missed | invented, ["tool", "says"]].values.tolist() == []
