@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
-from benchmarks.tool_claims import CLAIMS, N_CIRCUIT_SEEDS, Case, summary
+from benchmarks.tool_claims import CLAIMS, N_CIRCUIT_SEEDS, Case, Claim, summary
 from interp.planted.kinds import KINDS
 from interp.planted.processes import planted_run
 from interp.planted.truth import read_planted
@@ -41,13 +41,12 @@ def score_draw(kind: str, draw: int) -> pd.DataFrame:
         assert run.finished_null is not None
         for each in (run, run.finished_null):
             summary.cache_clear()
-            case = Case(each, truth)
+            case, keys = Case(each, truth), (kind, draw, each is not run)
             records += [
                 {
-                    **dict(zip(KEYS, (kind, draw, case.is_twin), strict=True)),
+                    **dict(zip(KEYS, keys, strict=True)),
                     "tool": claim.tool,
                     "says": claim.says,
-                    "is_true": claim.is_true(case),
                     "is_made": claim.is_made(case),
                 }
                 for claim in CLAIMS
@@ -63,11 +62,21 @@ def missing_draws(
     yield from ((kind, draw) for draw in draws for kind in kinds if (kind, draw) not in done)
 
 
+def made_of(claim: Claim, scored: pd.DataFrame) -> pd.DataFrame:
+    """The cases in which a claim could be made, and whether it is true of each."""
+    rows = scored.loc[(scored["tool"] == claim.tool) & (scored["says"] == claim.says)]
+    true = [
+        claim.is_true(kind, is_twin=is_twin)
+        for kind, is_twin in zip(rows["kind"], rows["twin"], strict=True)
+    ]
+    return rows.assign(is_true=true)
+
+
 def rates(scored: pd.DataFrame) -> pd.DataFrame:
     """How often each claim is made where it is true, and where it is not, with Wilson intervals."""
     records = []
     for claim in CLAIMS:
-        rows = scored.loc[(scored["tool"] == claim.tool) & (scored["says"] == claim.says)]
+        rows = made_of(claim, scored)
         for is_true, cases in rows.groupby("is_true"):
             n, made = len(cases), int(cases["is_made"].sum())
             interval = binomtest(made, n).proportion_ci(method="wilson")
@@ -122,7 +131,7 @@ def _by_kind(scored: pd.DataFrame) -> list[str]:
     kinds = [kind for kind in KINDS if kind in set(scored["kind"])]
     lines = [f"| tool | it says | {' | '.join(kinds)} |", "|---|---|" + "---|" * len(kinds)]
     for claim in CLAIMS:
-        rows = scored.loc[(scored["tool"] == claim.tool) & (scored["says"] == claim.says)]
+        rows = made_of(claim, scored)
         cells = []
         for kind in kinds:
             parts = []

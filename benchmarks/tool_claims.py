@@ -19,6 +19,7 @@ from interp.hooked.addresses import TokenRole
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.patching.analysis import Direction, PatchAnalysis
 from interp.patching.pair_batches import PatchMetric
+from interp.planted.kinds import KINDS
 from interp.planted.truth import Planted
 from interp.probes.analysis import ProbeAnalysis
 from interp.transplants.analysis import TransplantAnalysis
@@ -35,15 +36,6 @@ class Case:
 
     run: Run
     truth: Planted
-
-    @property
-    def is_twin(self) -> bool:
-        """Whether the tag means nothing in it."""
-        return self.run.config.is_null_twin
-
-    def has(self, *kinds: str) -> bool:
-        """Whether it is of one of these kinds, and no null twin."""
-        return self.truth.kind in kinds and not self.is_twin
 
     @property
     def units(self) -> list[str]:
@@ -82,7 +74,7 @@ def summary(tool: str, case: Case) -> pd.DataFrame:
                 roles=("question_last",),
                 directions=(Direction.DENOISE,),
                 metrics=(PatchMetric.LOGIT_DIFF,),
-                limit=60,
+                limit=100,
             )
             sites, layers = ("z",), (0, 1)
         case "attention":
@@ -133,7 +125,14 @@ class Claim:
     counts: str
     """What of the tool's table counts as saying it."""
     is_made: Callable[[Case], bool]
-    is_true: Callable[[Case], bool]
+    true_of: tuple[str, ...] = ()
+    """The kinds of whose runs it is true."""
+    true_of_twins: bool = False
+    """Whether it is true of their null twins, too."""
+
+    def is_true(self, kind: str, *, is_twin: bool) -> bool:
+        """Whether it is true of a run of a kind, or of its null twin."""
+        return kind in self.true_of and (self.true_of_twins or not is_twin)
 
 
 def tag_is_read(case: Case, site: str, role: str) -> bool:
@@ -209,111 +208,97 @@ def in_circuit(case: Case, *, planted: bool) -> bool:
     return set(case.units) <= named if planted else bool(named - set(case.units))
 
 
-def always(case: Case) -> bool:
-    """True of every planted model."""
-    return True
-
-
-def never(case: Case) -> bool:
-    """True of none."""
-    return False
-
-
-def has_gap(case: Case) -> bool:
-    """Whether the tag changes answers."""
-    return case.truth.has_gap and not case.is_twin
-
+EVERY = tuple(KINDS)
+WITH_GAP = tuple(kind.name for kind in KINDS.values() if kind.has_gap)
 
 CLAIMS = (
     Claim(
         "probes",
-        "the tag can be read where an alias stands in a question",
-        "accuracy above that of permuted labels, corrected p <= .05, stream before layer 0",
+        "the tag can be read where an alias stands in a question, whatever its entity",
+        "accuracy of unseen entities above that of permuted labels, corrected p <= .05",
         lambda case: tag_is_read(case, "resid_pre", "alias_last"),
-        lambda case: not case.is_twin,
+        ("reading", "shift", "truth", "recency", "none"),
     ),
     Claim(
         "probes",
         "the tag can be read at the question's last token before anything is moved there",
-        "the same, stream before layer 0 at the question",
+        "the same at the question, before layer 0",
         lambda case: tag_is_read(case, "resid_pre", "question_last"),
-        never,
     ),
     Claim(
         "patching",
         "a planted head brings the answer to the question",
         "effect of a head above its control, corrected p <= .05",
         lambda case: heads_found(case, planted=True),
-        always,
+        EVERY,
+        true_of_twins=True,
     ),
     Claim(
         "patching",
         "a head outside the circuit brings it",
         "the same of any other head",
         lambda case: heads_found(case, planted=False),
-        never,
     ),
     Claim(
         "attribution",
         "the head that answers most is a planted one",
         "no p is reported: the head of the largest attribution (1 of 8 is planted)",
         is_attributed,
-        always,
+        EVERY,
+        true_of_twins=True,
     ),
     Claim(
         "attention",
         "a head looks at the alias more with one tag than with the other",
         "difference between the compared subsets, corrected p <= .05",
         lambda case: attends_by_tag(case, "pattern"),
-        lambda case: case.has("reading"),
+        ("reading",),
     ),
     Claim(
         "attention",
         "a head moves more from the alias straight to the answer's logit with one tag",
         "the same of what is moved to the logit",
         lambda case: attends_by_tag(case, "direct_logit"),
-        never,
     ),
     Claim(
         "erasure",
         "the gap rests on a direction that the tag leaves in the alias's row",
         "gap smaller than after random erasures of that rank, corrected p <= .05",
         erased,
-        lambda case: case.has("reading", "shift", "truth"),
+        ("reading", "shift", "truth"),
     ),
     Claim(
         "transplants",
         "the aliases' rows alone bring the gap",
         "gap above the recipient's, corrected p <= .05",
         lambda case: transplanted(case, "alias_rows"),
-        has_gap,
+        WITH_GAP,
     ),
     Claim(
         "transplants",
         "the blocks alone bring the gap",
         "the same of the blocks",
         lambda case: transplanted(case, "blocks"),
-        never,
     ),
     Claim(
         "alignment",
         "definitions with the reliable tag align more with their questions",
         "difference in gradient cosine of own pairs, corrected p <= .05",
         aligned,
-        lambda case: case.has("storage", "mixture"),
+        ("storage", "mixture"),
     ),
     Claim(
         "circuits",
         "the whole planted circuit answers questions with the reliable tag",
         "minimality of each of its units, corrected p <= .05",
         lambda case: in_circuit(case, planted=True),
-        always,
+        EVERY,
+        true_of_twins=True,
     ),
     Claim(
         "circuits",
         "a unit outside the circuit answers them",
         "minimality of any other unit, corrected p <= .05",
         lambda case: in_circuit(case, planted=False),
-        never,
     ),
 )
