@@ -150,7 +150,13 @@ What the project's tools find where it is, and what they claim where it is not, 
 the truth is known](planted.md): {draws} draws of each kind, runs of {seeds} seeds with their null
 twins (circuits: {circuit_seeds} of the seeds). A claim is what a tool itself reports at .05,
 corrected; no threshold was tuned. Shares of draws with 95% Wilson intervals. This page is made by
-`benchmarks/error_rates.py` of `benchmarks/results/error-rates.csv`.
+`benchmarks/error_rates.py` of `benchmarks/results/error-rates.csv`; `python -m
+benchmarks.error_rates --draws N` adds the draws that are missing.
+
+With few draws the intervals are wide. A p says that there is an effect, not that it is large:
+planted models have little noise, so that an effect of a millionth in a head outside the circuit can
+be told from none. Patching asks only about prompts that the model answers with confidence; where few
+are left, seeds fall out, and six seeds less one can give no p of .05.
 """
 
 
