@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from interp.attention.plots import plot_heads
     from interp.attention.view import show_attention
     from interp.attention.wording import attention_sentences
+    from interp.circuits.null_plots import plot_disruption
+    from interp.circuits.plots import plot_circuit, plot_inclusion
+    from interp.circuits.transfer_plots import plot_transfer
     from interp.circuits.wording import circuit_found
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
@@ -73,13 +76,17 @@ _HOMES = {
     "plot_attention": "interp.attention.pattern_plots",
     "plot_attribution": "interp.lenses.plots",
     "plot_branches": "interp.alignment.experiment_plots",
+    "plot_circuit": "interp.circuits.plots",
     "plot_curves": "interp.report.plots",
+    "plot_disruption": "interp.circuits.null_plots",
     "plot_gaps": "interp.report.plots",
     "plot_heads": "interp.attention.plots",
+    "plot_inclusion": "interp.circuits.plots",
     "plot_lens": "interp.lenses.plots",
     "plot_patched_heads": "interp.patching.plots",
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
+    "plot_transfer": "interp.circuits.transfer_plots",
     "probe": "interp.own.verbs",
     "probe_sentences": "interp.probes.wording",
     "prompt_pairs": "interp.own.texts",
@@ -122,13 +129,17 @@ __all__ = [
     "plot_attention",
     "plot_attribution",
     "plot_branches",
+    "plot_circuit",
     "plot_curves",
+    "plot_disruption",
     "plot_gaps",
     "plot_heads",
+    "plot_inclusion",
     "plot_lens",
     "plot_patched_heads",
     "plot_patching",
     "plot_probes",
+    "plot_transfer",
     "probe",
     "probe_sentences",
     "prompt_pairs",

@@ -115,6 +115,11 @@ class AskedTexts:
             stop_token=stop_token,
         )
 
+    def repeated(self, times: int) -> "AskedTexts":
+        """The batch so many times over, one behind the other."""
+        examples = self.examples.take(torch.arange(len(self.examples)).repeat(times))
+        return replace(self, examples=examples, lengths=self.lengths.repeat(times))
+
 
 def _to_the_end(row: TokenizedRow, stop_token: int) -> TokenizedRow:
     """The row as if its answer were all that greedy decoding is to say: to the stop token."""
@@ -175,7 +180,6 @@ def score_answers(
     answers = asked.examples.tokens[asked.examples.targets].to(logits.device)
     chosen = logits.gather(1, answers[:, None])
     log_prob = (chosen.squeeze(1) - logits.logsumexp(1)).clamp(max=0).double().cpu()
-    rank = (logits > chosen).sum(1).add(1).cpu()
     best = logits.argmax(1)
     hit = best == answers
     if asked.stop_token is not None:
@@ -188,7 +192,7 @@ def score_answers(
     scores = AnswerScores(
         hits=hit.cpu(),
         log_probs=log_prob,
-        ranks=rank,
+        find_ranks=lambda: (logits > chosen).sum(1).add(1).cpu(),
         is_answer=is_answer,
         texts=row_of_target,
         n_texts=len(targets),

@@ -5,18 +5,24 @@ checkpoints by the change alone, and with no change it equals them bit for bit.
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import pandas as pd
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.errors import InputError
 from data.vocabulary import HELD_OUT, Kind, Stage
+from training.clamped_patterns import clamped_patterns
+from training.config import END_OF_STAGE
 from training.evaluate import evaluate
 from training.examples import Examples
+from training.frozen_weights import frozen_weights
 from training.gradient_surgery import SurgeryTrainer
 from training.loop import StageTrainer
 from training.material import SeedMaterial
@@ -60,8 +66,18 @@ class Retraining:
         """The run's own checkpoint, the last of the stage unless a step is given."""
         return load_model(self.run.checkpoint(self.seed, stage, step), self.device)
 
+    def before_stage_two(self) -> PreTrainedModel:
+        """The checkpoint that the run's Stage 2 started from."""
+        step = self.run.config.stage2_from
+        return self.model_at(1, None if step == END_OF_STAGE else step)
+
     def stage_two(
-        self, model: PreTrainedModel, *, without: Collection[str] = ()
+        self,
+        model: PreTrainedModel,
+        *,
+        without: Collection[str] = (),
+        frozen: Mapping[str, Bool[Tensor, "..."]] = MappingProxyType({}),
+        clamped: Sequence[tuple[int, int]] = (),
     ) -> PreTrainedModel:
         """A copy of `model` after Stage 2.
 
@@ -69,6 +85,9 @@ class Retraining:
             model: What Stage 2 starts from; not changed.
             without: Ids of rows that give no gradient. They keep their places in the batches, so
                 that nothing else differs.
+            frozen: Weights that stay as they are; see `training.frozen_weights`.
+            clamped: Layer and number of heads that attend as `model` does on the same text; see
+                `training.clamped_patterns`. Who asks the trained model clamps them, too.
 
         Raises:
             InputError: a row id is not of Stage 2's training set.
@@ -78,7 +97,8 @@ class Retraining:
             trainer = stage_trainer(self._task, self.material, trained, Stage.TWO)
             if without:
                 trainer.examples = self._silenced(trainer.examples, without)
-            return _train(trainer)
+            with frozen_weights(trainer, frozen), clamped_patterns(trained, model, clamped):
+                return _train(trainer)
 
     def stage_one(self, *, dose: float, along_random: bool = False) -> PreTrainedModel:
         """The model after Stage 1 with gradient surgery; see `training.gradient_surgery`."""

@@ -1,5 +1,6 @@
 """What a model says at every token that it is asked for: what metrics are read off."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,13 +16,18 @@ class AnswerScores:
     """Whether greedy decoding says the target."""
     log_probs: Float[Tensor, " target"]
     """The log-probability of each target, in nats."""
-    ranks: Int[Tensor, " target"]
-    """The rank of each target; 1 is the most likely token."""
+    find_ranks: Callable[[], Int[Tensor, " target"]]
+    """See `ranks`: a pass over the vocabulary that most do not need."""
     is_answer: Bool[Tensor, " target"]
     """Whether the target is a token of the answer, and no stop token."""
     texts: Int[Tensor, " target"]
     """The text of each target, by its number."""
     n_texts: int
+
+    @property
+    def ranks(self) -> Int[Tensor, " target"]:
+        """The rank of each target; 1 is the most likely token."""
+        return self.find_ranks()
 
     def over_text(self, values: Tensor, how: str) -> Float[Tensor, " text"]:
         """The values of each text together, by torch's `scatter_reduce`."""

@@ -2,63 +2,29 @@
 
 A unit's output (a head's `z`, an MLP's output) is replaced by zero, by its mean over reference rows
 at tokens of the same meaning, or by its value there in another reference row; see
-`interp.interventions.ablation`, whose reference this is. A pass begins at the first layer that a
-set touches: below it nothing differs from the pass without ablation, which is made once.
+`interp.interventions.ablation`, whose reference this is. A pass begins at the first layer and at
+the first token that a set touches: before them nothing differs from the pass without ablation,
+which is made once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from data.tokens import TokenizedRow
-from interp.circuits.units import (
-    Part,
-    Unit,
-    by_layer,
-    first_layers,
-    role_numbers,
-    token_roles,
-)
-from interp.hooked.activations import pad_tokens
+from interp.circuits.passes import AblatedParts, Held, RowBatch
+from interp.circuits.units import Part, Unit, by_layer, first_layers, role_numbers
 from interp.hooked.addresses import Site
-from interp.hooked.answers import ANSWERED, read_length
-from interp.interventions.ablation import Ablation, AblationKind, Reference
-from interp.patching.unrolled import Trace, UnrolledModel
-from training.evaluate import AskedTexts, score_answers
-from training.examples import make_examples
-from training.models.architectures import stop_tokens
-
-ROWS_A_PASS = 128
-"""Sets times rows that go through the model together."""
-ROWS_A_BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Some rows, and all that passes over them share."""
-
-    asked: AskedTexts
-    predicting: tuple[Tensor, Tensor]
-    """Row and position, from the end of the pass, of each token that predicts an answer's."""
-    kept: int
-    base: Trace
-    roles: Int[Tensor, "row pos"]
-    """Numbers of roles; -1 of a role that no unit has."""
-    z: list[Float[Tensor, "row pos head d_head"]]
-    """What takes the place of an ablated head's output, by layer."""
-    mlp: list[Float[Tensor, "row pos d_model"]]
+from interp.interventions.ablation import AblationKind
 
 
 @runtime_checkable
-class Ablatable(Protocol):
-    """Rows that can be answered without any set of parts of a model: units, or edges."""
+class Answerable(Protocol):
+    """Rows that can be answered with any set of parts of a model disrupted, in whatever way."""
 
-    kind: AblationKind
     n_rows: int
 
     @property
@@ -70,190 +36,79 @@ class Ablatable(Protocol):
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         ...
 
+
+@runtime_checkable
+class Ablatable(Answerable, Protocol):
+    """Rows that can be answered without any set of parts of a model: units, or edges."""
+
+    kind: AblationKind
+
     def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
         """How fast the answers' log-probabilities change with the share of each that is gone."""
         ...
 
 
-class AblatedRows:
+class AblatedRows(AblatedParts[Unit]):
     """Rows of a model, to be answered without any set of units as often as one likes."""
 
-    def __init__(
-        self,
-        unrolled: UnrolledModel,
-        rows: Sequence[TokenizedRow],
-        units: Sequence[Unit],
-        kind: AblationKind,
-        *,
-        reference: Sequence[TokenizedRow] = (),
-        seed: int = 0,
-    ) -> None:
-        """Makes the pass without ablation, and what takes the place of each output.
+    def _sites(self) -> list[Site]:
+        layers = range(self.unrolled.n_layers)
+        return [Site(name, layer) for layer in layers for name in ("z", "mlp_out")]
 
-        Args:
-            unrolled: The model.
-            rows: To be answered.
-            units: Those of which sets will be made.
-            kind: What takes the place of an ablated output.
-            reference: Rows that means and resampled values are of; `rows` unless given.
-            seed: Draws the rows that `resample` takes values from.
+    def _numbers(self) -> dict[str, int]:
+        return role_numbers(self.units)
 
-        Raises:
-            InputError: a row has a token that no reference row has the like of.
-        """
-        self.unrolled, self.units, self.kind = unrolled, list(units), kind
-        self.n_rows = len(rows)
-        read = None if kind is AblationKind.ZERO else Reference.of(
-            unrolled.model, list(reference) or list(rows), _sites(unrolled.n_layers)
-        )  # fmt: skip
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
-        self._batches = [
-            (places, self._prepared([rows[i] for i in places.tolist()], kind, read, seed))
-            for places in torch.tensor(order).split(ROWS_A_BATCH)
+    def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
+        numbers = self._numbers()
+        places = torch.arange(roles.shape[1]).expand_as(roles)
+        found = [
+            torch.where(roles == numbers[unit.role], places, roles.shape[1]).min()
+            for unit in self.units
         ]
+        return torch.stack(found)
 
-    @torch.no_grad()
-    def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
-        """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
-        found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
-        heads, mlp = by_layer(sets.float(), self.units, self.unrolled.model)
-        firsts = first_layers(sets, self.units, self.unrolled.n_layers)
-        order = firsts.argsort(stable=True)
-        stops = stop_tokens(self.unrolled.model.bridge.original_model)
-        for rows, batch in self._batches:
-            for chosen in order.split(max(1, ROWS_A_PASS // len(rows))):
-                logits = self._logits(
-                    batch,
-                    [each[chosen][:, None] for each in heads],
-                    [each[chosen][:, None] for each in mlp],
-                    first=int(firsts[chosen].min()),
-                )
-                for place, said in zip(chosen.tolist(), logits, strict=True):
-                    found[place, rows] = score_answers(
-                        said, batch.asked, stops=stops, metrics=ANSWERED
-                    )
-        return found
-
-    @torch.no_grad()
-    def log_probs(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, " row"]:
-        """Each row's answer log-probability (nats) with a share of every unit taken away.
-
-        Args:
-            shares: 0 leaves a unit as it is, 1 ablates it; between them its output is mixed.
-        """
-        found = torch.empty(self.n_rows, dtype=torch.float64)
-        for rows, batch in self._batches:
-            found[rows] = self._mixed_log_probs(batch, shares.expand(len(rows), -1)).double().cpu()
-        return found
-
-    def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
-        """How fast `log_probs` change with each unit's share, by one backward pass a batch."""
-        found = torch.empty(self.n_rows, len(shares), dtype=torch.float64)
-        for rows, batch in self._batches:
-            # A copy for each row, so that one pass gives the slopes of every row.
-            point = shares.expand(len(rows), -1).clone().requires_grad_()
-            with torch.enable_grad():
-                total = self._mixed_log_probs(batch, point).sum()
-                (slopes,) = torch.autograd.grad(total, point)
-            found[rows] = slopes.double().cpu()
-        return found
-
-    def _mixed_log_probs(
-        self, batch: _Batch, shares: Float[Tensor, "row unit"]
-    ) -> Float[Tensor, " row"]:
+    def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
         heads, mlp = by_layer(shares, self.units, self.unrolled.model)
-        sets = [[each[None] for each in layers] for layers in (heads, mlp)]
-        (logits,) = self._logits(batch, *sets, first=0)
-        targets = batch.asked.examples.targets
-        tokens = batch.asked.examples.tokens[targets].to(logits.device)
-        said = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(1)
-        row, place = targets.nonzero()[:, 0], (targets.cumsum(1) - 1)[targets]
-        is_answer = (place < batch.asked.lengths[row]).to(logits)  # stop tokens are in no answer
-        return said.new_zeros(len(targets)).index_add(0, row.to(said.device), said * is_answer)
+        return [*heads, *mlp]
+
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        return first_layers(sets, self.units, self.unrolled.n_layers)
 
     def _logits(
-        self,
-        batch: _Batch,
-        heads: Sequence[Float[Tensor, "set #row head role"]],
-        mlp: Sequence[Float[Tensor, "set #row role"]],
-        *,
-        first: int,
+        self, batch: RowBatch, held: Held, *, first: int, start: int
     ) -> Float[Tensor, "set predicting d_vocab"]:
-        """Logits that predict the answers' tokens; nothing is ablated below the layer `first`."""
+        heads, mlp = held[: self.unrolled.n_layers], held[self.unrolled.n_layers :]
         unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
+        start = min(start, batch.n_read - batch.kept)
 
         def of_sets(activation: Tensor) -> Tensor:
             return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
 
-        x = of_sets(base["resid_pre"][first])
+        x = of_sets(base["resid_pre"][first][:, start:])
         for layer in range(first, unrolled.n_layers):
             last = batch.kept if layer == unrolled.n_layers - 1 else x.shape[1]
             if layer == first:  # what it reads is what it read without ablation
                 z = of_sets(base["z"][layer])[:, -last:]
             else:
-                z = unrolled.heads(x, layer, last=last)
-            z = _mixed(z, heads[layer], batch, batch.z[layer], last)
+                z = unrolled.heads(x, layer, base, last=last)
+            z = _mixed(z, heads[layer], batch, batch.others["z"][layer], last)
             attn_out = unrolled.write(z, layer)
             x = x[:, -last:]
             if layer == first and unrolled.is_parallel:
                 mlp_out = of_sets(base["mlp_out"][layer])[:, -last:]
             else:
                 mlp_out = unrolled.mlp(x if unrolled.is_parallel else x + attn_out, layer)
-            others = batch.mlp[layer][:, :, None]
+            others = batch.others["mlp_out"][layer][:, :, None]
             mixed = _mixed(mlp_out[:, :, None], mlp[layer][:, :, None], batch, others, last)
             x = x + attn_out + mixed[:, :, 0]
         x = x[:, -batch.kept :].unflatten(0, (n_sets, len(batch.roles)))
         return unrolled.logits(x[:, *batch.predicting])
 
-    @torch.no_grad()
-    def _prepared(
-        self,
-        rows: list[TokenizedRow],
-        kind: AblationKind,
-        reference: Reference | None,
-        seed: int,
-    ) -> _Batch:
-        model = self.unrolled.model
-        asked = AskedTexts.of(rows, make_examples, model.stop_token)
-        n_read = max(read_length(model, row) for row in rows)
-        tokens = asked.examples.tokens[:, :n_read].to(model.device)
-        row, target = asked.examples.targets.nonzero(as_tuple=True)
-        kept = n_read - int(target.min()) + 1
-        numbers = role_numbers(self.units)
-        roles = pad_tokens([tuple(numbers.get(r, -1) for r in token_roles(row)) for row in rows])
-        lengths = torch.tensor([len(row.input_ids) for row in rows])
-        roles = torch.where(torch.arange(roles.shape[1]) < lengths[:, None], roles, -1)[:, :n_read]
-        base = self.unrolled.trace(tokens)
-        z, mlp = [], []
-        for layer in range(self.unrolled.n_layers):
-            for site, into in ((Site("z", layer), z), (Site("mlp_out", layer), mlp)):
-                ablation = Ablation(site=site, kind=kind, reference=reference, seed=seed)
-                into.append(_values(ablation, rows, base[site.name][layer]))
-        return _Batch(
-            asked=asked,
-            predicting=(row, target - 1 - (n_read - kept)),
-            kept=kept,
-            base=base,
-            roles=roles.to(model.device),
-            z=z,
-            mlp=mlp,
-        )
-
-
-def _sites(n_layers: int) -> list[Site]:
-    return [Site(name, layer) for layer in range(n_layers) for name in ("z", "mlp_out")]
-
-
-def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> Tensor:
-    """What an ablation at all tokens puts in the place of a site's activation."""
-    ((_, edit),) = ablation.hooks(rows)
-    return edit(like, nn.Identity())
-
 
 def _mixed(
     activation: Float[Tensor, "set_row last head width"],
     shares: Float[Tensor, "set #row head role"],
-    batch: _Batch,
+    batch: RowBatch,
     values: Float[Tensor, "row pos head width"],
     last: int,
 ) -> Float[Tensor, "set_row last head width"]:

@@ -14,8 +14,13 @@ null_high n_null p_value n`:
     by subset    transfer (share of what is said in another subset that the circuit alone recovers);
                  disruption
                  (nats of the right answer lost without it) and disruption_exact (exact matches);
-                 specificity (of the circuit's own behaviour). Disruption is there of every single
-                 unit, too, which the circuit `single unit` has, without a null
+                 specificity (of the circuit's own behaviour); restored and restored_exact: as
+                 disruption, by Stage-1 weights put back in the circuit's heads and MLPs. Both are
+                 there of every single unit and component, too, as the circuit `single unit`,
+                 without a null
+
+Circuits of edges have ` (edges)` behind their names, and so has `single unit`: they stand beside
+those of units.
 
 `subset` is a subset's name (its held-out questions), `recite` and its name, or `gap`. `control` is
 the mean of the null, `null_low` and `null_high` its 5% and 95% quantiles; `p_value` is the rank's,
@@ -37,7 +42,9 @@ from data.tokens import TokenizedRow
 from interp.circuits.ablated import Ablatable
 from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of, is_trained
 from interp.circuits.bench import Bench, DividedRows, aliases_of
+from interp.circuits.components import weights_behind
 from interp.circuits.disruption import circuit_effects, solo_effects
+from interp.circuits.edges import EDGES
 from interp.circuits.evaluation import (
     Criterion,
     completeness,
@@ -45,7 +52,12 @@ from interp.circuits.evaluation import (
     minimality,
 )
 from interp.circuits.gate import gate, refuse_no_circuit
-from interp.circuits.matched import N_MATCHED, matched_circuits
+from interp.circuits.matched import N_MATCHED, NEGLIGIBLE, matched_circuits
+from interp.circuits.restored import (
+    RestoredRows,
+    restored_records,
+    single_restored_records,
+)
 from interp.circuits.scores import ScoreMethod, unit_scores
 from interp.circuits.selection import (
     RECOVERED,
@@ -61,7 +73,7 @@ from interp.circuits.summary import (
     record,
     summarize_circuits,
 )
-from interp.circuits.units import find_units, members
+from interp.circuits.units import Part, members
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -87,6 +99,8 @@ class CircuitAnalysis:
     """The scores that circuits are chosen by; all three are in the table."""
     circuit: tuple[str, ...] = ()
     """Names of units that make up a person's own circuit, which is tested in place of a chosen."""
+    edges: bool = False
+    """Whether circuits are of edges (`interp.circuits.edges`) in place of units."""
     least: float = RECOVERED
     limit: int | None = 100
     """At most so many rows of each behaviour and half; None for all."""
@@ -116,12 +130,12 @@ class CircuitAnalysis:
                 empty or the whole model.
         """
         design = design_of_rows(rows)
-        compared = design.contrast(self.contrast) if self.contrast else design.main
-        divided = DividedRows.of(rows, design, compared, limit=self.limit, seed=seed)
+        divided = DividedRows.of(rows, design, self._compared(design), limit=self.limit, seed=seed)
         parts = []
         for kind in self.ablations:
-            bench = Bench.of(model, divided, kind, seed=seed)
-            table = pd.DataFrame(self._records(bench, design, compared))
+            bench = Bench.of(model, divided, kind, edges=self.edges, seed=seed)
+            bench.find(self.circuit)  # refuses names before any work
+            table = pd.DataFrame(self._records(bench, rows))
             parts.append(table.assign(ablation=str(kind)))
         table = pd.concat(parts, ignore_index=True)
         # A unit may be in the circuit no more, so what is known of the circuit goes.
@@ -135,35 +149,60 @@ class CircuitAnalysis:
         """Over seeds; see `interp.circuits.summary`."""
         return summarize_circuits(table)
 
-    def _records(self, bench: Bench, design: Design, compared: Contrast) -> Iterator[Record]:
-        there = list(bench.rows.tested_on)
-        right = {each.measured: bench.right(each) for each in there}
-        solo = solo_effects(right)
-        n_rows = {name: each.n_rows for name, each in right.items()}
-        yield from _single_units(solo, bench, n_rows)
-        trained = [each.measured for each in there if is_trained(each, design, compared)]
-        same: dict[BehaviourKind, dict[str, Ablatable]] = {kind: {} for kind in BehaviourKind}
-        for each in there:
-            same[each.kind][each.measured] = bench.said(each)
+    def _compared(self, design: Design) -> Contrast:
+        return design.contrast(self.contrast) if self.contrast else design.main
+
+    def _records(self, bench: Bench, rows: Sequence[TokenizedRow]) -> Iterator[Record]:
+        """Of every single unit, then circuit by circuit."""
+        design = design_of_rows(rows)
+        compared = self._compared(design)
+        asked = _Asked.of(
+            bench, rows, [b for b in bench.rows.tested_on if is_trained(b, design, compared)]
+        )
+        suffix = EDGES if self.edges else ""
+        for each in asked.single_units():
+            yield {"circuit": SINGLE_UNIT + suffix, **each}
         for behaviour in behaviours_of(design, compared):
-            if behaviour not in there:
-                continue
-            own, name = behaviour.measured, behaviour.name(design) + (OWN if self.circuit else "")
-            try:
-                found, circuit = self._chosen(bench, behaviour)
-                found += self._alone(bench, behaviour, circuit, same[behaviour.kind])
-            except NoCircuitError:  # as before training: there is none, and that is a finding
-                yield {"circuit": name, **plain("size", 0.0, n_rows[own])}
-                continue
-            elsewhere = [each for each in trained if each != own]
-            costs = [solo[each] for each in elsewhere]  # never of what is tested
-            matched = self._others(bench, circuit, costs, self.n_matched)
-            effects = circuit_effects(right, torch.cat([circuit[None], matched]), compared)
-            found += effects.records(n_rows)
-            if elsewhere:
-                specific = effects.specificity(own, elsewhere)
-                found.append(record("specificity", specific, n_rows[own], subset=own))
-            yield from ({"circuit": name, **each} for each in found)
+            if behaviour in bench.rows.tested_on:
+                name = behaviour.name(design) + (OWN if self.circuit else "") + suffix
+                for each in self._of_circuit(bench, asked, behaviour, compared):
+                    yield {"circuit": name, **each}
+
+    def _of_circuit(
+        self, bench: Bench, asked: "_Asked", behaviour: Behaviour, compared: Contrast
+    ) -> list[Record]:
+        """Everything about the circuit of one behaviour."""
+        own = behaviour.measured
+        try:
+            found, circuit = self._chosen(bench, behaviour)
+            found += self._alone(bench, behaviour, circuit, asked.said[behaviour.kind])
+        except NoCircuitError:  # as before training: there is none, and that is a finding
+            return [plain("size", 0.0, asked.n_rows[own])]
+        trained = [each for each in asked.trained if each != own]  # never what is tested
+        costs = [asked.solo[each] for each in trained]
+        matched = matched_circuits(
+            circuit,
+            bench.units,
+            np.stack(costs, 1) if costs else np.zeros((len(circuit), 0)),
+            n=self.n_matched,
+            negligible=NEGLIGIBLE,
+            seed=bench.seed,
+        )
+        circuits = torch.cat([circuit[None], matched.sets])
+        effects = circuit_effects(asked.right, circuits, compared)
+        found += effects.records(asked.n_rows)
+        if trained:
+            specific = effects.specificity(own, trained)
+            found.append(record("specificity", specific, asked.n_rows[own], subset=own))
+        if asked.restored is not None:
+            components = next(iter(asked.restored.values())).units
+            held = [unit for unit, is_in in zip(bench.units, circuit, strict=True) if is_in]
+            behind = weights_behind(held, components)
+            costs = [asked.solo_restored[each] for each in trained]
+            found += restored_records(
+                asked.restored, behind, costs, compared, n=self.n_matched, seed=bench.seed
+            )
+        return found
 
     def _alone(
         self,
@@ -173,22 +212,19 @@ class CircuitAnalysis:
         said: Mapping[str, Ablatable],
     ) -> list[Record]:
         """What a circuit is by itself: the criteria, the gate, and what it recovers elsewhere."""
-        others = self._others(bench, circuit, [], N_ALONE)
+        others = matched_circuits(
+            circuit,
+            bench.units,
+            np.zeros((len(circuit), 0)),
+            n=N_ALONE,
+            by_role=False,
+            seed=bench.seed,
+        ).sets
         aliases = aliases_of(bench.rows.tested_on[behaviour])
         return [
             *_criteria(bench, said[behaviour.measured], circuit, others, aliases),
             *_transfers(said, circuit, others),
         ]
-
-    @staticmethod
-    def _others(
-        bench: Bench,
-        circuit: Bool[Tensor, " unit"],
-        costs: Sequence[Float[np.ndarray, " unit"]],
-        n: int,
-    ) -> Bool[Tensor, "null unit"]:
-        solo = np.stack(costs, 1) if costs else np.zeros((len(circuit), 0))
-        return matched_circuits(circuit, bench.units, solo, n=n, seed=bench.seed).sets
 
     def _chosen(
         self, bench: Bench, behaviour: Behaviour
@@ -198,8 +234,7 @@ class CircuitAnalysis:
         aliases = aliases_of(bench.rows.chosen_on[behaviour])
         scores = {method: unit_scores(ablated, method) for method in ScoreMethod}
         if self.circuit:
-            units = find_units(self.circuit, bench.units, bench.unrolled.model)
-            circuit = members([units], bench.units)[0]
+            circuit = members([bench.find(self.circuit)], bench.units)[0]
             refuse_no_circuit(circuit)
             inclusion = inclusion_frequencies(
                 scores[self.method], aliases, int(circuit.sum()), seed=bench.seed
@@ -218,14 +253,59 @@ class CircuitAnalysis:
         return found, circuit
 
 
-def _single_units(
-    solo: Mapping[str, Float[np.ndarray, " unit"]], bench: Bench, n_rows: Mapping[str, int]
-) -> Iterator[Record]:
-    """What each unit, ablated alone, costs every behaviour."""
-    for name, effects in solo.items():
-        for unit, effect in zip(bench.units, effects.tolist(), strict=True):
-            found = plain("disruption", effect, n_rows[name], unit=unit.name, subset=name)
-            yield {"circuit": SINGLE_UNIT, **found}
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """The held-out rows of a checkpoint, ready for whatever is done to the model."""
+
+    right: Mapping[str, Ablatable]
+    """The right answers, by behaviour."""
+    said: Mapping[BehaviourKind, Mapping[str, Ablatable]]
+    """What the model says, by kind and behaviour."""
+    restored: Mapping[str, RestoredRows] | None
+    """The right answers with weights put back; None where there is no stage before."""
+    solo: Mapping[str, Float[np.ndarray, " unit"]]
+    """What each unit, ablated alone, costs each behaviour, in nats."""
+    solo_restored: Mapping[str, Float[np.ndarray, " component"]]
+    """What each component, put back alone, costs each; nothing where none can be."""
+    trained: Sequence[str]
+    """The behaviours that circuits are matched on."""
+    units: Sequence[Part]
+
+    @classmethod
+    def of(
+        cls, bench: Bench, rows: Sequence[TokenizedRow], trained: Sequence[Behaviour]
+    ) -> "_Asked":
+        """Asks everything once, each unit ablated alone."""
+        right = {each.measured: bench.right(each) for each in bench.rows.tested_on}
+        said: dict[BehaviourKind, dict[str, Ablatable]] = {kind: {} for kind in BehaviourKind}
+        for each in bench.rows.tested_on:
+            said[each.kind][each.measured] = bench.said(each)
+        restored = bench.restored(rows)
+        return cls(
+            right=right,
+            said=said,
+            restored=restored,
+            solo=solo_effects(right),
+            solo_restored={} if restored is None else solo_effects(restored),
+            trained=[each.measured for each in trained],
+            units=bench.units,
+        )
+
+    @property
+    def n_rows(self) -> dict[str, int]:
+        """Of each behaviour."""
+        return {name: each.n_rows for name, each in self.right.items()}
+
+    def single_units(self) -> Iterator[Record]:
+        """What each unit, ablated alone, and each component, put back alone, costs."""
+        found = [
+            plain("disruption", effect, self.n_rows[name], unit=unit.name, subset=name)
+            for name, effects in self.solo.items()
+            for unit, effect in zip(self.units, effects.tolist(), strict=True)
+        ]
+        if self.restored is not None:
+            found += single_restored_records(self.restored, self.solo_restored)
+        yield from found
 
 
 def _criteria(

@@ -1,7 +1,8 @@
 """The rows of a checkpoint, divided by alias, and ready to be answered without any set of units."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from data.design import Contrast, Design
 from data.errors import InputError
@@ -15,10 +16,17 @@ from interp.circuits.behaviours import (
     measured_behaviours,
     said_rows,
 )
-from interp.circuits.units import Unit, units_of
+from interp.circuits.components import components_of
+from interp.circuits.edges import AblatedEdges, Edge, edges_of, find_edges
+from interp.circuits.restored import RestoredRows, restored_behaviours
+from interp.circuits.units import Part, Unit, find_units, units_of
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import UnrolledModel
+from training.runs.checkpoints import load_model
+from training.runs.info import RUN_FILE
+from training.runs.publication import exists
+from training.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +83,54 @@ class DividedRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """A model on which units are ablated in one way."""
+    """A model on which units, or edges, are ablated in one way."""
 
     unrolled: UnrolledModel
     rows: DividedRows
-    units: Sequence[Unit]
+    nodes: Sequence[Unit]
+    edges: Sequence[Edge]
+    """In place of the nodes, if there are any."""
     kind: AblationKind
     seed: int
 
     @classmethod
-    def of(cls, model: HookedModel, rows: DividedRows, kind: AblationKind, *, seed: int) -> "Bench":
-        """A bench of all units that the rows have."""
-        unrolled = UnrolledModel(model)
-        units = units_of(model, rows.every_row)
-        return cls(unrolled=unrolled, rows=rows, units=units, kind=kind, seed=seed)
+    def of(
+        cls,
+        model: HookedModel,
+        rows: DividedRows,
+        kind: AblationKind,
+        *,
+        edges: bool = False,
+        seed: int,
+    ) -> "Bench":
+        """A bench of all units that the rows have, or of all edges of the model.
+
+        Raises:
+            InputError: edges are asked for, and heads share their keys and values.
+        """
+        return cls(
+            unrolled=UnrolledModel(model),
+            rows=rows,
+            nodes=[] if edges else units_of(model, rows.every_row),
+            edges=edges_of(model) if edges else [],
+            kind=kind,
+            seed=seed,
+        )
+
+    @property
+    def units(self) -> Sequence[Part]:
+        """Those of which circuits are made: edges, if they were asked for."""
+        return self.edges or self.nodes
+
+    def find(self, names: Iterable[str]) -> Sequence[Part]:
+        """The units, or edges, of these names, each once.
+
+        Raises:
+            InputError: a name is of none.
+        """
+        if self.edges:
+            return find_edges(names, self.edges)
+        return find_units(names, self.nodes, self.unrolled.model)
 
     def chosen_on(self, behaviour: Behaviour) -> Ablatable:
         """What the model says in the rows that circuits are chosen on."""
@@ -102,16 +144,52 @@ class Bench:
         """The right answers of the held-out rows."""
         return self._ablated(self.rows.tested_on[behaviour])
 
+    def restored(self, every_row: Sequence[TokenizedRow]) -> dict[str, RestoredRows] | None:
+        """The right answers with the weights of the stage before put back, by behaviour.
+
+        None of a model that has no stage before it: that of no run, or of the first stage.
+
+        Args:
+            every_row: All rows of the seed, which tell the aliases of Stage 2.
+        """
+        model = self.unrolled.model
+        earlier = _stage_before(model.folder)
+        if earlier is None:
+            return None
+        later = load_model(model.folder)
+        return restored_behaviours(
+            later,
+            load_model(earlier),
+            components_of(later, every_row),
+            {each.measured: rows for each, rows in self.rows.tested_on.items()},
+            stop_token=model.stop_token,
+        )
+
     def _said(self, rows: Sequence[TokenizedRow]) -> list[TokenizedRow]:
         return said_rows(self.unrolled.model, rows)
 
     def _ablated(self, rows: Sequence[TokenizedRow]) -> Ablatable:
         def make(alike: list[TokenizedRow], reference: list[TokenizedRow]) -> Ablatable:
+            if self.edges:
+                return AblatedEdges(
+                    self.unrolled, alike, self.edges, self.kind, reference=reference, seed=self.seed
+                )
             return AblatedRows(
-                self.unrolled, alike, self.units, self.kind, reference=reference, seed=self.seed
+                self.unrolled, alike, self.nodes, self.kind, reference=reference, seed=self.seed
             )
 
         return ByQuestion(make, rows, self.rows.every_row)
+
+
+def _stage_before(checkpoint: Path | None) -> Path | None:
+    """The last checkpoint of the stage before, of a checkpoint in a run's folder."""
+    if checkpoint is None or not exists(checkpoint.parents[2] / RUN_FILE):
+        return None
+    run, seed, stage = (
+        Run.load(checkpoint.parents[2]),
+        *(int(each.name.partition("-")[2]) for each in (checkpoint.parents[1], checkpoint.parent)),
+    )
+    return run.checkpoint(seed=seed, stage=stage - 1) if run.steps(seed, stage - 1) else None
 
 
 def aliases_of(rows: Sequence[TokenizedRow]) -> list[Hashable]:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from data.design import Contrast
-from interp.circuits.ablated import Ablatable
+from interp.circuits.ablated import Answerable
 from interp.circuits.evaluation import Criterion, against
 from interp.circuits.summary import Record, record
 
@@ -55,7 +55,7 @@ class Effects:
 
 
 def circuit_effects(
-    behaviours: Mapping[str, Ablatable],
+    behaviours: Mapping[str, Answerable],
     circuits: Bool[Tensor, "circuit unit"],
     compared: Contrast,
 ) -> Effects:
@@ -80,7 +80,7 @@ def circuit_effects(
 
 
 def solo_effects(
-    behaviours: Mapping[str, Ablatable],
+    behaviours: Mapping[str, Answerable],
 ) -> dict[str, Float[np.ndarray, " unit"]]:
     """What each unit, ablated alone, costs each behaviour, in nats."""
     n = len(next(iter(behaviours.values())).units)

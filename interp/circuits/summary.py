@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.circuits.edges import EDGES
 from interp.circuits.evaluation import Criterion, holm
 from interp.circuits.ranks import rank_test
 from training.columns import WITHOUT_SEED
@@ -17,7 +18,7 @@ Record = dict[str, Any]
 
 BY_RANK = (
     *("faithfulness", "completeness", "minimality", "transfer", "specificity"),
-    *("disruption", "disruption_exact"),
+    *("disruption", "disruption_exact", "restored", "restored_exact"),
 )
 """Quantities whose p value is the rank of a circuit, or of a unit, among others."""
 
@@ -49,10 +50,10 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
     Columns: the run columns without the seed, `COORDINATES`, the mean `value` and `control`,
     `difference` (value minus control; the value where no seed has a null) with its 95% t interval
     over seeds `ci_low ci_high`, `p_value` (ranks within seeds, combined; NaN of what has none),
-    `p_corrected` (Holm, over all cells of a quantity at a checkpoint; of minimality, over the
-    circuit), `p_smallest` (that so many seeds with so few others can give), `n`, `n_null` (the
-    least of a seed), `n_tested` (seeds that have a null: `difference` and p are of those) and
-    `n_seeds`.
+    `p_corrected` (Holm, over all cells of a quantity at a checkpoint, units and edges apart; of
+    minimality, over the circuit), `p_smallest` (that so many seeds with so few others can give),
+    `n`, `n_null` (the least of a seed), `n_tested` (seeds that have a null: `difference` and p are
+    of those) and `n_seeds`.
     """
     keys = [*WITHOUT_SEED, *COORDINATES]
     records = [
@@ -61,6 +62,7 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
     ]
     summary = pd.DataFrame(records)
     summary["p_corrected"] = np.nan
+    are_edges = summary["circuit"].str.endswith(EDGES).rename("are_edges")
     family = [*WITHOUT_SEED, "quantity"]
     is_minimality = summary["quantity"] == "minimality"
     for chosen, columns in (
@@ -68,7 +70,8 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
         (is_minimality, [*family, "circuit", "ablation"]),
     ):
         tested = summary.loc[chosen & summary["p_value"].notna()]
-        for _, cells in tested.groupby(columns, sort=False, dropna=False):
+        within = [*(tested[name] for name in columns), are_edges.loc[tested.index]]
+        for _, cells in tested.groupby(within, sort=False, dropna=False):
             summary.loc[cells.index, "p_corrected"] = holm(cells["p_value"].to_numpy())
     return summary[[*keys, *_COLUMNS]].sort_values(keys, kind="stable", ignore_index=True)
 

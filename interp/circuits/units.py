@@ -36,6 +36,8 @@ class Part(Protocol):
         ...
 
 
+BY_ROLE = "@"
+"""Between the kind and the role in a stratum."""
 OTHER = "other"
 """The role of a token that is in no role's span."""
 _NAME = re.compile(r"a(?P<layer>\d+)\.h(?P<head>\d+)@(?P<role>\w+)|m(?P<mlp>\d+)@(?P<of>\w+)")
@@ -58,8 +60,12 @@ class Unit:
 
     @property
     def stratum(self) -> tuple[int, str]:
-        """Layer and kind of component: what a matched circuit has as many of."""
-        return self.layer, "mlp" if self.head is None else "head"
+        """Layer and kind of component, of a head its role too: a matched circuit has as many.
+
+        Heads at tokens that no answer passes through are no controls for heads at those where all
+        do. A layer has one MLP at each role, so an MLP's controls are it at other roles.
+        """
+        return self.layer, "mlp" if self.head is None else f"head{BY_ROLE}{self.role}"
 
     @classmethod
     def parse(cls, name: str) -> "Unit":

@@ -1,5 +1,6 @@
 """Circuits in words: what carries an answer, how surely, and is it beyond other circuits?"""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ from data.design import Contrast
 from interp.circuits.analysis import SINGLE_UNIT
 from interp.circuits.behaviours import BehaviourKind
 from interp.circuits.disruption import GAP
+from interp.circuits.edges import EDGES
 from interp.figures.grid_tables import ALPHA
 
-OFTEN = 0.9
-"""A unit that is chosen in so many draws of aliases, on average over seeds, is named."""
+OFTEN = 0.5
+"""Of units of a kind that so many are chosen of, on average over draws and seeds, it is told."""
+_HEAD = re.compile(r"\.h\d+")
 MOST_NAMED = 8
 
 
@@ -28,10 +31,12 @@ def circuit_found(cells: pd.DataFrame, compared: Contrast) -> list[str]:
     for kind in kinds:
         of_kind = cells.loc[cells["ablation"] == kind]
         head = f"{kind} ablation: ".capitalize() if len(kinds) > 1 else ""
-        circuits = [name for name in dict.fromkeys(of_kind["circuit"]) if name != SINGLE_UNIT]
+        circuits = [
+            name for name in dict.fromkeys(of_kind["circuit"]) if not name.startswith(SINGLE_UNIT)
+        ]
         for name in circuits:
             of_circuit = of_kind.loc[of_kind["circuit"] == name]
-            sentences.append(head + _carried_words(name, of_circuit, of_kind))
+            sentences.append(head + _carried_words(name, of_circuit))
         sentences += [head + text for text in _transfer_words(of_kind, compared)]
         for name in circuits:
             if name.startswith(BehaviourKind.ANSWER):
@@ -47,28 +52,47 @@ def circuit_found(cells: pd.DataFrame, compared: Contrast) -> list[str]:
     return [*sentences, rules]
 
 
-def _carried_words(name: str, cells: pd.DataFrame, of_kind: pd.DataFrame) -> str:
+def _carried_words(name: str, cells: pd.DataFrame) -> str:
     """How much a circuit recovers, which units are chosen often, whether the gate accepts it."""
     size = _one(cells, "size")
     if "faithfulness" not in set(cells["quantity"]):
         return f"{name}: no circuit; what the model says hardly depends on any units."
     faithful = _one(cells, "faithfulness")
-    every = of_kind.loc[of_kind["quantity"] == "inclusion"]
-    n_units = every["unit"].nunique()
-    included = cells.loc[cells["quantity"] == "inclusion"].sort_values(
-        ["value", "unit"], ascending=[False, True], kind="stable"
-    )
-    often = included.loc[included["value"] >= OFTEN, "unit"].tolist()
-    named = ", ".join(often[:MOST_NAMED]) or "none"
-    more = f" and {len(often) - MOST_NAMED} more" if len(often) > MOST_NAMED else ""
+    included = cells.loc[cells["quantity"] == "inclusion"]
     accepted = _one(cells, "accepted")
+    parts = f"{included['unit'].nunique()} {'edges' if name.endswith(EDGES) else 'units'}"
     return (
-        f"{name}: {size['value']:.1f} of {n_units} units alone recover {faithful['value']:.0%} of "
-        f"what the model says of held-out aliases, other circuits {faithful['control']:.0%} "
-        f"({p_words(faithful)}); chosen in {OFTEN:.0%} of draws or more: {named}{more}. The gate "
-        f"accepts it in {round(accepted['value'] * accepted['n_seeds'])} of "
+        f"{name}: {size['value']:.1f} of {parts} alone recover {faithful['value']:.0%} of "
+        f"what the model says of held-out aliases, {_others_words(faithful)} "
+        f"({p_words(faithful)}); of these are chosen, on average over draws and seeds, "
+        f"{_chosen_words(included)}. The gate accepts it in "
+        f"{round(accepted['value'] * accepted['n_seeds'])} of "
         f"{accepted['n_seeds']} seeds."
     )
+
+
+def _chosen_words(included: pd.DataFrame) -> str:
+    """How many of each layer's heads, and which MLPs, are chosen; heads have no number over seeds.
+
+    Args:
+        included: Inclusion frequencies of one circuit.
+    """
+    kinds = included["unit"].str.replace(_HEAD, "", regex=True)
+    counts = included["value"].groupby(kinds, sort=False).agg(["sum", "size"])
+    first = counts.sort_values("sum", ascending=False, kind="stable")
+    told = first.loc[first["sum"] >= OFTEN].head(MOST_NAMED)
+    words = [
+        f"{chosen:.1f} of {int(n)} {kind}" if n > 1 else f"{kind} in {chosen:.0%}"
+        for kind, chosen, n in told.itertuples(name=None)
+    ]
+    return ", ".join(words) or "none in half of the draws"
+
+
+def _others_words(cell: dict[str, Any]) -> str:
+    """What other circuits recover; large circuits have none that shares at most half."""
+    if pd.isna(cell["control"]):
+        return "no other circuit of its layers and kinds shares at most half"
+    return f"other circuits {cell['control']:.0%}"
 
 
 def _transfer_words(cells: pd.DataFrame, compared: Contrast) -> list[str]:
@@ -87,7 +111,7 @@ def _transfer_words(cells: pd.DataFrame, compared: Contrast) -> list[str]:
                 cell = own[0]
                 parts.append(
                     f"the circuit {cell['circuit']} recovers {cell['value']:.0%} of "
-                    f"{prefix}{other} (other circuits {cell['control']:.0%}, {p_words(cell)})"
+                    f"{prefix}{other} ({_others_words(cell)}, {p_words(cell)})"
                 )
         if parts:
             found.append(f"Cross-transfer: {'; '.join(parts)}.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from data.errors import InputError
 from interp.commands import Subparsers
 from interp.commands.grids import by_checkpoint, fill
+from interp.commands.necessity import add_necessity, run_necessity
 from interp.commands.output import Findings, Said, print_findings
 from interp.commands.selectors import (
     add_selectors,
@@ -32,13 +33,18 @@ def add_command(commands: Subparsers) -> None:
     )
     circuit.add_argument(
         "--unit", action="append", metavar="NAME",
-        help="of a circuit of your own, tested in place of a chosen one: a1.h3@alias, m0@alias",
+        help="of a circuit of your own, tested in place of a chosen one: a1.h3@alias, m0@alias; "
+        "with --edges a0.h1>a1.h3.q, emb>m1, m1>logits",
     )  # fmt: skip
+    circuit.add_argument(
+        "--edges", action="store_true", help="circuits of edges: what one part says to one other"
+    )
     circuit.add_argument(
         "--scores", metavar="METHOD", help="what circuits are chosen by: exact (default), eap, "
         "eap_ig",
     )  # fmt: skip
     circuit.add_argument("--limit", type=int, default=100, metavar="N", help="rows a half")
+    add_necessity(circuit)
     circuit.set_defaults(run=run_command)
 
 
@@ -50,6 +56,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.limit < 1:
         raise InputError(f"--limit is {arguments.limit}; give 1 or more rows")
     selection = selection_of(arguments)
+    if arguments.necessity:
+        refuse(arguments.edges, "--edges", "--necessity is of weights, which are no edge's")
+        return run_necessity(selection, arguments)
+    refuse(arguments.component, "--component", "it is of --necessity; --unit names units")
+    refuse(arguments.others, "--others", "it is of --necessity")
 
     from interp.circuits.analysis import CircuitAnalysis
     from interp.circuits.scores import ScoreMethod
@@ -64,6 +75,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         ablations=kinds or default.ablations,
         method=methods[0] if methods else default.method,
         circuit=unique(arguments.unit or ()),
+        edges=arguments.edges,
         limit=arguments.limit,
     )
     summary = fill(analysis, selection, arguments)[1]

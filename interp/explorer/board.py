@@ -48,6 +48,7 @@ function panel(name, template, send) {
   box.append(title, note, place, said);
   let cells = null, at = null;
   const words = ([row, column]) => {
+    if (cells.said) return cells.said[row][column];
     const shown = place.data[0].z[row][column];
     const value = typeof shown == "number" ? shown.toFixed(2) : "unknown";
     return `${cells.rows[row]} ${cells.columns[column]}: ${value}`;
@@ -63,7 +64,8 @@ function panel(name, template, send) {
     at = (at ?? [-1, 0].map((start, i) => move[i] ? start : 0))
       .map((each, i) => Math.min(ends[i] - 1, Math.max(0, each + move[i])));
     said.textContent = words(at);
-    Plotly.Fx.hover(place, {xval: at[1], yval: at[0]}, "xy");
+    const [x, y] = cells.at ? cells.at[at[0]][at[1]] : [at[1], at[0]];
+    Plotly.Fx.hover(place, {xval: x, yval: y}, "xy");
   };
   place.addEventListener("keydown", walk);
   const draw = async (json, room) => {
@@ -89,8 +91,9 @@ function panel(name, template, send) {
     const is_new = !place.data;
     await Plotly.react(place, data, layout, {displayModeBar: false});
     if (is_new) {
-      place.on("plotly_click", ({points}) => {
-        send({figure: name, point: points[0].pointIndex ?? points[0].pointNumber});
+      place.on("plotly_click", ({points: [point]}) => {
+        const cell = point.pointIndex ?? point.pointNumber;
+        send({figure: name, point: Array.isArray(cell) ? cell : point.customdata});
       });
     }
   };
@@ -138,8 +141,9 @@ export default {render};
 )
 """Title and remark of each figure as text, the figure below them as wide as there is room.
 
-A click is told as row and column of a heat-map; so is Enter on the cell that the arrow keys lead
-to, where a figure has cells to click.
+A click is told as row and column of a heat-map, or what a mark has as its `customdata`; so is Enter
+on the cell that the arrow keys lead to, where a figure has `cells`. Where these are no heat-map's,
+`cells` says where each stands (`at`) and what is said of it (`said`).
 """
 
 
@@ -174,7 +178,7 @@ class Board(anywidget.AnyWidget):
 
         Args:
             figures: In the order of the screen.
-            on_click: Called with a figure's name, and row and column of the heat-map's cell.
+            on_click: Called with a figure's name, and row and column of the cell.
         """
         self._on_click = on_click
         template = json.dumps(shared_look()["template"])

@@ -16,11 +16,12 @@ import plotly.graph_objects as go
 
 from data.errors import DamagedError, InputError
 from interp.explorer.board import Board
+from interp.explorer.circuit_tab import CircuitTab
 from interp.explorer.drawing import draw_figures
 from interp.explorer.grid import cells_of_rows, grid_of_view, grid_without_effects, is_quick
 from interp.explorer.grid_figure import cell_words, grid_rows
 from interp.explorer.menus import Menus
-from interp.explorer.sources import Source
+from interp.explorer.sources import RunSource, Source
 from interp.explorer.texts import error_html, note_html, texts_html
 from interp.explorer.typed import Typed, typed_view
 from interp.explorer.view import Edit, GridCell, View, read_view
@@ -40,6 +41,8 @@ class Explorer:
         grid: Its grid.
         cells: The changed cells.
         figures: What is drawn: `answers`, `said`, `lens`, `heads` and `grid`.
+        circuit: The tab to ablate circuits in; only runs have one.
+        tabs: The two tabs of a run.
     """
 
     view: View
@@ -58,6 +61,8 @@ class Explorer:
         self.reset_button, self.typing = self._controls.reset, self._controls.typing
         self.message, self.note, self.texts = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.board: Board | None = None
+        self.circuit = CircuitTab(source.shelf) if isinstance(source, RunSource) else None
+        self.tabs: widgets.Tab | None = None
         self._look()
         self.board = Board(self.figures, on_click=self._on_click)
         self._follow_controls()
@@ -161,6 +166,7 @@ class Explorer:
         self.texts.value = texts_html(view)
         self.typing.suggest(Typed.of(view.question, view.corrupted if view.is_own else None))
         self._show()
+        self._show_circuit()
 
     def _view(self) -> View:
         """What the menus name, or what was typed if the model can read it."""
@@ -206,6 +212,15 @@ class Explorer:
         if self.board is not None:
             self.board.show(self.figures)
 
+    def _show_circuit(self) -> None:
+        """The circuit of what is looked at, while its tab is open."""
+        if self.circuit is not None and self.tabs is not None and self.tabs.selected_index == 1:
+            self.circuit.look(self.view, self.choice)
+
+    def _on_tab(self, _change: Any) -> None:
+        with _without_collection():
+            self._show_circuit()
+
     def _on_click(self, figure: str, row: int, column: int) -> None:
         if figure != "grid":
             return
@@ -243,8 +258,17 @@ class Explorer:
         self.typing.back.on_click(lambda _button: self.ask(None))
 
     def _layout(self) -> widgets.VBox:
-        controls = [self._controls.box(), self.typing.box]
-        return widgets.VBox([*controls, self.message, self.note, self.texts, self.board])
+        controls, said = self._controls.box(), [self.message, self.note]
+        if self.circuit is None:
+            return widgets.VBox([controls, self.typing.box, *said, self.texts, self.board])
+        prompt = widgets.VBox([self.typing.box, self.texts, self.board])
+        layout = widgets.Layout(width="100%", min_width="0")
+        self.tabs = widgets.Tab(
+            [prompt, self.circuit.box], titles=("prompt", "circuit"), layout=layout
+        )
+        self.tabs.selected_index = 0
+        self.tabs.observe(self._on_tab, "selected_index")
+        return widgets.VBox([controls, *said, self.tabs])
 
 
 @contextmanager

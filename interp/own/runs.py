@@ -130,9 +130,7 @@ _KINDS = {
         lambda run, stage: {"subsets": AttentionAnalysis.of(run.compared_at(stage)).subsets},
     ),
     "ablate": _Kind(AblationAnalysis, sites=ABLATED_SITES),
-    "circuit": _Kind(
-        CircuitAnalysis, lambda run, stage: {"contrast": run.compared_at(stage).name}
-    ),
+    "circuit": _Kind(CircuitAnalysis, lambda run, stage: {"contrast": run.compared_at(stage).name}),
     "align": _Kind(AlignmentAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "branches": _Kind(BranchAnalysis, lambda run, stage: {"folder": run.folder}),
 }

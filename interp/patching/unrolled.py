@@ -204,12 +204,43 @@ class UnrolledModel:
         return z.transpose(1, 2)
 
     def heads(
-        self, resid: Float[Tensor, "batch pos d_model"], layer: int, *, last: int
+        self, resid: Float[Tensor, "batch pos d_model"], layer: int, base: Trace, *, last: int
     ) -> Float[Tensor, "batch last head d_head"]:
-        """What each head gathers for the last positions, of a residual stream from its start."""
-        q, k, v = self.project(resid, layer)
-        rotated = self._rotated(k, _positions(0, k)).transpose(1, 2)
-        return self.attend(q[:, -last:], rotated, v, layer)
+        """What each head gathers for the last positions.
+
+        Args:
+            resid: Residual stream entering the layer, at the last positions; before them it is that
+                of the base.
+            layer: The layer.
+            base: The pass that the positions before `resid` are taken from.
+            last: At so many last positions.
+        """
+        q, keys, v = self._attended(resid, layer, base, None)
+        return self.attend(q[:, -last:], keys.transpose(1, 2), v, layer)
+
+    def heads_apart(
+        self,
+        for_q: Float[Tensor, "batch last head d_model"],
+        for_k: Float[Tensor, "batch pos head d_model"],
+        for_v: Float[Tensor, "batch pos head d_model"],
+        layer: int,
+    ) -> Float[Tensor, "batch last head d_head"]:
+        """What each head gathers where its queries, keys and values each read a stream of its own.
+
+        Args:
+            for_q: The streams that queries read, at the last positions.
+            for_k: The streams that keys read.
+            for_v: The streams that values read.
+            layer: The layer, whose heads have keys and values of their own.
+        """
+        a = self._attention[layer]
+        W = a.W_QKV.unflatten(1, (3, a.n_heads, self.d_head)).unbind(1)
+        b = a.b_QKV.unflatten(0, (3, a.n_heads, self.d_head))
+        q, k, v = (
+            torch.einsum("bphd,dhk->bphk", self._ln1[layer](stream), weight) + bias
+            for stream, weight, bias in zip((for_q, for_k, for_v), W, b, strict=True)
+        )
+        return self.attend(q, self._rotated(k, _positions(0, k)).transpose(1, 2), v, layer)
 
     def write(
         self, z: Float[Tensor, "batch pos head d_head"], layer: int

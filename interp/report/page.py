@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
+from interp.circuits.necessity_sections import necessity_section
+from interp.circuits.sections import circuits_section
 from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
@@ -44,9 +46,11 @@ ANALYSES: Sequence[Section] = [
     attention_section,
     ablation_section,
     erasure_section,
+    circuits_section,
     transplants_section,
     weight_differences_section,
     alignment_section,
+    necessity_section,
 ]
 """About what was looked at inside, from top to bottom."""
 

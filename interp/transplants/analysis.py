@@ -83,7 +83,7 @@ def transplant_weights(
     evaluation = EvaluationSet.of(rows, stop_token=stop_token)
     own, theirs = weights_of(recipient), weights_of(donor)
     working = copy.deepcopy(recipient)
-    known = {ALIAS_ROWS: alias_rows(recipient, _compared_tokens(rows))}
+    known = {ALIAS_ROWS: alias_rows(recipient, compared_tokens(rows))}
     chosen = choose_parts(recipient, names, known)
     if names is None:
         chosen |= choose_parts(recipient, [f"{ALIAS_ROWS}+blocks"], known)
@@ -105,7 +105,7 @@ def transplant_weights(
     return pd.concat(tables, ignore_index=True)
 
 
-def _compared_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
+def compared_tokens(rows: Sequence[TokenizedRow]) -> set[int]:
     """Tokens of the aliases of the two subsets that the experiment compares, if there is one."""
     design = design_of_rows(rows)
     compared = design.main.names if design.contrasts else ()

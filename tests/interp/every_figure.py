@@ -17,6 +17,11 @@ from interp.alignment.summary import summarize_alignment
 from interp.attention.analysis import summarize_attention
 from interp.attention.pattern_plots import plot_attention
 from interp.attention.plots import plot_attention_contrast, plot_heads
+from interp.circuits.necessity_plots import plot_necessity
+from interp.circuits.necessity_summary import summarize_necessity
+from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
+from interp.circuits.plots import plot_circuit, plot_inclusion
+from interp.circuits.transfer_plots import plot_transfer
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
@@ -25,6 +30,7 @@ from interp.report.compare_plots import Panel, plot_side_by_side
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.transplants.plots import plot_transplants, plot_weight_differences
+from tests.interp.circuits.hand_made_tables import circuits_table
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -156,6 +162,23 @@ def surgery() -> pd.DataFrame:
     return measured(table, value=1)
 
 
+def necessity() -> pd.DataFrame:
+    subsets = [D5, D6, f"recite {D5}", f"recite {D6}"]
+    parts = {"untouched": ["none"], "frozen": ["all", "emb", "a0.h0", "a0.h1", "m1"]}
+    parts |= {"clamped": ["a0.h0", "a0.h1"]}
+    tables = [
+        crossed(seed=SEEDS, mode=[mode], part=names, subset=subsets)
+        for mode, names in parts.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    labels = table["part"].replace({"a0.h0": "a0.leading", "a0.h1": ""})
+    kinds = table["part"].str.replace(r"\.h\d", "", regex=True)
+    table = table.assign(label=labels, kind=kinds, n_weights=9, distance=0.0, n=40)
+    names = ["exact_match", "answer_log_prob"]
+    names += [f"untouched_{name}" for name in names]
+    return measured(table, 0, 1, ablated=1, **dict.fromkeys(names, 1))
+
+
 def predictions() -> pd.DataFrame:
     table = crossed(seed=SEEDS, optimizer=["adamw", "sgd"], pairing=["own", "other_tag"])
     return measured(table.assign(row_a="a", row_b="b"), predicted=1, measured=1)
@@ -210,6 +233,10 @@ def runs_side_by_side() -> go.Figure:
     return plot_side_by_side(panels, title="Gaps of every run", what="gap")
 
 
+def large_circuits() -> pd.DataFrame:
+    return circuits_table(2, layers=9, heads=8, roles=("tag", "alias", "question", "other"))
+
+
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_ablation": lambda: plot_ablation(ablation(), [D5, D6]),
     "plot_alignment": lambda: plot_alignment(summarize_alignment(alignment())),
@@ -227,13 +254,18 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_attribution": lambda: plot_attribution(attributions()),
     "plot_attribution_patching": lambda: plot_attribution_patching(patching()),
     "plot_branches": lambda: plot_branches(branches()),
+    "plot_circuit": lambda: plot_circuit(circuits_table(with_edges=True), "answer D5"),
+    "plot_circuit_tests": lambda: plot_circuit_tests(circuits_table()),
     "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
+    "plot_disruption": lambda: plot_disruption(circuits_table()),
     "plot_erasure": lambda: plot_erasure(erasure()),
     "plot_gaps": lambda: plot_gaps(summarize(metrics(), IML), IML, summarize(metrics(), IML)),
     "plot_heads": lambda: plot_heads(summarize_attention(attention()), subset=D5),
+    "plot_inclusion": lambda: plot_inclusion(circuits_table()),
     "plot_lens": lambda: plot_lens(lens(), guess=-2.0),
     "plot_lens_steps": lambda: plot_lens_steps(lens(steps=(0, 50, 200)), guess=-2.0),
     "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),
+    "plot_necessity": lambda: plot_necessity(summarize_necessity(necessity()), necessity()),
     "plot_patched_heads": lambda: plot_patched_heads(patching()),
     "plot_patching": lambda: plot_patching(patching()),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
@@ -241,6 +273,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
+    "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_weight_differences": lambda: plot_weight_differences(weight_differences()),
 }
@@ -248,6 +281,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
 LONG_FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_ablation": lambda: plot_ablation(ablation(30, 9), [D5, D6]),
     "plot_attention": lambda: plot_attention(pattern(9, 10), TOKENS, title="A row"),
+    "plot_circuit": lambda: plot_circuit(large_circuits(), "answer D5"),
     "plot_heads": lambda: plot_heads(summarize_attention(attention(16, 5)), subset=D5),
     "plot_lens": lambda: plot_lens(lens(30)),
     "plot_patched_heads": lambda: plot_patched_heads(patching(16, heads=5)),

@@ -13,6 +13,7 @@ from data.vocabulary import Role
 from interp.circuits.analysis import SINGLE_UNIT, CircuitAnalysis
 from interp.circuits.behaviours import Behaviour, BehaviourKind
 from interp.circuits.bench import DividedRows
+from interp.circuits.edges import edges_of
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import ablate
@@ -71,6 +72,26 @@ def test_every_circuit_has_its_units_criteria_transfers_and_disruptions(
         ).measured
         twice = own.loc[own["subset"].isin(["", subset]), ["value", "control", "p_value"]]
         assert len(twice.drop_duplicates()) == 1
+
+
+def test_circuits_of_edges_stand_beside_those_of_units(
+    loud: HookedModel, rows: list[TokenizedRow], table: pd.DataFrame
+) -> None:
+    names = ("emb>m0", "m0>a1.h1.v", "a1.h1>logits")
+    analysis = CircuitAnalysis(limit=4, n_matched=3, circuit=names, edges=True)
+    measured = analysis.measure(loud, rows, [], seed=0)
+    found = measured.table
+    expected = [SINGLE_UNIT, *(f"{name} (own)" for name in CIRCUITS)]
+    assert list(dict.fromkeys(found["circuit"])) == [f"{name} (edges)" for name in expected]
+    assert not {each["circuit"] for each in measured.withdrawn} & set(table["circuit"])
+    both = pd.concat([table, found])
+    assert not both.duplicated(analysis.coordinates).any()
+    members = found.loc[(found["quantity"] == "member") & (found["value"] == 1)]
+    assert set(members["unit"]) == set(names)
+    assert set(found.loc[found["quantity"] == "score_exact", "unit"]) == {
+        edge.name for edge in edges_of(loud)
+    }
+    assert found.loc[found["quantity"] == "disruption", "value"].abs().max() > 1e-3
 
 
 def test_p_values_are_ranks_with_the_plus_one(table: pd.DataFrame) -> None:

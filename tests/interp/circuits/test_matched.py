@@ -64,7 +64,7 @@ def test_few_circuits_are_all_enumerated() -> None:
 def test_many_are_drawn_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matched, "MOST_ENUMERATED", 200)
     own = circuit("a0.h0@alias", "a1.h0@alias")
-    found = matched_circuits(own, UNITS, np.zeros((len(UNITS), 1)), n=100)
+    found = matched_circuits(own, UNITS, np.zeros((len(UNITS), 1)), n=100, by_role=False)
     assert not found.is_all
     counts = found.sets.sum(0)[
         [i for i, u in enumerate(UNITS) if u.layer < 2 and u.head is not None]
@@ -73,11 +73,22 @@ def test_many_are_drawn_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts.min() >= 2
 
 
+def test_heads_are_matched_by_role_where_an_effect_is_tested() -> None:
+    own = circuit("a0.h0@alias", "a1.h0@alias")
+    found = matched_circuits(own, UNITS, np.zeros((len(UNITS), 1)))
+    # All but the circuit itself: two units in common are more than half.
+    assert len(found.sets) == 8 * 8 - 1
+    chosen = found.sets.any(0)
+    assert {unit.role for unit, held in zip(UNITS, chosen.tolist(), strict=True) if held} == {
+        "alias"
+    }
+
+
 def test_no_circuit_stands_in_for_one_that_costs_more_than_all_others() -> None:
     solo = np.zeros((len(UNITS), 1))
     solo[0] = 100.0
     assert len(matched_circuits(circuit("a0.h0@alias"), UNITS, solo).sets) == 0
-    assert len(matched_circuits(circuit("a0.h1@alias"), UNITS, solo).sets) == 14
+    assert len(matched_circuits(circuit("a0.h1@alias"), UNITS, solo).sets) == 6
 
 
 def test_nothing_and_everything_have_no_other_to_be_held_against() -> None:
@@ -85,3 +96,16 @@ def test_nothing_and_everything_have_no_other_to_be_held_against() -> None:
     for held, message in ((nothing, "empty circuit"), (~nothing, "all units")):
         with pytest.raises(InputError, match=message):
             matched_circuits(held, UNITS, np.zeros((len(UNITS), 1)))
+
+
+def test_negligible_differences_of_solo_effects_count_as_none():
+    units = [Unit(0, head, "alias") for head in range(4)]
+    circuit = torch.tensor([True, False, False, False])
+    solo = np.array([[0.0], [0.01], [-0.02], [0.5]])
+
+    def matched(negligible: float) -> list[list[bool]]:
+        found = matched_circuits(circuit, units, solo, caliper=0.01, negligible=negligible)
+        return found.sets.tolist()
+
+    assert matched(0.0) == []
+    assert matched(0.05) == [[False, True, False, False], [False, False, True, False]]

@@ -27,7 +27,7 @@ def summary(*cells: list[dict]) -> pd.DataFrame:
 
 
 def circuit(name: str, subset: str, other: str) -> list[list[dict]]:
-    units = {"a1.h0@question": 1.0, "m0@alias": 0.95, "m1@question": 0.4}
+    units = {"a1.h0@question": 1.0, "a1.h1@question": 0.2, "m0@alias": 0.95, "m1@question": 0.4}
     return [
         cell(name, "size", 2.0),
         *(cell(name, "inclusion", value, unit=unit) for unit, value in units.items()),
@@ -53,9 +53,9 @@ def said() -> list[str]:
 
 def test_a_circuit_is_told_by_how_often_units_are_chosen(said: list[str]) -> None:
     (first,) = (text for text in said if text.startswith("answer D5: "))
-    assert "2.0 of 3 units alone recover 94% of what the model says of held-out aliases" in first
+    assert "2.0 of 4 units alone recover 94% of what the model says of held-out aliases" in first
     assert "other circuits 10% (corrected p" in first
-    assert "chosen in 90% of draws or more: a1.h0@question, m0@alias. " in first
+    assert "on average over draws and seeds, 1.2 of 2 a1@question, m0@alias in 95%. " in first
     assert first.endswith("The gate accepts it in 3 of 4 seeds.")
 
 
@@ -78,6 +78,20 @@ def test_matched_circuits_are_told_with_the_least_p() -> None:
     told = circuit_found(summary(*cells), COMPARED)
     (lost,) = (text for text in told if text.startswith("Without the circuit"))
     assert "matched circuits, which 4 of 4 seeds have, cost gap +0.30 (corrected p" in lost
+
+
+def test_a_circuit_of_edges_without_others_is_told_as_such() -> None:
+    cells = circuit("answer D5 (edges)", "D5_CONS", "D6_CONS")
+    cells += circuit("answer D5", "D5_CONS", "D6_CONS")
+    alone = cell("answer D5 (edges)", "faithfulness", 0.9)
+    cells = [
+        alone if each[0]["quantity"] == "faithfulness" and "edges" in each[0]["circuit"] else each
+        for each in cells
+    ]
+    told = circuit_found(summary(*cells), COMPARED)
+    assert "2.0 of 4 edges alone recover 90%" in told[1]
+    assert "shares at most half (not tested)" in told[1]
+    assert "2.0 of 4 units alone recover 94%" in told[0]
 
 
 def test_what_is_not_beyond_other_circuits_is_said_to_be_so() -> None:

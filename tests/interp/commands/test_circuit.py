@@ -44,9 +44,16 @@ def test_the_command_writes_its_tables_and_says_what_it_found(trained: Path, cap
         (["--scores", "atp"], "'atp'"),
         (["--unit", "a9.h0@alias"], "layer"),
         (["--unit", "z0"], "no unit 'z0'; write a1.h3@alias for a head"),
+        (["--edges", "--unit", "m0@alias"], "no edge 'm0@alias'; write emb>a0.h1.q"),
+        (["--edges", "--unit", "a0.h0>a0.h1.q"], "edge 'a0.h0>a0.h1.q'"),
         (["--limit", "0"], "--limit is 0; give 1 or more rows"),
         (["--site", "z"], "--site does nothing here"),
         (["--layer", "0"], "--layer does nothing here"),
+        (["--component", "m0"], "--component does nothing here: it is of --necessity"),
+        (["--others", "3"], "--others does nothing here: it is of --necessity"),
+        (["--necessity", "--component", "m7"], "no component 'm7'; choose one of emb"),
+        (["--necessity", "--edges"], "--edges does nothing here"),
+        (["--necessity", "--unit", "m0@alias"], "--unit does nothing here"),
     ],
 )
 def test_bad_options_are_one_line_and_change_nothing(

@@ -19,6 +19,38 @@ ROOT = Path(__file__).parents[3]
 GRID = "document.querySelector('[data-figure=grid]')"
 SLOW_START = "[anywidget] Failed to initialize model"
 """What anywidget says where a program takes two seconds to load, and then goes on."""
+MISPLACED = """(() => {
+    const output = document.querySelector('.jp-OutputArea-output'), wrong = [];
+    const edges = output.getBoundingClientRect();
+    if (output.scrollWidth > output.clientWidth + 1) wrong.push(['too wide', output.scrollWidth]);
+    const controls = [...output.querySelectorAll('.widget-dropdown, .widget-text, button')]
+        .filter(each => each.getBoundingClientRect().width);  // those of the tab that is open
+    controls.forEach((one, i) => {
+        const a = one.getBoundingClientRect(), name = one.textContent.slice(0, 30);
+        if (a.right > edges.right + 1 || a.left < edges.left - 1) wrong.push(['cut control', name]);
+        for (const other of controls.slice(i + 1)) {
+            const b = other.getBoundingClientRect();
+            if (a.left < b.right - 1 && b.left < a.right - 1 &&
+                a.top < b.bottom - 1 && b.top < a.bottom - 1) wrong.push(['overlap', name]);
+        }
+    });
+    for (const label of output.querySelectorAll('.widget-label')) {
+        if (label.scrollWidth > label.clientWidth + 1) wrong.push(['cut label', label.textContent]);
+    }
+    for (const figure of output.querySelectorAll('[data-figure]')) {
+        const box = figure.getBoundingClientRect();
+        if (box.right > edges.right + 1) wrong.push(['wide figure', figure.dataset.figure]);
+        for (const text of figure.querySelectorAll('.main-svg text')) {
+            const t = text.getBoundingClientRect();
+            if (t.width && (t.left < box.left - 2 || t.right > box.right + 2 ||
+                t.top < box.top - 2 || t.bottom > box.bottom + 2)) {
+                wrong.push(['cut text', figure.dataset.figure, text.textContent]);
+            }
+        }
+    }
+    return JSON.stringify(wrong);
+})()"""
+"""What is too wide, cut or on another thing, as a list in JSON."""
 
 
 @contextmanager

@@ -36,7 +36,8 @@ def test_every_menu_and_figure_is_on_the_page(browser: Browser) -> None:
         "[...document.querySelectorAll('.widget-dropdown label')].map(x => x.textContent)"
     )
     assert labels == ["seed", "stage", "step", "subset", "alias", "question", "corrupted prompt",
-                      "attention of", "patching", "a click"]  # fmt: skip
+                      "attention of", "patching", "a click",
+                      "circuit of", "ablates", "part"]  # fmt: skip
     titles = browser.evaluate(
         "[...document.querySelectorAll('[data-panel]')].map(x => x.ariaLabel)"
     )

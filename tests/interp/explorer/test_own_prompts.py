@@ -276,3 +276,9 @@ def test_a_token_that_looks_like_markup_is_said_as_it_is(
 
     assert "at token 0 (&lt;|end|&gt;)" in explorer.note.value
     assert "&amp;" not in explorer.note.value
+
+
+def test_own_prompts_have_no_tab_of_circuits(of_rows: Explorer) -> None:
+    assert of_rows.circuit is None
+    assert of_rows.tabs is None
+    assert of_rows.board in of_rows.widget.children

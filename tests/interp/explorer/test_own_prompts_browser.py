@@ -11,6 +11,7 @@ import pytest
 from tests.interp.browser import Browser
 from tests.interp.explorer.jupyter_browser import (
     GRID,
+    MISPLACED,
     choose,
     failures,
     grid_cell,
@@ -50,36 +51,6 @@ STOPWATCH = """(() => {
     return true;
 })()"""
 """From a click, or a menu's choice, until the changed figure is drawn, in the browser's clock."""
-MISPLACED = """(() => {
-    const output = document.querySelector('.jp-OutputArea-output'), wrong = [];
-    const edges = output.getBoundingClientRect();
-    if (output.scrollWidth > output.clientWidth + 1) wrong.push(['too wide', output.scrollWidth]);
-    const controls = [...output.querySelectorAll('.widget-dropdown, .widget-text, button')];
-    controls.forEach((one, i) => {
-        const a = one.getBoundingClientRect(), name = one.textContent.slice(0, 30);
-        if (a.right > edges.right + 1 || a.left < edges.left - 1) wrong.push(['cut control', name]);
-        for (const other of controls.slice(i + 1)) {
-            const b = other.getBoundingClientRect();
-            if (a.left < b.right - 1 && b.left < a.right - 1 &&
-                a.top < b.bottom - 1 && b.top < a.bottom - 1) wrong.push(['overlap', name]);
-        }
-    });
-    for (const label of output.querySelectorAll('.widget-label')) {
-        if (label.scrollWidth > label.clientWidth + 1) wrong.push(['cut label', label.textContent]);
-    }
-    for (const figure of output.querySelectorAll('[data-figure]')) {
-        const box = figure.getBoundingClientRect();
-        if (box.right > edges.right + 1) wrong.push(['wide figure', figure.dataset.figure]);
-        for (const text of figure.querySelectorAll('.main-svg text')) {
-            const t = text.getBoundingClientRect();
-            if (t.width && (t.left < box.left - 2 || t.right > box.right + 2 ||
-                t.top < box.top - 2 || t.bottom > box.bottom + 2)) {
-                wrong.push(['cut text', figure.dataset.figure, text.textContent]);
-            }
-        }
-    }
-    return JSON.stringify(wrong);
-})()"""
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 import interp
 from interp.figures.seed_marks import own_hover, own_note, with_own_words
 
-OF_MEANS = {"alignment/plots", "attention/plots", "patching/plots", "probes/plots"}
+OF_MEANS = {"alignment/plots", "attention/plots", "circuits/transfer_plots", "patching/plots",
+            "probes/plots"}  # fmt: skip
 OF_ONE_MODEL = {"attention/pattern_plots", "attention/view", "explorer/grid_figure",
                 "explorer/token_figures"}  # fmt: skip
 MAPS = ("heatmap", "imshow", "contour", "density")

@@ -16,6 +16,7 @@ from training.recipes import find_recipe
 SEED = 7
 
 
+@pytest.mark.slow
 def test_the_gate_sees_what_is_not_planted() -> None:
     config = find_recipe(RECIPE)(**PARAMETERS)
     kind = KINDS["storage"]
