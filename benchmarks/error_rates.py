@@ -124,7 +124,7 @@ def page(scored: pd.DataFrame) -> str:
 
 def _rate(cell: pd.Series) -> str:
     share, interval = cell["made"] / cell["n"], f"[{cell['low']:.2f}, {cell['high']:.2f}]"
-    return f"{share:.2f} {interval}, {cell['made']} of {cell['n']}"
+    return f"{share:.2f} {interval}, {cell['made']:.0f} of {cell['n']:.0f}"
 
 
 def _by_kind(scored: pd.DataFrame) -> list[str]:
@@ -147,16 +147,18 @@ def _by_kind(scored: pd.DataFrame) -> list[str]:
 INTRODUCTION = """# Error rates
 
 What the project's tools find where it is, and what they claim where it is not, on [models in which
-the truth is known](planted.md): {draws} draws of each kind, runs of {seeds} seeds with their null
-twins (circuits: {circuit_seeds} of the seeds). A claim is what a tool itself reports at .05,
-corrected; no threshold was tuned. Shares of draws with 95% Wilson intervals. This page is made by
-`benchmarks/error_rates.py` of `benchmarks/results/error-rates.csv`; `python -m
-benchmarks.error_rates --draws N` adds the draws that are missing.
+the truth is known](planted.md). Draws of each kind: {draws}, each a run of {seeds} seeds and its
+null twin (circuits: {circuit_seeds} of the seeds). A claim is what a tool itself reports at .05,
+corrected; no threshold was tuned. Shares of draws with 95% Wilson intervals, which are wide where
+draws are few. This page is made by `benchmarks/error_rates.py` of
+`benchmarks/results/error-rates.csv`; that file's command adds the draws that are missing.
 
-With few draws the intervals are wide. A p says that there is an effect, not that it is large:
-planted models have little noise, so that an effect of a millionth in a head outside the circuit can
-be told from none. Patching asks only about prompts that the model answers with confidence; where few
-are left, seeds fall out, and six seeds less one can give no p of .05.
+A p says that there is an effect, not that it is large. Planted models have little noise, so patching
+tells effects of a few millionths, in heads outside the circuit, from none. It asks only about
+prompts that are answered with confidence; in these models few are, and where a seed has fewer than
+10 pairs it is left out: six seeds less one can give no p of .05. Of the probes' first claim, one
+thing was set right after a first draw had been seen: where the tag chooses a code, it cannot be
+read of entities that are unseen, which is all that probes ask.
 """
 
 
