@@ -151,14 +151,15 @@ the truth is known](planted.md). Draws of each kind: {draws}, each a run of {see
 null twin (circuits: {circuit_seeds} of the seeds). A claim is what a tool itself reports at .05,
 corrected; no threshold was tuned. Shares of draws with 95% Wilson intervals, which are wide where
 draws are few. This page is made by `benchmarks/error_rates.py` of
-`benchmarks/results/error-rates.csv`; that file's command adds the draws that are missing.
+`benchmarks/results/error-rates.csv`; `python -m benchmarks.error_rates --draws N` adds the draws
+that are missing.
 
-A p says that there is an effect, not that it is large. Planted models have little noise, so patching
-tells effects of a few millionths, in heads outside the circuit, from none. It asks only about
-prompts that are answered with confidence; in these models few are, and where a seed has fewer than
-10 pairs it is left out: six seeds less one can give no p of .05. Of the probes' first claim, one
-thing was set right after a first draw had been seen: where the tag chooses a code, it cannot be
-read of entities that are unseen, which is all that probes ask.
+A p says that there is an effect, not that it is large. Planted models have little noise, so
+patching tells effects of a few millionths, in heads outside the circuit, from none. It asks only
+about prompts that are answered with confidence; in these models few are, and a seed that has fewer
+than 10 pairs is left out: six seeds less one can give no p of .05. Two things were set right after
+first draws had been seen. Where the tag chooses a code, it cannot be read of unseen entities, which
+is all that probes ask. And patching gets the number of pairs that is its default; it had fewer.
 """
 
 
