@@ -4,7 +4,7 @@ The calibration and the gate ask thousands of times, of a model whose aliases ar
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -127,7 +127,11 @@ def _hooked(model: PreTrainedModel, component: Component, change: Change) -> Ite
     block = model.get_submodule(f"gpt_neox.layers.{layer}")
     if head is None:
         mlp = block.get_submodule("mlp")
-        hook = mlp.register_forward_hook(lambda _module, _given, output: change(output))
+
+        def change_mlp(_module: object, _given: object, output: Tensor) -> Tensor:
+            return change(output)
+
+        hook = mlp.register_forward_hook(change_mlp)  # pyright: ignore[reportArgumentType]
     else:
         size = model.config.hidden_size // model.config.num_attention_heads
         part = slice(head * size, (head + 1) * size)
@@ -145,7 +149,9 @@ def _hooked(model: PreTrainedModel, component: Component, change: Change) -> Ite
         hook.remove()
 
 
-def _replacing(model: PreTrainedModel, component: Component, value: Tensor) -> object:
+def _replacing(
+    model: PreTrainedModel, component: Component, value: Tensor
+) -> AbstractContextManager[None]:
     return _hooked(model, component, lambda _own: value)
 
 

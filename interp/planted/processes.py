@@ -7,7 +7,6 @@ run; only `StageTrainer.train_step` is another. So whatever opens a run opens a 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -19,11 +18,19 @@ from interp.planted.seeds import PlantedSeed
 from interp.planted.truth import PLANTED_FILE, Planted, read_planted
 from training.config import RunConfig, StageConfig, Value
 from training.examples import Examples, batch_loss
-from training.executors.executor import Cell, Progress, Report, counted, tell_nobody
+from training.executors.executor import (
+    Cell,
+    Progress,
+    Report,
+    Result,
+    Task,
+    counted,
+    tell_nobody,
+)
 from training.files import json_bytes
 from training.loop import StageTrainer
 from training.material import SeedMaterial
-from training.pipeline import SeedResult, SeedTask, stage_order_seed, train_seed
+from training.pipeline import SeedTask, stage_order_seed, train_seed
 from training.recipes import find_recipe
 from training.runs.info import RUN_FILE
 from training.runs.publication import exists
@@ -182,15 +189,19 @@ class _Planting:
 
     def run(
         self,
-        work: Callable[[SeedTask, Report], SeedResult],
-        cells: Sequence[Cell[SeedTask]],
+        work: Callable[[Task, Report], Result],
+        cells: Sequence[Cell[Task]],
         *,
         workers: int | None = None,
         progress: Progress = tell_nobody,
-    ) -> list[Any]:
+    ) -> list[Result]:
         """Plants seeds where others would train them."""
         add = counted(cells, progress)
-        return [train_seed(cell.task, add, make_trainer=self._trainer) for cell in cells]
+        results = []
+        for cell in cells:
+            assert isinstance(cell.task, SeedTask)
+            results.append(train_seed(cell.task, add, make_trainer=self._trainer))
+        return results
 
     def _trainer(
         self,

@@ -94,11 +94,11 @@ class AliasRows:
         parts = [alias.part is Part.X1 for alias in self.aliases]
         done = torch.where(torch.tensor(parts), stage1, stage2)
         asked = torch.tensor([amounts.asked.get(alias.subset, 0.0) for alias in self.aliases])
-        grown = done
+        grown, kept = done, torch.ones(1)
         if self.kind.has_order:
             since = done - self.times
             grown = (since / WINDOW + 1).clamp(0, 1)
-        kept = (-FORGETS * since.clamp(min=0)).exp() if self.kind.has_order else torch.ones(1)
+            kept = (-FORGETS * since.clamp(min=0)).exp()
         learned = grown * kept * amounts.defined * self.learned
         return (
             stage1 * self.noise
