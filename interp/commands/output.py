@@ -177,6 +177,8 @@ def _least_p(summary: "pd.DataFrame") -> str:
     if "p_smallest" not in summary:
         return ""
     n_seeds = int(summary["n_seeds"].to_numpy().max())
+    if "n_tested" in summary:  # where some seeds have nothing to be held against, it is said there
+        summary = summary.loc[summary["n_tested"] == summary["n_seeds"]]
     smallest = float(summary["p_smallest"].dropna().to_numpy().max(initial=0.0))
     return f"n = {n_seeds} seed{'s' * (n_seeds != 1)} can give no p below {smallest:.2g}."
 
