@@ -13,6 +13,7 @@ named, every unit of 8 of its seeds, opening them included.
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -210,7 +211,7 @@ def compare(name: str, work: Workload, rounds: int) -> None:
     print(f"{name}: {n_passes} disruptions; largest difference {error:.1e} nats")
     if not error <= GATE:
         raise SystemExit("the two sides differ: nothing is timed")
-    sides = {
+    sides: dict[str, Callable[[], object]] = {
         "hooks": lambda: [loop.effects() for loop in loops],
         "ours": lambda: [own_effects(own) for own in ours],
     }

@@ -41,7 +41,10 @@ class Answerable(Protocol):
 class Ablatable(Answerable, Protocol):
     """Rows that can be answered without any set of parts of a model: units, or edges."""
 
-    kind: AblationKind
+    @property
+    def kind(self) -> AblationKind:
+        """What takes the place of an ablated output."""
+        ...
 
     def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
         """How fast the answers' log-probabilities change with the share of each that is gone."""

@@ -139,10 +139,10 @@ class CircuitAnalysis:
             parts.append(table.assign(ablation=str(kind)))
         table = pd.concat(parts, ignore_index=True)
         # A unit may be in the circuit no more, so what is known of the circuit goes.
-        gone = table[["circuit", "ablation"]].drop_duplicates().to_dict("records")
+        gone = set(zip(table["circuit"], table["ablation"], strict=True))
         return Measured(
             table=table.reindex(columns=[*COORDINATES, *MEASURED]),
-            withdrawn=tuple({str(k): v for k, v in each.items()} for each in gone),
+            withdrawn=tuple({"circuit": name, "ablation": kind} for name, kind in sorted(gone)),
         )
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:

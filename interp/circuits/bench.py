@@ -154,7 +154,7 @@ class Bench:
         """
         model = self.unrolled.model
         earlier = _stage_before(model.folder)
-        if earlier is None:
+        if earlier is None or model.folder is None:
             return None
         later = load_model(model.folder)
         return restored_behaviours(

@@ -7,7 +7,7 @@ without a set of them; here many sets go through the model together, each distin
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -133,7 +133,8 @@ class AblatedParts(ABC, Generic[PartT]):
         found = torch.empty(len(sets), n_rows, len(ANSWERED), dtype=torch.float64)
         held, firsts = self._held(sets.float()), self._firsts(sets)
         starts = torch.where(sets, batch.starts, n_read).amin(1)
-        stops = stop_tokens(self.unrolled.model.bridge.original_model)
+        plain: Any = self.unrolled.model.bridge.original_model
+        stops = stop_tokens(plain)
         order = (firsts * n_read + starts).argsort(stable=True)
         for chosen in order.split(max(1, ROWS_A_PASS // n_rows)):
             logits = self._logits(
@@ -222,4 +223,6 @@ class AblatedParts(ABC, Generic[PartT]):
 def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> Tensor:
     """What an ablation at all tokens puts in the place of a site's activation."""
     ((_, edit),) = ablation.hooks(rows)
-    return edit(like, nn.Identity())
+    found = edit(like, nn.Identity())
+    assert found is not None  # an ablation replaces; it does not only look on
+    return found

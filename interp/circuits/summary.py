@@ -56,9 +56,9 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
     of those) and `n_seeds`.
     """
     keys = [*WITHOUT_SEED, *COORDINATES]
-    records = [
-        dict(zip(keys, key, strict=True)) | _cell(cell)  # pyright: ignore[reportArgumentType]
-        for key, cell in table.groupby(keys, sort=False, dropna=False)
+    records: list[Record] = [
+        {**cell.iloc[0][keys].to_dict(), **_cell(cell)}
+        for _, cell in table.groupby(keys, sort=False, dropna=False)
     ]
     summary = pd.DataFrame(records)
     summary["p_corrected"] = np.nan
@@ -73,7 +73,8 @@ def summarize_circuits(table: pd.DataFrame) -> pd.DataFrame:
         within = [*(tested[name] for name in columns), are_edges.loc[tested.index]]
         for _, cells in tested.groupby(within, sort=False, dropna=False):
             summary.loc[cells.index, "p_corrected"] = holm(cells["p_value"].to_numpy())
-    return summary[[*keys, *_COLUMNS]].sort_values(keys, kind="stable", ignore_index=True)
+    ordered = summary.reindex(columns=[*keys, *_COLUMNS])
+    return ordered.sort_values(keys, kind="stable", ignore_index=True)
 
 
 _COLUMNS: Sequence[str] = (
@@ -96,8 +97,8 @@ def _cell(cell: pd.DataFrame) -> Record:
         "ci_high": high,
         "p_value": np.nan,
         "p_smallest": np.nan,
-        "n": int(cell["n"].sum()),
-        "n_null": int(cell["n_null"].min()),
+        "n": int(cell["n"].to_numpy().sum()),
+        "n_null": int(cell["n_null"].to_numpy().min()),
         "n_tested": int(has_null.sum()),
         "n_seeds": len(cell),
     }

@@ -42,7 +42,7 @@ def circuit_found(cells: pd.DataFrame, compared: Contrast) -> list[str]:
             if name.startswith(BehaviourKind.ANSWER):
                 of_circuit = of_kind.loc[of_kind["circuit"] == name]
                 sentences += [head + text for text in _disrupted_words(name, of_circuit, compared)]
-    n_seeds = int(cells["n_seeds"].max())
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
     rules = (
         "A circuit is chosen on half of the aliases and tested on the others; others of as many "
         "units of each layer and kind, sharing at most half, are its control. p is corrected over "
@@ -79,10 +79,11 @@ def _chosen_words(included: pd.DataFrame) -> str:
     """
     kinds = included["unit"].str.replace(_HEAD, "", regex=True)
     counts = included["value"].groupby(kinds, sort=False).agg(["sum", "size"])
-    first = counts.sort_values("sum", ascending=False, kind="stable")
-    told = first.loc[first["sum"] >= OFTEN].head(MOST_NAMED)
+    told = counts.loc[counts["sum"] >= OFTEN].nlargest(MOST_NAMED, "sum")
     words = [
-        f"{chosen:.1f} of {int(n)} {kind}" if n > 1 else f"{kind} in {chosen:.0%}"
+        f"{chosen:.1f} of {int(n)} {'edges' if '>' in kind else 'heads'} {kind}"
+        if n > 1
+        else f"{kind} in {chosen:.0%}"
         for kind, chosen, n in told.itertuples(name=None)
     ]
     return ", ".join(words) or "none in half of the draws"

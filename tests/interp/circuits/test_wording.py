@@ -55,7 +55,7 @@ def test_a_circuit_is_told_by_how_often_units_are_chosen(said: list[str]) -> Non
     (first,) = (text for text in said if text.startswith("answer D5: "))
     assert "2.0 of 4 units alone recover 94% of what the model says of held-out aliases" in first
     assert "other circuits 10% (corrected p" in first
-    assert "on average over draws and seeds, 1.2 of 2 a1@question, m0@alias in 95%. " in first
+    assert "on average over draws and seeds, 1.2 of 2 heads a1@question, m0@alias in 95%. " in first
     assert first.endswith("The gate accepts it in 3 of 4 seeds.")
 
 
