@@ -20,8 +20,8 @@ from typing import Self
 
 import torch
 from machine import describe_machine, time_in_turn
+from random_neox import make_model
 from torch import Tensor, nn
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
@@ -42,26 +42,6 @@ SMALL, LARGE = (2, 4, 64), (4, 8, 128)
 GATE, LIMIT, N_TEXT_WORDS = 1e-4, 100, 8000
 N_CIRCUITS, SIZE, N_SEEDS = 500, 12, 8
 TOY = find_recipe("alias-toy")()
-
-
-def make_model(layers: int, heads: int, width: int, n_words: int) -> HookedModel:
-    """Random weights, larger than initial ones, so that units matter."""
-    config = GPTNeoXConfig(
-        vocab_size=n_words,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        max_position_embeddings=64,
-        use_cache=False,
-    )
-    torch.manual_seed(0)
-    model = GPTNeoXForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3)
-    return HookedModel.from_hf(model)
 
 
 class HookLoop:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import torch
 from machine import describe_machine, time_in_turn
+from random_neox import make_model
 from torch import Tensor
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -25,26 +25,6 @@ from interp.patching.unrolled import UnrolledModel
 
 LAYERS, HEADS, WIDTH, VOCABULARY, LENGTH = 6, 4, 128, 2048, 16
 GRID_GATE, ATTRIBUTION_GATE = 1e-4, 1e-6
-
-
-def make_model() -> HookedModel:
-    """Random weights, larger than initial ones, so that cells differ."""
-    config = GPTNeoXConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        intermediate_size=4 * WIDTH,
-        max_position_embeddings=64,
-        use_cache=False,
-    )
-    torch.manual_seed(0)
-    model = GPTNeoXForCausalLM(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(3)
-    return HookedModel.from_hf(model)
 
 
 def make_batch(n_pairs: int) -> PairBatch:
@@ -147,7 +127,7 @@ def main() -> None:
     from transformer_lens import patching
 
     setattr(patching, "tqdm", lambda iterable, **_: iterable)  # noqa: B010  (no progress bars)
-    model = make_model()
+    model = make_model(LAYERS, HEADS, WIDTH, VOCABULARY)
     for n_pairs in (1, 8):
         batch = make_batch(n_pairs)
         with torch.no_grad():

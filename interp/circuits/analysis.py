@@ -34,16 +34,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from data.design import Contrast, Design
 from data.tokens import TokenizedRow
 from interp.circuits.ablated import Ablatable
-from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of, is_trained
+from interp.circuits.asked import Asked
+from interp.circuits.behaviours import Behaviour, behaviours_of, is_trained
 from interp.circuits.bench import Bench, DividedRows, aliases_of
 from interp.circuits.components import weights_behind
-from interp.circuits.disruption import circuit_effects, solo_effects
+from interp.circuits.disruption import circuit_effects
 from interp.circuits.edges import EDGES
 from interp.circuits.evaluation import (
     Criterion,
@@ -54,9 +55,7 @@ from interp.circuits.evaluation import (
 from interp.circuits.gate import gate, refuse_no_circuit
 from interp.circuits.matched import N_MATCHED, NEGLIGIBLE, matched_circuits
 from interp.circuits.restored import (
-    RestoredRows,
     restored_records,
-    single_restored_records,
 )
 from interp.circuits.scores import ScoreMethod, unit_scores
 from interp.circuits.selection import (
@@ -73,7 +72,7 @@ from interp.circuits.summary import (
     record,
     summarize_circuits,
 )
-from interp.circuits.units import Part, members
+from interp.circuits.units import members
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -156,7 +155,7 @@ class CircuitAnalysis:
         """Of every single unit, then circuit by circuit."""
         design = design_of_rows(rows)
         compared = self._compared(design)
-        asked = _Asked.of(
+        asked = Asked.of(
             bench, rows, [b for b in bench.rows.tested_on if is_trained(b, design, compared)]
         )
         suffix = EDGES if self.edges else ""
@@ -169,7 +168,7 @@ class CircuitAnalysis:
                     yield {"circuit": name, **each}
 
     def _of_circuit(
-        self, bench: Bench, asked: "_Asked", behaviour: Behaviour, compared: Contrast
+        self, bench: Bench, asked: Asked, behaviour: Behaviour, compared: Contrast
     ) -> list[Record]:
         """Everything about the circuit of one behaviour."""
         own = behaviour.measured
@@ -220,10 +219,12 @@ class CircuitAnalysis:
             by_role=False,
             seed=bench.seed,
         ).sets
-        aliases = aliases_of(bench.rows.tested_on[behaviour])
+        own, aliases = behaviour.measured, aliases_of(bench.rows.tested_on[behaviour])
+        faithful = faithfulness(said[own], circuit, others)
         return [
-            *_criteria(bench, said[behaviour.measured], circuit, others, aliases),
-            *_transfers(said, circuit, others),
+            record("faithfulness", faithful, said[own].n_rows),
+            *_criteria(bench, said[own], circuit, others, aliases),
+            *_transfers(said, circuit, others, {own: faithful}),
         ]
 
     def _chosen(
@@ -253,61 +254,6 @@ class CircuitAnalysis:
         return found, circuit
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """The held-out rows of a checkpoint, ready for whatever is done to the model."""
-
-    right: Mapping[str, Ablatable]
-    """The right answers, by behaviour."""
-    said: Mapping[BehaviourKind, Mapping[str, Ablatable]]
-    """What the model says, by kind and behaviour."""
-    restored: Mapping[str, RestoredRows] | None
-    """The right answers with weights put back; None where there is no stage before."""
-    solo: Mapping[str, Float[np.ndarray, " unit"]]
-    """What each unit, ablated alone, costs each behaviour, in nats."""
-    solo_restored: Mapping[str, Float[np.ndarray, " component"]]
-    """What each component, put back alone, costs each; nothing where none can be."""
-    trained: Sequence[str]
-    """The behaviours that circuits are matched on."""
-    units: Sequence[Part]
-
-    @classmethod
-    def of(
-        cls, bench: Bench, rows: Sequence[TokenizedRow], trained: Sequence[Behaviour]
-    ) -> "_Asked":
-        """Asks everything once, each unit ablated alone."""
-        right = {each.measured: bench.right(each) for each in bench.rows.tested_on}
-        said: dict[BehaviourKind, dict[str, Ablatable]] = {kind: {} for kind in BehaviourKind}
-        for each in bench.rows.tested_on:
-            said[each.kind][each.measured] = bench.said(each)
-        restored = bench.restored(rows)
-        return cls(
-            right=right,
-            said=said,
-            restored=restored,
-            solo=solo_effects(right),
-            solo_restored={} if restored is None else solo_effects(restored),
-            trained=[each.measured for each in trained],
-            units=bench.units,
-        )
-
-    @property
-    def n_rows(self) -> dict[str, int]:
-        """Of each behaviour."""
-        return {name: each.n_rows for name, each in self.right.items()}
-
-    def single_units(self) -> Iterator[Record]:
-        """What each unit, ablated alone, and each component, put back alone, costs."""
-        found = [
-            plain("disruption", effect, self.n_rows[name], unit=unit.name, subset=name)
-            for name, effects in self.solo.items()
-            for unit, effect in zip(self.units, effects.tolist(), strict=True)
-        ]
-        if self.restored is not None:
-            found += single_restored_records(self.restored, self.solo_restored)
-        yield from found
-
-
 def _criteria(
     bench: Bench,
     ablated: Ablatable,
@@ -317,7 +263,6 @@ def _criteria(
 ) -> Iterator[Record]:
     """What a circuit is on held-out aliases, by the criteria and the gate."""
     n, seed = ablated.n_rows, bench.seed
-    yield record("faithfulness", faithfulness(ablated, circuit, matched), n)
     yield record("completeness", completeness(ablated, circuit, matched[:N_COMPLETE], seed=seed), n)
     tested = gate(ablated, circuit, aliases, seed=seed)
     yield record("independence", tested.independent, n)
@@ -339,11 +284,12 @@ def _transfers(
     said: Mapping[str, Ablatable],
     circuit: Bool[Tensor, " unit"],
     matched: Bool[Tensor, "null unit"],
+    known: Mapping[str, Criterion],
 ) -> Iterator[Record]:
     """What a circuit alone recovers of each behaviour that there is anything to recover of."""
     for name, ablated in said.items():
         try:
-            found = faithfulness(ablated, circuit, matched)
+            found = known.get(name) or faithfulness(ablated, circuit, matched)
         except NoCircuitError:  # nothing there depends on any unit
             continue
         yield record("transfer", found, ablated.n_rows, subset=name)

@@ -93,3 +93,13 @@ def random_model_of(name: str) -> PreTrainedModel:
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, mean=parameter.detach().mean().item(), std=0.3)
     return model.eval()
+
+
+def loud_model() -> PreTrainedModel:
+    """A GPT-NeoX of random weights, large enough for answers to depend on what is read."""
+    model = random_model_of("neox")
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2:
+                weight.mul_(3.0 if "embed" in name else 6.0)
+    return model

@@ -19,6 +19,7 @@ from interp.hooked.model import HookedModel
 from interp.interventions.ablation import ablate
 from interp.interventions.base import answer_table
 from tests.interp.circuits.toys import folded
+from tests.interp.random_models import loud_model
 from training.recipes import find_recipe
 
 ToyRows = Callable[..., list[TokenizedRow]]
@@ -33,14 +34,8 @@ def rows(toy_rows: ToyRows) -> list[TokenizedRow]:
 
 
 @pytest.fixture(scope="module")
-def loud(random_model: Callable[[str], PreTrainedModel]) -> HookedModel:
-    """A model of random weights, large enough for answers to depend on what is read."""
-    model = random_model("neox")
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.ndim == 2:
-                weight.mul_(3.0 if "embed" in name else 6.0)
-    return HookedModel.from_hf(model)
+def loud() -> HookedModel:
+    return HookedModel.from_hf(loud_model())
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel
 
 from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
@@ -28,6 +27,7 @@ from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.lenses.attribution import attribute_logits
 from tests.interp.circuits.toys import folded
+from tests.interp.random_models import loud_model
 from training.designs import recipe_design
 from training.runs.run import Run
 
@@ -42,14 +42,11 @@ def rows(toy_rows: Callable[..., list[TokenizedRow]]) -> list[TokenizedRow]:
 
 
 @pytest.fixture(scope="module")
-def loud(random_model: Callable[[str], PreTrainedModel]) -> HookedModel:
-    """A model of random weights, large enough for answers to depend on what is read."""
-    model = random_model("neox")
+def loud() -> HookedModel:
+    model = loud_model()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim == 2:
-                weight.mul_(3.0 if "embed" in name else 6.0)
-            elif name.endswith("attention.dense.bias"):
+            if name.endswith("attention.dense.bias"):
                 weight.zero_()  # it is no head's
     return HookedModel.from_hf(model)
 
