@@ -13,10 +13,10 @@ named, every unit of 8 of its seeds, opening them included.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from machine import describe_machine, time_in_turn
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from data.rows import prompt_row
 from data.tokens import TokenizedRow, tokenize_rows, word_tokenizer
 from interp.circuits.ablated import Ablatable, AblatedRows
-from interp.circuits.behaviours import ByQuestion
 from interp.circuits.bench import Bench, DividedRows
 from interp.circuits.disruption import solo_effects
 from interp.circuits.units import Unit, token_roles, units_of
@@ -141,11 +140,11 @@ class Workload:
     def ours(self) -> list[Ablatable]:
         """A group each."""
         unrolled = UnrolledModel(self.model)
-
-        def make(alike: list[TokenizedRow], reference: list[TokenizedRow]) -> Ablatable:
-            return AblatedRows(unrolled, alike, self.units, AblationKind.MEAN, reference=reference)
-
-        return [ByQuestion(make, rows, self.reference) for rows in self.groups]
+        how: Mapping[str, Any] = {"reference": self.reference, "by_question": True}
+        return [
+            AblatedRows(unrolled, rows, self.units, AblationKind.MEAN, **how)
+            for rows in self.groups
+        ]
 
 
 def toy(shape: tuple[int, int, int]) -> Workload:

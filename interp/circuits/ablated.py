@@ -19,6 +19,10 @@ from interp.circuits.passes import AblatedParts, Held, RowBatch
 from interp.circuits.units import Part, Unit, by_layer, first_layers, role_numbers
 from interp.hooked.addresses import Site
 from interp.interventions.ablation import AblationKind
+from interp.patching.unrolled import Trace
+
+ROUNDING = 1e-6
+"""Up to this share of a layer's largest output two outputs are the same, in float32."""
 
 
 @runtime_checkable
@@ -70,6 +74,19 @@ class AblatedRows(AblatedParts[Unit]):
         ]
         return torch.stack(found)
 
+    def _inert(
+        self, base: Trace, others: dict[str, list[Tensor]], roles: Int[Tensor, "row pos"]
+    ) -> Bool[Tensor, " unit"]:
+        """At a token that all reference rows begin with, a mean is what it is the mean of."""
+        numbers, found = self._numbers(), []
+        for unit in self.units:
+            name, head = ("z", unit.head) if unit.head is not None else ("mlp_out", slice(None))
+            at = (roles == numbers[unit.role]).to(base["resid_pre"][0].device)
+            own, other = base[name][unit.layer][at], others[name][unit.layer][at]
+            most = (own - other)[:, head].abs().amax() if len(own) else own.new_zeros(())
+            found.append(bool(most <= ROUNDING * base[name][unit.layer].abs().amax()))
+        return torch.tensor(found)
+
     def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
         heads, mlp = by_layer(shares, self.units, self.unrolled.model)
         return [*heads, *mlp]
@@ -80,32 +97,56 @@ class AblatedRows(AblatedParts[Unit]):
     def _logits(
         self, batch: RowBatch, held: Held, *, first: int, start: int
     ) -> Float[Tensor, "set predicting d_vocab"]:
-        heads, mlp = held[: self.unrolled.n_layers], held[self.unrolled.n_layers :]
-        unrolled, base, n_sets = self.unrolled, batch.base, len(heads[0])
-        start = min(start, batch.n_read - batch.kept)
-
-        def of_sets(activation: Tensor) -> Tensor:
-            return activation.repeat(n_sets, *[1] * (activation.ndim - 1))
-
-        x = of_sets(base["resid_pre"][first][:, start:])
-        for layer in range(first, unrolled.n_layers):
-            last = batch.kept if layer == unrolled.n_layers - 1 else x.shape[1]
-            if layer == first:  # what it reads is what it read without ablation
-                z = of_sets(base["z"][layer])[:, -last:]
-            else:
-                z = unrolled.heads(x, layer, base, last=last)
+        n_layers = self.unrolled.n_layers
+        heads, mlp = held[:n_layers], held[n_layers:]
+        unrolled, start = self.unrolled, min(start, batch.n_read - batch.kept)
+        x, changed = self._edited(batch, heads, mlp, first=first, start=start)
+        for layer in range(first + 1, n_layers):
+            last = batch.kept if layer == n_layers - 1 else x.shape[1]
+            z = unrolled.heads(x, layer, batch.base, last=last, changed=changed)
             z = _mixed(z, heads[layer], batch, batch.others["z"][layer], last)
             attn_out = unrolled.write(z, layer)
             x = x[:, -last:]
-            if layer == first and unrolled.is_parallel:
-                mlp_out = of_sets(base["mlp_out"][layer])[:, -last:]
-            else:
-                mlp_out = unrolled.mlp(x if unrolled.is_parallel else x + attn_out, layer)
+            read = x if unrolled.is_parallel else x + attn_out
+            of_mlp = changed if unrolled.is_parallel else None
+            mlp_out = unrolled.mlp_after(read, layer, batch.base, changed=of_mlp)
             others = batch.others["mlp_out"][layer][:, :, None]
             mixed = _mixed(mlp_out[:, :, None], mlp[layer][:, :, None], batch, others, last)
-            x = x + attn_out + mixed[:, :, 0]
-        x = x[:, -batch.kept :].unflatten(0, (n_sets, len(batch.roles)))
+            x, changed = x + attn_out + mixed[:, :, 0], None  # attention carries it further
+        x = x[:, -batch.kept :].unflatten(0, (-1, len(batch.roles)))
         return unrolled.logits(x[:, *batch.predicting])
+
+    def _edited(
+        self, batch: RowBatch, heads: Held, mlp: Held, *, first: int, start: int
+    ) -> tuple[Float[Tensor, "set_row pos d_model"], Bool[Tensor, "set_row pos"] | None]:
+        """The stream behind the first layer that is touched, and where ablation changed it."""
+        unrolled, base, n_rows = self.unrolled, batch.base, len(batch.roles)
+        n_sets, stream = len(heads[0]), base["resid_pre"]
+        if first >= unrolled.n_layers - 1:
+            start = batch.n_read - batch.kept
+        x = stream[min(first + 1, unrolled.n_layers)][:, start:].repeat(n_sets, 1, 1)
+        if first == unrolled.n_layers:
+            return x, None
+        of_heads, of_mlp = (  # the last role is that of no unit
+            functional.pad(each[first], (0, 1)).to(x.device) for each in (heads, mlp)
+        )
+        touched = (of_heads != 0).any(2) | (of_mlp != 0) | of_heads.requires_grad
+        roles = (batch.roles % of_mlp.shape[-1])[:, start:].expand(n_sets, -1, -1)
+        changed = touched.expand(-1, n_rows, -1).gather(2, roles)
+        number, row, place = changed.nonzero(as_tuple=True)
+        of_row = row if of_mlp.shape[1] > 1 else torch.zeros_like(row)
+        at, role = (row, start + place), roles[number, row, place]
+
+        read, z, mlp_out = stream[first][at], base["z"][first][at], base["mlp_out"][first][at]
+        share = of_heads[number, of_row, :, role][..., None]
+        z = torch.lerp(z, batch.others["z"][first][at], share)
+        attn_out = unrolled.write(z[:, None], first)[:, 0]
+        if not unrolled.is_parallel:
+            mlp_out = unrolled.mlp(read + attn_out, first)
+        share = of_mlp[number, of_row, role][:, None]
+        mlp_out = torch.lerp(mlp_out, batch.others["mlp_out"][first][at], share)
+        x[number * n_rows + row, place] = read + attn_out + mlp_out
+        return x, changed.flatten(0, 1)
 
 
 def _mixed(

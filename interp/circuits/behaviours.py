@@ -9,25 +9,19 @@ A unit is ablated by values of other aliases *in the same question*. What is the
 unit says about the alias; which answers a question admits at all is not.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from data.design import Contrast, Design
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Split
-from interp.circuits.ablated import Ablatable
-from interp.circuits.units import Part
 from interp.hooked.activations import pad_tokens
-from interp.hooked.answers import ANSWERED
 from interp.hooked.model import HookedModel
-from interp.interventions.ablation import AblationKind
 from training.seeds import derive_seed
 
 LEAST_ALIASES = 5
@@ -170,71 +164,3 @@ def said_rows(model: HookedModel, rows: Sequence[TokenizedRow]) -> list[Tokenize
     return [
         replace(row, input_ids=tuple(ids), others=()) for row, ids in zip(rows, said, strict=True)
     ]
-
-
-class ByQuestion:
-    """Rows whose units are ablated by values of rows that ask the same: an `Ablatable`."""
-
-    def __init__(
-        self,
-        make: Callable[[list[TokenizedRow], list[TokenizedRow]], Ablatable],
-        rows: Sequence[TokenizedRow],
-        reference: Sequence[TokenizedRow],
-    ) -> None:
-        """Makes an `Ablatable` of each question's rows.
-
-        Args:
-            make: Of rows and their reference rows.
-            rows: To be answered.
-            reference: Rows that means and resampled values are of, whatever they ask.
-
-        Raises:
-            InputError: there are no rows, or no other row asks the same.
-        """
-        if not rows:
-            raise InputError("no rows to answer; choose a subset that has some")
-        self.n_rows = len(rows)
-        alike: dict[Hashable, list[TokenizedRow]] = {}
-        for row in reference:
-            alike.setdefault(_asks(row), []).append(row)
-        groups: dict[Hashable, list[int]] = {}
-        for place, row in enumerate(rows):
-            groups.setdefault(_asks(row), []).append(place)
-        self._parts: list[tuple[Int[Tensor, " row"], Ablatable]] = []
-        for question, places in groups.items():
-            chosen = [rows[i] for i in places]
-            others = alike.get(question, [])
-            if len({row.row.alias for row in others}) < 2:
-                raise InputError(
-                    f"no rows of other aliases ask what row {chosen[0].row.row_id} asks, so it has "
-                    "no reference; give more rows"
-                )
-            self._parts.append((torch.tensor(places), make(chosen, others)))
-
-    @property
-    def kind(self) -> AblationKind:
-        """What takes the place of an ablated output."""
-        return self._parts[0][1].kind
-
-    @property
-    def units(self) -> Sequence[Part]:
-        """Those of which sets are made."""
-        return self._parts[0][1].units
-
-    def answers(self, sets: Bool[Tensor, "set unit"]) -> Float[Tensor, "set row metric"]:
-        """See `Ablatable`."""
-        found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
-        for places, part in self._parts:
-            found[:, places] = part.answers(sets)
-        return found
-
-    def slopes(self, shares: Float[Tensor, " unit"]) -> Float[Tensor, "row unit"]:
-        """See `Ablatable`."""
-        found = torch.empty(self.n_rows, len(shares), dtype=torch.float64)
-        for places, part in self._parts:
-            found[places] = part.slopes(shares)
-        return found
-
-
-def _asks(row: TokenizedRow) -> Hashable:
-    return row.row.kind, row.row.question

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.design import Contrast, Design
 from data.errors import InputError
@@ -10,7 +11,6 @@ from data.tokens import TokenizedRow
 from interp.circuits.ablated import Ablatable, AblatedRows
 from interp.circuits.behaviours import (
     Behaviour,
-    ByQuestion,
     behaviours_of,
     halves,
     measured_behaviours,
@@ -169,16 +169,14 @@ class Bench:
         return said_rows(self.unrolled.model, rows)
 
     def _ablated(self, rows: Sequence[TokenizedRow]) -> Ablatable:
-        def make(alike: list[TokenizedRow], reference: list[TokenizedRow]) -> Ablatable:
-            if self.edges:
-                return AblatedEdges(
-                    self.unrolled, alike, self.edges, self.kind, reference=reference, seed=self.seed
-                )
-            return AblatedRows(
-                self.unrolled, alike, self.nodes, self.kind, reference=reference, seed=self.seed
-            )
-
-        return ByQuestion(make, rows, self.rows.every_row)
+        how: Mapping[str, Any] = {
+            "reference": self.rows.every_row,
+            "by_question": True,
+            "seed": self.seed,
+        }
+        if self.edges:
+            return AblatedEdges(self.unrolled, rows, self.edges, self.kind, **how)
+        return AblatedRows(self.unrolled, rows, self.nodes, self.kind, **how)
 
 
 def _stage_before(checkpoint: Path | None) -> Path | None:

@@ -26,7 +26,7 @@ from interp.edges.graph import EdgeGraph, EdgeNode
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
-from interp.patching.unrolled import UnrolledModel
+from interp.patching.unrolled import Trace, UnrolledModel
 
 EDGES = " (edges)"
 """Behind the names of circuits of edges."""
@@ -124,13 +124,13 @@ class AblatedEdges(AblatedParts[Edge]):
         kind: AblationKind,
         *,
         reference: Sequence[TokenizedRow] = (),
+        by_question: bool = False,
         seed: int = 0,
     ) -> None:
         """As `AblatedParts`, of edges.
 
         Raises:
-            InputError: heads share their keys and values, or a row has a token that no reference
-                row has the like of.
+            InputError: heads share their keys and values, or as `AblatedParts`.
         """
         graph = EdgeGraph.of(unrolled.model)
         writers = {node: i for i, node in enumerate(graph.writers)}
@@ -139,7 +139,9 @@ class AblatedEdges(AblatedParts[Edge]):
         self._places = torch.tensor([(readers[e.reader], writers[e.writer]) for e in units]).T
         layers = [unrolled.n_layers if e.layer == LOGITS else e.layer for e in units]
         self._layers = torch.tensor(layers)
-        super().__init__(unrolled, rows, units, kind, reference=reference, seed=seed)
+        super().__init__(
+            unrolled, rows, units, kind, reference=reference, by_question=by_question, seed=seed
+        )
 
     def _sites(self) -> list[Site]:
         layers = range(self.unrolled.n_layers)
@@ -151,6 +153,12 @@ class AblatedEdges(AblatedParts[Edge]):
 
     def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
         return torch.zeros(len(self.units), dtype=torch.long)
+
+    def _inert(
+        self, base: Trace, others: dict[str, list[Tensor]], roles: Int[Tensor, "row pos"]
+    ) -> Bool[Tensor, " unit"]:
+        """None: what an edge says is taken as it is in a pass, whatever was cut before."""
+        return torch.zeros(len(self.units), dtype=torch.bool)
 
     def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
         """One table `[set, reader, writer]`."""

@@ -27,7 +27,6 @@ from interp.circuits.ablated import AblatedRows
 from interp.circuits.behaviours import (
     Behaviour,
     BehaviourKind,
-    ByQuestion,
     measured_behaviours,
     said_rows,
     thinned,
@@ -134,18 +133,15 @@ def head_scores(model: HookedModel, rows: Sequence[TokenizedRow], subset: str) -
     """
     asked = thinned(Behaviour(kind=BehaviourKind.ANSWER, subset=subset).rows(rows), N_ROWS)
     unrolled, units = UnrolledModel(model), units_of(model, asked)
-    ablated = ByQuestion(
-        lambda alike, others: AblatedRows(
-            unrolled, alike, units, AblationKind.MEAN, reference=others
-        ),
-        said_rows(model, asked),
-        asked,
+    said = said_rows(model, asked)
+    ablated = AblatedRows(
+        unrolled, said, units, AblationKind.MEAN, reference=asked, by_question=True
     )
     of_units = [unit.name.partition("@")[0] for unit in units]
     heads = [f"a{layer}.h{n}" for layer in range(model.n_layers) for n in range(model.n_heads)]
     sets = torch.tensor([[False] * len(units), *([of == h for of in of_units] for h in heads)])
-    said = ablated.answers(sets)[..., 1].mean(1)
-    return dict(zip(heads, (said[0] - said[1:]).tolist(), strict=True))
+    nats = ablated.answers(sets)[..., 1].mean(1)
+    return dict(zip(heads, (nats[0] - nats[1:]).tolist(), strict=True))
 
 
 def _answers(

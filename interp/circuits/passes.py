@@ -5,14 +5,16 @@ without a set of them; here many sets go through the model together, each distin
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.circuits.units import Part, token_roles
 from interp.hooked.activations import pad_tokens
@@ -25,9 +27,9 @@ from training.examples import make_examples
 from training.models.architectures import stop_tokens
 
 PartT = TypeVar("PartT", bound=Part)
-ROWS_A_PASS = 256
+ROWS_A_PASS = 512
 """Sets times rows that go through the model together."""
-ROWS_A_BATCH = 64
+ROWS_A_BATCH = 128
 Held = Sequence[Float[Tensor, "set #row ..."]]
 """What sets hold, laid out as the passes of one kind of parts read it."""
 
@@ -45,6 +47,8 @@ class RowBatch:
     """Numbers of roles; -1 of a role that no part has."""
     starts: Int[Tensor, " unit"]
     """The first token at which a row has the role of each part; behind the last if none has."""
+    inert: Bool[Tensor, " unit"]
+    """Parts whose output is what would take its place, in every row."""
     others: dict[str, list[Tensor]]
     """What takes the place of an ablated activation, by site name and layer."""
 
@@ -65,6 +69,7 @@ class AblatedParts(ABC, Generic[PartT]):
         kind: AblationKind,
         *,
         reference: Sequence[TokenizedRow] = (),
+        by_question: bool = False,
         seed: int = 0,
     ) -> None:
         """Makes the pass without ablation, and what takes the place of each output.
@@ -75,17 +80,32 @@ class AblatedParts(ABC, Generic[PartT]):
             units: Those of which sets will be made.
             kind: What takes the place of an ablated output.
             reference: Rows that means and resampled values are of; `rows` unless given.
+            by_question: Whether they are, for each row, those alone that ask the same.
             seed: Draws the rows that `resample` takes values from.
 
         Raises:
-            InputError: a row has a token that no reference row has the like of.
+            InputError: there are no rows, a row has a token that no reference row has the like of,
+                or, by question, no other alias is asked what it asks.
         """
+        if not rows:
+            raise InputError("no rows to answer; choose a subset that has some")
         self.unrolled, self.units, self.kind = unrolled, list(units), kind
         self.n_rows = len(rows)
-        read = None if kind is AblationKind.ZERO else Reference.of(
-            unrolled.model, list(reference) or list(rows), self._sites()
-        )  # fmt: skip
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].input_ids))
+        self._asks = _question if by_question else _nothing
+        alike: dict[Hashable, list[TokenizedRow]] = {}
+        for row in reference or rows:
+            alike.setdefault(self._asks(row), []).append(row)
+        if by_question:
+            _check_others(rows, alike)
+        wanted = dict.fromkeys(map(self._asks, rows))
+        read = None if kind is AblationKind.ZERO else {
+            asked: Reference.of(unrolled.model, alike[asked], self._sites()) for asked in wanted
+        }  # fmt: skip
+        numbers = {asked: number for number, asked in enumerate(wanted)}
+        order = sorted(
+            range(len(rows)),
+            key=lambda i: (len(rows[i].input_ids), numbers[self._asks(rows[i])]),
+        )
         self._batches = [
             (places, self._prepared([rows[i] for i in places.tolist()], read, seed))
             for places in torch.tensor(order).split(ROWS_A_BATCH)
@@ -95,8 +115,7 @@ class AblatedParts(ABC, Generic[PartT]):
         """`ANSWERED` of each row (0 or 1; nats) without each set of units."""
         found = torch.empty(len(sets), self.n_rows, len(ANSWERED), dtype=torch.float64)
         for rows, batch in self._batches:
-            is_there = batch.starts < batch.n_read  # units at roles that these rows have
-            distinct, place = torch.unique(sets & is_there, dim=0, return_inverse=True)
+            distinct, place = torch.unique(self._felt(sets, batch), dim=0, return_inverse=True)
             found[:, rows] = self._scores(batch, distinct)[place]
         return found
 
@@ -135,13 +154,15 @@ class AblatedParts(ABC, Generic[PartT]):
         starts = torch.where(sets, batch.starts, n_read).amin(1)
         plain: Any = self.unrolled.model.bridge.original_model
         stops = stop_tokens(plain)
-        order = (firsts * n_read + starts).argsort(stable=True)
-        for chosen in order.split(max(1, ROWS_A_PASS // n_rows)):
+        begins, order = (firsts * (n_read + 1) + starts).sort(stable=True)
+        sizes = begins.unique_consecutive(return_counts=True)[1].tolist()
+        most = max(1, ROWS_A_PASS // n_rows)
+        for chosen in (part for alike in order.split(sizes) for part in alike.split(most)):
             logits = self._logits(
                 batch,
                 [each[chosen][:, None] for each in held],
-                first=int(firsts[chosen].min()),
-                start=int(starts[chosen].min()),
+                first=int(firsts[chosen[0]]),
+                start=int(starts[chosen[0]]),
             )
             asked = batch.asked.repeated(len(chosen))
             scores = score_answers(logits.flatten(0, 1), asked, stops=stops, metrics=ANSWERED)
@@ -160,6 +181,14 @@ class AblatedParts(ABC, Generic[PartT]):
         is_answer = (place < batch.asked.lengths[row]).to(logits)  # stop tokens are in no answer
         return said.new_zeros(len(targets)).index_add(0, row.to(said.device), said * is_answer)
 
+    def _felt(self, sets: Bool[Tensor, "set unit"], batch: RowBatch) -> Bool[Tensor, "set unit"]:
+        """What of each set changes anything in these rows."""
+        felt = sets & (batch.starts < batch.n_read)  # parts at roles that these rows have
+        first = self._firsts(felt & ~batch.inert)
+        # Below the first that changes something, an output is still what it was without ablation.
+        below = self._firsts(torch.eye(len(self.units), dtype=torch.bool)) < first[:, None]
+        return felt & ~(batch.inert & below)
+
     @abstractmethod
     def _sites(self) -> list[Site]:
         """The activations that others take the place of, layer by layer."""
@@ -171,6 +200,12 @@ class AblatedParts(ABC, Generic[PartT]):
     @abstractmethod
     def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
         """See `RowBatch.starts`."""
+
+    @abstractmethod
+    def _inert(
+        self, base: Trace, others: dict[str, list[Tensor]], roles: Int[Tensor, "row pos"]
+    ) -> Bool[Tensor, " unit"]:
+        """See `RowBatch.inert`."""
 
     @abstractmethod
     def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
@@ -191,7 +226,7 @@ class AblatedParts(ABC, Generic[PartT]):
 
     @torch.no_grad()
     def _prepared(
-        self, rows: list[TokenizedRow], reference: Reference | None, seed: int
+        self, rows: list[TokenizedRow], references: Mapping[Hashable, Reference] | None, seed: int
     ) -> RowBatch:
         model = self.unrolled.model
         asked = AskedTexts.of(rows, make_examples, model.stop_token)
@@ -206,9 +241,13 @@ class AblatedParts(ABC, Generic[PartT]):
         base = self.unrolled.trace(tokens)
         others: dict[str, list[Tensor]] = {}
         for site in self._sites():
-            ablation = Ablation(site=site, kind=self.kind, reference=reference, seed=seed)
-            values = _values(ablation, rows, base[site.name][site.layer])
-            others.setdefault(site.name, []).append(values)
+            here, values = base[site.name][site.layer], []
+            for question, group in groupby(range(len(rows)), lambda i: self._asks(rows[i])):
+                places = list(group)
+                reference = None if references is None else references[question]
+                ablation = Ablation(site=site, kind=self.kind, reference=reference, seed=seed)
+                values.append(_values(ablation, [rows[i] for i in places], here[places]))
+            others.setdefault(site.name, []).append(torch.cat(values))
         return RowBatch(
             asked=asked,
             predicting=(row, target - 1 - (n_read - kept)),
@@ -216,8 +255,31 @@ class AblatedParts(ABC, Generic[PartT]):
             base=base,
             roles=roles.to(model.device),
             starts=self._starts(roles),
+            inert=self._inert(base, others, roles),
             others=others,
         )
+
+
+def _question(row: TokenizedRow) -> Hashable:
+    """What a row asks, or that it is a definition."""
+    return row.row.kind, row.row.question
+
+
+def _nothing(row: TokenizedRow) -> Hashable:
+    """What all rows have in common."""
+    return None
+
+
+def _check_others(
+    rows: Sequence[TokenizedRow], alike: Mapping[Hashable, Sequence[TokenizedRow]]
+) -> None:
+    """Refuses a row that has no reference but its own alias."""
+    for row in rows:
+        if len({other.row.alias for other in alike.get(_question(row), ())}) < 2:
+            raise InputError(
+                f"no rows of other aliases ask what row {row.row.row_id} asks, so it has "
+                "no reference; give more rows"
+            )
 
 
 def _values(ablation: Ablation, rows: Sequence[TokenizedRow], like: Tensor) -> Tensor:

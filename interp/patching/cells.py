@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp.hooked.addresses import HEAD_SITES, Site
@@ -66,8 +66,8 @@ def patched_metrics(
     found = torch.empty(shape, device=base["k"][0].device)
     for roles, first in _passes(batch, cells, ends_there=after == unrolled.n_layers):
         resid = _edited(unrolled, batch.masks[roles], first, cells, base, donor)
-        edited = _only_edits(batch.masks[roles], first, cells)
-        logits = unrolled.go_on(resid, after, base, edited=edited, kept=batch.kept)
+        changed = _changed(batch.masks[roles], first, cells)
+        logits = unrolled.go_on(resid, after, base, changed=changed, kept=batch.kept)
         values = read_metrics(logits, batch, metrics)
         found[roles] = values.unflatten(1, (len(roles), -1)).permute(1, 2, 0, 3)
     return found
@@ -76,8 +76,7 @@ def patched_metrics(
 def _passes(batch: PairBatch, cells: Cells, *, ends_there: bool) -> Iterator[tuple[list[int], int]]:
     """Roles that go through the model together, and the first position that has to be computed.
 
-    Those that begin late go together, so that few positions before them are computed for nothing,
-    and those of one position in each prompt, of which the next block is cheaper.
+    Those that begin late go together, so that few positions before them are computed for nothing.
     """
     size = max(1, ROWS_A_PASS // (len(batch.foils) * len(cells.heads)))
     if ends_there:
@@ -85,24 +84,21 @@ def _passes(batch: PairBatch, cells: Cells, *, ends_there: bool) -> Iterator[tup
             yield list(cells.roles[i : i + size]), batch.clean.shape[1] - batch.kept
         return
     starts = batch.masks.any(1).int().argmax(1).tolist()
-    is_single = (batch.masks.sum(2) == 1).all(1).tolist()
-    for group in (True, False):
-        roles = [role for role in cells.roles if is_single[role] is group]
-        order = sorted(roles, key=lambda role: starts[role])
-        for i in range(0, len(order), size):
-            yield order[i : i + size], starts[order[i]]
+    order = sorted(cells.roles, key=lambda role: starts[role])
+    for i in range(0, len(order), size):
+        yield order[i : i + size], starts[order[i]]
 
 
-def _only_edits(
+def _changed(
     masks: Bool[Tensor, "role pair pos"], first: int, cells: Cells
-) -> Int[Tensor, "cell pair"] | None:
-    """Where the stream behind each edit differs from the base, if at one position of each pair.
+) -> Bool[Tensor, "cell pair suffix"] | None:
+    """Where the stream behind each edit differs from the base, if not from there on.
 
     Another key or value is read from every later position.
     """
-    if cells.site.name in ("k", "v") or not (masks[:, :, first:].sum(2) == 1).all():
+    if cells.site.name in ("k", "v"):
         return None
-    return masks[:, :, first:].int().argmax(2).repeat_interleave(len(cells.heads), 0)
+    return masks[:, :, first:].repeat_interleave(len(cells.heads), 0)
 
 
 def _edited(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from weakref import WeakSet
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -147,7 +147,7 @@ class UnrolledModel:
         layer: int,
         base: Trace,
         *,
-        edited: Int[Tensor, "cell batch"] | None = None,
+        changed: Bool[Tensor, "cell batch suffix"] | None = None,
         kept: int = 1,
     ) -> Float[Tensor, "cell batch kept d_vocab"]:
         """Logits at the last positions of passes that differ from `base` from some point on.
@@ -156,26 +156,43 @@ class UnrolledModel:
             resid: Residual stream entering `layer`, at the last positions, whatever was edited.
             layer: The next block to run; `n_layers` runs none.
             base: The pass that the positions before `resid` are taken from.
-            edited: Where `resid` differs from the base, if at one position (counted in `resid`) of
-                each row; saves most of the next block.
+            changed: Where `resid` differs from the base, if not everywhere; saves most of the next
+                block.
             kept: Logits at so many last positions.
         """
         n_cells, n_rows, suffix, _ = resid.shape
         x = resid.flatten(0, 1)
         for number in range(layer, self.n_layers):
             last = kept if number == self.n_layers - 1 else suffix
-            at = edited.flatten() if edited is not None and number == layer else None
-            x = self._block(x, number, base, at, last=last)
+            at = changed.flatten(0, 1) if changed is not None and number == layer else None
+            attn_out = self.write(self.heads(x, number, base, last=last, changed=at), number)
+            x = x[:, -last:]
+            read = x if self.is_parallel else x + attn_out
+            of_mlp = at if self.is_parallel else None
+            x = x + attn_out + self.mlp_after(read, number, base, changed=of_mlp)
         return self.logits(x[:, -kept:]).unflatten(0, (n_cells, n_rows))
 
     def project(
-        self, resid: Float[Tensor, "batch pos d_model"], layer: int
+        self, resid: Float[Tensor, "batch pos d_model"], layer: int, *, last: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys (both before rotation) and values, each `[batch, pos, head, d_head]`."""
-        a = self._attention[layer]
-        flat = torch.addmm(a.b_QKV, self._ln1[layer](resid).flatten(0, 1), a.W_QKV)
-        heads = flat.view(*resid.shape[:2], -1, self.d_head)
-        q, k, v = heads.split([a.n_heads, a.n_kv_heads, a.n_kv_heads], dim=2)
+        """Queries, keys (both before rotation) and values, each `[batch, pos, head, d_head]`.
+
+        Queries only at so many last positions, if `last` is given.
+        """
+        a, normed = self._attention[layer], self._ln1[layer](resid)
+
+        def heads(read: Tensor, columns: slice) -> Float[Tensor, "batch pos head d_head"]:
+            W = a.W_QKV[:, columns]
+            flat = torch.addmm(a.b_QKV[columns], read.flatten(0, 1), W)
+            return flat.view(*read.shape[:2], W.shape[1] // self.d_head, self.d_head)
+
+        if last is None or last == resid.shape[1]:
+            every = heads(normed, slice(None))
+            q, k, v = every.split([a.n_heads, a.n_kv_heads, a.n_kv_heads], dim=2)
+            return q, k, v
+        width = a.n_heads * self.d_head
+        q = heads(normed[:, -last:], slice(width))
+        k, v = heads(normed, slice(width, None)).chunk(2, dim=2)
         return q, k, v
 
     def attend(
@@ -204,8 +221,14 @@ class UnrolledModel:
         return z.transpose(1, 2)
 
     def heads(
-        self, resid: Float[Tensor, "batch pos d_model"], layer: int, base: Trace, *, last: int
-    ) -> Float[Tensor, "batch last head d_head"]:
+        self,
+        resid: Float[Tensor, "row suffix d_model"],
+        layer: int,
+        base: Trace,
+        *,
+        last: int,
+        changed: Bool[Tensor, "row suffix"] | None = None,
+    ) -> Float[Tensor, "row last head d_head"]:
         """What each head gathers for the last positions.
 
         Args:
@@ -214,9 +237,22 @@ class UnrolledModel:
             layer: The layer.
             base: The pass that the positions before `resid` are taken from.
             last: At so many last positions.
+            changed: Where `resid` differs from the base; everywhere unless given.
         """
-        q, keys, v = self._attended(resid, layer, base, None)
-        return self.attend(q[:, -last:], keys.transpose(1, 2), v, layer)
+        first = base["k"][layer].shape[1] - resid.shape[1]
+        keys = _repeated(base.rotated_k[layer].transpose(1, 2), len(resid))
+        values = _repeated(base["v"][layer], len(resid))
+        if changed is None:
+            queries, k, v = self.project(resid, layer, last=last)
+            keys[:, first:], values[:, first:] = self._rotated(k, _positions(first, k)), v
+        else:
+            row, place = changed.nonzero(as_tuple=True)
+            q, k, v = self.project(resid[row, place][:, None], layer)
+            keys[row, first + place] = self._rotated(k, first + place[:, None])[:, 0]
+            values[row, first + place] = v[:, 0]
+            queries = _repeated(base["q"][layer][:, first:], len(resid))
+            queries[row, place] = q[:, 0]
+        return self.attend(queries[:, -last:], keys.transpose(1, 2), values, layer)
 
     def heads_apart(
         self,
@@ -255,55 +291,22 @@ class UnrolledModel:
         """What the MLP adds to the residual stream that it reads, its norm included."""
         return self._mlp[layer](self._ln2[layer](resid))
 
-    def _block(
+    def mlp_after(
         self,
-        x: Float[Tensor, "row suffix d_model"],
+        resid: Float[Tensor, "row last d_model"],
         layer: int,
         base: Trace,
-        edited: Int[Tensor, " row"] | None,
         *,
-        last: int,
+        changed: Bool[Tensor, "row suffix"] | None,
     ) -> Float[Tensor, "row last d_model"]:
-        """One block at the last positions, of which the `last` are needed further on.
-
-        Where each row was `edited` at one position, all others project to what the base did.
-        """
-        q, keys, v = self._attended(x, layer, base, edited)
-        q = q[:, -last:]
-        attn_out = self.write(self.attend(q, keys.transpose(1, 2), v, layer), layer)
-        if not self.is_parallel:
-            mid = x[:, -last:] + attn_out
-            return mid + self.mlp(mid, layer)
-        if edited is None or last < x.shape[1]:
-            return x[:, -last:] + attn_out + self.mlp(x[:, -last:], layer)
-        rows = torch.arange(len(x), device=x.device)
-        mlp_out = _repeated(base["mlp_out"][layer][:, -last:], len(x))
-        mlp_out[rows, edited] = self.mlp(x[rows, edited], layer)
-        return x + attn_out + mlp_out
-
-    def _attended(
-        self,
-        x: Float[Tensor, "row suffix d_model"],
-        layer: int,
-        base: Trace,
-        edited: Int[Tensor, " row"] | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of the last positions, rotated keys and values of all."""
-        first = base["k"][layer].shape[1] - x.shape[1]
-        keys = _repeated(base.rotated_k[layer].transpose(1, 2), len(x))
-        values = _repeated(base["v"][layer], len(x))
-        if edited is None:
-            q, k, v = self.project(x, layer)
-            keys[:, first:], values[:, first:] = self._rotated(k, _positions(first, k)), v
-            return q, keys, values
-        rows = torch.arange(len(x), device=x.device)
-        q, k, v = self.project(x[rows, edited][:, None], layer)
-        places = first + edited
-        keys[rows, places] = self._rotated(k, places[:, None])[:, 0]
-        values[rows, places] = v[:, 0]
-        queries = _repeated(base["q"][layer][:, first:], len(x))
-        queries[rows, edited] = q[:, 0]
-        return queries, keys, values
+        """What the MLP adds at the last positions; see `heads` for the arguments."""
+        if changed is None:
+            return self.mlp(resid, layer)
+        last = resid.shape[1]
+        mlp_out = _repeated(base["mlp_out"][layer][:, -last:], len(resid))
+        places = changed[:, -last:].nonzero(as_tuple=True)
+        mlp_out[places] = self.mlp(resid[places], layer)
+        return mlp_out
 
     def _rotated(
         self,

@@ -6,11 +6,10 @@ import torch
 
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from interp.circuits.ablated import Ablatable, AblatedRows
+from interp.circuits.ablated import AblatedRows
 from interp.circuits.behaviours import (
     Behaviour,
     BehaviourKind,
-    ByQuestion,
     behaviours_of,
     halves,
     is_trained,
@@ -115,15 +114,12 @@ def test_each_question_has_its_own_reference(neox: HookedModel, rows: list[Token
     asked = [row for row in asked if row.row.is_evaluated]
     units, unrolled = units_of(neox, asked), UnrolledModel(neox)
 
-    def make(alike: list[TokenizedRow], reference: list[TokenizedRow]) -> Ablatable:
-        return AblatedRows(unrolled, alike, units, AblationKind.MEAN, reference=reference)
-
     sets = torch.rand(4, len(units), generator=torch.Generator().manual_seed(0)) < 0.5
-    found = ByQuestion(make, asked, asked)
+    found = AblatedRows(unrolled, asked, units, AblationKind.MEAN, by_question=True)
     for question in {row.row.question for row in asked}:
         places = [i for i, row in enumerate(asked) if row.row.question == question]
         alike = [asked[i] for i in places]
-        expected = make(alike, alike).answers(sets)
+        expected = AblatedRows(unrolled, alike, units, AblationKind.MEAN).answers(sets)
         torch.testing.assert_close(found.answers(sets)[:, places], expected)
     assert found.slopes(torch.zeros(len(units))).shape == (len(asked), len(units))
 
@@ -133,4 +129,11 @@ def test_a_question_that_nobody_else_asks_has_no_reference(
 ) -> None:
     asked = [row for row in rows if row.row.subset.name == "D5_CONS" and row.row.is_evaluated]
     with pytest.raises(InputError, match="no rows of other aliases ask what row"):
-        ByQuestion(lambda *_: pytest.fail("made"), asked, asked[:1])
+        AblatedRows(
+            UnrolledModel(neox),
+            asked,
+            units_of(neox, asked),
+            AblationKind.ZERO,
+            reference=asked[:1],
+            by_question=True,
+        )

@@ -123,9 +123,10 @@ def test_an_edit_of_the_stream_is_that_of_a_hook(any_model: HookedModel, says_wh
         assert not close(expected, any_model.logits(tokens))
         resid = base["resid_pre"][layer][:, first:].clone()
         resid[range(3), places - first] += shift
-        edited = (places - first)[None] if says_where else None
+        there = (torch.arange(first, LENGTH) == places[:, None])[None]
+        changed = there if says_where else None
         for kept in (1, 2, LENGTH - first):
-            found = unrolled.go_on(resid[None], layer, base, edited=edited, kept=kept)
+            found = unrolled.go_on(resid[None], layer, base, changed=changed, kept=kept)
             assert close(found[0], expected[:, -kept:]), (layer, kept)
 
 
