@@ -53,6 +53,8 @@ def plot_board_edges(
     floor = Floor.of([place for cell in cells for place in cell["places"]])
     figure = go.Figure()
     draw_picture(figure, drawn, floor)
+    for line in figure.select_traces({"meta": "edge"}):
+        line.update(hovertemplate=None, hoverinfo="skip")  # else it takes the clicks on its mark
     middles = [edge_middle(cell["places"], floor) for cell in drawn]
     taken = [i for i, cell in enumerate(drawn) if name_of(cell) in chosen]
     figure.add_scatter(
