@@ -202,7 +202,11 @@ class CircuitTab:
             "edges of the same layers and kinds" if self._are_edges else "parts of the same layers"
         )
         watched = plot_watched(self._bench.losses(self.chosen), changed=words, like=like)
-        self.figures = {"picture": self._picture(cells), "watched": watched, **self._of_shown()}
+        self.figures = {
+            "picture": self._picture(cells),
+            "watched": watched,
+            **self._of_shown(cells),
+        }
         self.undo_button.disabled = not self.chosen
         if self.board is None:
             self.board = Board(self.figures, on_click=self._on_click)
@@ -236,13 +240,13 @@ class CircuitTab:
             self.message.value = error_html(f"no part's name holds {text!r}; these are all")
         return found or names
 
-    def _of_shown(self) -> dict[str, go.Figure]:
+    def _of_shown(self, cells: Sequence[dict[str, Any]]) -> dict[str, go.Figure]:
         """What the part that was touched last attends to, where a head is in it, and writes."""
         part, view, bench = self.shown, self._view, self._bench
         assert part is not None
         assert view is not None
         assert bench is not None
-        cell = next(cell for cell in self._cells() if name_of(cell) == part.name)
+        cell = next(cell for cell in cells if name_of(cell) == part.name)
         words = " → ".join(place.words for place in cell["places"])
         head = head_in(part)
         attended = plot_where_heads_look(

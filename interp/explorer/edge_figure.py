@@ -56,27 +56,14 @@ def plot_board_edges(
     for line in figure.select_traces({"meta": "edge"}):
         line.update(hovertemplate=None, hoverinfo="skip")  # else it takes the clicks on its mark
     middles = [edge_middle(cell["places"], floor) for cell in drawn]
-    taken = [i for i, cell in enumerate(drawn) if name_of(cell) in chosen]
-    figure.add_scatter(
-        x=[x for x, _ in middles], y=[y for _, y in middles], mode="markers+text", meta="edges",
-        text=[cell["places"][-1].reads[:1] for cell in drawn], textfont={"size": 10, "color": INK},
-        marker={"size": MARK, "color": "#ffffff", "line": {"width": 1, "color": INK}, "opacity": 1},
-        customdata=[[i, 0] for i in range(len(drawn))], showlegend=False,
-        hovertemplate=[cell_words(cell) + "<extra></extra>" for cell in drawn],
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[middles[i][0] for i in taken], y=[middles[i][1] for i in taken], mode="markers",
-        name="ablated", hoverinfo="skip", showlegend=True,
-        marker={"symbol": "circle-open", "size": MARK + RING, "color": CHANGED,
-                "line": {"width": 3}},
-    )  # fmt: skip
+    _add_marks(figure, drawn, middles, chosen)
     traces: Any = figure.data
     marks = len(traces) - 2
     style_panel(
         figure, title=f"{circuit}: click the mark on an edge to ablate it", note=about,
         height=floor.height + 190,
         narrow={
-            "layout.yaxis.ticktext": [_short(row) for row in floor.rows.values()],
+            "layout.yaxis.ticktext": [row.removeprefix("layer ") for row in floor.rows.values()],
             "layout.margin.l": 76,
             "layout.height": floor.height + 230,
             f"data.{marks}.marker.size": NARROW_MARK,
@@ -100,5 +87,24 @@ def plot_board_edges(
     return figure
 
 
-def _short(row: str) -> str:
-    return row.removeprefix("layer ")
+def _add_marks(
+    figure: go.Figure,
+    drawn: Sequence[Mapping[str, Any]],
+    middles: Sequence[tuple[float, float]],
+    chosen: Collection[str],
+) -> None:
+    """What is clicked: a mark in the middle of each edge, and a ring around those ablated."""
+    taken = [i for i, cell in enumerate(drawn) if name_of(cell) in chosen]
+    figure.add_scatter(
+        x=[x for x, _ in middles], y=[y for _, y in middles], mode="markers+text", meta="edges",
+        text=[cell["places"][-1].reads[:1] for cell in drawn], textfont={"size": 10, "color": INK},
+        marker={"size": MARK, "color": "#ffffff", "line": {"width": 1, "color": INK}, "opacity": 1},
+        customdata=[[i, 0] for i in range(len(drawn))], showlegend=False,
+        hovertemplate=[cell_words(cell) + "<extra></extra>" for cell in drawn],
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[middles[i][0] for i in taken], y=[middles[i][1] for i in taken], mode="markers",
+        name="ablated", hoverinfo="skip", showlegend=True,
+        marker={"symbol": "circle-open", "size": MARK + RING, "color": CHANGED,
+                "line": {"width": 3}},
+    )  # fmt: skip

@@ -72,7 +72,7 @@ def tab(opened: CircuitTab, view: View) -> CircuitTab:
 
 
 def test_losses_are_those_of_the_right_answers_on_held_out_rows(bench: CircuitBench):
-    chosen = [unit for unit in bench.units if unit.layer == 0 and unit.head is None][:2]
+    chosen = [unit for unit in bench.bench.nodes if unit.layer == 0 and unit.head is None][:2]
     found = bench.losses(chosen).set_index(["subset", "metric"])
     mask = torch.tensor([[False] * len(bench.units), [u in chosen for u in bench.units]])
 
@@ -87,13 +87,13 @@ def test_losses_are_those_of_the_right_answers_on_held_out_rows(bench: CircuitBe
 
 
 def test_the_quick_null_is_of_as_many_units_of_the_same_layers(bench: CircuitBench):
-    heads = [unit for unit in bench.units if unit.layer == 0 and unit.head is not None][:3]
+    heads = [unit for unit in bench.bench.nodes if unit.layer == 0 and unit.head is not None][:3]
     sets = bench._random(torch.tensor([unit in heads for unit in bench.units]))
     found = bench.losses(heads)
 
     assert set(found["n_null"]) == {N_NULL} == {len(sets)}
     for each in sets:
-        held = [unit for unit, is_in in zip(bench.units, each, strict=True) if is_in]
+        held = [unit for unit, is_in in zip(bench.bench.nodes, each, strict=True) if is_in]
         assert [(unit.layer, unit.head is None) for unit in held] == [(0, False)] * 3
         assert len(set(held) & set(heads)) <= 1
     said = bench.bench.right(Behaviour(kind=BehaviourKind.ANSWER, subset=D5)).answers(sets)
@@ -148,7 +148,7 @@ def test_it_opens_on_the_answers_of_the_higher_subset_with_its_strongest_head(ta
     assert list(tab.figures) == FIGURES
     assert tab.menus["circuit"].value == "answer D5"
     assert {"answer D6", "recite D5", "recite D6"} < set(tab.menus["circuit"].options)
-    assert tab.shown is not None
+    assert isinstance(tab.shown, Unit)
     assert tab.shown.head is not None
     assert tab.menus["unit"].value == tab.shown.name
     assert after(tab) == []

@@ -104,7 +104,7 @@ def test_losses_are_those_of_the_right_answers_without_the_edges(
             assert [cell["before"], cell["after"]] == pytest.approx(said[:, i].tolist(), abs=1e-5)
             assert cell["n"] == len(held_out)
     nats = found.xs("answer_log_prob", level="metric")
-    assert (nats["before"] != nats["after"]).all()
+    assert (nats["before"] != nats["after"]).to_numpy().all()
 
 
 def test_the_quick_null_is_of_as_many_edges_of_the_same_layers_and_kinds(bench: CircuitBench):
