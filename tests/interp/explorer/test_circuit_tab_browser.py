@@ -182,15 +182,17 @@ def test_a_click_on_an_edge_ablates_it_and_the_answers_move(browser: Browser) ->
 
 
 def test_edges_are_found_by_their_names(browser: Browser) -> None:
+    put_all_back(browser)
     choose_parts(browser, "edges")
     find(browser, ">logits")
     browser.wait(f"{PICTURE}.layout.meta.cells.rows.every(name => name.endsWith('>logits'))",
-                 what="the edges into the logits")  # fmt: skip
-    names = browser.evaluate(f"[...{PARTS}.options].map(option => option.textContent)")
-    assert len(names) > 5
-    assert all(">logits " in name for name in names)
+                 what="a picture of the edges into the logits")  # fmt: skip
+    into_logits = f"[...{PARTS}.options].filter(each => each.textContent.includes('>logits '))"
+    browser.wait(f"{PARTS}.options.length == {into_logits}.length", what="a menu of these alone")
+    n = browser.evaluate(f"{PARTS}.options.length")
+    assert n > 5
     find(browser, "")
-    browser.wait(f"{PARTS}.options.length > {len(names)}", what="all edges")
+    browser.wait(f"{PARTS}.options.length > {n}", what="all edges")
     choose_parts(browser, "units")
 
 
