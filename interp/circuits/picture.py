@@ -31,6 +31,8 @@ MOST_EDGES = 60
 """So many can be told apart; of more, those of the largest effects are drawn."""
 BEND = 0.16
 """How far an edge bends aside, so that it does not run through the parts between its ends."""
+BENDS = {"queries": 0.25 * BEND, "keys": BEND, "values": 1.75 * BEND}
+"""Of the edges into one head, which would else lie upon each other."""
 FILLS = {1.0: "chosen in every draw", 0.5: "in half", 0.0: "in none"}
 
 
@@ -157,6 +159,13 @@ def cell_words(cell: Mapping[str, Any]) -> str:
     return "<br>".join([*lines, f"n = {cell['n']} rows"])
 
 
+def edge_middle(places: Sequence[Place], floor: Floor) -> tuple[float, float]:
+    """Where the middle of an edge's bent line is."""
+    (x0, y0), (x1, y1) = (floor.at(place) for place in places)
+    bend = BENDS.get(places[-1].reads, BEND)
+    return (x0 + x1) / 2 + bend * (y1 - y0), (y0 + y1) / 2 - bend * (x1 - x0) / floor.width
+
+
 def mark_size(effect: float, most: float, space: float) -> float:
     """Pixels across a mark whose area is an effect's size."""
     largest = min(LARGEST, 1.6 * space)
@@ -182,8 +191,7 @@ def _add_ground(figure: go.Figure, floor: Floor) -> None:
 def _add_edge(figure: go.Figure, cell: Mapping[str, Any], floor: Floor, most: float) -> None:
     """A bent line from what writes to what reads; its hover is at its middle."""
     (x0, y0), (x1, y1) = (floor.at(place) for place in cell["places"])
-    color = _sign_color(cell["effect"], most)
-    middle = (x0 + x1) / 2 + BEND * (y1 - y0), (y0 + y1) / 2 - BEND * (x1 - x0) / floor.width
+    color, middle = _sign_color(cell["effect"], most), edge_middle(cell["places"], floor)
     opacity = 0.08 + 0.8 * cell["inclusion"]
     figure.add_scatter(
         x=[x0, middle[0], x1], y=[y0, middle[1], y1], mode="lines+markers",

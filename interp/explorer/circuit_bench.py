@@ -1,4 +1,4 @@
-"""What the circuit tab measures: what each unit does, and what is lost without any of them.
+"""What the circuit tab measures: what each unit or edge does, and what is lost without any of them.
 
 Everything is measured live, on one checkpoint: scores and frequencies on the half of the aliases
 that circuits are chosen on, losses on the other half (see `interp.circuits.bench`).
@@ -14,15 +14,18 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from data.design import Contrast, Design
+from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.circuits.ablated import Ablatable
 from interp.circuits.behaviours import Behaviour, BehaviourKind, behaviours_of
 from interp.circuits.bench import Bench, DividedRows, aliases_of
+from interp.circuits.edges import Edge
 from interp.circuits.matched import matched_circuits
 from interp.circuits.scores import ScoreMethod, unit_scores
 from interp.circuits.selection import NoCircuitError, select_circuit
 from interp.circuits.summary import Record, plain
-from interp.circuits.units import Unit, token_roles
+from interp.circuits.units import Part, Unit, members, token_roles
+from interp.edges.graph import EdgeGraph, EdgeNode
 from interp.explorer.view import View
 from interp.hooked.activations import pad_tokens
 from interp.hooked.model import HookedModel
@@ -33,13 +36,15 @@ LIMIT = 100
 """Rows of each behaviour and half: enough to see, few enough to wait for."""
 N_NULL = 20
 """Random choices that what was chosen is held against at once."""
+MOST_EDGES = 2_000
+"""Each is ablated alone before the first picture, which of more takes no longer seconds."""
 N_WRITTEN = 6
 METRICS = ("exact_match", "answer_log_prob")
 
 
 @dataclass(kw_only=True)
 class CircuitBench:
-    """One checkpoint, ready to lose any of its units."""
+    """One checkpoint, ready to lose any of its units, or of its edges."""
 
     bench: Bench
     design: Design
@@ -56,16 +61,23 @@ class CircuitBench:
         compared: Contrast,
         kind: AblationKind,
         *,
+        edges: bool = False,
         seed: int,
     ) -> "CircuitBench":
-        """A bench on which outputs are ablated in one way."""
-        bench = Bench.of(model, rows, kind, seed=seed)
+        """A bench on which outputs, or what single readers get of them, are ablated in one way.
+
+        Raises:
+            InputError: edges are asked for, and the model's cannot be had; see `check_edges`.
+        """
+        if edges:
+            check_edges(model)
+        bench = Bench.of(model, rows, kind, edges=edges, seed=seed)
         return cls(bench=bench, design=design, compared=compared)
 
     @property
-    def units(self) -> Sequence[Unit]:
-        """Those that can be taken away."""
-        return self.bench.nodes
+    def units(self) -> Sequence[Part]:
+        """Those that can be taken away: units, or edges."""
+        return self.bench.units
 
     @property
     def behaviours(self) -> dict[str, Behaviour]:
@@ -106,14 +118,15 @@ class CircuitBench:
             for unit, value in zip(self.units, each, strict=True)
         ]  # fmt: skip
 
-    def losses(self, chosen: Collection[Unit]) -> pd.DataFrame:
+    def losses(self, chosen: Collection[Part]) -> pd.DataFrame:
         """What the watched subsets answer before and without units, and without random others.
 
         Columns `subset metric before after null_low null_high n_null n`. The null is of at most
-        `N_NULL` random choices of as many heads and MLPs of the same layers, sharing at most half;
-        its ends are the least and the most that one of them leaves.
+        `N_NULL` random choices of as many heads and MLPs of the same layers (or edges, of the same
+        layers of readers and the same kinds of both ends), sharing at most half; its ends are the
+        least and the most that one of them leaves.
         """
-        circuit = torch.tensor([unit in chosen for unit in self.units])
+        circuit = members([chosen], self.units)[0]
         nulls = self._random(circuit)
         sets = torch.cat([torch.zeros_like(circuit)[None], circuit[None], nulls])
         rows = []
@@ -147,8 +160,10 @@ class CircuitBench:
             circuit, self.units, none, n=N_NULL, by_role=False, seed=self.bench.seed
         ).sets
 
-    def written(self, view: View, unit: Unit) -> pd.DataFrame | None:
-        """What a unit adds to the logits, read at its token's place of the prompt on view.
+    def written(self, view: View, part: Part) -> pd.DataFrame | None:
+        """What a unit, or an edge's writer, adds to the logits at a place of the prompt on view.
+
+        That of a unit is its token's; that of an edge the one from which the answer is predicted.
 
         Columns `token here elsewhere`: the tokens whose centred logit it raises most and the
         answer's, and the mean of the same over prompts laid out alike. None where the prompt has
@@ -157,12 +172,12 @@ class CircuitBench:
         Raises:
             InputError: the model's logits are no sum of what its parts write.
         """
-        place = place_of(view.question, unit.role)
+        place = place_of(view.question, part)
         if place is None:
             return None
         rows = view.rows.laid_out_alike(view.question) or [view.question]
-        here = self._written([view.question], unit, place)[0]
-        elsewhere = self._written(rows, unit, place).mean(0)
+        here = self._written([view.question], part, place)[0]
+        elsewhere = self._written(rows, part, place).mean(0)
         most = here.topk(min(N_WRITTEN, len(here))).indices.tolist()
         kept = sorted({*most, view.answer}, key=lambda token: -float(here[token]))
         return pd.DataFrame(
@@ -175,22 +190,52 @@ class CircuitBench:
         )
 
     @torch.no_grad()
-    def _written(self, rows: Sequence[TokenizedRow], unit: Unit, place: int) -> Tensor:
+    def _written(self, rows: Sequence[TokenizedRow], part: Part, place: int) -> Tensor:
         unrolled, reader = self.bench.unrolled, LogitReader.of(self.bench.unrolled.model.unembed)
         end = max(row.answer_positions[0] for row in rows)
         trace = unrolled.trace(pad_tokens([row.input_ids[:end] for row in rows]))
-        if unit.head is None:
-            added = trace["mlp_out"][unit.layer][:, place]
+        writer = part.writer if isinstance(part, Edge) else part
+        assert isinstance(writer, Unit | EdgeNode)
+        if writer.layer is None:  # the embedding
+            added = trace["resid_pre"][0][:, place]
+        elif writer.head is None:
+            added = trace["mlp_out"][writer.layer][:, place]
         else:
-            z = trace["z"][unit.layer][:, place, unit.head]
-            added = z @ unrolled.W_O[unit.layer][unit.head]
+            z = trace["z"][writer.layer][:, place, writer.head]
+            added = z @ unrolled.W_O[writer.layer][writer.head]
         last = trace["resid_post"][-1][:, place].double().cpu()
         norm = reader.norm
         logits = (norm.centred(added.double().cpu()) * norm.gain) @ reader.W_U * reader.scale
         return (logits - logits.mean(1, keepdim=True)) / norm.divisor(last)[:, None]
 
 
-def place_of(row: TokenizedRow, role: str) -> int | None:
-    """The last token of a role before the answer, if there is one."""
+def place_of(row: TokenizedRow, part: Part) -> int | None:
+    """The last token of a unit's role before the answer, if there is one; of an edge the last."""
     roles = token_roles(row)[: row.answer_positions[0]]
-    return max((place for place, each in enumerate(roles) if each == role), default=None)
+    if not isinstance(part, Unit):
+        return len(roles) - 1
+    return max((place for place, each in enumerate(roles) if each == part.role), default=None)
+
+
+def check_edges(model: HookedModel) -> None:
+    """Refuses models whose edges cannot be ablated one by one while one waits.
+
+    Raises:
+        InputError: heads share their keys and values, or there are too many edges.
+    """
+    n = int(EdgeGraph.of(model).is_edge.sum())
+    if n > MOST_EDGES:
+        raise InputError(
+            f"{model.architecture} has {n:,} edges here, more than the {MOST_EDGES:,} that can be "
+            "looked at one by one while you wait; choose heads and MLPs"
+        )
+
+
+def head_in(part: Part) -> tuple[int, int] | None:
+    """Layer and number of a unit's head; of an edge that of its reader, else its writer."""
+    ends = (part.reader, part.writer) if isinstance(part, Edge) else (part,)
+    for end in ends:
+        assert isinstance(end, Unit | EdgeNode)
+        if end.layer is not None and end.head is not None:
+            return end.layer, end.head
+    return None

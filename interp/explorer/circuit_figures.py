@@ -9,7 +9,6 @@ from plotly.subplots import make_subplots
 
 from interp.circuits.picture import Floor, cell_words, draw_picture
 from interp.circuits.unit_cells import Place
-from interp.circuits.units import Unit
 from interp.explorer.figures import BEFORE
 from interp.explorer.grid_figure import CHANGED
 from interp.explorer.look import HEIGHT, style_panel, told_apart
@@ -23,19 +22,19 @@ RING = 9
 """Pixels that the ring around an ablated part is wider than its mark."""
 
 
-def place_of_unit(unit: Unit) -> Place:
-    """Where a unit of one model is drawn."""
-    return Place(layer=unit.layer, slot=-1 if unit.head is None else unit.head, role=unit.role)
+def name_of(cell: Mapping[str, Any]) -> str:
+    """The name of the unit or edge that a record of one model is of."""
+    return next(iter(cell["own"].values()))[0]
 
 
 def plot_board_picture(
-    cells: Sequence[Mapping[str, Any]], chosen: Collection[Unit], *, circuit: str, about: str
+    cells: Sequence[Mapping[str, Any]], chosen: Collection[str], *, circuit: str, about: str
 ) -> go.Figure:
     """The parts of a circuit where they stand; a click takes one away, which then has a ring.
 
     Args:
         cells: Records of `interp.circuits.unit_cells.unit_cells`, of one model.
-        chosen: The units that are ablated.
+        chosen: The names of the units that are ablated.
         circuit: Its name.
         about: How many rows were asked, and what chance would choose.
     """
@@ -50,8 +49,7 @@ def plot_board_picture(
         [components.index((place.layer, place.slot)), floor.roles.index(place.role)]
         for place in places
     ]
-    taken = {place_of_unit(unit) for unit in chosen}
-    ringed = [i for i, place in enumerate(places) if place in taken]
+    ringed = [i for i, cell in enumerate(cells) if name_of(cell) in chosen]
     sizes = list(marks.marker.size)
     figure.add_scatter(
         x=[marks.x[i] for i in ringed], y=[marks.y[i] for i in ringed], mode="markers",
@@ -81,7 +79,7 @@ def plot_board_picture(
         legend={"yref": "container", "y": 0, "yanchor": "bottom", "orientation": "h", "x": 0},
     )
     layout: Any = figure.layout
-    layout.meta |= {"cells": _keyboard(cells, places, components, floor, taken)}
+    layout.meta |= {"cells": _keyboard(cells, places, components, floor, chosen)}
     return figure
 
 
@@ -93,23 +91,32 @@ def draw_sizes(cells: Sequence[Mapping[str, Any]], floor: Floor) -> list[float]:
     return list(marks.marker.size)
 
 
-def unit_at(row: int, column: int, cells: Sequence[Mapping[str, Any]]) -> Place | None:
-    """The part at a row and column that a click or a key names; None where there is none."""
-    places = [cell["places"][0] for cell in cells]
-    components, roles = _components(places), Floor.of(places).roles
+def unit_at(row: int, column: int, cells: Sequence[Mapping[str, Any]]) -> str | None:
+    """The name of what is at a row and column that a click or key names; None if nothing is."""
+    by_place = {cell["places"][0]: name_of(cell) for cell in cells}
+    components, roles = _components([*by_place]), Floor.of([*by_place]).roles
     if not (0 <= row < len(components) and 0 <= column < len(roles)):
         return None
     layer, slot = components[row]
-    found = Place(layer=layer, slot=slot, role=roles[column])
-    return found if found in places else None
+    return by_place.get(Place(layer=layer, slot=slot, role=roles[column]))
 
 
-def plot_watched(losses: pd.DataFrame, *, changed: str) -> go.Figure:
+def said_of(cell: Mapping[str, Any], is_taken: bool) -> str:
+    """What the keyboard's walk says of a part."""
+    first, second, third, *_ = cell_words(cell).split("<br>")
+    words = "; ".join([first.removeprefix("<b>").removesuffix("</b>"), second, third])
+    return f"{words}{'; ablated' if is_taken else ''}"
+
+
+def plot_watched(
+    losses: pd.DataFrame, *, changed: str, like: str = "parts of the same layers"
+) -> go.Figure:
     """What the watched subsets answer, before, without the chosen units, and without random ones.
 
     Args:
         losses: See `interp.explorer.circuit_bench.CircuitBench.losses`.
         changed: What is taken away, in words; empty for nothing.
+        like: What the random choices are made of, in words.
     """
     metrics = list(dict.fromkeys(losses["metric"]))
     figure = make_subplots(cols=len(metrics), horizontal_spacing=0.17)
@@ -126,7 +133,7 @@ def plot_watched(losses: pd.DataFrame, *, changed: str) -> go.Figure:
     note = f"right answers, n = {n} held-out rows each"
     if changed:
         others = f"{n_null} random choices" if n_null else "no random choice exists"
-        note += f"; ablated: {changed}; grey: {others} of as many parts of the same layers"
+        note += f"; ablated: {changed}; grey: {others} of as many {like}"
         note += ", from the least to the most" if n_null else ", sharing at most half with it"
     style_panel(
         figure, title="What is still answered", note=note, height=HEIGHT - 40,
@@ -230,7 +237,7 @@ def _keyboard(
     places: Sequence[Place],
     components: Sequence[tuple[int, int]],
     floor: Floor,
-    taken: Collection[Place],
+    chosen: Collection[str],
 ) -> dict[str, Any]:
     """Where the arrow keys lead, and what is said there."""
     by_place = dict(zip(places, cells, strict=True))
@@ -238,14 +245,10 @@ def _keyboard(
     for layer, slot in components:
         row = [Place(layer=layer, slot=slot, role=role) for role in floor.roles]
         at.append([list(floor.at(place)) for place in row])
-        said.append([_said(by_place.get(place), place in taken) for place in row])
+        there = [by_place.get(place) for place in row]
+        said.append([
+            "no part here" if cell is None else said_of(cell, name_of(cell) in chosen)
+            for cell in there
+        ])  # fmt: skip
     names = [Place(layer=n, slot=slot, role="").component for n, slot in components]
     return {"rows": names, "columns": list(floor.roles), "at": at, "said": said}
-
-
-def _said(cell: Mapping[str, Any] | None, is_taken: bool) -> str:
-    if cell is None:
-        return "no part here"
-    first, second, third, *_ = cell_words(cell).split("<br>")
-    words = "; ".join([first.removeprefix("<b>").removesuffix("</b>"), second, third])
-    return f"{words}{'; ablated' if is_taken else ''}"

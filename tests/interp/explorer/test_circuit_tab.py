@@ -1,54 +1,49 @@
 """The circuit tab: what is measured, what clicks and menus do, and what is said when it cannot."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from data.tasks.subset_sizes import SubsetSizes
 from data.tokens import TokenizedRow
 from interp.circuits import behaviours
 from interp.circuits.behaviours import Behaviour, BehaviourKind
 from interp.circuits.bench import DividedRows
 from interp.circuits.units import Unit
 from interp.explorer import explore
-from interp.explorer.background import Rows
-from interp.explorer.choice import Choice
 from interp.explorer.circuit_bench import METRICS, N_NULL, CircuitBench
 from interp.explorer.circuit_tab import CircuitTab
-from interp.explorer.shelf import CheckpointPlace, Shelf
 from interp.explorer.view import View
 from interp.hooked.model import HookedModel
 from interp.interventions.ablation import AblationKind
 from interp.lenses.attribution import attribute_logits
-from tests.interp.circuits.toys import folded
-from tests.interp.random_models import loud_model
-from training.designs import recipe_design
+from tests.interp.explorer.circuit_boards import (
+    D5,
+    D6,
+    DESIGN,
+    HERE,
+    OneModel,
+    after,
+    drawn,
+    few_rows,
+    loud_heads,
+    view_of,
+)
 from training.runs.run import Run
 
-DESIGN = recipe_design("alias-toy")
-D5, D6 = DESIGN.main.names
 FIGURES = ["picture", "watched", "attended", "written"]
 
 
 @pytest.fixture(scope="module")
 def rows(toy_rows: Callable[..., list[TokenizedRow]]) -> list[TokenizedRow]:
-    return folded(toy_rows(sizes=SubsetSizes(defined=16, undefined=16, stage2=16), n_attributes=2))
+    return few_rows(toy_rows)
 
 
 @pytest.fixture(scope="module")
 def loud() -> HookedModel:
-    model = loud_model()
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.endswith("attention.dense.bias"):
-                weight.zero_()  # it is no head's
-    return HookedModel.from_hf(model)
+    return loud_heads()
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +52,9 @@ def bench(loud: HookedModel, rows: list[TokenizedRow]) -> CircuitBench:
     return CircuitBench.of(loud, divided, DESIGN, DESIGN.main, AblationKind.MEAN, seed=0)
 
 
-class FoldedRows(Rows):
-    """Rows that a test model reads, whose tokens have no words."""
-
-    def __init__(self, rows: Sequence[TokenizedRow]) -> None:
-        self.rows = rows
-
-    def tokens(self, ids: Sequence[int]) -> list[str]:
-        return [f"t{i}" for i in ids]
-
-    def laid_out_alike(self, row: TokenizedRow) -> list[TokenizedRow]:
-        return [each for each in self.rows if each.spans == row.spans][:4]
-
-
 @pytest.fixture(scope="module")
 def view(loud: HookedModel, rows: list[TokenizedRow]) -> View:
-    asked = Behaviour(kind=BehaviourKind.ANSWER, subset=D5).rows(rows)
-    return View(model=loud, rows=FoldedRows(asked), question=asked[0], corrupted=None)
-
-
-class OneModel(Shelf):
-    """A shelf whose only run has these rows, and this model at every checkpoint."""
-
-    def __init__(self, model: HookedModel, read_rows: Callable[[int], Any]) -> None:
-        run: Any = SimpleNamespace(
-            design=DESIGN, compared_at=lambda _stage: DESIGN.main, tokenized_rows=read_rows
-        )
-        self.runs, self._only = (run,), model
-
-    def model(self, place: CheckpointPlace) -> HookedModel:
-        return self._only
-
-
-HERE = Choice(seed=0, step=10)
+    return view_of(loud, rows)
 
 
 @pytest.fixture(scope="module")
@@ -106,19 +71,8 @@ def tab(opened: CircuitTab, view: View) -> CircuitTab:
     return opened
 
 
-def drawn(tab: CircuitTab) -> dict[str, Any]:
-    assert tab.board is not None
-    return {name: json.loads(figure) for name, figure in tab.board.figures.items()}
-
-
-def after(tab: CircuitTab) -> list[float]:
-    """What is watched, without the chosen units."""
-    series = [t for t in drawn(tab)["watched"]["data"] if t.get("legendgroup") == "after"]
-    return [value for trace in series for value in trace["y"]]
-
-
 def test_losses_are_those_of_the_right_answers_on_held_out_rows(bench: CircuitBench):
-    chosen = [unit for unit in bench.units if unit.layer == 0 and unit.head is None][:2]
+    chosen = [unit for unit in bench.bench.nodes if unit.layer == 0 and unit.head is None][:2]
     found = bench.losses(chosen).set_index(["subset", "metric"])
     mask = torch.tensor([[False] * len(bench.units), [u in chosen for u in bench.units]])
 
@@ -133,13 +87,13 @@ def test_losses_are_those_of_the_right_answers_on_held_out_rows(bench: CircuitBe
 
 
 def test_the_quick_null_is_of_as_many_units_of_the_same_layers(bench: CircuitBench):
-    heads = [unit for unit in bench.units if unit.layer == 0 and unit.head is not None][:3]
+    heads = [unit for unit in bench.bench.nodes if unit.layer == 0 and unit.head is not None][:3]
     sets = bench._random(torch.tensor([unit in heads for unit in bench.units]))
     found = bench.losses(heads)
 
     assert set(found["n_null"]) == {N_NULL} == {len(sets)}
     for each in sets:
-        held = [unit for unit, is_in in zip(bench.units, each, strict=True) if is_in]
+        held = [unit for unit, is_in in zip(bench.bench.nodes, each, strict=True) if is_in]
         assert [(unit.layer, unit.head is None) for unit in held] == [(0, False)] * 3
         assert len(set(held) & set(heads)) <= 1
     said = bench.bench.right(Behaviour(kind=BehaviourKind.ANSWER, subset=D5)).answers(sets)
@@ -194,7 +148,7 @@ def test_it_opens_on_the_answers_of_the_higher_subset_with_its_strongest_head(ta
     assert list(tab.figures) == FIGURES
     assert tab.menus["circuit"].value == "answer D5"
     assert {"answer D6", "recite D5", "recite D6"} < set(tab.menus["circuit"].options)
-    assert tab.shown is not None
+    assert isinstance(tab.shown, Unit)
     assert tab.shown.head is not None
     assert tab.menus["unit"].value == tab.shown.name
     assert after(tab) == []

@@ -48,6 +48,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(params=["units", "edges"])
+def marks(browser: Browser, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The trace to click on, nothing ablated: of units, then of edges."""
+    put_all_back(browser)
+    choose_parts(browser, request.param)
+    yield request.param
+    put_all_back(browser)
+    choose_parts(browser, "units")
+
+
+def choose_parts(browser: Browser, parts: str) -> None:
+    choose(browser, "parts are", int(parts == "edges"))
+    browser.wait(f"{PICTURE}.data.some(trace => trace.meta == '{parts}')", what=f"{parts} to click")
+
+
 def press(browser: Browser, selector: str, words: str) -> None:
     """Clicks, as a person would, the element with these words."""
     found = browser.evaluate(f"""(() => {{
@@ -60,14 +75,14 @@ def press(browser: Browser, selector: str, words: str) -> None:
     browser.click(*found)
 
 
-def part_place(browser: Browser, number: int) -> tuple[float, float]:
-    """Where a part of the picture is on the screen, by its number in the trace of units."""
+def part_place(browser: Browser, number: int, marks: str = "units") -> tuple[float, float]:
+    """Where a part of the picture is on the screen, by its number in its trace."""
     return tuple(
         browser.evaluate(f"""(() => {{
             const figure = {PICTURE};
             figure.scrollIntoView({{block: 'center'}});
             const box = figure.querySelector('.nsewdrag').getBoundingClientRect();
-            const units = figure.data.find(trace => trace.meta == 'units');
+            const units = figure.data.find(trace => trace.meta == '{marks}');
             const {{xaxis, yaxis}} = figure._fullLayout;
             return [box.x + xaxis.l2p(units.x[{number}]), box.y + yaxis.l2p(units.y[{number}])];
         }})()""")
@@ -145,10 +160,58 @@ def test_the_keyboard_ablates_a_part(browser: Browser) -> None:
     assert "ablated: a0.h0@alias" in browser.evaluate(note)
 
 
-def test_an_update_takes_a_second(browser: Browser) -> None:
-    number, taken = largest(browser), []
+def test_a_click_on_an_edge_ablates_it_and_the_answers_move(browser: Browser) -> None:
+    put_all_back(browser)
+    choose_parts(browser, "edges")
+    names = browser.evaluate(f"{PICTURE}.layout.meta.cells.rows")
+    before = f"JSON.stringify({WATCHED}.data.filter(t => t.legendgroup == 'before').map(t => t.y))"
+    browser.click(*part_place(browser, 0, "edges"))
+    browser.wait(f"{AFTER} != '[]'", what="answers without the edge")
+    assert browser.evaluate(AFTER) != browser.evaluate(before)
+    note = browser.evaluate("document.querySelector('[data-panel=watched]').textContent")
+    assert f"ablated: {names[0]}; grey: " in note
+    assert "of as many edges of the same layers and kinds" in note
+    browser.evaluate(f"{PICTURE}.focus(), 1")
+    for _ in range(3):  # down to the strongest, from wherever the walk among the units ended
+        strike(browser, "ArrowDown")
+    said = "document.querySelector('[data-panel=picture] [aria-live]').textContent"
+    assert browser.evaluate(said).endswith("; ablated")
+    strike(browser, "Enter")
+    browser.wait(f"{AFTER} == '[]'", what="the edge put back by the keyboard")
+    choose_parts(browser, "units")
+
+
+def test_edges_are_found_by_their_names(browser: Browser) -> None:
+    put_all_back(browser)
+    choose_parts(browser, "edges")
+    find(browser, ">logits")
+    browser.wait(f"{PICTURE}.layout.meta.cells.rows.every(name => name.endsWith('>logits'))",
+                 what="a picture of the edges into the logits")  # fmt: skip
+    into_logits = f"[...{PARTS}.options].filter(each => each.textContent.includes('>logits '))"
+    browser.wait(f"{PARTS}.options.length == {into_logits}.length", what="a menu of these alone")
+    n = browser.evaluate(f"{PARTS}.options.length")
+    assert n > 5
+    find(browser, "")
+    browser.wait(f"{PARTS}.options.length > {n}", what="all edges")
+    choose_parts(browser, "units")
+
+
+def find(browser: Browser, text: str) -> None:
+    browser.evaluate(f"""(() => {{
+        const box = [...document.querySelectorAll('.widget-text')].find(
+            box => box.querySelector('label').textContent == 'find parts');
+        const field = box.querySelector('input');
+        field.value = {json.dumps(text)};
+        for (const event of ['input', 'change']) {{
+            field.dispatchEvent(new Event(event, {{bubbles: true}}));
+        }}
+    }})()""")
+
+
+def test_an_update_takes_a_second(browser: Browser, marks: str) -> None:
+    number, taken = largest(browser) if marks == "units" else 0, []
     for _ in range(REPEATS):
-        before, place = browser.evaluate(AFTER), part_place(browser, number)
+        before, place = browser.evaluate(AFTER), part_place(browser, number, marks)
         browser.evaluate(f"""(() => {{
             const start = () => {{ window.start = performance.now(); window.took = null; }};
             document.addEventListener('mouseup', start, {{capture: true, once: true}});
@@ -160,12 +223,12 @@ def test_an_update_takes_a_second(browser: Browser) -> None:
         browser.wait(f"{AFTER} != {json.dumps(before)}", what="an update")
         taken.append(browser.wait("window.took", what="an update's time"))
         time.sleep(0.2)
-    print(f"update: {min(taken):.2f} s at best, {statistics.median(taken):.2f} s median")
+    print(f"update of {marks}: {min(taken):.2f} s at best, {statistics.median(taken):.2f} s median")
     assert min(taken) <= SECONDS
 
 
 @pytest.mark.parametrize("width", [400, 1100, 1600])
-def test_nothing_is_cut_or_overlaps(browser: Browser, width: int) -> None:
+def test_nothing_is_cut_or_overlaps(browser: Browser, marks: str, width: int) -> None:
     size = {"width": width, "height": 1500, "deviceScaleFactor": 1, "mobile": False}
     browser.call("Emulation.setDeviceMetricsOverride", **size)
     room = f"{PICTURE}.closest('[data-panel]').parentElement.clientWidth"
