@@ -165,7 +165,7 @@ def heads_found(case: Case, *, planted: bool) -> bool:
 def is_attributed(case: Case) -> bool:
     """Whether the largest attribution of all heads is that of a planted one."""
     inside, outside = (patched(case, planted=each)["attribution"] for each in (True, False))
-    return len(inside) > 0 and inside.max() > outside.max()
+    return len(inside) > 0 and bool(inside.max() > outside.max())
 
 
 def attends_by_tag(case: Case, kind: str) -> bool:

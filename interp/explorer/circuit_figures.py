@@ -42,9 +42,10 @@ def plot_board_picture(
     floor = Floor.of(places)
     figure = go.Figure()
     draw_picture(figure, cells, floor, room=ROOM)
-    units = next(i for i, trace in enumerate(figure.data) if trace.meta == "units")
+    traces: list[Any] = list(figure.data)
+    units = next(i for i, trace in enumerate(traces) if trace.meta == "units")
     components = _components(places)
-    marks: Any = figure.data[units]
+    marks = traces[units]
     marks.customdata = [
         [components.index((place.layer, place.slot)), floor.roles.index(place.role)]
         for place in places
@@ -71,7 +72,7 @@ def plot_board_picture(
             "layout.height": floor.height + 190,
             f"data.{units}.marker.size": small,
             f"data.{units}.textfont.size": 10,
-            f"data.{len(figure.data) - 1}.marker.size": [small[i] + RING for i in ringed],
+            f"data.{len(traces)}.marker.size": [small[i] + RING for i in ringed],
         },
     )  # fmt: skip
     figure.update_layout(
@@ -87,8 +88,8 @@ def draw_sizes(cells: Sequence[Mapping[str, Any]], floor: Floor) -> list[float]:
     """Sizes of the marks in a narrow column."""
     narrow = go.Figure()
     draw_picture(narrow, cells, floor, room=NARROW_ROOM)
-    marks: Any = next(trace for trace in narrow.data if trace.meta == "units")
-    return list(marks.marker.size)
+    traces: list[Any] = list(narrow.data)
+    return list(next(trace for trace in traces if trace.meta == "units").marker.size)
 
 
 def unit_at(row: int, column: int, cells: Sequence[Mapping[str, Any]]) -> str | None:

@@ -53,7 +53,8 @@ def plot_board_edges(
     floor = Floor.of([place for cell in cells for place in cell["places"]])
     figure = go.Figure()
     draw_picture(figure, drawn, floor)
-    for line in figure.select_traces({"meta": "edge"}):
+    lines: list[Any] = list(figure.select_traces({"meta": "edge"}))
+    for line in lines:
         line.update(hovertemplate=None, hoverinfo="skip")  # else it takes the clicks on its mark
     middles = [edge_middle(cell["places"], floor) for cell in drawn]
     _add_marks(figure, drawn, middles, chosen)

@@ -187,7 +187,7 @@ def test_edges_are_found_by_their_names(browser: Browser) -> None:
     find(browser, ">logits")
     browser.wait(f"{PICTURE}.layout.meta.cells.rows.every(name => name.endsWith('>logits'))",
                  what="a picture of the edges into the logits")  # fmt: skip
-    into_logits = f"[...{PARTS}.options].filter(each => each.textContent.includes('>logits '))"
+    into_logits = f"[...{PARTS}.options].filter(each => each.textContent.includes('>logits'))"
     browser.wait(f"{PARTS}.options.length == {into_logits}.length", what="a menu of these alone")
     n = browser.evaluate(f"{PARTS}.options.length")
     assert n > 5
