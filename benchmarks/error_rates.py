@@ -78,7 +78,7 @@ def rates(scored: pd.DataFrame) -> pd.DataFrame:
     for claim in CLAIMS:
         rows = made_of(claim, scored)
         for is_true, cases in rows.groupby("is_true"):
-            n, made = len(cases), int(cases["is_made"].sum())
+            n, made = len(cases), int(cases["is_made"].to_numpy().sum())
             interval = binomtest(made, n).proportion_ci(method="wilson")
             records.append(
                 {
