@@ -43,7 +43,7 @@ class _Variants:
 def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.DataFrame:
     """Answers of both compared subsets, the gap and its explained share, by code and edit."""
     asked = AskedAliases(model=model, place=place, aliases=codes.aliases.compared)
-    trained = unchanged(asked)
+    trained, others = unchanged(asked), other_answers(codes)
     records = _answer_records(codes, trained[None], _Variants(kinds=[""]), code="", edit="")
     if codes.aliases.baseline:
         records += _baseline_records(codes, model, place)
@@ -55,9 +55,11 @@ def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.
         answered: dict[str, Answered] = {}
         for edit, found in edits_of(name, codes.codes, codes.changes).items():
             additions = np.stack([found.additions(code, codes.changes) for _, code in tried])
-            answered[edit] = asked.with_added(additions)
-            if edit == SWAP:
-                records += _followed_records(codes, asked, additions, variants, name)
+            is_followed = edit == SWAP and others is not None
+            wanted = [asked.rows, others] if is_followed else [asked.rows]
+            answered[edit], *followed = asked.with_answers(additions, wanted)
+            for values in followed:
+                records += _followed_records(codes, values, variants, name)
         answered |= _halves(answered, trained, codes.changes.is_higher)
         for edit, values in answered.items():
             records += _answer_records(codes, values, variants, code=name, edit=edit)
@@ -138,18 +140,9 @@ def _baseline_records(
 
 
 def _followed_records(
-    codes: SeedCodes,
-    asked: AskedAliases,
-    additions: np.ndarray,
-    variants: _Variants,
-    code: str,
+    codes: SeedCodes, values: Answered, variants: _Variants, code: str
 ) -> list[dict[str, object]]:
     """After `swap`, how often and how surely the other entity's answers are given."""
-    others = other_answers(codes)
-    if others is None:
-        return []
-    followed = replace(asked, answers=others)
-    values = followed.with_added(additions)
     return [
         code_row(
             *variants.split(values[:, where, at].mean(1)),

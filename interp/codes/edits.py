@@ -121,14 +121,19 @@ def by_rank(
 def _turn(code: Code, second: Code, changes: Changes) -> Edit:
     """Each subset's writing with the composition that the other subset's has.
 
-    Of the length that a subset writes along the two codes together, the composition is the share
-    along the first, over all its aliases.
+    What an alias writes is what lies along the own code, and along what the second code has beside
+    it (at right angles). Of both together, over all its aliases, a subset's composition is the
+    share along the first.
     """
-    own, other = code[changes.numbers], second[changes.numbers]
-    lengths, other_lengths = (np.linalg.norm(each, axis=1) for each in (own, other))
-    lengths, other_lengths = (np.where(n > 0, n, 1.0) for n in (lengths, other_lengths))
-    units = own / lengths[:, None], other / other_lengths[:, None]
-    written = _along_both(changes.vectors, *units)
+    own = code[changes.numbers]
+    lengths = np.linalg.norm(own, axis=1)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    along = own / lengths[:, None]
+    other = second[changes.numbers]
+    beside = other - (other * along).sum(1)[:, None] * along
+    widths = np.linalg.norm(beside, axis=1)
+    beside = beside / np.where(widths > 0, widths, 1.0)[:, None]
+    written = np.stack([(changes.vectors * each).sum(1) for each in (along, beside)], axis=1)
     total, is_higher = written.sum(1), changes.is_higher
     higher, lower = (
         np.clip(written[where, 0].sum() / (total[where].sum() or 1.0), 0.0, 1.0)
@@ -136,17 +141,5 @@ def _turn(code: Code, second: Code, changes: Changes) -> Edit:
     )
     turned = total * np.where(is_higher, lower - higher, higher - lower)
     return Edit(
-        amounts=turned / lengths, swapped=np.zeros_like(total), fixed=-turned[:, None] * units[1]
+        amounts=turned / lengths, swapped=np.zeros_like(total), fixed=-turned[:, None] * beside
     )
-
-
-def _along_both(
-    changes: Float[np.ndarray, "alias width"],
-    first: Float[np.ndarray, "alias width"],
-    second: Float[np.ndarray, "alias width"],
-) -> Float[np.ndarray, "alias two"]:
-    """How far each change goes along two unit vectors at once (least squares)."""
-    cosine = (first * second).sum(1)
-    along = np.stack([(changes * first).sum(1), (changes * second).sum(1)], axis=1)
-    left = np.maximum(1 - cosine**2, 1e-6)
-    return (along - cosine[:, None] * along[:, ::-1]) / left[:, None]

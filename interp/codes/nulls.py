@@ -29,7 +29,7 @@ from interp.codes.estimation import (
 OTHER, PERMUTED, RANDOM, TAG = "other", "permuted", "random", "tag"
 DRAWN = (OTHER, PERMUTED, RANDOM)
 NULLS = (*DRAWN, TAG)
-N_DRAWS = 8
+N_DRAWS = 4
 """Of each kind that is drawn."""
 OTHER_TAG = {RELIABLE: UNRELIABLE, UNRELIABLE: RELIABLE, QUESTION: UNRELIABLE}
 
