@@ -88,7 +88,7 @@ class CodedAliases:
         missing = [name for name in wanted if not by_subset.get(name)]
         if missing or first is main:
             lacking = ", ".join(missing) or "a contrast of its first part"
-            raise InputError(f"codes need {lacking}, which this run lacks; choose a run that has it")
+            raise InputError(f"codes need {lacking}; choose a run that has it")
         known = set(wanted)
         others = [a for name, group in by_subset.items() if name not in known for a in group]
         return cls(

@@ -106,9 +106,7 @@ def seed_codes(
         "after": model,
     }
     needed = [*aliases.first, *aliases.compared]
-    read = {
-        name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()
-    }
+    read = {name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()}
     return SeedCodes(aliases=aliases, seed=seed, **read)
 
 

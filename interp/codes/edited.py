@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from data.tokens import TokenizedRow
 from interp.codes.answers import METRICS, AskedAliases, unchanged
-from interp.codes.edits import HALVES, OF_HIGHER, REVERSING, SWAP, edits_of
+from interp.codes.edits import EXPLAINING, HALVES, OF_HIGHER, REVERSING, SWAP, edits_of
 from interp.codes.estimation import CODES
 from interp.codes.nulls import NULLS
 from interp.codes.places import CodePlace
@@ -118,7 +118,7 @@ def _share_records(
     code: str, edit: str,
 ) -> list[dict[str, object]]:  # fmt: skip
     original = float(gap_of(trained[None], codes.changes.is_higher)[0])
-    if original < SMALLEST_GAP:
+    if original < SMALLEST_GAP or edit not in EXPLAINING:
         return []
     left = gap_of(answers, codes.changes.is_higher)
     shares = explained(left, original, reverses=edit in REVERSING)

@@ -36,6 +36,10 @@ HALVES = {LOWER: EXCHANGE, RAISE: EXCHANGE, TURN_IN: TURN, TURN_OUT: TURN}
 """Edits of one subset alone, by the edit of both that they are half of."""
 OF_HIGHER = (LOWER, TURN_OUT)
 """The halves that edit the subset that should be answered better."""
+SETTING = (LOWER, RAISE, EQUAL, EXCHANGE)
+"""The edits that set amounts, over whose shares of the gap the mean is taken."""
+EXPLAINING = (TAKE, *SETTING, TURN_IN, TURN_OUT, TURN)
+"""After which the gap should be gone, or turned round, if amounts or places make it."""
 REVERSING = (EXCHANGE, TURN)
 """Where the gap is not to go but to turn round."""
 

@@ -84,7 +84,7 @@ class CodePlace:
         counts = {len(each) for each in tokens}
         if len(counts) > 1:
             raise InputError(
-                f"aliases have {min(counts)} to {max(counts)} tokens, so that none has an embedding "
-                "like the others'; choose a site of the residual stream with --site and --role"
+                f"aliases have {min(counts)} to {max(counts)} tokens, so that their embeddings "
+                "cannot be compared; choose a site of the stream with --site and --role"
             )
         return np.array(tokens)

@@ -2,8 +2,8 @@
 
 `site layer role code subset edit quantity` say what was measured; `value` is it, `control` the mean
 over the nulls that are drawn, `null_low null_high` the middle 95% of them, `n_null` how many there
-are, `p_value` how often they lie as far out on either side, `null_other` to `null_tag` the mean by kind
-(the other tag's code is one and no draw), and `n` how many aliases the value is of.
+are, `p_value` how often they lie as far out on either side, `null_other` to `null_tag` the mean by
+kind (the other tag's code is one and no draw), and `n` how many aliases the value is of.
 """
 
 from collections.abc import Mapping, Sequence

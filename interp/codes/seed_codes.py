@@ -125,9 +125,7 @@ class SeedCodes:
         return pd.DataFrame(names | own | {"change_length": lengths})
 
 
-def vectors_of(
-    found: Mapping[str, Float[np.ndarray, " width"]], aliases: CodedAliases
-) -> Vectors:
+def vectors_of(found: Mapping[str, Float[np.ndarray, " width"]], aliases: CodedAliases) -> Vectors:
     """Vectors by alias, with the order of the entities of a seed."""
     return Vectors(of=found, entities=aliases.entities)
 

@@ -48,8 +48,8 @@ def measure_shape(codes: SeedCodes) -> pd.DataFrame:
                 ]
         records.append(code_row(code_length(code), quantity=LENGTH, code=name, n=n_first))
     records += [
-        code_row(code_length(mean), quantity=LENGTH, subset=subset, n=int(codes.sides[subset].sum()))
-        for subset, mean in means.items()
+        code_row(code_length(means[subset]), quantity=LENGTH, subset=subset, n=int(where.sum()))
+        for subset, where in codes.sides.items()
     ]
     return pd.DataFrame(records)
 
