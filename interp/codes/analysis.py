@@ -26,6 +26,9 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
 from training.runs.run import Run
 
+CODE_SITES = ("resid_post",)
+"""Of the residual stream, unless others are asked for; without roles the embedding is looked at."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodesAnalysis:

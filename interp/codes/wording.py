@@ -103,9 +103,10 @@ def _share_sentences(known: Mapping[tuple, Cell], main: Contrast) -> list[str]:
         (
             f"The gap {main.words} is {_interval(gap, 2)} nats. With the amounts of the own "
             "entity's code set (lowered, raised, equal, exchanged; everything else of an alias's "
-            f"change kept), {share['value']:.0%} {_percents(share)} of it is explained; with the same amounts of "
-            f"other vectors {_nulls(share)} (corrected p = {share['p_corrected']:.2g}; the least "
-            f"possible is {share['p_smallest']:.2g} with {share['n_seeds']} seeds)."
+            f"change kept), {share['value']:.0%} {_percents(share)} of it is explained; with the "
+            f"same amounts of other vectors {_nulls(share)} (corrected p = "
+            f"{share['p_corrected']:.2g}; the least possible is {share['p_smallest']:.2g} with "
+            f"{share['n_seeds']} seeds)."
         ),
         f"{counts} Exchanged, the gap is {_interval(exchanged, 2)} nats.",
     ]
@@ -116,7 +117,7 @@ def _why_not(share: Cell, sure: bool) -> str:
         return "the interval of the gap includes none"
     taken = [words for name, words in NULL_WORDS.items() if share[name] > LEAVES]
     if taken:
-        return f"{' and '.join(taken)} in its place take the gap away as well"
+        return f"put in its place, {' and '.join(taken)} would take the gap away as well"
     return "after the edit a subset lies at floor or ceiling"
 
 

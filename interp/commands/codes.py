@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from interp.grids.selection import GridSelection
 
-SITES = ("resid_post",)
-
 
 def add_command(commands: Subparsers) -> None:
     """Adds `iml codes` and its options to the command line."""
@@ -38,13 +36,14 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     run = Run.load(arguments.folders[0])
     arguments.stage = arguments.stage or int(run.config.schedule.read_at(Part.X2))
-    selection = selection_of(arguments, sites=SITES)
+
+    from interp.codes.analysis import CODE_SITES, CodesAnalysis
+
+    selection = selection_of(arguments, sites=CODE_SITES)
     if arguments.stage < 2:
         raise InputError("codes are about what a later stage changes; leave out --stage 1")
     roles = roles_of(arguments)
     selection.check_roles(roles)
-
-    from interp.codes.analysis import CodesAnalysis
 
     analysis = CodesAnalysis(folder=run.folder, stage=arguments.stage, roles=roles)
     theirs = _of_twin(analysis, selection, arguments)
