@@ -1,12 +1,12 @@
 """The aliases of a seed: what defines each, what questions about it follow, and those questions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from data.design import Design
 from data.errors import InputError
 from data.tokens import TokenizedRow
-from data.vocabulary import Kind, Part, Split
+from data.vocabulary import Family, Kind, Part, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,8 @@ class CodedAliases:
     """Of the last part: those of the other compared subset."""
     baseline: list[Alias]
     """Aliases that are never defined, whose questions can only be guessed."""
+    answers: Mapping[tuple[str | None, str | None], tuple[int, ...]] = field(default_factory=dict)
+    """The tokens of the answer to each question about each entity, wherever it is asked."""
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedRow], design: Design) -> "CodedAliases":
@@ -100,6 +102,13 @@ class CodedAliases:
             higher=by_subset[main.higher.name],
             lower=by_subset[main.lower.name],
             baseline=[] if main.baseline is None else by_subset.get(main.baseline.name, []),
+            answers={
+                (each.row.entity, each.row.question): tuple(
+                    each.input_ids[at] for at in each.answer_positions
+                )
+                for each in rows
+                if each.row.kind is Kind.QA and each.row.family is Family.ATTRIBUTE
+            },
         )
 
     @property

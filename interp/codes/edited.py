@@ -156,17 +156,12 @@ def _followed_records(
 def other_answers(codes: SeedCodes) -> list[TokenizedRow] | None:
     """The compared questions with the answers of the entities whose code `swap` gives.
 
-    None where some answer is not known: no alias of that entity is asked the same question.
+    None where some answer is not known: nobody is asked the same question about that entity.
     """
-    known: dict[tuple[str, str | None], tuple[int, ...]] = {}
-    for alias in [*codes.aliases.compared, *codes.aliases.first]:
-        for row in alias.questions:
-            answer = tuple(row.input_ids[at] for at in row.answer_positions)
-            known.setdefault((alias.entity, row.row.question), answer)
     found = []
     for alias, number in zip(codes.aliases.compared, codes.changes.swapped, strict=True):
         for row in alias.questions:
-            answer = known.get((codes.before.entities[number], row.row.question))
+            answer = codes.aliases.answers.get((codes.before.entities[number], row.row.question))
             if answer is None:
                 return None
             start = row.answer_positions[0]

@@ -23,6 +23,8 @@ from interp.hooked.model import HookedModel
 EMBED = "embed"
 ENTRY = Site("resid_pre", 0)
 """Where the embedding enters the stream."""
+SITES = ("resid_pre", "resid_post")
+"""Where an addition is one to the stream itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,18 @@ class CodePlace:
     """Of the residual stream; None for the input embedding."""
     role: TokenRole | None = None
     """Of the embedding there is none: all tokens of the alias count."""
+
+    def __post_init__(self) -> None:
+        """Refuses a site at which an addition is none to the stream.
+
+        Raises:
+            InputError: the site is not `resid_pre` or `resid_post`.
+        """
+        if self.site is not None and self.site.name not in SITES:
+            raise InputError(
+                f"codes are added to the residual stream, not to {self.site.name}; choose "
+                "resid_pre or resid_post"
+            )
 
     @property
     def coordinates(self) -> dict[str, object]:

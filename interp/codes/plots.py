@@ -106,7 +106,7 @@ def plot_code_edits(table: pd.DataFrame, *, code: str = RELIABLE) -> go.Figure:
     for row, quantity in enumerate((GAP, SHARE)[: 1 + has_shares], start=1):
         kept = [each for each in edits if (quantity, each) in edited.index]
         found = edited.loc[[(quantity, each) for each in kept]]
-        x = [edits.index(each) for each in kept]
+        x = [float(edits.index(each)) for each in kept]
         options: dict[str, Any] = {"row": row, "col": 1}
         _add_marks(figure, x, found, name="the code", color=INK, symbol="diamond",
                    showlegend=row == 1, **options)  # fmt: skip

@@ -38,8 +38,12 @@ def run_command(arguments: argparse.Namespace) -> int:
     arguments.stage = arguments.stage or int(run.config.schedule.read_at(Part.X2))
 
     from interp.codes.analysis import CODE_SITES, CodesAnalysis
+    from interp.codes.places import CodePlace
+    from interp.hooked.addresses import Site
 
     selection = selection_of(arguments, sites=CODE_SITES)
+    for name in selection.sites or ():
+        CodePlace(site=Site(name, 0))  # refuses what is no state of the stream
     if arguments.stage < 2:
         raise InputError("codes are about what a later stage changes; leave out --stage 1")
     roles = roles_of(arguments)

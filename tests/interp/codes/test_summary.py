@@ -35,7 +35,7 @@ def test_a_share_counts_only_off_floor_and_ceiling_and_where_every_null_leaves_t
     assert share(summarize_codes(codes_table()), SET)["counts"] == 1
     at_floor = summarize_codes(codes_table(answered=-3.7))
     assert share(at_floor, SET)["counts"] == 0
-    for kind in ("other", "permuted", "random", "tag"):
+    for kind in ("random", "tag"):
         taken = summarize_codes(codes_table(taken_by={kind: 0.3}))
         assert share(taken, SET)["counts"] == 0
         assert share(taken, SET)[f"null_{kind}"] == pytest.approx(0.3)
