@@ -17,6 +17,7 @@ from data.tokens import TokenizedRow
 from interp.codes.aliases import CodedAliases
 from interp.codes.edited import measure_edits
 from interp.codes.places import CodePlace
+from interp.codes.recital import measure_recital
 from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
@@ -62,7 +63,8 @@ class CodesAnalysis:
         tables = []
         for place in self._places(sites):
             codes = seed_codes(Run.load(self.folder), model, rows, place, seed, self.stage)
-            table = pd.concat([measure_shape(codes), measure_edits(codes, model, place)])
+            parts = [measure_shape(codes), measure_edits(codes, model, place)]
+            table = pd.concat([*parts, measure_recital(codes, model, place, rows)])
             for at, (name, value) in enumerate(place.coordinates.items()):
                 table.insert(at, name, value)
             tables.append(table)

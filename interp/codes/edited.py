@@ -1,6 +1,6 @@
 """How the compared questions are answered after each edit, and what is left of the gap."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from interp.codes.edits import EXPLAINING, HALVES, OF_HIGHER, REVERSING, SWAP, e
 from interp.codes.estimation import CODES
 from interp.codes.nulls import NULLS
 from interp.codes.places import CodePlace
-from interp.codes.rows import NullValues, code_row
+from interp.codes.rows import Variants, code_row
 from interp.codes.seed_codes import SeedCodes
 from interp.hooked.model import HookedModel
 
@@ -26,32 +26,18 @@ Answered = Float[np.ndarray, "variant alias metric"]
 """Of an edit with the tested code first, then with each null."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Variants:
-    """The vectors that an edit is made with: the code, then its nulls, by kind."""
-
-    kinds: list[str]
-
-    def split(self, values: Float[np.ndarray, " variant"]) -> tuple[float, NullValues]:
-        """The value of the code itself, and those of its nulls."""
-        nulls: dict[str, list[float]] = {kind: [] for kind in NULLS}
-        for kind, value in zip(self.kinds[1:], values[1:], strict=True):
-            nulls[kind].append(float(value))
-        return float(values[0]), nulls
-
-
 def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.DataFrame:
     """Answers of both compared subsets, the gap and its explained share, by code and edit."""
     asked = AskedAliases(model=model, place=place, aliases=codes.aliases.compared)
     trained, others = unchanged(asked), other_answers(codes)
-    records = _answer_records(codes, trained[None], _Variants(kinds=[""]), code="", edit="")
+    records = _answer_records(codes, trained[None], Variants(kinds=[""]), code="", edit="")
     if codes.aliases.baseline:
         records += _baseline_records(codes, model, place)
     for name in CODES:
         nulls = codes.nulls[name]
         tried = [("", codes.codes[name])]
         tried += [(kind, code) for kind in NULLS for code in nulls[kind]]
-        variants = _Variants(kinds=[kind for kind, _ in tried])
+        variants = Variants(kinds=[kind for kind, _ in tried])
         answered: dict[str, Answered] = {}
         for edit, found in edits_of(name, codes.codes, codes.changes).items():
             additions = np.stack([found.additions(code, codes.changes) for _, code in tried])
@@ -97,7 +83,7 @@ def _halves(
 
 
 def _answer_records(
-    codes: SeedCodes, answers: Answered, variants: _Variants, *, code: str, edit: str
+    codes: SeedCodes, answers: Answered, variants: Variants, *, code: str, edit: str
 ) -> list[dict[str, object]]:
     """Both subsets' answers, and the gap."""
     records = [
@@ -114,7 +100,7 @@ def _answer_records(
 
 
 def _share_records(
-    codes: SeedCodes, answers: Answered, trained: np.ndarray, variants: _Variants, *,
+    codes: SeedCodes, answers: Answered, trained: np.ndarray, variants: Variants, *,
     code: str, edit: str,
 ) -> list[dict[str, object]]:  # fmt: skip
     original = float(gap_of(trained[None], codes.changes.is_higher)[0])
@@ -140,7 +126,7 @@ def _baseline_records(
 
 
 def _followed_records(
-    codes: SeedCodes, values: Answered, variants: _Variants, code: str
+    codes: SeedCodes, values: Answered, variants: Variants, code: str
 ) -> list[dict[str, object]]:
     """After `swap`, how often and how surely the other entity's answers are given."""
     return [

@@ -7,8 +7,10 @@ kind (the other tag's code is one and no draw), and `n` how many aliases the val
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from interp.codes.nulls import DRAWN, NULLS
 
@@ -18,6 +20,20 @@ MEASURED = ["value", "control", "null_low", "null_high", "n_null", "p_value", *B
 
 NullValues = Mapping[str, Sequence[float]]
 """By kind of null what was measured with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variants:
+    """The vectors that an edit is made with: the code, then its nulls, by kind."""
+
+    kinds: list[str]
+
+    def split(self, values: Float[np.ndarray, " variant"]) -> tuple[float, NullValues]:
+        """The value of the code itself, and those of its nulls."""
+        nulls: dict[str, list[float]] = {kind: [] for kind in NULLS}
+        for kind, value in zip(self.kinds[1:], values[1:], strict=True):
+            nulls[kind].append(float(value))
+        return float(values[0]), nulls
 
 
 def code_row(

@@ -9,6 +9,7 @@ from data.design import Contrast
 from interp.codes.edited import GAP, SHARE
 from interp.codes.edits import ADD, EXCHANGE, SWAP, TAKE, TURN
 from interp.codes.estimation import CODES, QUESTION, RELIABLE, UNRELIABLE
+from interp.codes.recital import OTHER_TAG, OWN_TAG
 from interp.codes.shape import CEILING, COEFFICIENT, COSINE, LENGTH, code_words
 from interp.codes.summary import LEAVES, SET
 from interp.figures.grid_tables import ALPHA
@@ -73,7 +74,8 @@ def found(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
     """
     main, known = design_of(cells).main, _by_cell(cells)
     sentences = [*_share_sentences(known, main), *_beside_twin(known, twin, main)]
-    return [*sentences, *_edit_sentences(known, main), *_shape_sentences(known, main)]
+    sentences += [*_edit_sentences(known, main), *_shape_sentences(known, main)]
+    return [*sentences, *_recital_sentences(known, main)]
 
 
 def _by_cell(cells: pd.DataFrame) -> dict[tuple[str, str, str, str], Cell]:
@@ -194,6 +196,26 @@ def _shape_sentences(known: Mapping[tuple, Cell], main: Contrast) -> list[str]:
         )
     asked = known[RELIABLE, code_words(QUESTION), "", COSINE]["value"]
     said.append(f"The reliable tag's code and the questions' have a cosine of {asked:+.2f}.")
+    return said
+
+
+def _recital_sentences(known: Mapping[tuple, Cell], main: Contrast) -> list[str]:
+    """How definitions are recited with either tag, without the code of either."""
+    said = []
+    for subset, short in zip(main.names, main.short_names, strict=True):
+        for name, words in ((OWN_TAG, "their own tag"), (OTHER_TAG, "the other tag")):
+            told = f"{subset} {name}"
+            if ("", told, "", "answer_log_prob") not in known:
+                continue
+            trained = known["", told, "", "answer_log_prob"]["value"]
+            taken = {c: known[c, told, TAKE, "answer_log_prob"] for c in (RELIABLE, UNRELIABLE)}
+            without = ", ".join(
+                f"{cell['value']:.2f} without {_code_of(code)} (nulls {cell['control']:.2f})"
+                for code, cell in taken.items()
+            )
+            said.append(
+                f"{short}'s definitions with {words}: recited at {trained:.2f} nats, {without}."
+            )
     return said
 
 
