@@ -147,7 +147,9 @@ def other_answers(codes: SeedCodes) -> list[TokenizedRow] | None:
     found = []
     for alias, number in zip(codes.aliases.compared, codes.changes.swapped, strict=True):
         for row in alias.questions:
-            answer = codes.aliases.answers.get((codes.before.entities[number], row.row.question))
+            answer = codes.aliases.answers.get(
+                (str(codes.before.entities[number]), row.row.question)
+            )
             if answer is None:
                 return None
             start = row.answer_positions[0]

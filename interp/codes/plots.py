@@ -130,7 +130,7 @@ def plot_code_edits(table: pd.DataFrame, *, code: str = RELIABLE) -> go.Figure:
     figure.update_xaxes(title="edit of the amounts", row=1 + has_shares)
     figure.update_yaxes(title=f"gap {main.words}<br>after the edit (nats)", zeroline=True, row=1)
     if has_shares:
-        figure.update_yaxes(title="share of the gap<br>explained", zeroline=True, row=2)
+        figure.update_yaxes(title="share of the gap<br>explained (1: all)", zeroline=True, row=2)
     make_room(figure, inside=ROW_HEIGHT * (1 + has_shares))
     return figure
 

@@ -47,7 +47,7 @@ def code_row(
     edit: str = "",
 ) -> dict[str, object]:
     """One row of the table, without its place."""
-    where = {"code": code, "subset": subset, "edit": edit, "quantity": quantity}
+    where: dict[str, object] = {"code": code, "subset": subset, "edit": edit, "quantity": quantity}
     return where | {"value": float(value)} | beside(float(value), nulls or {}) | {"n": n}
 
 

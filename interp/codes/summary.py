@@ -88,7 +88,7 @@ def _intervals(rows: pd.DataFrame, original: pd.DataFrame) -> Iterator[dict[str,
         for place, group in original.groupby(PLACE)
     }
     for key, cell in rows.groupby(KEYS, sort=False):
-        where = dict(zip(KEYS, key, strict=True))  # pyright: ignore[reportArgumentType]
+        where: dict[str, object] = dict(zip(KEYS, tuple(key), strict=True))  # pyright: ignore[reportArgumentType]
         if where["quantity"] == SHARE:
             of_seed = gaps[tuple(where[name] for name in PLACE)]
             low, high = ratio_interval(

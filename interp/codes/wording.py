@@ -55,8 +55,9 @@ def at_places(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str
     """`found` at every place of a table, under the place's name where there are several."""
     groups = list(cells.groupby(PLACE, sort=False))
     sentences = []
-    for place, here in groups:
-        theirs = None if twin is None else twin.loc[(twin[PLACE] == list(place)).all(axis=1)]
+    for _, here in groups:
+        place = here[PLACE].iloc[0].tolist()
+        theirs = None if twin is None else twin.loc[(twin[PLACE] == place).all(axis=1)]
         said = found(here, theirs)
         name = place_words(here)
         if len(groups) > 1:
@@ -127,6 +128,8 @@ def _beside_twin(
     known: Mapping[tuple, Cell], twin: pd.DataFrame | None, main: Contrast
 ) -> list[str]:
     """What of it the null twin shows as well, where tags tell nothing."""
+    if (RELIABLE, main.gap, SET, SHARE) not in known:
+        return []  # where nothing is explained there is nothing to hold against the twin
     if twin is None or twin.empty:
         return ["The null twin was not looked at, so nothing here is known to be about the tag."]
     theirs = _by_cell(twin)
