@@ -24,6 +24,7 @@ from interp.commands import (
     align,
     attention,
     circuit,
+    codes,
     completion,
     data,
     doctor,
@@ -42,7 +43,7 @@ from interp.commands import (
 
 COMMANDS = (
     *(recipes, run, summary, data, verify),
-    *(probe, lens, patch, attention, ablate, erase, circuit, transplant, align),
+    *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align),
     *(sweep, report),
     *(doctor, completion),
 )

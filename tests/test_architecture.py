@@ -157,6 +157,7 @@ ROOMS = [
     "patching",
     "transplants",
     "circuits",
+    "codes",
     "planted",
     "alignment",
     "verdicts",

@@ -16,6 +16,7 @@ from interp.alignment.analysis import AlignmentAnalysis
 from interp.alignment.branches import BranchAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.circuits.analysis import CircuitAnalysis
+from interp.codes.analysis import CodesAnalysis
 from interp.grids.grid import Analysis, for_design
 from interp.grids.known_tables import Tables, known_or_measured
 from interp.grids.selection import GridSelection
@@ -81,7 +82,7 @@ def look(run: Run, analysis: str, *, stage: int = 1, **settings: object) -> Tabl
 
     Args:
         run: A finished run, which stays as it is.
-        analysis: one of `probe lens patch attention ablate circuit align branches`.
+        analysis: one of `probe lens patch attention ablate circuit codes align branches`.
         stage: At whose end to look.
         **settings: Fields of the analysis, as `quick` of `interp.probes.analysis.ProbeAnalysis`;
             those of the command unless given.
@@ -131,6 +132,7 @@ _KINDS = {
     ),
     "ablate": _Kind(AblationAnalysis, sites=ABLATED_SITES),
     "circuit": _Kind(CircuitAnalysis, lambda run, stage: {"contrast": run.compared_at(stage).name}),
+    "codes": _Kind(CodesAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "align": _Kind(AlignmentAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "branches": _Kind(BranchAnalysis, lambda run, stage: {"folder": run.folder}),
 }

@@ -13,6 +13,7 @@ from interp.alignment.sections import alignment_section
 from interp.attention.sections import attention_section
 from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
+from interp.codes.sections import codes_section
 from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
@@ -47,6 +48,7 @@ ANALYSES: Sequence[Section] = [
     ablation_section,
     erasure_section,
     circuits_section,
+    codes_section,
     transplants_section,
     weight_differences_section,
     alignment_section,

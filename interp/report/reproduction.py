@@ -14,6 +14,7 @@ from interp.alignment.pairs import default_limit
 from interp.alignment.surgery import SurgeryAnalysis
 from interp.alignment.updates import UpdateAnalysis
 from interp.attention.analysis import AttentionAnalysis
+from interp.codes.analysis import CODE_SITES, CodesAnalysis
 from interp.figures.grid_tables import table_of
 from interp.figures.words import consecutive, plain
 from interp.grids.grid import Analysis, for_design
@@ -98,6 +99,12 @@ COMMANDS: dict[str, _Command] = {
     ),
     "erasure": _Command(
         words="erase {folder}", default=lambda run, stage, entry: ErasureAnalysis(), flags=ROLES
+    ),
+    "codes": _Command(
+        words="codes {folder}",
+        default=lambda run, stage, entry: CodesAnalysis(folder=run.folder, stage=stage),
+        flags=ROLES,
+        sites=CODE_SITES,
     ),
     "transplants": _Command(
         words="transplant {folder}",

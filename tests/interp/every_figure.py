@@ -22,6 +22,7 @@ from interp.circuits.necessity_summary import summarize_necessity
 from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
+from interp.codes.plots import plot_code_edits, plot_codes
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
@@ -31,6 +32,7 @@ from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.transplants.plots import plot_transplants, plot_weight_differences
 from tests.interp.circuits.hand_made_tables import circuits_table
+from tests.interp.codes.hand_made_tables import codes_table
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -256,6 +258,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_branches": lambda: plot_branches(branches()),
     "plot_circuit": lambda: plot_circuit(circuits_table(with_edges=True), "answer D5"),
     "plot_circuit_tests": lambda: plot_circuit_tests(circuits_table()),
+    "plot_code_edits": lambda: plot_code_edits(codes_table()),
+    "plot_codes": lambda: plot_codes(codes_table()),
     "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
     "plot_disruption": lambda: plot_disruption(circuits_table()),
     "plot_erasure": lambda: plot_erasure(erasure()),

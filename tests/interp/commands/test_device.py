@@ -14,6 +14,7 @@ COMMANDS = {
     "attention": ["attention"],
     "ablation": ["ablate"],
     "erasure": ["erase"],
+    "codes": ["codes"],
     "transplants": ["transplant", "--role", "alias_last", "--role", "question_last"],
     "weight_differences": ["transplant", "--stage", "2", "--differences"],
     "alignment": ["align", "--limit", "3"],

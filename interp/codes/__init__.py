@@ -1,0 +1,1 @@
+"""In which code is an entity written, and does the amount of it explain the gap?"""

@@ -1,0 +1,128 @@
+"""The aliases of a seed: what defines each, what questions about it follow, and those questions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from data.design import Design
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Family, Kind, Part, Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """An alias, and everything that codes are estimated and tested with."""
+
+    name: str
+    subset: str
+    part: Part
+    """The part of the data that trains it."""
+    defined: str | None
+    """The entity that its definition names, be it true or false; None without a definition."""
+    asked: str | None
+    """The entity that the answers to its trained questions follow; None if none are trained."""
+    entity: str
+    """The entity that the answers to its held-out questions follow."""
+    questions: tuple[TokenizedRow, ...]
+    """Its held-out questions."""
+
+
+def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
+    """All aliases that are asked about with held-out questions, in the order of the rows."""
+    defined: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    questions: dict[str, list[TokenizedRow]] = {}
+    for each in rows:
+        row = each.row
+        if row.alias is None or row.entity is None:
+            continue
+        if row.kind is Kind.DEFINITION:
+            defined.setdefault(row.alias, row.entity)
+        elif row.is_evaluated:
+            questions.setdefault(row.alias, []).append(each)
+        elif row.split is Split.TRAIN:
+            asked.setdefault(row.alias, row.entity)
+    return [
+        Alias(
+            name=name,
+            subset=own[0].row.subset.name,
+            part=own[0].row.subset.part,
+            defined=defined.get(name),
+            asked=asked.get(name),
+            entity=str(own[0].row.entity),
+            questions=tuple(own),
+        )
+        for name, own in questions.items()
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedAliases:
+    """The aliases that an analysis of codes needs, by what they are for."""
+
+    reliable: list[Alias]
+    """Of the first part: those whose definitions have the tag that tells the truth."""
+    unreliable: list[Alias]
+    """Of the first part: those whose definitions have the other tag."""
+    undefined: list[Alias]
+    """Of the first part: those that only have questions."""
+    higher: list[Alias]
+    """Of the last part: those of the compared subset that should be answered better."""
+    lower: list[Alias]
+    """Of the last part: those of the other compared subset."""
+    baseline: list[Alias]
+    """Aliases that are never defined, whose questions can only be guessed."""
+    answers: Mapping[tuple[str | None, str | None], tuple[int, ...]] = field(default_factory=dict)
+    """The tokens of the answer to each question about each entity, wherever it is asked."""
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenizedRow], design: Design) -> "CodedAliases":
+        """Sorts the aliases of a seed by the contrasts of its design.
+
+        Raises:
+            InputError: one of the four subsets that codes are made of and tested on is not there.
+        """
+        first, main = design.compared(Part.X1), design.main
+        by_subset: dict[str, list[Alias]] = {}
+        for alias in aliases_of(rows):
+            by_subset.setdefault(alias.subset, []).append(alias)
+        wanted = dict.fromkeys((*first.names, *main.names))
+        missing = [name for name in wanted if not by_subset.get(name)]
+        if missing or first is main:
+            lacking = ", ".join(missing) or "a contrast of its first part"
+            raise InputError(f"codes need {lacking}; choose a run that has it")
+        known = set(wanted)
+        others = [a for name, group in by_subset.items() if name not in known for a in group]
+        return cls(
+            reliable=by_subset[first.higher.name],
+            unreliable=by_subset[first.lower.name],
+            undefined=[
+                a for a in others if a.part is Part.X1 and a.defined is None and a.asked is not None
+            ],
+            higher=by_subset[main.higher.name],
+            lower=by_subset[main.lower.name],
+            baseline=[] if main.baseline is None else by_subset.get(main.baseline.name, []),
+            answers={
+                (each.row.entity, each.row.question): tuple(
+                    each.input_ids[at] for at in each.answer_positions
+                )
+                for each in rows
+                if each.row.kind is Kind.QA and each.row.family is Family.ATTRIBUTE
+            },
+        )
+
+    @property
+    def first(self) -> list[Alias]:
+        """The aliases of the first part, on which codes are estimated."""
+        return [*self.reliable, *self.unreliable, *self.undefined]
+
+    @property
+    def compared(self) -> list[Alias]:
+        """The aliases of both compared subsets, on which codes are tested."""
+        return [*self.higher, *self.lower]
+
+    @property
+    def entities(self) -> list[str]:
+        """Every entity that one of these aliases stands for, in order."""
+        named = (e for a in [*self.first, *self.compared] for e in (a.defined, a.asked, a.entity))
+        return sorted({entity for entity in named if entity is not None})

@@ -1,0 +1,143 @@
+"""In which code does the last stage write an alias, and how much of the gap does its amount make?
+
+Codes are estimated on the aliases of Stage 1 (`interp.codes.estimation`), in the checkpoint before
+the last stage. Measured is how far the last stage's change of each compared alias lies in each
+code, and how questions are answered when it is edited (`interp.codes.edits`), beside matched nulls
+(`interp.codes.nulls`). One row a measurement; see `interp.codes.rows`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from interp.codes.aliases import CodedAliases
+from interp.codes.edited import measure_edits
+from interp.codes.places import CodePlace
+from interp.codes.recital import measure_recital
+from interp.codes.rows import COORDINATES
+from interp.codes.seed_codes import SeedCodes, vectors_of
+from interp.codes.shape import measure_shape
+from interp.codes.summary import summarize_codes
+from interp.grids.grid import Measured
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel, load_hooked
+from training.runs.run import Run
+
+CODE_SITES = ("resid_post",)
+"""Of the residual stream, unless others are asked for; without roles the embedding is looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesAnalysis:
+    """Codes at a checkpoint of the last stage of a run, over its seeds."""
+
+    folder: Path
+    """The folder of the run."""
+    stage: int = 2
+    """The stage whose change is looked at; codes are of the end of the one before."""
+    roles: tuple[TokenRole, ...] = ()
+    """With roles the grid's sites are looked at; without, the input embedding."""
+
+    @property
+    def name(self) -> str:
+        """The name of the analysis, with which its tables' file names begin."""
+        return "codes"
+
+    @property
+    def coordinates(self) -> Sequence[str]:
+        """The columns that tell the cells of one checkpoint apart."""
+        return COORDINATES
+
+    def measure(
+        self, model: HookedModel, rows: Sequence[TokenizedRow], sites: Sequence[Site], *, seed: int
+    ) -> Measured:
+        """Estimates codes and makes all edits, for one seed.
+
+        Raises:
+            InputError: the run has no earlier stage, or lacks what codes are estimated on.
+        """
+        tables = []
+        for place in self._places(sites):
+            codes = seed_codes(Run.load(self.folder), model, rows, place, seed, self.stage)
+            parts = [measure_shape(codes), measure_edits(codes, model, place)]
+            table = pd.concat([*parts, measure_recital(codes, model, place, rows)])
+            for at, (name, value) in enumerate(place.coordinates.items()):
+                table.insert(at, name, value)
+            tables.append(table)
+        return Measured(table=pd.concat(tables, ignore_index=True))
+
+    def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
+        """See `interp.codes.summary`."""
+        return summarize_codes(table)
+
+    def _places(self, sites: Sequence[Site]) -> list[CodePlace]:
+        if not self.roles:
+            return [CodePlace()]
+        return [CodePlace(site=site, role=role) for site in sites for role in self.roles]
+
+
+def seed_codes(
+    run: Run,
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    place: CodePlace,
+    seed: int,
+    stage: int = 2,
+) -> SeedCodes:
+    """The codes of a seed at a place, and what a stage changed there.
+
+    Args:
+        run: That the model is a checkpoint of.
+        model: A checkpoint of the stage.
+        rows: Those of the seed.
+        place: Where to look.
+        seed: Of the run.
+        stage: The stage whose change is looked at.
+
+    Raises:
+        InputError: the run has no earlier stage, or lacks what codes are estimated on.
+    """
+    if stage < 2:
+        raise InputError("codes are about what a later stage changes; add --stage 2")
+    aliases = CodedAliases.of(rows, run.design)
+    device = str(model.device)
+    models = {
+        "start": load_hooked(run, seed, 1, 0, device=device),
+        "before": load_hooked(run, seed, stage - 1, device=device),
+        "after": model,
+    }
+    needed = [*aliases.first, *aliases.compared]
+    read = {name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()}
+    return SeedCodes(aliases=aliases, seed=seed, **read)
+
+
+def alias_coefficients(
+    run: Run, seed: int, *, stage: int = 2, place: CodePlace | None = None
+) -> pd.DataFrame:
+    """What each compared alias of a seed wrote in its own entity's codes, and how it is answered.
+
+    Args:
+        run: A finished run.
+        seed: Of the run.
+        stage: The stage whose change is looked at.
+        place: The input embedding unless given.
+
+    Returns:
+        Columns `alias entity subset coefficient_reliable coefficient_unreliable
+        coefficient_question change_length exact_match answer_log_prob`, a row for each alias.
+
+    Raises:
+        InputError: the run has no earlier stage, or lacks what codes are estimated on.
+    """
+    from interp.codes.answers import AskedAliases, unchanged
+
+    place = place or CodePlace()
+    model = load_hooked(run, seed, stage)
+    codes = seed_codes(run, model, run.tokenized_rows(seed), place, seed, stage)
+    asked = AskedAliases(model=model, place=place, aliases=codes.aliases.compared)
+    answers = unchanged(asked)
+    return codes.per_alias().assign(exact_match=answers[:, 0], answer_log_prob=answers[:, 1])

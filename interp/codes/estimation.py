@@ -1,0 +1,133 @@
+"""The code of each entity: what a definition with a tag, and questions, write of it.
+
+A code is a vector for each entity. It is estimated on the aliases of the first part of the data, at
+the end of its training: there the tags have got their meaning, hundreds of aliases stand for the
+entities, and nothing of what is to be explained (the change of the last stage) is in it. It is a
+regression of the aliases' vectors on who the defined and who the asked entity is, both at once:
+
+    vector of an alias = constant + written[defined entity] + asked[asked entity] + noise
+
+of each tag's aliases by themselves; those of the unreliable tag together with those that only have
+questions. Where defined and asked entity never differ, only the sum can be told, and is the code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from interp.codes.aliases import Alias, CodedAliases
+
+RELIABLE, UNRELIABLE, QUESTION = "reliable", "unreliable", "question"
+CODES = (RELIABLE, UNRELIABLE, QUESTION)
+"""What a definition with the reliable tag writes; with the other tag; what questions write."""
+RIDGE = 1e-3
+"""Of the number of aliases: keeps the sums that a regression cannot tell apart from growing."""
+
+Matrix = Float[np.ndarray, "alias width"]
+Code = Float[np.ndarray, "entity width"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """Vectors of aliases by name, and the order of the entities that codes have."""
+
+    of: Mapping[str, Float[np.ndarray, " width"]]
+    entities: Sequence[str]
+
+    def at(self, aliases: Sequence[Alias]) -> Matrix:
+        """The vectors of these aliases, one a row."""
+        return np.stack([self.of[alias.name] for alias in aliases])
+
+    def numbers(self, names: Sequence[str | None]) -> Int[np.ndarray, " alias"]:
+        """The place of each entity; -1 of none."""
+        place = {entity: i for i, entity in enumerate(self.entities)}
+        return np.array([-1 if name is None else place[name] for name in names], dtype=int)
+
+
+def estimate_codes(aliases: CodedAliases, vectors: Vectors) -> dict[str, Code]:
+    """The codes of all entities by name, each without its mean over entities."""
+    reliable = fit_writing(aliases.reliable, vectors)
+    mixed = fit_writing([*aliases.unreliable, *aliases.undefined], vectors)
+    return {
+        RELIABLE: centred(reliable["defined"]),
+        UNRELIABLE: centred(mixed["defined"]),
+        QUESTION: centred(mixed["asked"]),
+    }
+
+
+def fit_writing(aliases: Sequence[Alias], vectors: Vectors) -> dict[str, Code]:
+    """What the defined and what the asked entity of aliases write, by regression on both.
+
+    Where the two never differ, each is what both write together.
+    """
+    n = len(vectors.entities)
+    defined = _indicators(vectors.numbers([alias.defined for alias in aliases]), n)
+    asked = _indicators(vectors.numbers([alias.asked for alias in aliases]), n)
+    found = vectors.at(aliases)
+    if (defined == asked).all():
+        both = _regress(defined, found)
+        return {"defined": both, "asked": both}
+    both = _regress(np.concatenate([defined, asked], axis=1), found)
+    return {"defined": both[:n], "asked": both[n:]}
+
+
+def centred(code: Code) -> Code:
+    """A code without its mean over entities: what is common to all tells none from another."""
+    return code - code.mean(0)
+
+
+def mean_by_entity(changes: Matrix, numbers: Int[np.ndarray, " alias"], n_entities: int) -> Code:
+    """The mean change of the aliases of each entity, less the mean over entities.
+
+    Zero of an entity that has no alias.
+    """
+    counts = np.bincount(numbers, minlength=n_entities)
+    sums = np.zeros((n_entities, changes.shape[1]))
+    np.add.at(sums, numbers, changes)
+    means = sums / np.maximum(counts, 1)[:, None]
+    return np.where(counts[:, None] > 0, means - means[counts > 0].mean(0), 0.0)
+
+
+def code_cosine(one: Code, other: Code) -> float:
+    """The mean over entities of the cosine of their vectors; of entities that both have."""
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    there = norms > 0
+    if not there.any():
+        return float("nan")
+    return float(((one * other).sum(1)[there] / norms[there]).mean())
+
+
+def code_length(code: Code) -> float:
+    """The mean length of the vectors of a code."""
+    return float(np.linalg.norm(code, axis=1).mean())
+
+
+def coefficients(
+    changes: Matrix, code: Code, numbers: Int[np.ndarray, " alias"]
+) -> Float[np.ndarray, " alias"]:
+    """How much of its own entity's code lies in each alias's change, in units of the code.
+
+    >>> code = np.array([[2.0, 0.0], [0.0, 2.0]])
+    >>> coefficients(np.array([[1.0, 5.0], [5.0, 2.0]]), code, np.array([0, 1])).tolist()
+    [0.5, 1.0]
+    """
+    own = code[numbers]
+    squares = (own**2).sum(1)
+    return (changes * own).sum(1) / np.where(squares > 0, squares, 1.0)
+
+
+def _indicators(numbers: Int[np.ndarray, " alias"], n: int) -> Float[np.ndarray, "alias entity"]:
+    """A one at each alias's entity; nothing of an alias without."""
+    found = np.zeros((len(numbers), n))
+    there = numbers >= 0
+    found[there.nonzero()[0], numbers[there]] = 1.0
+    return found
+
+
+def _regress(design: Float[np.ndarray, "alias column"], found: Matrix) -> Code:
+    """Least squares with a constant and a ridge too weak to shrink what can be told."""
+    centre = design - design.mean(0)
+    gram = centre.T @ centre + RIDGE * len(design) * np.eye(design.shape[1]) / design.shape[1]
+    return np.linalg.solve(gram, centre.T @ (found - found.mean(0)))

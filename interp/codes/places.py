@@ -1,0 +1,104 @@
+"""Where a code may lie: the embedding of an alias, or a site of the residual stream at a role.
+
+Either way an alias has one vector, and adding a vector to it is an addition to the stream of every
+question about it, so that all is measured by the same passes. `embed` is what the tokens of the
+alias put into the stream: adding to it is adding to the tokens' rows of the input embedding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from data.errors import InputError
+from data.tokens import TokenizedRow
+from data.vocabulary import Role
+from interp.codes.aliases import Alias
+from interp.hooked.activations import collect_activations
+from interp.hooked.addresses import Site, TokenRole
+from interp.hooked.model import HookedModel
+
+EMBED = "embed"
+ENTRY = Site("resid_pre", 0)
+"""Where the embedding enters the stream."""
+SITES = ("resid_pre", "resid_post")
+"""Where an addition is one to the stream itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodePlace:
+    """A site and a role at which aliases have vectors."""
+
+    site: Site | None = None
+    """Of the residual stream; None for the input embedding."""
+    role: TokenRole | None = None
+    """Of the embedding there is none: all tokens of the alias count."""
+
+    def __post_init__(self) -> None:
+        """Refuses a site at which an addition is none to the stream.
+
+        Raises:
+            InputError: the site is not `resid_pre` or `resid_post`.
+        """
+        if self.site is not None and self.site.name not in SITES:
+            raise InputError(
+                f"codes are added to the residual stream, not to {self.site.name}; choose "
+                "resid_pre or resid_post"
+            )
+
+    @property
+    def coordinates(self) -> dict[str, object]:
+        """How tables name the place."""
+        if self.site is None:
+            return {"site": EMBED, "layer": 0, "role": str(Role.ALIAS)}
+        return {"site": self.site.name, "layer": self.site.layer, "role": str(self.role)}
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook at which vectors are added."""
+        return (self.site or ENTRY).hook
+
+    def positions(self, row: TokenizedRow) -> list[int]:
+        """The tokens of a question that the vector lies at, side by side."""
+        if self.role is not None:
+            return [self.role.position(row)]
+        first, last = row.spans[Role.ALIAS]
+        return list(range(first, last + 1))
+
+    def read(
+        self, model: HookedModel, aliases: Sequence[Alias]
+    ) -> dict[str, Float[np.ndarray, " width"]]:
+        """The vector of each alias: the mean over its held-out questions.
+
+        Raises:
+            InputError: aliases have different numbers of tokens, so that no vector is theirs alone.
+        """
+        rows = [row for alias in aliases for row in alias.questions]
+        found = self._of_rows(model, rows)
+        starts = np.cumsum([0, *(len(alias.questions) for alias in aliases)])
+        return {
+            alias.name: found[start:end].mean(0)
+            for alias, start, end in zip(aliases, starts[:-1], starts[1:], strict=True)
+        }
+
+    def _of_rows(
+        self, model: HookedModel, rows: Sequence[TokenizedRow]
+    ) -> Float[np.ndarray, "row width"]:
+        if self.site is not None and self.role is not None:
+            found = collect_activations(model, rows, sites=[self.site], roles=[self.role])
+            return found.at(self.site, self.role).astype(float)
+        plain: Any = model.bridge.original_model
+        table = plain.get_input_embeddings().weight.detach().cpu().double().numpy()
+        return table[self._tokens(rows)].reshape(len(rows), -1)
+
+    def _tokens(self, rows: Sequence[TokenizedRow]) -> Int[np.ndarray, "row token"]:
+        tokens = [[row.input_ids[at] for at in self.positions(row)] for row in rows]
+        counts = {len(each) for each in tokens}
+        if len(counts) > 1:
+            raise InputError(
+                f"aliases have {min(counts)} to {max(counts)} tokens, so that their embeddings "
+                "cannot be compared; choose a site of the stream with --site and --role"
+            )
+        return np.array(tokens)

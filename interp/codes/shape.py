@@ -1,0 +1,67 @@
+"""How far the last stage's change of each subset lies in each code: cosines, amounts, lengths."""
+
+import pandas as pd
+
+from interp.codes.estimation import CODES, Code, code_cosine, code_length, coefficients
+from interp.codes.nulls import NULLS
+from interp.codes.rows import NullValues, code_row
+from interp.codes.seed_codes import SeedCodes
+
+COSINE, CEILING, COEFFICIENT, LENGTH = "cosine", "ceiling", "coefficient", "length"
+
+
+def code_words(code: str) -> str:
+    """How the column `subset` names a code that another is compared with.
+
+    >>> code_words("question")
+    'question code'
+    """
+    return f"{code} code"
+
+
+def measure_shape(codes: SeedCodes) -> pd.DataFrame:
+    """A row for each code and subset, and for each two codes, by quantity."""
+    records = []
+    means = {subset: codes.means(where) for subset, where in codes.sides.items()}
+    ceilings = codes.ceilings()
+    n_first = len(codes.aliases.first)
+    for name in CODES:
+        code = codes.codes[name]
+        n_coded = {"quantity": COSINE, "code": name}
+        for subset, where in codes.sides.items():
+            mean, n = means[subset], int(where.sum())
+            cosines = {k: [code_cosine(mean, each) for each in codes.nulls[name][k]] for k in NULLS}
+            records += [
+                code_row(code_cosine(mean, code), cosines, subset=subset, n=n, **n_coded),
+                code_row(ceilings[name, subset], quantity=CEILING, code=name, subset=subset, n=n),
+                _coefficient_row(codes, name, subset, n),
+            ]
+        for other in CODES:
+            if other != name:
+                pair = {"code": name, "subset": code_words(other), "n": n_first}
+                drawn = codes.nulls[other]
+                cosines = {k: [code_cosine(code, each) for each in drawn[k]] for k in NULLS}
+                value = code_cosine(code, codes.codes[other])
+                records += [
+                    code_row(value, cosines | {"tag": []}, quantity=COSINE, **pair),
+                    code_row(ceilings[name, other], quantity=CEILING, **pair),
+                ]
+        records.append(code_row(code_length(code), quantity=LENGTH, code=name, n=n_first))
+    records += [
+        code_row(code_length(means[subset]), quantity=LENGTH, subset=subset, n=int(where.sum()))
+        for subset, where in codes.sides.items()
+    ]
+    return pd.DataFrame(records)
+
+
+def _coefficient_row(codes: SeedCodes, name: str, subset: str, n: int) -> dict[str, object]:
+    """The mean over a subset's aliases of the amount of their own entity's code."""
+    where, changes = codes.sides[subset], codes.changes
+
+    def mean_amount(code: Code) -> float:
+        return float(coefficients(changes.vectors, code, changes.numbers)[where].mean())
+
+    nulls: NullValues = {k: [mean_amount(each) for each in codes.nulls[name][k]] for k in NULLS}
+    return code_row(
+        mean_amount(codes.codes[name]), nulls, quantity=COEFFICIENT, code=name, subset=subset, n=n
+    )
