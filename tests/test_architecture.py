@@ -159,6 +159,7 @@ ROOMS = [
     "circuits",
     "planted",
     "alignment",
+    "turns",
     "verdicts",
     "claims",
     "sweeps",
