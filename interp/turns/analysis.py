@@ -89,6 +89,7 @@ class TurnAnalysis:
 
         Columns: the coordinates, `value`, `untreated` (of the same subset, metric and stage) and
         `distance` (the largest difference of a weight of the untreated training from the run's).
+        Where nothing is turned in Stage 1, the run's own Stage 1 is taken.
 
         Raises:
             InputError: the run is none whose updates can be turned, or of another checkpoint.
@@ -99,20 +100,28 @@ class TurnAnalysis:
         again = Retraining(run=run, seed=seed, device=model.device)
         check_is_view(model, again.model_at(1), rows)
         make = TurnMaker(again=again, codes=AliasCodes.of(rows, run.design))
-        start = again.stage_one()
-        measured = _Ends(again=again, codes=make.codes, limit=self.limit)
-        untreated = measured.both(start, again.stage_two(start))
-        distance = _distance(start, again.model_at(1))
+        treatments = known_treatments(self.treatments)
+        is_early = any(stage_of(each) is Stage.ONE for each in treatments)
+        start = again.stage_one() if is_early else again.model_at(1)
+        ends = _Ends(again=again, codes=make.codes, limit=self.limit)
+        before, second = ends.after_first(start), again.stage_two(start)
+        untreated = pd.DataFrame([*before, *ends.after_second(start, second)])
+        distance = max(_distance(start, again.model_at(1)), _distance(second, again.model_at(2)))
         tables = [untreated.assign(treatment=UNTREATED, dose=0.0, control_kind="")]
-        for treatment in known_treatments(self.treatments):
+        for treatment in treatments:
             for dose in self.doses:
                 for control in ("", *CONTROLS[treatment]):
                     turns = make.turns(treatment, dose=dose, control=control)
-                    first, turned = start, turns
+                    first, known = start, before
                     if stage_of(treatment) is Stage.ONE:
-                        first, turned = again.stage_one(turned=turns), []
-                    ends = measured.both(first, again.stage_two(first, turned=turned))
-                    tables.append(ends.assign(treatment=treatment, dose=dose, control_kind=control))
+                        first = again.stage_one(turned=turns)
+                        known, turns = ends.after_first(first), []
+                    later = ends.after_second(first, again.stage_two(first, turned=turns))
+                    tables.append(
+                        pd.DataFrame([*known, *later]).assign(
+                            treatment=treatment, dose=dose, control_kind=control
+                        )
+                    )
         key = ["subset", "metric", "after"]
         own = untreated.rename(columns={"value": "untreated"})
         table = pd.concat(tables, ignore_index=True).merge(own, on=key, how="left")
@@ -126,21 +135,20 @@ class TurnAnalysis:
 
 @dataclass(frozen=True, kw_only=True)
 class _Ends:
-    """Measures a training of both stages: columns `subset, metric, after, value`."""
+    """Measures a training of both stages: records of `subset, metric, after, value`."""
 
     again: Retraining
     codes: AliasCodes
     limit: int
 
-    def both(self, first: PreTrainedModel, second: PreTrainedModel) -> pd.DataFrame:
-        """After either stage."""
-        records = [*self._answers(first, Stage.ONE), *self._answers(second, Stage.TWO)]
-        records += [
-            *self._alignment(first),
-            *self._codes(first),
-            *self._coefficients(first, second),
-        ]
-        return pd.DataFrame(records)
+    def after_first(self, first: PreTrainedModel) -> list[Record]:
+        """What can be said before Stage 2."""
+        answers = self._answers(first, Stage.ONE)
+        return [*answers, *self._alignment(first), *self._codes(first)]
+
+    def after_second(self, first: PreTrainedModel, second: PreTrainedModel) -> list[Record]:
+        """What Stage 2 made of it."""
+        return [*self._answers(second, Stage.TWO), *self._coefficients(first, second)]
 
     def _answers(self, model: PreTrainedModel, after: Stage) -> Iterator[Record]:
         """Every subset whose aliases stand for entities, its definitions too, and the gap."""

@@ -58,13 +58,13 @@ def plot_turns(
         own = of_gap.loc[of_gap["control_kind"] == ""]
         x = [places.index(each) for each in zip(own["treatment"], own["dose"], strict=True)]
         add_seeds(figure, x, own["value"].tolist(), own["seed"].tolist(), color=INK, row=1)
-    for number, subset in enumerate(names := trained_subsets(design)):
+    trained = beside.loc[beside["treatment"].isin(STAGE_ONE) & (beside["control_kind"] == "")]
+    names = [name for name in trained_subsets(design) if name in set(trained["subset"])]
+    for number, subset in enumerate(names):
         shift = SPREAD * (number - (len(names) - 1) / 2)
-        cells = _cells(beside, subset, EXACT_MATCH.name, int(Stage.ONE))
-        cells = cells.loc[cells["treatment"].isin(STAGE_ONE)]
+        cells = _cells(trained, subset, EXACT_MATCH.name, int(Stage.ONE))
         mark = subset_style(subset, design)
-        real = cells.loc[cells["control_kind"] == ""]
-        _add(figure, real, places, "difference", subset, mark, shift=shift, row=2)
+        _add(figure, cells, places, "difference", subset, mark, shift=shift, row=2)
     n_seeds = int(summary["n_seeds"].to_numpy().max())
     about = (
         f"{seeds_words(n_seeds)}; grey: controls, turned by the same angle out of something else"

@@ -169,10 +169,10 @@ def _check(cells: pd.DataFrame) -> str:
     """Whether the untreated training is the run's own."""
     distance = cells["distance"].max()
     if distance == 0:
-        return "Stage 1 trained again with nothing turned equals the run's own bit for bit."
+        return "Trained again with nothing turned, both stages equal the run's own bit for bit."
     return (
-        f"Stage 1 trained again with nothing turned differs from the run's own by up to "
-        f"{distance:.2g} in a weight: another machine or other versions trained the run."
+        f"Trained again with nothing turned, a weight differs from the run's own by up to "
+        f"{distance:.2g}: another machine or other versions trained the run."
     )
 
 
