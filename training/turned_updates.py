@@ -216,4 +216,4 @@ def _step_of(
 
 
 def _embedding(trainer: StageTrainer) -> Tensor:
-    return trainer.model.get_input_embeddings().weight
+    return trainer.model.get_input_embeddings().weight  # pyright: ignore[reportReturnType]

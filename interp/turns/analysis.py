@@ -44,7 +44,6 @@ from interp.turns.treatments import CONTROLS, UNTREATED, TurnMaker, known_treatm
 from training.metrics import HEADLINE_METRICS
 from training.retraining import Retraining
 from training.runs.run import Run
-from training.schedules import Schedule
 
 COORDINATES = ["treatment", "dose", "control_kind", "subset", "metric", "after"]
 RECITED = "recited"
@@ -95,8 +94,6 @@ class TurnAnalysis:
             InputError: the run is none whose updates can be turned, or of another checkpoint.
         """
         run = Run.load(self.folder)
-        if run.config.schedule is not Schedule.TWO_STAGE:
-            raise InputError(f"{self.folder} has not two stages; choose a run that has")
         again = Retraining(run=run, seed=seed, device=model.device)
         check_is_view(model, again.model_at(1), rows)
         make = TurnMaker(again=again, codes=AliasCodes.of(rows, run.design))
@@ -126,7 +123,8 @@ class TurnAnalysis:
         own = untreated.rename(columns={"value": "untreated"})
         table = pd.concat(tables, ignore_index=True).merge(own, on=key, how="left")
         table["distance"] = distance
-        return Measured(table=table[[*COORDINATES, "value", "untreated", "distance"]])
+        columns = [*COORDINATES, "value", "untreated", "distance"]
+        return Measured(table=table.loc[:, columns])
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """Over seeds; see `interp.turns.summary`."""
@@ -227,7 +225,9 @@ def _record(subset: str, metric: str, after: Stage, value: float) -> Record:
 
 
 def _embedding(model: PreTrainedModel) -> torch.Tensor:
-    return model.get_input_embeddings().weight.detach()  # pyright: ignore[reportReturnType]
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.detach()
 
 
 def _distance(model: PreTrainedModel, other: PreTrainedModel) -> float:

@@ -155,13 +155,9 @@ class TurnMaker:
         return others
 
     def _random(self, rows: int, rank: int) -> Directions:
-        width = self._width
+        width = self.again.run.shape.hidden_size
         drawn = torch.randn(rows, rank, width, generator=self._draws("random directions"))
         return lambda weight: drawn.to(weight)
-
-    @property
-    def _width(self) -> int:
-        return self.again.model_at(1).get_input_embeddings().weight.shape[1]
 
     def _draws(self, what: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.again.seed, what))

@@ -167,7 +167,7 @@ def _p(cell: Cell) -> str:
 
 def _check(cells: pd.DataFrame) -> str:
     """Whether the untreated training is the run's own."""
-    distance = cells["distance"].max()
+    distance = float(cells["distance"].to_numpy().max())
     if distance == 0:
         return "Trained again with nothing turned, both stages equal the run's own bit for bit."
     return (

@@ -99,7 +99,9 @@ def make_trainer(make_model: Callable, make_row: Callable) -> Callable[..., Stag
 
 
 def embedding(trainer: StageTrainer) -> Tensor:
-    return trainer.model.get_input_embeddings().weight.detach().clone()
+    weight = trainer.model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight.detach().clone()
 
 
 def train(trainer: StageTrainer, *turns: Turn) -> StageTrainer:
@@ -192,8 +194,8 @@ def test_partners_give_each_row_its_own_direction(make_trainer: Callable[..., St
 def test_the_control_of_a_turn_is_another_training(make_trainer: Callable[..., StageTrainer]):
     real = Turn(rows=ROWS, examples=IS_CHOSEN, out_of=axis(0))
     control = Turn(rows=ROWS, examples=IS_CHOSEN, out_of=axis(0), beside=axis(5))
-    weights = [embedding(train(make_trainer(), turn)) for turn in (real, control)]
-    assert not torch.allclose(*weights)
+    one, other = (embedding(train(make_trainer(), turn)) for turn in (real, control))
+    assert not torch.allclose(one, other)
 
 
 def test_gradients_optimizer_and_random_state_are_left_alone_also_after_an_error(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from interp.turns.plots import plot_turns
@@ -45,12 +46,12 @@ def table(effect: float, control: float, lost: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(records).assign(**run, stage=1, step=10)
 
 
-def cell(summary: pd.DataFrame, **where: object) -> pd.Series:
+def cell(summary: pd.DataFrame, **where: object) -> dict[str, Any]:
     shown = summary
     for name, value in where.items():
         shown = shown.loc[shown[name] == value]
-    (index,) = shown.index
-    return shown.loc[index]
+    (record,) = shown.to_dict("records")
+    return {str(name): value for name, value in record.items()}
 
 
 def test_a_treatment_is_held_against_the_untreated_run_and_against_each_control():
@@ -104,12 +105,16 @@ def test_what_is_lost_is_not_kept():
     assert f"{D2} -0.200 [-0.200, -0.200] (not kept)" in said
 
 
+def traces_of(figure: go.Figure) -> dict[str, Any]:
+    return {trace.name: trace for trace in figure.data}  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_the_figure_shows_treatments_controls_and_the_untreated_gap():
     rows = table(effect=-0.4, control=-0.1)
     figure = plot_turns(summarize_turns(rows), rows)
-    traces = {trace.name: trace for trace in figure.data}
+    traces = traces_of(figure)
     assert traces["untreated"].y[0] == pytest.approx(UNTREATED_GAP)
     assert list(traces["treatment"].y) == pytest.approx([0.1, 0.1], abs=0.01)
     assert list(traces["control: random"].y) == pytest.approx([0.4], abs=0.01)
     assert list(traces[D2].y) == pytest.approx([0.0])
-    assert plot_turns(rows).data[0].name == "untreated"
+    assert "untreated" in traces_of(plot_turns(rows))

@@ -45,7 +45,9 @@ def make(tiny_run: Run) -> TurnMaker:
 
 
 def embedding(make: TurnMaker) -> torch.Tensor:
-    return make.again.model_at(1).get_input_embeddings().weight.detach()
+    weight = make.again.model_at(1).get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
+    return weight.detach()
 
 
 def test_every_treatment_has_words_and_controls():
