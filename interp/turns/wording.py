@@ -28,7 +28,7 @@ Cell = Mapping[str, Any]
 _CHECKED: Mapping[str, tuple[str, str]] = {
     OWN_CODE: ("code_length", "length of the code that {lower} definitions write"),
     INTO_QUESTION: ("code_cosine", "cosine of {lower} definitions' code with the questions'"),
-    ALIGNMENT: ("alignment", "{gap} in the cosine with own questions before Stage 2"),
+    ALIGNMENT: ("alignment", "difference {gap} in the cosine with own questions before Stage 2"),
 }
 """What says whether a treatment was one; of the others, `coefficient`."""
 
@@ -117,7 +117,8 @@ def _checks(
         (n for n in design.compared(Part.X1).names if design.subset(n).tag == main.lower.tag), ""
     )
     metric, words = _CHECKED.get(
-        treatment, ("coefficient", "{gap} in how far rows move along their question code")
+        treatment,
+        ("coefficient", "difference {gap} in how far rows move along their question code"),
     )
     of_gap = metric in ("alignment", "coefficient")
     subset = main.gap if of_gap else unreliable
@@ -126,7 +127,10 @@ def _checks(
     if cell is None:
         return []
     what = words.format(gap=main.words, lower=unreliable.partition("_")[0])
-    moved = "moved" if not cell["ci_low"] <= 0 <= cell["ci_high"] else "not shown to have moved"
+    low, high = cell["ci_low"], cell["ci_high"]
+    moved = "not shown to have moved"  # nor can one seed, which has no interval, show it
+    if low > 0 or high < 0:
+        moved = "moved"
     said = f"{cell['value']:+.3f} instead of {cell['null']:+.3f}, change {_estimate(cell)}"
     return [f"Its manipulation check, the {what}: {said}: {moved}."]
 

@@ -100,6 +100,14 @@ def test_sentences_say_gap_control_check_and_what_was_kept():
     assert ALIGNMENT not in said
 
 
+def test_one_seed_shows_neither_that_a_treatment_worked_nor_an_interval():
+    alone = table(effect=-0.4, control=-0.1)
+    said = "\n".join(turns_found(summarize_turns(alone.loc[alone["seed"] == 1000])))
+    assert "nan" not in said
+    assert ": moved" not in said
+    assert f"{D2} +0.000 (kept)" in said or f"{D2} -0.000 (kept)" in said
+
+
 def test_what_is_lost_is_not_kept():
     said = "\n".join(turns_found(summarize_turns(table(effect=-0.4, control=-0.1, lost=0.2))))
     assert f"{D2} -0.200 [-0.200, -0.200] (not kept)" in said
