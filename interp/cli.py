@@ -38,12 +38,13 @@ from interp.commands import (
     summary,
     sweep,
     transplant,
+    turn,
     verify,
 )
 
 COMMANDS = (
     *(recipes, run, summary, data, verify),
-    *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align),
+    *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
     *(sweep, report),
     *(doctor, completion),
 )

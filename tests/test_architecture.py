@@ -160,6 +160,7 @@ ROOMS = [
     "codes",
     "planted",
     "alignment",
+    "turns",
     "verdicts",
     "claims",
     "sweeps",

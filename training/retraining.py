@@ -5,7 +5,8 @@ checkpoints by the change alone, and with no change it equals them bit for bit.
 """
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.errors import InputError
+from data.rows import Row
 from data.vocabulary import HELD_OUT, Kind, Stage
 from training.clamped_patterns import clamped_patterns
 from training.config import END_OF_STAGE
@@ -29,13 +31,13 @@ from training.material import SeedMaterial
 from training.pipeline import (
     SeedTask,
     initial_model,
-    stage_order_seed,
     stage_trainer,
 )
 from training.runs.checkpoints import load_model
 from training.runs.run import Run
 from training.schedules import Schedule
 from training.threads import one_thread
+from training.turned_updates import Turn, turned_updates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ class Retraining:
         without: Collection[str] = (),
         frozen: Mapping[str, Bool[Tensor, "..."]] = MappingProxyType({}),
         clamped: Sequence[tuple[int, int]] = (),
+        turned: Sequence[Turn] = (),
     ) -> PreTrainedModel:
         """A copy of `model` after Stage 2.
 
@@ -88,6 +91,7 @@ class Retraining:
             frozen: Weights that stay as they are; see `training.frozen_weights`.
             clamped: Layer and number of heads that attend as `model` does on the same text; see
                 `training.clamped_patterns`. Who asks the trained model clamps them, too.
+            turned: Updates that are turned; see `training.turned_updates`.
 
         Raises:
             InputError: a row id is not of Stage 2's training set.
@@ -98,27 +102,45 @@ class Retraining:
             if without:
                 trainer.examples = self._silenced(trainer.examples, without)
             with frozen_weights(trainer, frozen), clamped_patterns(trained, model, clamped):
-                return _train(trainer)
+                return _train(trainer, turned)
 
-    def stage_one(self, *, dose: float, along_random: bool = False) -> PreTrainedModel:
-        """The model after Stage 1 with gradient surgery; see `training.gradient_surgery`."""
-        rows = self.material.training_rows(Stage.ONE)
-        kinds = [row.row.kind is Kind.DEFINITION for row in rows for _ in range(row.row.repeats)]
+    def stage_one(
+        self,
+        *,
+        dose: float | None = None,
+        along_random: bool = False,
+        turned: Sequence[Turn] = (),
+    ) -> PreTrainedModel:
+        """The model after Stage 1.
+
+        Args:
+            dose: Of surgery on each batch's gradients; none unless given. See
+                `training.gradient_surgery`.
+            along_random: Whether surgery is along a random direction, its control.
+            turned: Updates that are turned; see `training.turned_updates`.
+        """
         with one_thread():
             model = initial_model(self._task, self.material)
             model.to(self.device)  # pyright: ignore[reportArgumentType]
-            order_seed = stage_order_seed(self.seed, Stage.ONE)
-            torch.manual_seed(order_seed)
-            trainer = SurgeryTrainer(
-                model,
-                self.material.examples(rows, self.run.config),
-                self.run.config.stage1,
-                order_seed=order_seed,
-                is_definition=torch.tensor(kinds),
-                dose=dose,
-                along_random=along_random,
-            )
-            return _train(trainer)
+            trainer = stage_trainer(self._task, self.material, model, Stage.ONE)
+            if dose is not None:
+                trainer = SurgeryTrainer(
+                    model,
+                    trainer.examples,
+                    trainer.config,
+                    order_seed=trainer.order_seed,
+                    is_definition=self.examples_of(Stage.ONE, _is_definition),
+                    dose=dose,
+                    along_random=along_random,
+                )
+            return _train(trainer, turned)
+
+    def examples_of(
+        self, stage: Stage, is_chosen: Callable[[Row], bool]
+    ) -> Bool[Tensor, " example"]:
+        """Which examples of a stage are of chosen rows, in the order of its trainer."""
+        rows = self.material.training_rows(stage)
+        return torch.tensor([is_chosen(row.row) for row in rows for _ in range(row.row.repeats)])
 
     def measure(self, model: PreTrainedModel) -> pd.DataFrame:
         """What a model answers: `subset, question, metric, value, n`; see `training.evaluate`."""
@@ -130,11 +152,10 @@ class Retraining:
 
     def _silenced(self, examples: Examples, without: Collection[str]) -> Examples:
         rows = self.material.training_rows(Stage.TWO)
-        ids = [row.row.row_id for row in rows for _ in range(row.row.repeats)]
-        unknown = set(without) - set(ids)
+        unknown = set(without) - {row.row.row_id for row in rows}
         if unknown:
             raise InputError(f"{min(unknown)} is no training row of Stage 2; name those that are")
-        kept = torch.tensor([row_id not in without for row_id in ids])
+        kept = self.examples_of(Stage.TWO, lambda row: row.row_id not in without)
         return replace(examples, targets=examples.targets & kept[:, None])
 
 
@@ -145,7 +166,14 @@ def gap_of(measured: pd.DataFrame, higher: str, lower: str, metric: str) -> floa
     return float(values[higher] - values[lower])
 
 
-def _train(trainer: StageTrainer) -> PreTrainedModel:
-    while trainer.step < trainer.last_step:
-        trainer.train_step()
+def _is_definition(row: Row) -> bool:
+    return row.kind is Kind.DEFINITION
+
+
+def _train(trainer: StageTrainer, turned: Sequence[Turn] = ()) -> PreTrainedModel:
+    with ExitStack() as inside:
+        for turn in turned:
+            inside.enter_context(turned_updates(trainer, turn))
+        while trainer.step < trainer.last_step:
+            trainer.train_step()
     return trainer.model.eval()

@@ -29,6 +29,7 @@ from interp.report.sections import (
 )
 from interp.report.shell import page_html
 from interp.transplants.sections import transplants_section, weight_differences_section
+from interp.turns.sections import turns_section
 from training.runs.publication import Files, require_intact
 from training.runs.run import Run, publish_runs
 
@@ -53,6 +54,7 @@ ANALYSES: Sequence[Section] = [
     weight_differences_section,
     alignment_section,
     necessity_section,
+    turns_section,
 ]
 """About what was looked at inside, from top to bottom."""
 

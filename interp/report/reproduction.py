@@ -27,6 +27,7 @@ from interp.patching.analysis import PATCHED_SITES, PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
+from interp.turns.analysis import TurnAnalysis
 from training.recipes import find_recipe
 from training.runs.run import NULL_FOLDER, Run
 
@@ -137,6 +138,12 @@ COMMANDS: dict[str, _Command] = {
     "updates": _test("updates", UpdateAnalysis),
     "surgery": _test("surgery", SurgeryAnalysis),
     "left_out": _test("left-out", LeftOutAnalysis),
+    "turns": _Command(
+        words="turn {folder}",
+        default=lambda run, stage, entry: TurnAnalysis(folder=run.folder),
+        flags={"treatments": "--treatment", "doses": "--dose", "limit": "--limit"},
+        has_stage=False,
+    ),
 }
 """The command that fills each table, by the stem of the table's name."""
 

@@ -31,6 +31,9 @@ from interp.report.compare_plots import Panel, plot_side_by_side
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.transplants.plots import plot_transplants, plot_weight_differences
+from interp.turns.plots import plot_turns
+from interp.turns.summary import summarize_turns
+from interp.turns.treatments import CONTROLS
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
 from training.designs import recipe_design
@@ -181,6 +184,19 @@ def necessity() -> pd.DataFrame:
     return measured(table, 0, 1, ablated=1, **dict.fromkeys(names, 1))
 
 
+def turns() -> pd.DataFrame:
+    subsets = [D5, D6, f"{D5}-{D6}", "D1_CONS_QA1", "D2_INCONS_QA2", "QA3"]
+    cells = [("untreated", 0.0, "")]
+    cells += [(name, 1.0, kind) for name, kinds in CONTROLS.items() for kind in ("", *kinds)]
+    tables = [
+        crossed(
+            seed=SEEDS, subset=subsets, metric=["exact_match", "answer_log_prob"], after=[1, 2]
+        ).assign(treatment=treatment, dose=dose, control_kind=kind)
+        for treatment, dose, kind in cells
+    ]
+    return measured(pd.concat(tables, ignore_index=True).assign(distance=0.0), value=1, untreated=1)
+
+
 def predictions() -> pd.DataFrame:
     table = crossed(seed=SEEDS, optimizer=["adamw", "sgd"], pairing=["own", "other_tag"])
     return measured(table.assign(row_a="a", row_b="b"), predicted=1, measured=1)
@@ -279,6 +295,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
     "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
+    "plot_turns": lambda: plot_turns(summarize_turns(turns()), turns()),
     "plot_weight_differences": lambda: plot_weight_differences(weight_differences()),
 }
 """By the name of the function."""

@@ -6,6 +6,7 @@ from data.errors import InputError
 from data.vocabulary import Kind, Stage
 from training.retraining import Retraining, gap_of
 from training.runs.run import Run
+from training.turned_updates import Turn
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,29 @@ def test_the_measurement_is_the_run_s_own(retraining: Retraining):
     per_seed = retraining.run.summary["iml_gap"]["exact_match"]["per_seed"]
     gap = gap_of(measured, "D5_CONS", "D6_CONS", "exact_match")
     assert gap == pytest.approx(per_seed[str(retraining.seed)])
+
+
+def test_stage_1_trained_again_is_the_run_s_own_bit_for_bit(retraining: Retraining):
+    assert same_weights(retraining.stage_one(), retraining.model_at(1))
+
+
+def turn(retraining: Retraining, stage: Stage, dose: float) -> Turn:
+    """Definitions' share of the first rows of the embedding, out of a random direction."""
+    out = torch.randn(1, 1, 16, generator=torch.Generator().manual_seed(0))
+    is_definition = retraining.examples_of(stage, lambda row: row.kind is Kind.DEFINITION)
+    assert is_definition.any()
+    return Turn(rows=torch.arange(100), examples=is_definition, out_of=lambda _: out, dose=dose)
+
+
+@pytest.mark.parametrize("dose", [0.0, 1.0])
+def test_turned_stages_are_the_run_s_own_at_dose_0_and_not_at_dose_1(
+    retraining: Retraining, dose: float
+):
+    stage1 = retraining.stage_one(turned=[turn(retraining, Stage.ONE, dose)])
+    start = retraining.model_at(1)
+    stage2 = retraining.stage_two(start, turned=[turn(retraining, Stage.TWO, dose)])
+    assert same_weights(stage1, start) == (dose == 0)
+    assert same_weights(stage2, retraining.model_at(2)) == (dose == 0)
 
 
 def test_surgery_of_dose_0_gives_the_run_s_stage_1_up_to_rounding(retraining: Retraining):

@@ -22,8 +22,9 @@ COMMANDS = {
     "updates": ["align", "--test", "updates", "--limit", "2"],
     "surgery": ["align", "--test", "surgery", "--limit", "2"],
     "left_out": ["align", "--test", "left-out", "--limit", "2"],
+    "turns": ["turn", "--treatment", "alignment", "--treatment", "read-out", "--limit", "2"],
 }
-TOLERANCE = {"surgery": 0.05, "left_out": 0.05, "branches": 0.05, "weight_differences": 0.05}
+TOLERANCE = dict.fromkeys(("surgery", "left_out", "branches", "weight_differences", "turns"), 0.05)
 """What is trained again adds up rounding, step by step."""
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "align --test updates": ["align", "--test", "updates", "--limit", "2"],
     "align --test surgery": ["align", "--test", "surgery", "--limit", "2"],
     "align --test left-out": ["align", "--test", "left-out", "--limit", "2"],
+    "turn": ["turn", "--treatment", "read-out", "--limit", "2"],
     "report": ["report"],
 }
 
