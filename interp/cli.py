@@ -28,6 +28,7 @@ from interp.commands import (
     data,
     doctor,
     erase,
+    hypothesis,
     lens,
     patch,
     probe,
@@ -43,6 +44,7 @@ from interp.commands import (
 COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, transplant, align),
+    hypothesis,
     *(sweep, report),
     *(doctor, completion),
 )

@@ -161,6 +161,7 @@ ROOMS = [
     "alignment",
     "verdicts",
     "claims",
+    "hypotheses",
     "sweeps",
     "own",
     "explorer",

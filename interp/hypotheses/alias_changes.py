@@ -144,6 +144,12 @@ class ChangePair:
         return self.higher.constant - self.lower.constant
 
     @property
+    def sizes(self) -> tuple[float, float]:
+        """Root mean square length of the entities' mean changes, in the higher and the lower."""
+        higher, lower = (_length(side.means(), 0.0) for side in (self.higher, self.lower))
+        return higher, lower
+
+    @property
     def lengths(self) -> tuple[float, float]:
         """How much the entities' mean changes write in all, in the higher and the lower subset."""
         higher = _length(self.higher.means(), self.higher.noise)

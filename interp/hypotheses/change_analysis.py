@@ -162,7 +162,7 @@ def _table(run: Run, model: HookedModel, rows: Sequence[TokenizedRow], seed: int
         *_edit_records(model, asked, pair, tags, rng),
         *_attention_records(model, asked, pair),
         _record("apart", apartness(pair)),
-        _record("length", float(np.log(np.divide(*pair.lengths)))),
+        _record("length", float(np.log(np.divide(*pair.sizes)))),
     ]
     if tags is not None:
         lengths = np.linalg.norm(pair.constant) * np.linalg.norm(tags)

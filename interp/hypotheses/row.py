@@ -36,6 +36,8 @@ class Row:
     """Up to what a value counts as none; chosen before the runs that it judges."""
     measure: Measure
     """From a run to a value for each seed; raises `NotMeasured` with what it needs."""
+    tables: tuple[str, ...] = ()
+    """The analyses whose tables it reads, if `iml hypothesis` can make them."""
     control: str = ""
     """What the quantity is where the effect is not, in a few words."""
     control_measure: Callable[[Run], pd.Series] | None = None

@@ -17,6 +17,7 @@ from interp.hypotheses.row_measures import (
     tag_read,
 )
 
+CHANGES, ALIGNMENT = ("alias_changes",), ("alignment",)
 QUARTER = Margin(value=0.25, reason="a cause of the gap makes more than a quarter of it")
 ATTENTION = Margin(value=0.10, reason="a head that decides looks elsewhere for a tenth of its time")
 DIRECTION = Row(
@@ -25,6 +26,7 @@ DIRECTION = Row(
     "write, {lower} is answered as {higher}",
     unit="share of the gap in nats",
     margin=QUARTER,
+    tables=CHANGES,
     measure=closed("direction"),
     control="another entity's direction",
     control_measure=closed("direction_other"),
@@ -35,6 +37,7 @@ LENGTH = Row(
     "{higher}",
     unit="share of the gap in nats",
     margin=QUARTER,
+    tables=CHANGES,
     measure=closed("length"),
 )
 CONSTANT = Row(
@@ -42,6 +45,7 @@ CONSTANT = Row(
     statement="with one vector added, the same for all aliases, {lower} is answered as {higher}",
     unit="share of the gap in nats",
     margin=QUARTER,
+    tables=CHANGES,
     measure=closed("constant"),
     control="random vectors as long",
     control_measure=closed("random"),
@@ -52,6 +56,7 @@ TAGS = Row(
     "as {higher}",
     unit="share of the gap in nats",
     margin=Margin(value=0.15, reason="of the direction itself, more than random ones as long do"),
+    tables=CHANGES,
     measure=closed("tags"),
     control="random vectors as long",
     control_measure=closed("random"),
@@ -62,6 +67,7 @@ TAG_COSINE = Row(
     "own embeddings",
     unit="cosine",
     margin=Margin(value=0.25, reason="two standard deviations of random directions in 64 numbers"),
+    tables=CHANGES,
     measure=changed("tag_cosine"),
     control="null twin",
     control_measure=changed("tag_cosine", column="control"),
@@ -72,6 +78,7 @@ APART = Row(
     "directions",
     unit="1 - cosine / ceiling",
     margin=Margin(value=0.10, reason="a tenth of the way from alike to nothing in common"),
+    tables=CHANGES,
     measure=changed("apart"),
     control="null twin",
     control_measure=changed("apart", column="control"),
@@ -81,6 +88,7 @@ SHORTER = Row(
     statement="definitions of {lower} write less of their entity",
     unit="log ratio of lengths",
     margin=Margin(value=0.20, reason="a fifth; a weaker side of .4 gives .9"),
+    tables=CHANGES,
     measure=changed("length"),
     control="null twin",
     control_measure=changed("length", column="control"),
@@ -97,6 +105,7 @@ AMOUNT = Row(
     statement="definitions of {higher} write more of the code that questions read",
     unit="of what questions wrote",
     margin=Margin(value=0.04, reason="a twenty-fifth of what trained questions write"),
+    tables=CHANGES,
     measure=changed("more"),
     control="null twin",
     control_measure=changed("more", column="control"),
@@ -107,6 +116,7 @@ LOOKS = Row(
     "of {lower}",
     unit="attention",
     margin=ATTENTION,
+    tables=CHANGES,
     measure=changed("attention"),
     control="null twin",
     control_measure=changed("attention", column="control"),
@@ -117,6 +127,7 @@ LOOKS_AFTER = Row(
     "are exchanged",
     unit="attention",
     margin=ATTENTION,
+    tables=CHANGES,
     measure=changed("attention", "constant"),
     control="null twin",
     control_measure=changed("attention", "constant", column="control"),
@@ -126,6 +137,7 @@ LATER = Row(
     statement="{higher}'s changes are made later in the stage than {lower}'s",
     unit="share of the stage",
     margin=Margin(value=0.10, reason="a tenth of the stage"),
+    tables=CHANGES,
     measure=changed("later"),
     control="null twin",
     control_measure=changed("later", column="control"),
@@ -143,6 +155,7 @@ ALIGNED = Row(
     "questions'",
     unit="cosine",
     margin=Margin(value=0.05, reason="about what unrelated pairs differ by"),
+    tables=ALIGNMENT,
     measure=alignment_gap,
 )
 ALIGNED_BY_ALIAS = Row(
@@ -151,6 +164,7 @@ ALIGNED_BY_ALIAS = Row(
     "answered better, at equal amounts of the code",
     unit="partial rank correlation",
     margin=Margin(value=0.10, reason="one percent of the variance"),
+    tables=(*CHANGES, *ALIGNMENT),
     measure=by_alias("alignment", "amount"),
 )
 AMOUNT_BY_ALIAS = Row(
@@ -159,6 +173,7 @@ AMOUNT_BY_ALIAS = Row(
     "answered better, at equal alignment",
     unit="partial rank correlation",
     margin=Margin(value=0.10, reason="one percent of the variance"),
+    tables=(*CHANGES, *ALIGNMENT),
     measure=by_alias("amount", "alignment"),
 )
 TAG_READ = Row(

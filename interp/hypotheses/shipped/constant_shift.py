@@ -11,6 +11,7 @@ from interp.hypotheses.rows import (
     DIRECTION,
     LATER,
     LENGTH,
+    LOOKS,
     LOOKS_AFTER,
     SHORTER,
     TAG_COSINE,
@@ -31,6 +32,7 @@ HYPOTHESIS = Hypothesis(
             LOOKS_AFTER, NONE, "the vector makes more of what is read, and no head look elsewhere"
         ),
         core(AT_BEST, MORE, "the vector does not depend on when a definition was trained"),
+        alone(LOOKS, NONE, "no head looks elsewhere"),
         alone(TAG_COSINE, NONE, "the vector is none of the tags' own"),
         alone(TAG_READ, MORE, "the vector can be read"),
         alone(DIRECTION, NONE, "the entity is stored alike"),
