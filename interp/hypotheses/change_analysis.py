@@ -23,34 +23,24 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from data.design import Contrast
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Role
-from interp.attention.head_weights import PATTERN_HOOK
 from interp.grids.grid import Measured
-from interp.hooked.activations import pad_tokens
-from interp.hooked.addresses import Site, TokenRole
-from interp.hooked.answers import read_length
+from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 from interp.hypotheses.alias_changes import (
     ChangePair,
-    Changes,
-    Vectors,
     amounts,
     apartness,
     question_code,
 )
+from interp.hypotheses.alias_edits import added_to, alias_attention, mean_nats
 from interp.interventions.base import (
-    BATCH_SIZE,
-    Hook,
     answer_table,
-    editing,
-    intervening,
-    spots_of,
 )
 from training.runs.checkpoints import load_model
 from training.runs.run import NULL_FOLDER, Run
@@ -60,24 +50,6 @@ from training.statistics import estimate, seed_means
 COLUMNS = ("quantity", "part", "subset", "alias")
 N_RANDOM = 3
 """Random directions that the tags' own direction is held against."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddedAtAlias:
-    """A vector added to the embedding of each question's alias; an `Intervention`."""
-
-    vectors: Mapping[str, Float[np.ndarray, " width"]]
-    """By alias."""
-
-    def hooks(self, rows: Sequence[TokenizedRow]) -> list[Hook]:
-        """See `interp.interventions.base.Intervention`."""
-        wanted = torch.tensor(np.stack([self.vectors[str(row.row.alias)] for row in rows]))
-
-        def add(vectors: Tensor, spots: Tensor) -> Tensor:
-            return vectors + wanted[spots].to(vectors)
-
-        spots = spots_of(rows, [TokenRole.ALIAS_LAST])
-        return [editing(Site("resid_pre", 0), spots, add)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +225,7 @@ def _edit_records(
         for name, way in ways.items():
             step = size * way / np.linalg.norm(way)
             edits[name] = (-step * sides[0], step * sides[1])
-    plain = {name: _mean_nats(model, rows) for name, rows in asked.items()}
+    plain = {name: mean_nats(model, rows) for name, rows in asked.items()}
     higher, lower = asked
     records = [_record("gap", plain[higher] - plain[lower])]
     others: dict[str, list[float]] = {name: [] for name in asked}
@@ -261,7 +233,7 @@ def _edit_records(
         for name, side, each, sign in zip(
             asked, (pair.higher, pair.lower), vectors, (-1, 1), strict=True
         ):
-            closed = sign * (_mean_nats(model, asked[name], side, each) - plain[name])
+            closed = sign * (mean_nats(model, asked[name], side, each) - plain[name])
             if part.startswith("random"):
                 others[name].append(closed)
             else:
@@ -271,21 +243,6 @@ def _edit_records(
             mean = float(np.mean(values))
             records.append(_record("closed", mean, part="random", subset=name))
     return records
-
-
-def _mean_nats(
-    model: HookedModel,
-    rows: Sequence[TokenizedRow],
-    side: Changes | None = None,
-    vectors: Vectors | None = None,
-) -> float:
-    """Mean log-probability of the answers, with a vector added at each alias if any are given."""
-    edits = [] if side is None or vectors is None else [_added(side, vectors)]
-    return float(answer_table(model, rows, edits)["answer_log_prob"].mean())
-
-
-def _added(side: Changes, vectors: Vectors) -> AddedAtAlias:
-    return AddedAtAlias(vectors=dict(zip(side.aliases.names, vectors, strict=True)))
 
 
 def _attention_records(
@@ -302,7 +259,7 @@ def _attention_records(
         vectors = np.tile(way, (len(side.added), 1))
         readings = (
             alias_attention(model, rows),
-            alias_attention(model, rows, _added(side, vectors)),
+            alias_attention(model, rows, added_to(side, vectors)),
         )
         place = {alias: i % 2 for i, alias in enumerate(side.aliases.names)}
         half = np.array([place[str(row.row.alias)] for row in rows])
@@ -316,32 +273,6 @@ def _attention_records(
         _record("attention", float(np.mean(signs * each[[0, 1], chosen])), part=part)
         for part, each in (("", difference), ("constant", followed))
     ]
-
-
-def alias_attention(
-    model: HookedModel, rows: Sequence[TokenizedRow], edit: AddedAtAlias | None = None
-) -> Float[np.ndarray, "row head"]:
-    """How much each head looks at the alias's last token where a question ends, all layers' heads.
-
-    Args:
-        model: Read only.
-        rows: Questions about aliases.
-        edit: What is added at the alias, if anything.
-    """
-    hooks = [PATTERN_HOOK.format(layer=layer) for layer in range(model.n_layers)]
-    found = []
-    for start in range(0, len(rows), BATCH_SIZE):
-        batch = rows[start : start + BATCH_SIZE]
-        tokens = pad_tokens([row.input_ids[: read_length(model, row)] for row in batch])
-        with intervening(model, batch, [] if edit is None else [edit]):
-            _, cache = model.run_with_cache(tokens, hooks, device="cpu")
-        ends, aliases = (
-            torch.tensor([role.position(row) for row in batch])
-            for role in (TokenRole.PROMPT_LAST, TokenRole.ALIAS_LAST)
-        )
-        at = torch.arange(len(batch))
-        found.append(torch.cat([cache[hook][at, :, ends, aliases] for hook in hooks], dim=1))
-    return torch.cat(found).double().numpy()
 
 
 def _lateness(

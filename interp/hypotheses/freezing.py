@@ -23,7 +23,14 @@ from training.runs.ledger import Ledger
 from training.runs.run import Run
 
 HERE = Path(__file__).parent
-MEASURED_BY = ("row.py", "rows.py", "row_measures.py", "alias_changes.py", "change_analysis.py")
+MEASURED_BY = (
+    "row.py",
+    "rows.py",
+    "row_measures.py",
+    "alias_changes.py",
+    "alias_edits.py",
+    "change_analysis.py",
+)
 """The files that say what rows measure and what counts as none."""
 DEMO, DEMO_SEEDS = "alias-toy", range(1000, 1008)
 """The run of `make demo`, whose numbers the documents print: everybody has seen it."""
