@@ -11,7 +11,7 @@ from interp.hypotheses.rows import ROWS
 FEWEST_OPPOSED = 2
 """Rows of which two hypotheses must expect different things to be told apart at all."""
 COLUMNS = ("row", "hypothesis", "expected", "verdict", "is_core", "seen", "ci_low", "ci_high",
-           "margin", "n_seeds")  # fmt: skip
+           "control", "control_words", "margin", "n_seeds")  # fmt: skip
 
 
 def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
@@ -29,6 +29,7 @@ def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
             "verdict": str(each.verdict),
             "is_core": each.is_core,
             **{name: _scaled(each, value) for name, value in _seen(each).items()},
+            "control_words": each.control_words,
             "margin": each.threshold,
             "n_seeds": each.n_seeds,
         }
@@ -42,7 +43,12 @@ def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _seen(each: CheckedPrediction) -> dict[str, float | None]:
-    return {"seen": each.estimate, "ci_low": each.ci_low, "ci_high": each.ci_high}
+    return {
+        "seen": each.estimate,
+        "ci_low": each.ci_low,
+        "ci_high": each.ci_high,
+        "control": each.control,
+    }
 
 
 def _scaled(each: CheckedPrediction, value: float | None) -> float:

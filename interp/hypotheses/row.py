@@ -47,8 +47,8 @@ class Row:
         """The statement with the names of what a design compares.
 
         >>> from training.designs import recipe_design
-        >>> row = Row(id="a", statement="{lower} falls", unit="", margin=Margin(value=1.0, reason=""),
-        ...           measure=lambda run: pd.Series())
+        >>> row = Row(id="a", statement="{lower} falls", unit="",
+        ...           margin=Margin(value=1.0, reason=""), measure=lambda run: pd.Series())
         >>> row.words(recipe_design("alias-toy").main)
         'D6 falls'
         """
