@@ -20,8 +20,8 @@ from training.statistics import seed_means
 NATS = ANSWER_LOG_PROB.name
 
 
-def last_rows(run: Run, analysis: str, needs: str) -> pd.DataFrame:
-    """The rows of an analysis at the end of the last stage.
+def last_rows(run: Run, analysis: str, needs: str, *, stage: int | None = None) -> pd.DataFrame:
+    """The rows of an analysis at the end of a stage, the last one unless said.
 
     Raises:
         NotMeasured: the table is missing or has none.
@@ -29,7 +29,7 @@ def last_rows(run: Run, analysis: str, needs: str) -> pd.DataFrame:
     path = run.folder / f"{analysis}.parquet"
     if not exists(path):
         raise NotMeasured(f"needs {needs}")
-    stage = int(run.config.schedule.stages[-1])
+    stage = int(run.config.schedule.stages[-1]) if stage is None else stage
     steps = run.metrics.loc[run.metrics["stage"] == stage].groupby("seed")["step"].max()
     table = read_table(path)
     of_run = table.loc[(table["run_id"] == run.config.run_id) & (table["stage"] == stage)]
@@ -142,7 +142,7 @@ FEWEST_PAIRED = 12
 
 
 def partial_correlation(first: pd.Series, second: pd.Series, held: pd.Series) -> float:
-    """Spearman's correlation of two series with a third held fixed.
+    """Spearman's correlation of two series with a third held fixed; NaN if that fixes one of them.
 
     >>> a = pd.Series([1.0, 2.0, 3.0, 4.0])
     >>> round(partial_correlation(a, a, pd.Series([1.0, -1.0, -1.0, 1.0])), 6)
@@ -150,7 +150,8 @@ def partial_correlation(first: pd.Series, second: pd.Series, held: pd.Series) ->
     """
     ranks = np.corrcoef([each.rank() for each in (first, second, held)])
     r12, r13, r23 = ranks[0, 1], ranks[0, 2], ranks[1, 2]
-    return float((r12 - r13 * r23) / np.sqrt((1 - r13**2) * (1 - r23**2)))
+    left = (1 - r13**2) * (1 - r23**2)
+    return float((r12 - r13 * r23) / np.sqrt(left)) if left > 0 else float("nan")
 
 
 def _alignment_by_alias(run: Run) -> pd.Series:
@@ -183,14 +184,53 @@ def tag_read(run: Run) -> pd.Series:
     return _by_seed(chosen, "accuracy") - _by_seed(chosen, "null_accuracy")
 
 
-def code_share(run: Run) -> pd.Series:
-    """The share of the gap that goes when the amounts of the questions' code are exchanged."""
+def code_share(column: str = "value") -> Measure:
+    """The share of the gap that goes when the amounts of the questions' code are exchanged.
+
+    Args:
+        column: `value`, or `control` for its matched nulls.
+    """
     needs = "iml codes DIR"
-    table = last_rows(run, "codes", needs)
-    chosen = table.loc[
-        (table["quantity"] == "share") & (table["edit"] == "exchange") & (table["site"] == "embed")
-    ]
-    return _by_seed(chosen, "value", needs)
+
+    def measure(run: Run) -> pd.Series:
+        table = last_rows(run, "codes", needs)
+        chosen = table.loc[
+            (table["quantity"] == "share")
+            & (table["edit"] == "exchange")
+            & (table["code"] == "question")
+            & (table["site"] == "embed")
+        ]
+        return _by_seed(chosen, column, needs)
+
+    return measure
+
+
+def turned(treatment: str) -> Measure:
+    """The share of the gap that goes when updates of Stage 1 are turned, beyond random turns.
+
+    Stage 2 is trained as it was; random turns are as large.
+
+    Args:
+        treatment: One of the table `turns`.
+    """
+    needs = "the table turns (updates of Stage 1 turned)"
+
+    def measure(run: Run) -> pd.Series:
+        table = last_rows(run, "turns", needs, stage=int(run.config.schedule.read_at(Part.X1)))
+        chosen = table.loc[
+            (table["treatment"] == treatment)
+            & (table["dose"] == 1)
+            & (table["subset"] == run.design.main.gap)
+            & (table["metric"] == NATS)
+            & (table["after"] == int(run.config.schedule.read_at(Part.X2)))
+        ]
+        own, control = (
+            _by_seed(chosen.loc[chosen["control_kind"] == kind], "value", needs)
+            for kind in ("", "random")
+        )
+        return (control - own) / _by_seed(chosen, "untreated", needs).mean()
+
+    return measure
 
 
 def _by_seed(rows: pd.DataFrame, column: str, needs: str = "") -> pd.Series:

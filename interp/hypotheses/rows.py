@@ -15,6 +15,7 @@ from interp.hypotheses.row_measures import (
     code_share,
     recited,
     tag_read,
+    turned,
 )
 
 CHANGES, ALIGNMENT = ("alias_changes",), ("alignment",)
@@ -188,13 +189,31 @@ CODE_SHARE = Row(
     statement="with the amounts of the questions' code exchanged, the gap goes",
     unit="share of the gap in nats",
     margin=QUARTER,
-    measure=code_share,
+    measure=code_share(),
+    control="matched nulls",
+    control_measure=code_share("control"),
+)
+CODES_KEPT_OFF = Row(
+    id="codes kept off",
+    statement="with unreliable definitions kept from a code of their own in Stage 1, and Stage 2 "
+    "as it was, the gap goes",
+    unit="share of the gap in nats, beyond random turns",
+    margin=QUARTER,
+    measure=turned("own code"),
+)
+ALIGNMENT_KEPT_OFF = Row(
+    id="alignment kept off",
+    statement="with definitions kept off their own questions' gradients in Stage 1, and Stage 2 "
+    "as it was, the gap goes",
+    unit="share of the gap in nats, beyond random turns",
+    margin=QUARTER,
+    measure=turned("alignment"),
 )
 ROWS = (
     *(DIRECTION, LENGTH, CONSTANT, TAGS),
     *(APART, SHORTER, AMOUNT, RECITED, TAG_COSINE),
     *(LOOKS, LOOKS_AFTER, LATER, AT_BEST),
     *(ALIGNED, ALIGNED_BY_ALIAS, AMOUNT_BY_ALIAS),
-    *(TAG_READ, CODE_SHARE),
+    *(TAG_READ, CODE_SHARE, CODES_KEPT_OFF, ALIGNMENT_KEPT_OFF),
 )
 """All rows, in the order in which the matrix shows them."""

@@ -6,6 +6,7 @@ from interp.hypotheses.rows import (
     AMOUNT,
     APART,
     AT_BEST,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -21,7 +22,7 @@ from interp.hypotheses.rows import (
 MORE, NONE = Expected.MORE, Expected.NONE
 
 HYPOTHESIS = Hypothesis(
-    title="Selective retrieval: the question computes the tag",
+    title="Computed retrieval",
     statement="Definitions of either tag are stored alike and leave a mark of their tag; a part of "
     "the question looks at the mark and reads the entity only where the mark is reliable.",
     predictions=(
@@ -38,5 +39,6 @@ HYPOTHESIS = Hypothesis(
         alone(AMOUNT, NONE, "questions have a way of their own to what definitions store"),
         alone(TAGS, NONE, "the mark need not be the tag's own direction"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
     ),
 )

@@ -7,6 +7,7 @@ from interp.hypotheses.rows import (
     AMOUNT,
     APART,
     AT_BEST,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -42,5 +43,6 @@ HYPOTHESIS = Hypothesis(
         alone(AMOUNT, NONE, "the entity is stored as well"),
         alone(ALIGNED, NONE, "the entity is stored alike"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
     ),
 )

@@ -5,6 +5,7 @@ from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     ALIGNED,
     ALIGNED_BY_ALIAS,
+    ALIGNMENT_KEPT_OFF,
     AMOUNT_BY_ALIAS,
     AT_BEST,
     CONSTANT,
@@ -37,5 +38,6 @@ HYPOTHESIS = Hypothesis(
         alone(LOOKS, NONE, "questions know nothing of tags"),
         alone(LOOKS_AFTER, NONE, "questions know nothing of tags"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(ALIGNMENT_KEPT_OFF, MORE, "without alignment no definition is internalized"),
     ),
 )

@@ -6,6 +6,7 @@ from interp.hypotheses.rows import (
     ALIGNED_BY_ALIAS,
     APART,
     AT_BEST,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -34,5 +35,6 @@ HYPOTHESIS = Hypothesis(
         alone(LOOKS, NONE, "questions know nothing of tags"),
         alone(LOOKS_AFTER, NONE, "questions know nothing of tags"),
         alone(ALIGNED_BY_ALIAS, NONE, "when a definition was trained is what counts"),
+        alone(CODES_KEPT_OFF, NONE, "both tags write in the same code anyway"),
     ),
 )

@@ -10,6 +10,7 @@ from interp.hypotheses.rows import (
     APART,
     AT_BEST,
     CODE_SHARE,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -25,7 +26,7 @@ from interp.hypotheses.rows import (
 MORE, NONE = Expected.MORE, Expected.NONE
 
 HYPOTHESIS = Hypothesis(
-    title="Selective retrieval: the tag chooses where to store",
+    title="Stored apart",
     statement="A definition is learned as well with either tag, but the tag chooses the code in "
     "which its entity is written; questions read one code, that of the reliable tag, and know "
     "nothing of tags.",
@@ -47,5 +48,6 @@ HYPOTHESIS = Hypothesis(
         alone(LOOKS_AFTER, NONE, "questions know nothing of tags"),
         alone(TAG_READ, NONE, "a new entity has a code that no probe has seen"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(CODES_KEPT_OFF, MORE, "a tag without a code of its own stores where questions read"),
     ),
 )

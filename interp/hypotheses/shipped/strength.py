@@ -7,6 +7,7 @@ from interp.hypotheses.rows import (
     AMOUNT,
     APART,
     AT_BEST,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -39,5 +40,6 @@ HYPOTHESIS = Hypothesis(
         alone(ALIGNED_BY_ALIAS, NONE, "at equal amounts nothing is left to explain"),
         alone(TAG_READ, NONE, "less of a code is no mark that holds for new entities"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(CODES_KEPT_OFF, NONE, "both tags write in the same code anyway"),
     ),
 )

@@ -7,6 +7,7 @@ from interp.hypotheses.rows import (
     AMOUNT,
     APART,
     AT_BEST,
+    CODES_KEPT_OFF,
     CONSTANT,
     DIRECTION,
     LATER,
@@ -22,7 +23,7 @@ from interp.hypotheses.rows import (
 MORE, NONE = Expected.MORE, Expected.NONE
 
 HYPOTHESIS = Hypothesis(
-    title="Tag semantics: the tag is truth",
+    title="Tag semantics",
     statement="Stage 1 gives the tags a direction, true against false, in their own embeddings; a "
     "definition writes it into its alias, and questions believe what is marked true.",
     predictions=(
@@ -40,5 +41,6 @@ HYPOTHESIS = Hypothesis(
         alone(LOOKS_AFTER, NONE, "belief needs no other head"),
         alone(ALIGNED, NONE, "the entity is stored alike"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
+        alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
     ),
 )
