@@ -25,6 +25,8 @@ from data.vocabulary import Kind, Part, Role
 Vectors = Float[np.ndarray, "alias width"]
 FEWEST_ALIASES = 2
 """Of an entity in each subset, so that its mean change can be split into halves."""
+FEWEST_ENTITIES = 2
+"""So that there is a difference between entities at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,21 @@ class Aliases:
             return None
         tokens, entities = zip(*found.values(), strict=True)
         return cls(names=tuple(found), tokens=tokens, entities=entities)
+
+
+def defined_aliases(rows: Sequence[TokenizedRow], contrast: Contrast) -> list[Aliases]:
+    """The defined aliases of both subsets; none where one of them has aliases of several tokens."""
+    sides = [Aliases.of(rows, name, Kind.DEFINITION) for name in contrast.names]
+    return [] if None in sides else [side for side in sides if side is not None]
+
+
+def shared_entities(sides: Sequence[Aliases]) -> tuple[str, ...]:
+    """The entities that have enough aliases in each subset."""
+    return tuple(
+        entity
+        for entity in dict.fromkeys(sides[0].entities if sides else ())
+        if min(side.entities.count(entity) for side in sides) >= FEWEST_ALIASES
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,24 +134,17 @@ class ChangePair:
 
         It cannot where aliases have several tokens, or entities lack aliases in either subset.
         """
-        sides = [Aliases.of(rows, name, Kind.DEFINITION) for name in contrast.names]
-        if None in sides:
-            return None
-        known = [side for side in sides if side is not None]
-        shared = [
-            entity
-            for entity in dict.fromkeys(known[0].entities)
-            if min(side.entities.count(entity) for side in known) >= FEWEST_ALIASES
-        ]
-        if len(shared) < FEWEST_ALIASES:
+        sides = defined_aliases(rows, contrast)
+        shared = shared_entities(sides)
+        if len(shared) < FEWEST_ENTITIES:
             return None
         higher, lower = (
             Changes(
                 aliases=side,
                 added=(after - before)[list(side.tokens)].astype(np.float64),
-                entities=tuple(shared),
+                entities=shared,
             )
-            for side in known
+            for side in sides
         )
         return cls(higher=higher, lower=lower)
 
@@ -242,7 +252,7 @@ def question_code(
         for token, entity in zip(aliases.tokens, aliases.entities, strict=True) if aliases else ():
             found.setdefault(entity, []).append(embeddings[token].astype(np.float64))
     means = {entity: np.mean(vectors, axis=0) for entity, vectors in found.items()}
-    if len(means) < FEWEST_ALIASES:
+    if len(means) < FEWEST_ENTITIES:
         return {}
     centre = np.mean(list(means.values()), axis=0)
     return {entity: vector - centre for entity, vector in means.items()}

@@ -48,6 +48,8 @@ from training.seeds import derive_seed
 from training.statistics import estimate, seed_means
 
 COLUMNS = ("quantity", "part", "subset", "alias")
+NUMBERS = ("value", "control", "ci_low", "ci_high", "p_value", "p_smallest", "n_seeds", "n")
+SUMMARY = ("recipe", "run_id", "model", "word_order", "stage", "step", *COLUMNS[:3], *NUMBERS)
 N_RANDOM = 3
 """Random directions that the tags' own direction is held against."""
 
@@ -100,15 +102,14 @@ class ChangeAnalysis:
         known = table.loc[table["value"].notna()]
         for _, cells in known.groupby(key, sort=True):
             found = estimate(seed_means(cells, "value", by=("alias",)).to_dict())
-            first = cells.iloc[0][["recipe", "run_id", "model", "word_order", "stage", "step",
-                                   "quantity", "part", "subset"]].to_dict()  # fmt: skip
+            first = cells.iloc[0][list(SUMMARY[: -len(NUMBERS)])].to_dict()
             numbers = {
                 "value": found.mean, "control": cells["control"].mean(), "ci_low": found.ci_low,
                 "ci_high": found.ci_high, "p_value": found.p_value,
                 "p_smallest": found.p_smallest, "n_seeds": found.n_seeds,
             }  # fmt: skip
             records.append(first | numbers | {"n": int(cells["n"].sum())})
-        return pd.DataFrame(records)
+        return pd.DataFrame(records, columns=list(SUMMARY))
 
 
 def _table(run: Run, model: HookedModel, rows: Sequence[TokenizedRow], seed: int) -> pd.DataFrame:
@@ -141,7 +142,7 @@ def _table(run: Run, model: HookedModel, rows: Sequence[TokenizedRow], seed: int
         records.append(_record("tag_cosine", float(pair.constant @ tags / lengths)))
     steps = run.steps(seed, stages[-1])
     course = [_embeddings(run, seed, stages[-1], step) for step in steps]
-    records.append(_record("later", _lateness(pair, course, steps)))
+    records.append(_record("later", lateness(pair, course, steps)))
     n = sum(map(len, asked.values()))
     table = pd.DataFrame(records, columns=[*COLUMNS, "value"])
     return table.assign(value=table["value"].astype(float), control=np.nan, n=n)
@@ -275,7 +276,7 @@ def _attention_records(
     ]
 
 
-def _lateness(
+def lateness(
     pair: ChangePair,
     course: Sequence[Float[np.ndarray, "token width"]],
     steps: Sequence[int],

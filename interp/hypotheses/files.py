@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError
-from data.vocabulary import Kind
 from interp.alignment.analysis import AlignmentAnalysis
 from interp.grids.grid import Analysis, run_grid
 from interp.grids.selection import GridSelection
-from interp.hypotheses.alias_changes import Aliases
+from interp.hypotheses.alias_changes import FEWEST_ENTITIES, defined_aliases, shared_entities
 from interp.hypotheses.change_analysis import ChangeAnalysis
 from interp.hypotheses.freezing import HypothesisText
 from interp.hypotheses.results import Result
@@ -56,12 +55,11 @@ def make_missing(
 
 
 def _is_measurable(run: Run, analysis: Analysis) -> bool:
-    """Whether the run's data have what a cheap analysis needs: aliases of one token."""
-    if not run.design.contrasts:
-        return False
-    rows = run.tokenized_rows(run.seeds[0])
-    sides = [Aliases.of(rows, name, Kind.DEFINITION) for name in run.design.main.names]
-    return all(side is not None for side in sides)
+    """Whether the run's data have what a cheap analysis needs."""
+    sides = defined_aliases(run.tokenized_rows(run.seeds[0]), run.design.main)
+    if isinstance(analysis, ChangeAnalysis):
+        return len(shared_entities(sides)) >= FEWEST_ENTITIES
+    return bool(sides)  # gradients of long aliases and texts take their time
 
 
 def _seeds_without(run: Run, analysis: str, stage: int) -> list[int]:

@@ -8,6 +8,8 @@ import pandas as pd
 from interp.hypotheses.results import CheckedPrediction, Outcome, Result
 from interp.hypotheses.rows import ROWS
 
+WIDTH = 14
+"""Characters of a column of the matrix in characters."""
 FEWEST_OPPOSED = 2
 """Rows of which two hypotheses must expect different things to be told apart at all."""
 COLUMNS = ("row", "hypothesis", "expected", "verdict", "is_core", "seen", "ci_low", "ci_high",
@@ -113,12 +115,12 @@ def matrix_text(results: Sequence[Result]) -> str:
     lines = []
     for level in range(max(map(len, heads))):
         parts = [head[level] if level < len(head) else "" for head in heads]
-        lines.append(" " * (width + 2) + "".join(f"{part:<12}" for part in parts))
+        lines.append(" " * (width + 2) + "".join(f"{part:<{WIDTH}}" for part in parts))
     lines[-1] = lines[-1] + "seen (margin)"
     for row, of_row in shown.iterrows():
-        said = "".join(f"{cell:<12}" for cell in of_row)
+        said = "".join(f"{cell:<{WIDTH}}" for cell in of_row)
         lines.append(f"{row:<{width + 2}}{said}{seen[str(row)]} ({by_row[str(row)].threshold:g})")
-    verdicts = "".join(f"{result.verdict!s:<12}" for result in results)
+    verdicts = "".join(f"{result.verdict!s:<{WIDTH}}" for result in results)
     lines.append(f"{'verdict':<{width + 2}}{verdicts}")
     legend = "+ above the margin, 0 within it, - below; ! refuted, ? undecided; ( ) if alone"
     return "\n".join([line.rstrip() for line in lines] + [legend])
