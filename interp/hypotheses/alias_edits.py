@@ -56,7 +56,7 @@ def mean_nats(
 ) -> float:
     """Mean log-probability of the answers, with a vector added at each alias if any are given."""
     edits = [] if side is None or vectors is None else [added_to(side, vectors)]
-    return float(answer_table(model, rows, edits)["answer_log_prob"].mean())
+    return float(answer_table(model, rows, edits)["answer_log_prob"].to_numpy().mean())
 
 
 def alias_attention(

@@ -190,8 +190,10 @@ def _alias_records(
     """How each alias is answered, and how much of the questions' code its change has."""
     records = []
     for (name, rows), side in zip(asked.items(), (pair.higher, pair.lower), strict=True):
-        answers = answer_table(model, rows)["answer_log_prob"]
-        means = answers.groupby([row.row.alias for row in rows]).mean()
+        answers = answer_table(model, rows).assign(alias=[row.row.alias for row in rows])
+        means = (
+            answers.groupby("alias").agg({"answer_log_prob": "mean"})["answer_log_prob"].to_dict()
+        )
         has = amounts(side, code)
         for alias, amount in zip(side.aliases.names, has, strict=True):
             where = {"subset": name, "alias": alias}

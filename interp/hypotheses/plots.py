@@ -50,7 +50,7 @@ def plot_matrix(table: pd.DataFrame) -> go.Figure:
             hovertemplate="%{x}, %{y}: %{hovertext}<extra></extra>",
         )
     )  # fmt: skip
-    n_seeds = int(table["n_seeds"].max())
+    n_seeds = int(table["n_seeds"].to_numpy().max())
     about = (
         f"+ more than the margin, 0 within it, − less than minus the margin; in brackets what is "
         f"expected if nothing else is at work; n = {n_seeds} seeds; empty: says nothing"
@@ -108,7 +108,7 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
                    zip(known["control_words"], known["control"], strict=True)],
         hovertemplate="%{y}, %{hovertext} margins<extra></extra>",
     )  # fmt: skip
-    n_seeds = int(cells["n_seeds"].max())
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
     about = f"{seeds_words(n_seeds, with_own=False)}; grey: what counts as none"
     if is_beyond.any():
         about += f"; triangles: beyond {REACH:g} margins"

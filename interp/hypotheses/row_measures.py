@@ -132,7 +132,8 @@ def by_alias(what: str, held: str) -> Measure:
         }
         if not found:
             raise NotMeasured("needs iml align DIR of all definitions (no --limit)")
-        return pd.Series(found).groupby(level=0).mean()
+        by_seed = pd.Series(found).groupby(level=0)
+        return by_seed.mean()  # pyright: ignore[reportReturnType]
 
     return measure
 

@@ -21,7 +21,7 @@ def hypotheses_section(run: Run) -> Html | None:
         return None
     table = matrix_table(results)
     figures = {"hypotheses-matrix": plot_matrix(table)}
-    if table["seen"].notna().any():
+    if table["seen"].notna().to_numpy().any():
         figures["hypotheses-rows"] = plot_rows(table)
     part = Part(
         sentences=found(results),

@@ -76,11 +76,11 @@ def test_noise_on_the_threshold_is_seldom_taken_for_support(expected: Expected) 
     """One time in 40 for a side, one in 20 for equivalence, whatever the number of seeds."""
     rng = np.random.default_rng(1)
     for n in (3, 8):
-        drawn = 0.25 + 0.1 * rng.normal(size=(400, n))
+        drawn = 0.25 + 0.1 * rng.normal(size=(200, n))
         verdicts = [checked(expected, list(values)).verdict for values in drawn]
         share = np.mean([verdict is Outcome.SUPPORTED for verdict in verdicts])
         allowed = 0.025 if expected is MORE else 0.05
-        assert share < allowed + 2.6 * np.sqrt(allowed * (1 - allowed) / 400)
+        assert share < allowed + 2.6 * np.sqrt(allowed * (1 - allowed) / 200)
 
 
 def test_what_is_missing_is_undecided_and_says_what_it_needs() -> None:

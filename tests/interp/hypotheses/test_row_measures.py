@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_at_best_each_subset_is_read_where_it_is_best(run: Run) -> None:
     assert at_best(run).to_dict() == {0: 1.25 / 3, 1: 3.25 / 3}
-    assert run.metrics["step"].nunique() == 4
+    assert len(set(run.metrics["step"])) == 4
     few = make_run(nats_of({D5: [[-1.0, -1]], D6: [[-2.0, -2]]}))
     with pytest.raises(NotMeasured, match="needs 4 evaluations"):
         at_best(few)
