@@ -7,6 +7,7 @@ import pandas as pd
 
 from interp.hypotheses.results import CheckedPrediction, Outcome, Result
 from interp.hypotheses.rows import ROWS
+from training.statistics import t_interval
 
 WIDTH = 14
 """Characters of a column of the matrix in characters."""
@@ -20,8 +21,8 @@ def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
     """A line for each row and hypothesis that expects something of it.
 
     `seen` is the mean over seeds in units of the row's margin, so that 1 is as much as counts;
-    `ci_low` and `ci_high` are the same of its interval. Rows come in the order of `ROWS`, others
-    behind them.
+    `ci_low` and `ci_high` are the same of its 95% t interval. Rows come in the order of `ROWS`,
+    others behind them.
     """
     records = [
         {
@@ -45,10 +46,11 @@ def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _seen(each: CheckedPrediction) -> dict[str, float | None]:
+    low, high = t_interval(list(each.per_seed.values()))  # of 95%, whatever is expected
     return {
         "seen": each.estimate,
-        "ci_low": each.ci_low,
-        "ci_high": each.ci_high,
+        "ci_low": low,
+        "ci_high": high,
         "control": each.control,
     }
 

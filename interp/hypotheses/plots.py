@@ -77,10 +77,7 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
     Raises:
         InputError: the table is empty.
     """
-    cells = table.loc[table["seen"].notna()].sort_values(
-        "ci_high", key=lambda ends: ends.isna(), kind="stable"
-    )
-    cells = cells.drop_duplicates("row")
+    cells = table.loc[table["seen"].notna()].drop_duplicates("row")
     rows = [row for row in _names(table, "row") if row in set(cells["row"])]
     if not rows:
         raise InputError("nothing was seen of any row; make the tables that it needs")
@@ -95,7 +92,8 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
     figure.add_scatter(
         x=shown, y=rows, mode="markers", name="run",
         marker={"color": INK, "size": 10,
-                "symbol": np.where(is_beyond, "triangle-right", "circle").tolist()},
+                "symbol": np.select([shown >= REACH, shown <= -REACH],
+                                    ["triangle-right", "triangle-left"], "circle").tolist()},
         error_x={"type": "data", "array": halves, "thickness": 1.5, "width": 0},
         hovertext=[_seen_text(cell) for cell in cells.to_dict("records")],
         hovertemplate="%{y}: %{hovertext}<extra></extra>",

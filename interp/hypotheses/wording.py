@@ -22,7 +22,8 @@ def found(results: Sequence[Result]) -> list[str]:
     pairs = not_distinguished(results)
     if pairs and len(results) > 1:
         listed = "; ".join(
-            f"{first.title} and {second.title} ({len(rows)} rows)" for first, second, rows in pairs
+            f"{first.title} and {second.title} ({len(rows)} row{'s' * (len(rows) != 1)})"
+            for first, second, rows in pairs
         )
         sentences.append(f"Not distinguished here, for want of two rows that decide: {listed}.")
     known = {reason for each in results for reason in each.known}
