@@ -10,6 +10,7 @@ from interp.cli import main
 from interp.hypotheses.freezing import shipped_names
 from interp.hypotheses.sections import hypotheses_section
 from interp.report.page import sections_of
+from interp.report.reproduction import reproduction_commands
 from training.runs.run import Run
 
 
@@ -85,6 +86,7 @@ def test_the_page_has_the_matrix_first_and_the_same_whenever_it_is_made(checked:
     assert made.startswith("<h2>Hypotheses</h2>")
     assert "No hypothesis can be judged by this run" in made
     assert sections_of(run)[1] is hypotheses_section
+    assert "iml hypothesis runs/alias-toy" in reproduction_commands(run)
 
 
 def test_a_second_check_measures_nothing_again_and_says_the_same(
