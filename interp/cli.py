@@ -29,6 +29,7 @@ from interp.commands import (
     data,
     doctor,
     erase,
+    hypothesis,
     lens,
     patch,
     probe,
@@ -45,6 +46,7 @@ from interp.commands import (
 COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
+    hypothesis,
     *(sweep, report),
     *(doctor, completion),
 )

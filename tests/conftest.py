@@ -25,6 +25,15 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests read is noted in no person's ledger; each process has one of its own."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IML_LEDGER", str(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_process() -> Iterator[None]:
     """Commands work in this process where no number of workers is named.
 

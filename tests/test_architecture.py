@@ -163,6 +163,7 @@ ROOMS = [
     "turns",
     "verdicts",
     "claims",
+    "hypotheses",
     "sweeps",
     "own",
     "explorer",

@@ -66,7 +66,9 @@ def _report(folder: Path, out: Path | None) -> Path:
     run.require_finished()
 
     from interp.report.page import build_report, report_html
+    from training.runs.ledger import note_read
 
+    note_read(run, "report", run.seeds)
     if out is None:
         return build_report(run)
     return _write(out, "report", lambda: report_html(run))
@@ -83,6 +85,11 @@ def _compare(folders: Sequence[Path], out: Path | None) -> Path:
     runs = [Run.load(folder) for folder in folders]
     for run in runs:
         run.require_finished()
+
+    from training.runs.ledger import note_read
+
+    for run in runs:
+        note_read(run, "report", run.seeds)
 
     from interp.report.compare_page import COMPARE_FILE, KIND, compare_html
 

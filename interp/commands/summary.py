@@ -53,6 +53,9 @@ def tell_sweep(sweep: "FinishedSweep", *, as_json: bool) -> None:
 
 def tell_run(run: "Run", *, as_json: bool) -> None:
     """Prints a run's `summary.json` with the paper's claims, or its numbers as a table."""
+    from training.runs.ledger import note_read
+
+    note_read(run, "summary", run.seeds)
     if as_json:
         from interp.claims.verdicts import claims_of_run
         from interp.verdicts.gaps import contrasts_in

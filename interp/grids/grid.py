@@ -31,6 +31,7 @@ from training.executors.executor import Cell, Executor, Progress, Report
 from training.executors.local import EXECUTOR as LOCAL
 from training.files import table_bytes
 from training.progress import told
+from training.runs.ledger import note_read
 from training.runs.publication import Files, is_published, read
 from training.runs.run import Run, publish_runs, read_table
 from training.threads import THREADS, one_thread
@@ -155,6 +156,7 @@ def run_grid(
         }
 
     publish_runs([run.folder for run in selection.runs], make)
+    _note_read(analysis, selection)
     return looked_at, summary
 
 
@@ -176,7 +178,14 @@ def measure_grid(
     cells = _checkpoints(analysis, selection, device)
     measured = _measure_all(cells, workers, LOCAL, progress)
     table = pd.concat([m.table for m in measured], ignore_index=True)
+    _note_read(analysis, selection)
     return table, analysis.summarize(table)
+
+
+def _note_read(analysis: Analysis, selection: GridSelection) -> None:
+    """Writes into the ledger what was looked at: no hypothesis is confirmed by it any more."""
+    for run in selection.runs:
+        note_read(run, analysis.name, selection.seeds_of(run))
 
 
 @dataclass(frozen=True, kw_only=True)

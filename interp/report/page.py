@@ -15,6 +15,7 @@ from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
 from interp.codes.sections import codes_section
 from interp.figures.markup import Html
+from interp.hypotheses.sections import hypotheses_section
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
@@ -64,6 +65,7 @@ def sections_of(run: Run) -> list[Section]:
     first, *others = run.design.figures
     return [
         overview_section,
+        hypotheses_section,
         FIGURES[first],
         claims_section,
         *(FIGURES[name] for name in others),

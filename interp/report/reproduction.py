@@ -20,6 +20,8 @@ from interp.figures.words import consecutive, plain
 from interp.grids.grid import Analysis, for_design
 from interp.grids.selection import GridSelection
 from interp.grids.settings import Entry, settings_of, table_settings, unrecorded
+from interp.hypotheses.files import load_results
+from interp.hypotheses.freezing import shipped_names
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.lenses.analysis import LensAnalysis
@@ -163,7 +165,15 @@ def reproduction_commands(run: Run) -> list[str]:
     commands += analysis_commands(run, folder)
     if run.null is not None:
         commands += analysis_commands(run.null, f"{folder}/{NULL_FOLDER}")
-    return [*commands, f"iml report {folder}"]
+    return [*commands, *_hypothesis_commands(run, folder), f"iml report {folder}"]
+
+
+def _hypothesis_commands(run: Run, folder: str) -> list[str]:
+    """The commands that check the same hypotheses, those known by name all at once."""
+    names = {result.name for result in load_results(run)}
+    known = names & set(shipped_names())
+    own = [f"iml hypothesis {shlex.quote(name)}.py {folder}" for name in sorted(names - known)]
+    return [f"iml hypothesis {folder}", *own] if known else own
 
 
 def analysis_commands(run: Run, folder: str) -> list[str]:

@@ -23,6 +23,7 @@ from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
+from interp.hypotheses.plots import plot_matrix, plot_rows
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
@@ -251,6 +252,16 @@ def runs_side_by_side() -> go.Figure:
     return plot_side_by_side(panels, title="Gaps of every run", what="gap")
 
 
+def hypotheses() -> pd.DataFrame:
+    names = ["Selective retrieval: the tag chooses where to store", "Strength", "Recency"]
+    table = crossed(row=["direction", "length", "looks by mark"], hypothesis=names)
+    table = table.assign(expected=["more", "none", "less"] * 3, is_core=[True, True, False] * 3)
+    table = table.assign(verdict=["supported", "refuted", "undecided"] * 3, n_seeds=8)
+    table = measured(table.assign(control_words="null twin", margin=0.25), seen=3, control=1)
+    table = table.assign(seen=[3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
+    return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
+
+
 def large_circuits() -> pd.DataFrame:
     return circuits_table(2, layers=9, heads=8, roles=("tag", "alias", "question", "other"))
 
@@ -285,11 +296,13 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_lens": lambda: plot_lens(lens(), guess=-2.0),
     "plot_lens_steps": lambda: plot_lens_steps(lens(steps=(0, 50, 200)), guess=-2.0),
     "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),
+    "plot_matrix": lambda: plot_matrix(hypotheses()),
     "plot_necessity": lambda: plot_necessity(summarize_necessity(necessity()), necessity()),
     "plot_patched_heads": lambda: plot_patched_heads(patching()),
     "plot_patching": lambda: plot_patching(patching()),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
     "plot_probes": lambda: plot_probes(probes()),
+    "plot_rows": lambda: plot_rows(hypotheses()),
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),

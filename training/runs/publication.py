@@ -50,7 +50,7 @@ TRIES = 3
 """Tries after which files are made under the lock, lest quicker publications come between."""
 
 Files: TypeAlias = Mapping[str, bytes]
-"""Content by name; all lie directly in their folder."""
+"""Content by name; all lie in their folder, or in one folder of it (`hypotheses/strength.json`)."""
 Found = TypeVar("Found")
 
 
@@ -202,7 +202,9 @@ def settled(folders: Sequence[Path], look: Callable[[], Found]) -> Found:
 
 
 def _journaled(path: Path) -> Path:
-    return path.parent / JOURNAL / path.name
+    """Where a file is while its journal is worked off, in its folder's or that of the one above."""
+    above = path.parent.parent / JOURNAL / path.parent.name / path.name
+    return above if above.is_file() else path.parent / JOURNAL / path.name
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
@@ -284,6 +286,7 @@ def _replace(folder: Path, files: Files, about: Mapping[str, Any]) -> None:
         with writing(folder, n_bytes):
             staging.mkdir()
             for name, content in {**files, MANIFEST: text}.items():
+                (staging / name).parent.mkdir(exist_ok=True)
                 (staging / name).write_bytes(content)
                 flush(staging / name)
             flush(staging)
@@ -300,7 +303,11 @@ def _finish(folder: Path) -> None:
     journal = folder / JOURNAL
     if not journal.is_dir():
         return
-    for path in sorted(journal.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
-        path.replace(folder / path.name)
+    names = [str(path.relative_to(journal)) for path in journal.rglob("*") if path.is_file()]
+    for name in sorted(names, key=lambda name: (name == MANIFEST, name)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (journal / name).replace(folder / name)
+        if (folder / name).parent != folder:
+            flush((folder / name).parent)
     flush(folder)
-    journal.rmdir()
+    shutil.rmtree(journal)

@@ -1,0 +1,100 @@
+"""What hypotheses leave in a run's folder: tables that rows read, and a file for each result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data.errors import DamagedError
+from interp.alignment.analysis import AlignmentAnalysis
+from interp.grids.grid import Analysis, run_grid
+from interp.grids.selection import GridSelection
+from interp.hypotheses.alias_changes import FEWEST_ENTITIES, defined_aliases, shared_entities
+from interp.hypotheses.change_analysis import ChangeAnalysis
+from interp.hypotheses.freezing import HypothesisText
+from interp.hypotheses.results import Result
+from training.executors.executor import Executor
+from training.executors.local import EXECUTOR as LOCAL
+from training.files import json_bytes, read_json
+from training.runs.publication import Files, exists, read_unchecked
+from training.runs.run import Run, publish_runs, read_table
+
+FOLDER = "hypotheses"
+
+
+def make_missing(
+    run: Run,
+    texts: Sequence[HypothesisText],
+    *,
+    workers: int | None = None,
+    executor: Executor = LOCAL,
+    device: str = "cpu",
+) -> None:
+    """Measures what the hypotheses' rows read and the run has no table of, if that is cheap.
+
+    Args:
+        run: Finished.
+        texts: Whose rows.
+        workers: As for `run_grid`.
+        executor: As for `run_grid`.
+        device: As for `run_grid`.
+    """
+    asked = {name for text in texts for p in text.hypothesis.predictions for name in p.row.tables}
+    branches_at = run.config.schedule.branches_at
+    if branches_at is None or run.config.model.is_encoder_decoder:
+        return
+    known: list[tuple[Analysis, int]] = [(ChangeAnalysis(folder=run.folder), int(branches_at))]
+    if branches_at > 1:
+        alignment = AlignmentAnalysis(folder=run.folder, stage=int(branches_at) - 1)
+        known.append((alignment, alignment.stage))
+    for analysis, stage in known:
+        if analysis.name not in asked or not _is_measurable(run, analysis):
+            continue
+        if seeds := _seeds_without(run, analysis.name, stage):
+            selection = GridSelection(runs=(run,), stage=stage, seeds=tuple(seeds))
+            run_grid(analysis, selection, workers=workers, executor=executor, device=device)
+
+
+def _is_measurable(run: Run, analysis: Analysis) -> bool:
+    """Whether the run's data have what a cheap analysis needs."""
+    sides = defined_aliases(run.tokenized_rows(run.seeds[0]), run.design.main)
+    if isinstance(analysis, ChangeAnalysis):
+        return len(shared_entities(sides)) >= FEWEST_ENTITIES
+    return bool(sides)  # gradients of long aliases and texts take their time
+
+
+def _seeds_without(run: Run, analysis: str, stage: int) -> list[int]:
+    """The seeds of a run that a table has no rows of at the end of a stage."""
+    path = run.folder / f"{analysis}.parquet"
+    if not exists(path):
+        return run.seeds
+    table = read_table(path)
+    there = set(table.loc[table["stage"] == stage, "seed"])
+    return [seed for seed in run.seeds if seed not in there]
+
+
+def save_results(run: Run, results: Sequence[Result]) -> None:
+    """Writes `hypotheses/<name>.json` for each result; others stay as they are."""
+
+    def make() -> dict[Path, Files]:
+        files = {f"{FOLDER}/{each.name}.json": json_bytes(each.to_json()) for each in results}
+        return {run.folder: files}
+
+    publish_runs([run.folder], make)
+
+
+def load_results(run: Run) -> list[Result]:
+    """The results that lie in a run's folder, in order of their names.
+
+    Raises:
+        DamagedError: a file is none that `save_results` wrote.
+    """
+    found = []
+    for path in sorted((run.folder / FOLDER).glob("*.json")):
+        content: Any = read_json(path, read=read_unchecked)
+        try:
+            found.append(Result.from_json(content))
+        except (KeyError, TypeError, ValueError):
+            raise DamagedError(
+                f"{path} is no result of a hypothesis; delete it and repeat iml hypothesis"
+            ) from None
+    return found

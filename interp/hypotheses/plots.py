@@ -1,0 +1,132 @@
+"""Frame in, figure out: what hypotheses expect of each row, and what was seen."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from data.errors import InputError
+from interp.figures.grid_tables import ordered_axis
+from interp.figures.heat_maps import INSIDE, ColorScale, cells_height
+from interp.figures.palette import INK, NULL_COLOR, transparent
+from interp.figures.room import make_room, name_ticks
+from interp.figures.seed_marks import seeds_words, shown_halves
+from interp.figures.theme import style_figure
+
+MARKS = {"more": "+", "none": "0", "less": "−"}
+VERDICTS = {"refuted": -1.0, "undecided": 0.0, "supported": 1.0}
+SCALE = ColorScale(low=-1.7, high=1.7, colors="RdBu")
+"""Paler than its ends, so that what stands in the cells can be read."""
+REACH = 4.0
+"""Margins up to which a mean is drawn where it is; beyond, it stands at the edge."""
+
+
+def plot_matrix(table: pd.DataFrame) -> go.Figure:
+    """What each hypothesis expects of each row, coloured by whether it was seen.
+
+    Args:
+        table: See `interp.hypotheses.matrix.matrix_table`.
+
+    Raises:
+        InputError: the table is empty.
+    """
+    rows, hypotheses = _names(table, "row"), _names(table, "hypothesis")
+    values = np.full((len(rows), len(hypotheses)), np.nan)
+    texts = np.full(values.shape, "", dtype=object)
+    hovers = np.full(values.shape, "", dtype=object)
+    for cell in table.to_dict("records"):
+        at = rows.index(cell["row"]), hypotheses.index(cell["hypothesis"])
+        values[at] = VERDICTS[cell["verdict"]]
+        mark = MARKS[cell["expected"]] if cell["is_core"] else f"({MARKS[cell['expected']]})"
+        ink = SCALE.ink_on(values[at])
+        texts[at] = f'<span style="color:{ink}">{mark}</span>'
+        hovers[at] = f"{cell['verdict']}; seen {_seen_text(cell)}"
+    figure = go.Figure(
+        go.Heatmap(
+            x=hypotheses, y=rows, z=values.tolist(), text=texts.tolist(), texttemplate="%{text}",
+            textfont={"size": 14}, coloraxis="coloraxis", xgap=2, ygap=2, hoverongaps=False,
+            hovertext=hovers.tolist(),
+            hovertemplate="%{x}, %{y}: %{hovertext}<extra></extra>",
+        )
+    )  # fmt: skip
+    n_seeds = int(table["n_seeds"].to_numpy().max())
+    about = (
+        f"+ more than the margin, 0 within it, − less than minus the margin; in brackets what is "
+        f"expected if nothing else is at work; n = {n_seeds} seeds; empty: says nothing"
+    )
+    style_figure(figure, title="What each hypothesis expects, and what was seen", height=400,
+                 about=about)  # fmt: skip
+    ticks = name_ticks(hypotheses, hypotheses, width=INSIDE)
+    figure.update_xaxes(**(ordered_axis(hypotheses) | ticks), showgrid=False, title="hypothesis")
+    figure.update_yaxes(**ordered_axis(rows[::-1]), showgrid=False, title="row")
+    height = cells_height(len(rows))
+    axis = SCALE.axis("verdict", inside=height, tickvals=list(VERDICTS.values()),
+                      ticktext=list(VERDICTS))  # fmt: skip
+    figure.update_layout(coloraxis=axis)
+    make_room(figure, inside=height)
+    return figure
+
+
+def plot_rows(table: pd.DataFrame) -> go.Figure:
+    """What was seen of each row, in units of its margin, beside its control.
+
+    Args:
+        table: See `interp.hypotheses.matrix.matrix_table`.
+
+    Raises:
+        InputError: the table is empty.
+    """
+    cells = table.loc[table["seen"].notna()].drop_duplicates("row")
+    rows = [row for row in _names(table, "row") if row in set(cells["row"])]
+    if not rows:
+        raise InputError("nothing was seen of any row; make the tables that it needs")
+    cells = cells.set_index("row").loc[rows].reset_index()
+    shown = cells["seen"].clip(-REACH, REACH)
+    halves = shown_halves(cells["seen"], cells["ci_high"], cells["n_seeds"])
+    halves = np.where(cells["seen"].abs() <= REACH, halves, 0.0)
+    is_beyond = cells["seen"].abs() > REACH
+    figure = go.Figure()
+    figure.add_vrect(x0=-1, x1=1, fillcolor=transparent(NULL_COLOR, 0.18), line_width=0,
+                     layer="below")  # fmt: skip
+    figure.add_scatter(
+        x=shown, y=rows, mode="markers", name="run",
+        marker={"color": INK, "size": 10,
+                "symbol": np.select([shown >= REACH, shown <= -REACH],
+                                    ["triangle-right", "triangle-left"], "circle").tolist()},
+        error_x={"type": "data", "array": halves, "thickness": 1.5, "width": 0},
+        hovertext=[_seen_text(cell) for cell in cells.to_dict("records")],
+        hovertemplate="%{y}: %{hovertext}<extra></extra>",
+    )  # fmt: skip
+    known = cells.loc[cells["control"].notna()]
+    figure.add_scatter(
+        x=known["control"].clip(-REACH, REACH), y=known["row"], mode="markers", name="its control",
+        marker={"color": NULL_COLOR, "size": 10, "symbol": "diamond-open", "line": {"width": 2}},
+        hovertext=[f"{words}: {value:.2f}" for words, value in
+                   zip(known["control_words"], known["control"], strict=True)],
+        hovertemplate="%{y}, %{hovertext} margins<extra></extra>",
+    )  # fmt: skip
+    n_seeds = int(cells["n_seeds"].to_numpy().max())
+    about = f"{seeds_words(n_seeds, with_own=False)}; grey: what counts as none"
+    if is_beyond.any():
+        about += f"; triangles: beyond {REACH:g} margins"
+    style_figure(figure, title="What was seen of each row", height=400, about=about)
+    figure.update_xaxes(
+        title="mean over seeds (margins of the row)", range=[-REACH * 1.1, REACH * 1.1]
+    )
+    figure.update_yaxes(**ordered_axis(rows[::-1]), title="row")
+    make_room(figure, inside=cells_height(len(rows)))
+    return figure
+
+
+def _names(table: pd.DataFrame, column: str) -> list[str]:
+    if table.empty:
+        raise InputError("no hypothesis was checked; run iml hypothesis first")
+    return list(dict.fromkeys(table[column]))
+
+
+def _seen_text(cell: dict) -> str:
+    """A mean in units of what was measured, and the margin that it is held against."""
+    if math.isnan(cell["seen"]):
+        return "nothing yet"
+    return f"{cell['seen'] * cell['margin']:.3f}, margin {cell['margin']:g}"
