@@ -29,6 +29,7 @@ from interp.commands import (
     doctor,
     erase,
     lens,
+    mediate,
     patch,
     probe,
     recipes,
@@ -37,12 +38,14 @@ from interp.commands import (
     summary,
     sweep,
     transplant,
+    twins,
     verify,
 )
 
 COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, transplant, align),
+    *(mediate, twins),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -159,6 +159,8 @@ ROOMS = [
     "circuits",
     "planted",
     "alignment",
+    "mediation",
+    "twins",
     "verdicts",
     "claims",
     "sweeps",

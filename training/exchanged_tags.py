@@ -15,7 +15,7 @@ from functools import cached_property
 from transformers import PreTrainedModel
 
 from data.errors import InputError
-from data.tokens import TokenizedRow
+from data.tokens import TokenizedRow, tokenize_rows
 from data.vocabulary import Role, Stage
 from training.loop import StageTrainer
 from training.material import SeedMaterial
@@ -49,9 +49,12 @@ class ExchangedTwin:
                 f"{self.again.run.folder}: the tags of recipe {config.recipe} cannot be exchanged; "
                 f"choose a run of a recipe with {PARAMETER}"
             )
-        made = SeedMaterial.build(replace(config, data=self._exchanged_data()), seed)
-        require_exchanged(self.again.material.rows, made.rows)
-        return made
+        own, drawn = self.again.material, self._exchanged_data().build(seed)
+        # The run's own tokenizer: in one made for the twin the tags' tokens change places as well,
+        # and what was exchanged is exchanged back.
+        rows = tokenize_rows(drawn.rows, own.tokenizer)
+        require_exchanged(own.rows, rows)
+        return replace(own, rows=rows)
 
     def after(self, exchanged_in: Stage) -> PreTrainedModel:
         """The twin after Stage 2.
@@ -60,9 +63,7 @@ class ExchangedTwin:
             exchanged_in: The stage whose tags are exchanged.
         """
         own = self.again.material
-        first, second = (
-            (self.material, own) if exchanged_in is Stage.ONE else (own, self.material)
-        )
+        first, second = (self.material, own) if exchanged_in is Stage.ONE else (own, self.material)
         with one_thread():
             if exchanged_in is Stage.ONE:
                 model = initial_model(self._task, own)
@@ -84,17 +85,18 @@ class ExchangedTwin:
 
 
 def require_exchanged(own: list[TokenizedRow], twin: list[TokenizedRow]) -> None:
-    """Refuses rows that differ in more than which of two tags they have.
+    """Refuses rows that differ in more than their tags, or in nothing.
 
     Raises:
-        InputError: they do, so that training on them would differ in more than the tags.
+        InputError: they do, so that they make no pair.
     """
-    if len(own) == len(twin) and all(map(_differ_by_tag, own, twin)):
-        return
-    raise InputError(
-        "with the tags exchanged more than the tags differs, so that the two cannot be paired; "
-        "choose a run whose tags are as long as each other"
-    )
+    if len(own) != len(twin) or not all(map(_differ_by_tag, own, twin)):
+        raise InputError(
+            "with the tags exchanged more than the tags differs, so that the two cannot be paired; "
+            "choose a run whose tags have as many tokens as each other"
+        )
+    if all(one.input_ids == other.input_ids for one, other in zip(own, twin, strict=True)):
+        raise InputError("with the tags exchanged no row differs; choose a run that has tags")
 
 
 def _differ_by_tag(own: TokenizedRow, twin: TokenizedRow) -> bool:

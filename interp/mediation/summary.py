@@ -121,9 +121,7 @@ def _effects(
                     yield _record((*cell, CARRIED), slope * apart, n), None
 
 
-def _record(
-    cell: tuple[str, ...], value: float, n: int, *, null: float = 0.0
-) -> dict[str, object]:
+def _record(cell: tuple[str, ...], value: float, n: int, *, null: float = 0.0) -> dict[str, object]:
     found = {"value": value, "null": null, "difference": value - null, "n": n}
     return dict(zip(CELL, cell, strict=True)) | found
 
@@ -152,7 +150,9 @@ def _residuals(
     return one, other
 
 
-def _centred(values: Float[np.ndarray, " alias"], groups: np.ndarray) -> Float[np.ndarray, " alias"]:
+def _centred(
+    values: Float[np.ndarray, " alias"], groups: np.ndarray
+) -> Float[np.ndarray, " alias"]:
     sums = np.bincount(groups, weights=values)
     return values - (sums / np.bincount(groups))[groups]
 

@@ -180,14 +180,15 @@ def _of_entry(run: Run, folder: str, name: str, entry: Entry) -> list[str]:
     """The commands of one entry: one, or one for each checkpoint."""
     command = COMMANDS[name]
     covers = [each for each in entry["covers"] if each["run_id"] == run.config.run_id]
-    if name == "alignment" and _is_every_step(run, covers):
-        covers = [{**covers[0], "step": None}]
+    if _is_every_step(run, covers) and command.has_stage:
+        stage = covers[0]["stage"] if name == "alignment" else max(each["stage"] for each in covers)
+        covers = [{**covers[0], "stage": stage, "step": None}]
     lines = []
     for place in covers:
         stage, step, seeds = place["stage"], place["step"], place["seeds"]
         flags = [] if seeds == run.seeds else [f"--seed {seed}" for seed in seeds]
         if step is None:
-            flags.append("--all-steps")
+            flags.append("--all-steps" if name == "alignment" else "--along")
         elif command.has_stage:
             flags += [] if stage == 1 else [f"--stage {stage}"]
             is_last = all(run.steps(seed, stage)[-1:] == [step] for seed in seeds)

@@ -60,8 +60,7 @@ def gained_by_pairing(rows: pd.DataFrame) -> dict[str, float]:
     r = float(2 * np.cov(run, twin)[0, 1] / (run.var(ddof=1) + twin.var(ddof=1)))
     half = 1.959964 / math.sqrt(n - 3)  # Fisher's z
     low, high = (
-        math.tanh(math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12)) + side * half)
-        for side in (-1, 1)
+        math.tanh(math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12)) + side * half) for side in (-1, 1)
     )
     return {
         "correlation": r,
