@@ -30,6 +30,7 @@ from interp.commands import (
     erase,
     lens,
     mediate,
+    order,
     patch,
     probe,
     recipes,
@@ -45,7 +46,7 @@ from interp.commands import (
 COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, transplant, align),
-    *(mediate, twins),
+    *(mediate, twins, order),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -161,6 +161,7 @@ ROOMS = [
     "alignment",
     "mediation",
     "twins",
+    "orders",
     "verdicts",
     "claims",
     "sweeps",

@@ -15,6 +15,7 @@ from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
 from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
+from interp.orders.sections import orders_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
 from interp.report.grid_sections import lens_section, probes_section
@@ -51,6 +52,7 @@ ANALYSES: Sequence[Section] = [
     weight_differences_section,
     alignment_section,
     necessity_section,
+    orders_section,
 ]
 """About what was looked at inside, from top to bottom."""
 
