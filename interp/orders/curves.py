@@ -1,6 +1,7 @@
 """The curves of a run along a stage that its folder has tables of, one value a seed and checkpoint.
 
     gap        the main contrast in nats, from the run's own measurements
+    twin       the same in the null twin, on the scale of the run's: the control of a figure
     recited    log-probability of the definitions of the two compared subsets, themselves, in nats
     alignment  difference between the two subsets in gradient cosine of own pairs (`iml align`)
     code       difference in the coefficient on the code that questions read (`iml codes`)
@@ -21,7 +22,7 @@ from interp.alignment.pairs import Pairing, PairMode
 from interp.alignment.summary import ALL, ZERO, seed_contrasts
 from interp.figures.grid_tables import table_of
 from interp.orders.half_times import FEWEST_STEPS
-from training.columns import RUN_COLUMNS
+from training.columns import RUN_COLUMNS, run_columns
 from training.runs.run import Run
 
 METRIC = "answer_log_prob"
@@ -40,7 +41,9 @@ class Curve:
     """Its values at every seed and checkpoint: the run columns and `value`; None if there is none.
     """
     is_tested: bool = True
-    """Whether its time may be held against others': not of what is thresholded."""
+    """Whether its time may be held against others': not of what is thresholded, or a control."""
+    scaled_by: str = ""
+    """The curve whose change is its unit in figures, if not its own."""
 
 
 def curves_of(run: Run, stage: int) -> pd.DataFrame:
@@ -68,6 +71,13 @@ def curves_of(run: Run, stage: int) -> pd.DataFrame:
 def _gap(run: Run) -> pd.DataFrame | None:
     higher, lower = (_level(run, name, HELD_OUT) for name in run.design.main.names)
     return (higher - lower).dropna().rename("value").reset_index()[VALUES]
+
+
+def _twin(run: Run) -> pd.DataFrame | None:
+    if run.finished_null is None:
+        return None
+    found = _gap(run.finished_null)
+    return None if found is None else found.assign(**run_columns(run.config))
 
 
 def _recited(run: Run) -> pd.DataFrame | None:
@@ -142,6 +152,14 @@ def _probe(run: Run) -> pd.DataFrame | None:
 
 CURVES: Mapping[str, Curve] = {
     "gap": Curve(words="the gap", unit="nats", color="#1f5fc4", of_run=_gap),
+    "twin": Curve(
+        words="control: the gap in the null twin",
+        unit="nats",
+        color="#b4b9c4",
+        of_run=_twin,
+        is_tested=False,
+        scaled_by="gap",
+    ),
     "recited": Curve(words="reciting definitions", unit="nats", color="#7d828f", of_run=_recited),
     "alignment": Curve(
         words="the tags' difference in gradient alignment",

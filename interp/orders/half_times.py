@@ -50,8 +50,8 @@ def half_time(
 
     fitted = isotonic_regression(sign * np.asarray(values, dtype=float)).x
     half, times = (fitted[0] + fitted[-1]) / 2, np.log1p(np.asarray(steps, dtype=float))
-    change = fitted[-1] - fitted[0]
-    if not change or np.ptp(values) > MOST_SPAN * change:
+    change = sign * (values[-1] - values[0])
+    if not 0 < np.ptp(values) <= MOST_SPAN * change:
         return math.nan
     after = int(np.argmax(fitted >= half))
     share = (half - fitted[after - 1]) / (fitted[after] - fitted[after - 1])

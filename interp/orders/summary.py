@@ -48,18 +48,17 @@ def summarize_orders(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def scaled(table: pd.DataFrame) -> pd.DataFrame:
-    """The curves with a column `scaled`: 0 at the first checkpoint, 1 at the last, on average.
+    """The curves with a column `scaled`: 0 at each seed's first checkpoint, on average 1 at its last.
 
-    Each is divided by its own mean change, so that seeds keep their size and none is divided by a
-    change of nearly 0; a curve that does not change on average is left out.
+    Each is divided by its mean change over seeds, so that seeds keep their size and none is divided
+    by a change of nearly 0; a curve that does not change on average is left out.
     """
-    parts = []
-    for _, rows in table.groupby("curve", sort=False):
-        means = rows.groupby("step", sort=True)["value"].mean()
-        change = float(means.iloc[-1] - means.iloc[0])
-        if change and np.isfinite(change):
-            parts.append(rows.assign(scaled=(rows["value"] - means.iloc[0]) / change))
-    return pd.concat(parts, ignore_index=True)
+    table = table.sort_values("step", kind="stable")
+    ends = table.groupby(["curve", "seed"], sort=False)["value"]
+    changes = (ends.last() - ends.first()).groupby("curve").mean()
+    units = [changes.get(CURVES[name].scaled_by or name, 0.0) for name in table["curve"]]
+    found = table.assign(scaled=(table["value"] - ends.transform("first")) / units)
+    return found.loc[np.isfinite(found["scaled"])].reset_index(drop=True)
 
 
 def _record(order: Order) -> Mapping[str, object]:

@@ -25,7 +25,11 @@ def orders_found(table: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
         sentences.append(
             f"No two curves are shown to change in {FEWEST_SEEDS} seeds, so there is no order."
         )
-    drawn = [each for each in dict.fromkeys(table["curve"]) if not CURVES[each].is_tested]
+    drawn = [
+        each
+        for each in dict.fromkeys(table["curve"])
+        if not (CURVES[each].is_tested or CURVES[each].scaled_by)
+    ]
     if drawn:
         named = ", ".join(CURVES[each].words for each in drawn)
         sentences.append(

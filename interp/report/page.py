@@ -15,6 +15,7 @@ from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
 from interp.figures.markup import Html
 from interp.interventions.sections import ablation_section, erasure_section
+from interp.mediation.sections import mediation_section
 from interp.orders.sections import orders_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
@@ -29,6 +30,7 @@ from interp.report.sections import (
 )
 from interp.report.shell import page_html
 from interp.transplants.sections import transplants_section, weight_differences_section
+from interp.twins.sections import twins_section
 from training.runs.publication import Files, require_intact
 from training.runs.run import Run, publish_runs
 
@@ -52,6 +54,8 @@ ANALYSES: Sequence[Section] = [
     weight_differences_section,
     alignment_section,
     necessity_section,
+    mediation_section,
+    twins_section,
     orders_section,
 ]
 """About what was looked at inside, from top to bottom."""

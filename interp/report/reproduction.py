@@ -22,10 +22,12 @@ from interp.grids.settings import Entry, settings_of, table_settings, unrecorded
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.lenses.analysis import LensAnalysis
+from interp.mediation.analysis import MediationAnalysis
 from interp.patching.analysis import PATCHED_SITES, PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
+from interp.twins.analysis import TwinAnalysis
 from training.recipes import find_recipe
 from training.runs.run import NULL_FOLDER, Run
 
@@ -127,6 +129,18 @@ COMMANDS: dict[str, _Command] = {
         },
     ),
     "branches": _test("branches", BranchAnalysis),
+    "mediation": _Command(
+        words="mediate {folder}",
+        default=lambda run, stage, entry: MediationAnalysis(folder=run.folder),
+        flags={"limit": "--limit", **POLICY},
+        has_stage=False,
+    ),
+    "twins": _Command(
+        words="twins {folder}",
+        default=lambda run, stage, entry: TwinAnalysis(folder=run.folder),
+        flags={"exchanged_in": "--exchanged-in"},
+        has_stage=False,
+    ),
     "updates": _test("updates", UpdateAnalysis),
     "surgery": _test("surgery", SurgeryAnalysis),
     "left_out": _test("left-out", LeftOutAnalysis),
@@ -149,7 +163,14 @@ def reproduction_commands(run: Run) -> list[str]:
     commands += analysis_commands(run, folder)
     if run.null is not None:
         commands += analysis_commands(run.null, f"{folder}/{NULL_FOLDER}")
-    return [*commands, f"iml report {folder}"]
+    return [*commands, *_orders(run, folder), f"iml report {folder}"]
+
+
+def _orders(run: Run, folder: str) -> list[str]:
+    """The commands that put together what other tables have along training."""
+    table = table_of(run, "orders")
+    stages = [] if table is None else sorted(set(table["stage"]))
+    return [f"iml order {folder} --stage {stage}" for stage in stages]
 
 
 def analysis_commands(run: Run, folder: str) -> list[str]:

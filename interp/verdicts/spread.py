@@ -81,7 +81,7 @@ def _parts_sentence(run: Run, spread: Spread) -> str:
     main, metric = run.design.main, find_metric(spread.metric)
     shares = spread.parts.shares
     told = ", ".join(f"{PARTS[name]} {share:.0%}" for name, share in shares.items())
-    text = f"Variance of one seed's {main.name} ({metric.heading}): {told}"
+    text = f"Variance of one seed's {main.name} ({metric.words}): {told}"
     more = []
     if spread.parts.n_stage2 == 1:
         more.append("Stage-2 seeds are not told apart (--set seeds_stage2=2 trains two of each)")
