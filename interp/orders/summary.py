@@ -48,7 +48,7 @@ def summarize_orders(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def scaled(table: pd.DataFrame) -> pd.DataFrame:
-    """The curves with a column `scaled`: 0 at each seed's first checkpoint, on average 1 at its last.
+    """The curves with a column `scaled`: 0 at each seed's first checkpoint, 1 at the last's mean.
 
     Each is divided by its mean change over seeds, so that seeds keep their size and none is divided
     by a change of nearly 0; a curve that does not change on average is left out.
