@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from interp.figures.words import gap_text
+from interp.twins.summary import ESTIMATORS
 from training.designs import design_of
 from training.metrics import HEADLINE_METRICS, find_metric
 
@@ -22,8 +23,8 @@ def twins_found(cells: pd.DataFrame) -> list[str]:
         for metric in reversed(HEADLINE_METRICS):
             rows = cells.loc[(cells["exchanged_in"] == stage) & (cells["metric"] == metric)]
             known = {each["estimator"]: each for each in rows.to_dict("records")}
-            heading = find_metric(metric).heading
-            gaps = ", ".join(f"{name} {_number(each)}" for name, each in known.items())
+            heading = find_metric(metric).words
+            gaps = ", ".join(f"{name} {_number(known[name])}" for name in ESTIMATORS)
             sentences.append(
                 f"Tags exchanged in Stage {stage}: {main.label} ({heading}) {gaps} "
                 f"({int(known['paired']['n_seeds'])} seeds, {int(known['paired']['n'])} aliases). "

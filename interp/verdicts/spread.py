@@ -84,9 +84,9 @@ def _parts_sentence(run: Run, spread: Spread) -> str:
     text = f"Variance of one seed's {main.name} ({metric.words}): {told}"
     more = []
     if spread.parts.n_stage2 == 1:
-        more.append("Stage-2 seeds are not told apart (--set seeds_stage2=2 trains two of each)")
+        more.append("Stage-2 seeds are not told apart (--set seeds_stage2=2 trains two)")
     if not spread.parts.n_aliases:
-        more.append("nor aliases (iml mediate)" if more else "aliases are not (iml mediate)")
+        more.append("aliases are not told apart (iml mediate)")
     negative = [PARTS[name] for name, value in spread.parts.raw.items() if value < 0]
     if negative:
         more.append(f"below 0 and counted as 0: {', '.join(negative)}")
