@@ -34,6 +34,9 @@ COMMANDS = {
     "align --test updates": ["align", "--test", "updates", "--limit", "2"],
     "align --test surgery": ["align", "--test", "surgery", "--limit", "2"],
     "align --test left-out": ["align", "--test", "left-out", "--limit", "2"],
+    "mediate": ["mediate", "--limit", "3"],
+    "twins": ["twins", "--exchanged-in", "2"],
+    "order": ["order"],
     "report": ["report"],
 }
 
