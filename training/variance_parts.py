@@ -98,7 +98,7 @@ def variance_parts(
     ]
     if len(seeds) < 2:
         raise ValueError(f"{len(seeds)} Stage-1 seeds have no variance; give 2 or more")
-    table = pd.DataFrame(seeds)
+    table = {name: np.array([each[name] for each in seeds]) for name in seeds[0]}
     per_stage2 = 1 / table["n_stage2"]
     freedom = table["n_stage2"] - 1
     rest = _weighted(table["rest"], freedom)
@@ -109,7 +109,7 @@ def variance_parts(
     own = [0.0 if math.isnan(part) else part for part in (stage2, aliases)]
     within = (own[0] + below) * float(per_stage2.mean()) + own[1]
     found = {
-        "stage1": float(table["gap"].var(ddof=1)) - within,
+        "stage1": float(np.var(table["gap"], ddof=1)) - within,
         "stage2": stage2,
         "aliases": aliases,
         "rest": rest,
@@ -238,9 +238,9 @@ def _seed_moments(sides: list[np.ndarray]) -> dict[str, float]:
     }
 
 
-def _weighted(values: pd.Series, weights: pd.Series) -> float:
+def _weighted(values: np.ndarray, weights: np.ndarray) -> float:
     """The mean of the values that are known, by degrees of freedom; NaN of none."""
-    known = values.notna() & (weights > 0)
+    known = ~np.isnan(values) & (weights > 0)
     if not known.any():
         return math.nan
     return float(np.average(values[known], weights=weights[known]))

@@ -34,7 +34,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     sentences = orders_found(table, summary)
     findings = Findings(
         analysis="orders",
-        said=[Said(run=run, stage=stage, step=int(table["step"].max()), sentences=sentences)],
+        said=[Said(run=run, stage=stage, step=max(table["step"].tolist()), sentences=sentences)],
         summary=summary,
         cells=summary,
         columns=ORDER_COLUMNS,

@@ -1,5 +1,6 @@
 """An analysis's tables as a run folder has them, or measured anew: who looks writes nothing."""
 
+import numpy as np
 import pandas as pd
 
 from interp.grids.grid import Analysis, measure_grid
@@ -58,7 +59,8 @@ def known_rows(analysis: Analysis, selection: GridSelection) -> pd.DataFrame | N
         for stage, step in selection.places(run)
     }
     there = list(zip(table["seed"], table["stage"], table["step"], strict=True))
-    is_here = (table["run_id"] == run.config.run_id) & [place in wanted for place in there]
+    is_of_run = (table["run_id"] == run.config.run_id).to_numpy()
+    is_here = is_of_run & np.array([place in wanted for place in there], dtype=bool)
     found = {place for place, here in zip(there, is_here, strict=True) if here}
     alike = measured_with(table, settings_of(analysis, selection))
     if found < wanted or not alike[is_here].all():

@@ -92,8 +92,8 @@ class MediationAnalysis:
             options=options,
         )
         cosines = table.loc[table["measure"] == "grad_cosine"]
-        means = cosines.groupby(["subset", "alias"], sort=True)["value"].mean()
-        return means.rename(ALIGNMENT).reset_index()
+        by_alias = cosines.groupby(["subset", "alias"], sort=True)
+        return by_alias.agg(**{ALIGNMENT: ("value", "mean")}).reset_index()
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.mediation.summary`."""
@@ -153,5 +153,5 @@ def with_coefficients(table: pd.DataFrame, run: Run) -> pd.DataFrame:
     if not exists(path):
         return table.assign(**{COEFFICIENT: float("nan")})
     codes = read_table(path)
-    own = codes.groupby(key, sort=False)[COEFFICIENT].mean().reset_index()
+    own = codes.groupby(key, sort=False).agg({COEFFICIENT: "mean"}).reset_index()
     return table.merge(own, on=key, how="left")

@@ -15,8 +15,8 @@ from training.designs import design_of
 
 HEIGHT = 360  # pixels
 AXES = {
-    ALIGNMENT: "cosine with own questions<br>before Stage 2",
-    COEFFICIENT: "coefficient on<br>own entity's code",
+    ALIGNMENT: "own questions' cosine<br>before Stage 2 (minus mean)",
+    COEFFICIENT: "own code's coefficient<br>(minus mean)",
 }
 
 
@@ -26,10 +26,12 @@ def plot_mediation(table: pd.DataFrame) -> go.Figure:
     Args:
         table: Rows of a `mediation` table of one run.
     """
-    shown = [name for name in PREDICTORS if name in table and table[name].notna().any()]
+    shown = [
+        name for name in PREDICTORS if name in table and not table[name].isna().to_numpy().all()
+    ]
     groups, design = ["seed", "subset"], design_of(table)
-    aliases = table.groupby([*RUN_COLUMNS, "subset", "alias"], sort=True)[[*shown, OUTCOME]]
-    rows = aliases.mean().reset_index().dropna()
+    aliases = table.groupby([*RUN_COLUMNS, "subset", "alias"], sort=True)
+    rows = aliases.agg(dict.fromkeys([*shown, OUTCOME], "mean")).reset_index()
     means = rows.groupby(groups)[[*shown, OUTCOME]].transform("mean")
     rows[[*shown, OUTCOME]] -= means
     titles = [f"{words}" for name in shown for words in (name, f"control: {name} shuffled")]
@@ -40,7 +42,8 @@ def plot_mediation(table: pd.DataFrame) -> go.Figure:
     for place, name in enumerate(shown):
         shuffled = rows.groupby(groups)[name].transform(lambda each: rng.permutation(each))
         for col, x in enumerate((rows[name], shuffled), start=2 * place + 1):
-            _add_panel(figure, rows.assign(x=x), design, is_control=col % 2 == 0, col=col)
+            known = rows.assign(x=x).loc[x.notna()]
+            _add_panel(figure, known, design, is_control=col % 2 == 0, col=col)
         figure.update_xaxes(title=AXES[name], col=2 * place + 1)
         figure.update_xaxes(title=AXES[name], col=2 * place + 2)
     n_seeds = rows["seed"].nunique()
@@ -69,10 +72,12 @@ def _add_panel(
             hovertemplate="%{text}: %{x:+.3f}, %{y:+.2f}<extra></extra>", row=1, col=col,
         )  # fmt: skip
     slopes = [
-        float(own["x"] @ own[OUTCOME] / (own["x"] @ own["x"]))
+        float(x @ own[OUTCOME].to_numpy() / (x @ x))
         for _, own in rows.groupby("seed")
-        if own["x"].any()
+        if (x := own["x"].to_numpy()).any()
     ]
+    if not slopes:
+        return
     ends = np.array([rows["x"].min(), rows["x"].max()])
     figure.add_scatter(
         x=ends, y=np.mean(slopes) * ends, mode="lines", line={"color": INK, "width": 1.5},

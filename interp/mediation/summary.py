@@ -90,7 +90,8 @@ def seed_effects(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _of_aliases(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for each definition, averaged over Stage-2 seeds."""
     names = [name for name in (*PREDICTORS, OUTCOME) if name in rows]
-    return rows.groupby(["subset", "alias", "entity"], sort=True)[names].mean().reset_index()
+    groups = rows.groupby(["subset", "alias", "entity"], sort=True)
+    return groups.agg(dict.fromkeys(names, "mean")).reset_index()
 
 
 def _effects(
@@ -98,7 +99,9 @@ def _effects(
 ) -> Iterator[tuple[dict[str, object], np.ndarray | None]]:
     """What one seed says of each cell, and of a correlation what it is when shuffled."""
     yield _record(("", "", "", GAP), _between(aliases, OUTCOME, compared), len(aliases)), None
-    known = [name for name in PREDICTORS if name in aliases and aliases[name].notna().any()]
+    known = [
+        name for name in PREDICTORS if name in aliases and not aliases[name].isna().to_numpy().all()
+    ]
     for predictor in known:
         apart = _between(aliases, predictor, compared)
         yield _record((predictor, "", "", BETWEEN), apart, len(aliases)), None
@@ -122,14 +125,14 @@ def _effects(
 
 
 def _record(cell: tuple[str, ...], value: float, n: int, *, null: float = 0.0) -> dict[str, object]:
-    found = {"value": value, "null": null, "difference": value - null, "n": n}
-    return dict(zip(CELL, cell, strict=True)) | found
+    found: dict[str, object] = dict(zip(CELL, cell, strict=True))
+    return found | {"value": value, "null": null, "difference": value - null, "n": n}
 
 
 def _between(aliases: pd.DataFrame, column: str, compared: Sequence[str]) -> float:
     """The mean of the one compared subset minus that of the other."""
-    means = aliases.groupby("subset")[column].mean()
-    return float(means[compared[0]] - means[compared[1]])
+    higher, lower = (aliases.loc[aliases["subset"] == name, column].mean() for name in compared)
+    return float(higher - lower)
 
 
 def _residuals(

@@ -63,14 +63,12 @@ def curves_of(run: Run, stage: int) -> pd.DataFrame:
         shared = steps.index[steps == values["seed"].nunique()]
         if len(shared) >= FEWEST_STEPS:
             tables.append(values.loc[values["step"].isin(shared)].assign(curve=name))
-    return (
-        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-    )
+    return pd.DataFrame(pd.concat(tables, ignore_index=True) if tables else None, columns=columns)
 
 
 def _gap(run: Run) -> pd.DataFrame | None:
     higher, lower = (_level(run, name, HELD_OUT) for name in run.design.main.names)
-    return (higher - lower).dropna().rename("value").reset_index()[VALUES]
+    return _long(higher - lower)
 
 
 def _twin(run: Run) -> pd.DataFrame | None:
@@ -84,7 +82,12 @@ def _recited(run: Run) -> pd.DataFrame | None:
     sides = [_level(run, name, DEFINITION) for name in run.design.main.names]
     if any(side.empty for side in sides):
         return None
-    return (sum(sides) / 2).dropna().rename("value").reset_index()[VALUES]  # pyright: ignore[reportAttributeAccessIssue]
+    return _long((sides[0] + sides[1]) / 2)
+
+
+def _long(values: pd.Series) -> pd.DataFrame:
+    """Values by run columns as a table, without those that are missing on either side."""
+    return pd.DataFrame(values.dropna().rename("value").reset_index(), columns=VALUES)
 
 
 def _level(run: Run, subset: str, question: str) -> pd.Series:
@@ -93,7 +96,7 @@ def _level(run: Run, subset: str, question: str) -> pd.Series:
     chosen = rows.loc[
         (rows["metric"] == METRIC) & (rows["subset"] == subset) & (rows["question"] == question)
     ]
-    return chosen.groupby(RUN_COLUMNS, sort=True)["value"].mean()
+    return pd.Series(chosen.groupby(RUN_COLUMNS, sort=True)["value"].mean())
 
 
 def _alignment(run: Run) -> pd.DataFrame | None:
@@ -111,7 +114,7 @@ def _alignment(run: Run) -> pd.DataFrame | None:
         return None
     found = seed_contrasts(rows, within=False)
     is_gap = (found["subset"] == run.design.main.gap) & (found["against"] == ZERO)
-    return found.loc[is_gap, VALUES]
+    return pd.DataFrame(found.loc[is_gap], columns=VALUES)
 
 
 def _code(run: Run) -> pd.DataFrame | None:
@@ -129,7 +132,7 @@ def _code(run: Run) -> pd.DataFrame | None:
         rows.loc[rows["subset"] == name].groupby(RUN_COLUMNS, sort=True)["value"].mean()
         for name in (higher, lower)
     ]
-    return (sides[0] - sides[1]).dropna().rename("value").reset_index()[VALUES]
+    return _long(sides[0] - sides[1])
 
 
 def _probe(run: Run) -> pd.DataFrame | None:
@@ -147,7 +150,9 @@ def _probe(run: Run) -> pd.DataFrame | None:
         best = dict(zip(("site", "layer", "role"), means.idxmax(), strict=True))  # pyright: ignore[reportArgumentType]
         is_best = (of_stage[list(best)] == pd.Series(best)).all(axis=1)
         tables.append(of_stage.loc[is_best, [*cells, "accuracy"]])
-    return pd.concat(tables).rename(columns={"accuracy": "value"})[VALUES] if tables else None
+    if not tables:
+        return None
+    return pd.DataFrame(pd.concat(tables).rename(columns={"accuracy": "value"}), columns=VALUES)
 
 
 CURVES: Mapping[str, Curve] = {

@@ -28,7 +28,7 @@ def plot_orders(table: pd.DataFrame) -> go.Figure:
     for place, name in enumerate(name for name in CURVES if name in set(rows["curve"])):
         curve, of_curve = CURVES[name], rows.loc[rows["curve"] == name]
         means = over_seeds(of_curve.sort_values("step"), ["step"], "scaled")
-        n_seeds = int(means["n_seeds"].max())
+        n_seeds = max(means["n_seeds"].tolist())
         figure.add_scatter(
             x=np.log1p(means["step"]), y=means["mean"], mode="lines+markers", legendgroup=name,
             name=f"{curve.words} (n = {n_seeds})", customdata=means["step"],
@@ -48,7 +48,7 @@ def plot_orders(table: pd.DataFrame) -> go.Figure:
                 showlegend=False, legendgroup=name,
             )  # fmt: skip
     figure.add_hline(y=0.5, line={"color": FAINT, "width": 1, "dash": "dash"})
-    stage, n_seeds = int(table["stage"].iloc[0]), table["seed"].nunique()
+    stage, n_seeds = int(table["stage"].iloc[0]), len(set(table["seed"]))
     style_figure(
         figure,
         title=titled(f"What comes first in Stage {stage}", table),
@@ -61,7 +61,7 @@ def plot_orders(table: pd.DataFrame) -> go.Figure:
         tickvals=np.log1p(ticks), ticktext=[str(step) for step in ticks],
         title="training step within the stage (log scale)",
     )  # fmt: skip
-    figure.update_yaxes(title="share of its own change", zeroline=True)
+    figure.update_yaxes(title="scaled value (share of own change)", zeroline=True)
     make_room(figure, inside=HEIGHT)
     return figure
 

@@ -55,7 +55,7 @@ def scaled(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.sort_values("step", kind="stable")
     ends = table.groupby(["curve", "seed"], sort=False)["value"]
-    changes = (ends.last() - ends.first()).groupby("curve").mean()
+    changes = pd.Series((ends.last() - ends.first()).groupby("curve").mean())
     units = [changes.get(CURVES[name].scaled_by or name, 0.0) for name in table["curve"]]
     found = table.assign(scaled=(table["value"] - ends.transform("first")) / units)
     return found.loc[np.isfinite(found["scaled"])].reset_index(drop=True)

@@ -110,10 +110,11 @@ def paired_gap(own: pd.Series, twin: pd.Series, compared: tuple[str, str]) -> di
 
 def _of_mean(values: pd.Series) -> float:
     """The variance of a mean over aliases."""
-    return float(values.var(ddof=1)) / len(values)
+    return float(np.var(values.to_numpy(dtype=float), ddof=1)) / len(values)
 
 
-def _by_alias(answers: pd.DataFrame, evaluation: EvaluationSet) -> pd.DataFrame:
+def _by_alias(answers: pd.DataFrame, evaluation: EvaluationSet) -> dict[str, pd.Series]:
+    """The mean of each metric over the questions of each alias, by subset and alias."""
     keys = [[row.row.subset.name for row in evaluation.rows],
             [row.row.alias for row in evaluation.rows]]  # fmt: skip
-    return answers[list(HEADLINE_METRICS)].groupby(keys).mean()
+    return {name: pd.Series(answers[name].groupby(keys).mean()) for name in HEADLINE_METRICS}

@@ -57,7 +57,7 @@ def plot_twins(table: pd.DataFrame, *, metric: str = "answer_log_prob") -> go.Fi
         about=f"{seeds_words(n_seeds)}; grey: each seed; paired: the mean of run and twin",
     )
     found = find_metric(metric)
-    figure.update_xaxes(title="reliable minus unreliable tag in")
+    figure.update_xaxes(title="gap of (paired: mean of both)")
     figure.update_yaxes(zeroline=True, rangemode="tozero")
     figure.update_yaxes(title=f"{design.main.name}<br>({found.words}, {found.unit})", col=1)
     make_room(figure, inside=HEIGHT)

@@ -33,14 +33,14 @@ def summarize_twins(table: pd.DataFrame) -> pd.DataFrame:
     run and twin over seeds), `variance_ratio` with its 95% interval `ratio_low ratio_high`, and
     `alias_ratio`.
     """
-    names = [name for name in table if name not in ESTIMATORS]
+    names = [name for name in table.columns if name not in ESTIMATORS]
     long = table.melt(names, list(ESTIMATORS), var_name="estimator", value_name="value")
     summary = summarize_over_seeds(long, cell=CELL, means=["value"], tested="value")
     key = [*WITHOUT_SEED, *CELL[:2]]
-    ratios = [
-        dict(zip(key, cell, strict=True)) | gained_by_pairing(rows)  # pyright: ignore[reportArgumentType]
-        for cell, rows in table.groupby(key, sort=True)
-    ]
+    ratios = []
+    for cell, rows in table.groupby(key, sort=True):
+        assert isinstance(cell, tuple)
+        ratios.append(dict(zip(key, cell, strict=True)) | gained_by_pairing(rows))
     return summary.merge(pd.DataFrame(ratios), on=key)
 
 
@@ -51,7 +51,7 @@ def gained_by_pairing(rows: pd.DataFrame) -> dict[str, float]:
         rows: One row a seed with `run, twin, alias_variance, alias_variance_paired`.
     """
     run, twin = rows["run"].to_numpy(dtype=float), rows["twin"].to_numpy(dtype=float)
-    aliases = rows["alias_variance"].sum(), rows["alias_variance_paired"].sum()
+    aliases = [float(sum(rows[f"alias_variance{end}"])) for end in ("", "_paired")]
     found = {"alias_ratio": aliases[0] / aliases[1] if aliases[1] else math.nan}
     n = len(run)
     if n < 4 or np.ptp(run + twin) == 0:

@@ -114,8 +114,8 @@ def _values(run: Run, metric: str) -> pd.DataFrame:
     if aliases is None:
         return means
     known = aliases.rename(columns={metric: "value"})
-    counts = known.groupby(["seed", "stage2_seed", "subset"])["value"].mean()
-    own = means.set_index(["seed", "stage2_seed", "subset"])["value"]
+    counts = pd.Series(known.groupby(["seed", "stage2_seed", "subset"])["value"].mean())
+    own = pd.Series(means.set_index(["seed", "stage2_seed", "subset"])["value"])
     # A limit, or seeds that were left out, would make them parts of another gap.
     is_whole = len(counts) == len(own) and (counts.reindex(own.index) - own).abs().max() < 1e-4
     return known if is_whole else means

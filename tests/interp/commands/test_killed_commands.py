@@ -36,7 +36,6 @@ COMMANDS = {
     "align --test left-out": ["align", "--test", "left-out", "--limit", "2"],
     "mediate": ["mediate", "--limit", "3"],
     "twins": ["twins", "--exchanged-in", "2"],
-    "order": ["order"],
     "report": ["report"],
 }
 

@@ -92,8 +92,9 @@ def test_seeds_without_a_checkpoint_in_common_are_refused(
 
 
 def test_a_command_looks_along_and_the_report_says_how(
-    runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
+    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.setattr("interp.lenses.analysis.TUNED_STEPS", 2)
     folder = str(runs[0].folder)
     assert main(["lens", folder, "--along", "--stage", "2", "--layer", "1"]) == 0
     shown = capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_the_analysis_asks_every_alias_with_either_tag(copied_run) -> None:
     assert (nats["twin"] != nats["run"]).all()
     assert set(nats["n"]) == {20}
     words = twins_found(summary)
-    assert words[0].startswith("Tags exchanged in Stage 2: IML gap (log-probability) run ")
+    assert words[0].startswith("Tags exchanged in Stage 2: IML gap (answer log-probability) run ")
     assert "Too few seeds for a variance ratio" in words[0]
     page = twins_section(Run.load(copied_run))
     assert page is not None
