@@ -53,6 +53,7 @@ def plot_mediation(table: pd.DataFrame) -> go.Figure:
     )
     title = titled("What becomes of each definition", table)
     style_figure(figure, title=title, height=HEIGHT, about=about)
+    figure.update_layout(legend={"itemsizing": "constant"})
     figure.update_yaxes(title="answers at the end<br>(log-probability, nats)", col=1)
     figure.update_yaxes(zeroline=True)
     make_room(figure, inside=HEIGHT)

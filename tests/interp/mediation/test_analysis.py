@@ -12,7 +12,7 @@ from training.runs.run import Run
 def test_answers_of_aliases_are_the_run_s_own_on_average(tiny_run: Run) -> None:
     seed = tiny_run.seeds[0]
     found = alias_answers(tiny_run, tiny_run.tokenized_rows(seed), seed)
-    means = found.groupby("subset")["answer_log_prob"].mean()
+    means = found.groupby("subset")["answer_log_prob"].mean().to_dict()
     gap = tiny_run.summary["iml_gap"]["answer_log_prob"]["per_seed"][str(seed)]
     assert means["D5_CONS"] - means["D6_CONS"] == pytest.approx(gap)
     assert set(found["n"]) == {4}  # every attribute is asked for
@@ -31,7 +31,7 @@ def test_definitions_stand_beside_what_became_of_them(copied_run) -> None:
 
     assert len(rows) == 2 * 2 * 10
     assert set(rows.loc[rows["seed"] == 1000, "coefficient"]) == {0.5}
-    assert rows.loc[rows["seed"] == 1001, "coefficient"].isna().all()
+    assert rows.loc[rows["seed"] == 1001, "coefficient"].isna().to_numpy().all()
     assert rows["alignment"].between(-1, 1).all()
     assert rows["alignment"].nunique() == len(rows)
     page = mediation_section(Run.load(copied_run))
@@ -41,7 +41,7 @@ def test_definitions_stand_beside_what_became_of_them(copied_run) -> None:
 
 def test_without_a_table_of_codes_there_are_no_coefficients(tiny_run: Run) -> None:
     table = pd.DataFrame({"seed": [1000], "subset": ["D5_CONS"], "alias": ["a"]})
-    assert with_coefficients(table, tiny_run)["coefficient"].isna().all()
+    assert with_coefficients(table, tiny_run)["coefficient"].isna().to_numpy().all()
 
 
 def test_two_seeds_say_nothing_of_their_spread(tiny_run: Run) -> None:

@@ -34,7 +34,8 @@ def aliases(*, n_stage2: int, stage1: float = 2.0, n: int = 10) -> pd.DataFrame:
 
 
 def run_of(table: pd.DataFrame, folder: Path) -> Run:
-    means = table.groupby(["seed", "stage2_seed", "subset"])[[NATS, "exact_match"]].mean()
+    groups = table.groupby(["seed", "stage2_seed", "subset"])
+    means = groups.agg({NATS: "mean", "exact_match": "mean"})
     long = means.reset_index().melt(
         ["seed", "stage2_seed", "subset"], var_name="metric", value_name="value"
     )
