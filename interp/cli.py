@@ -31,6 +31,8 @@ from interp.commands import (
     erase,
     hypothesis,
     lens,
+    mediate,
+    order,
     patch,
     probe,
     recipes,
@@ -40,13 +42,14 @@ from interp.commands import (
     sweep,
     transplant,
     turn,
+    twins,
     verify,
 )
 
 COMMANDS = (
     *(recipes, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
-    hypothesis,
+    *(mediate, twins, order, hypothesis),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -16,6 +16,8 @@ from training.runs.run import Run
 
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "align": {"--limit": ("3",)},
+    "mediate": {"--limit": ("3",)},
+    "twins": {"--exchanged-in": ("2",), "--seed": ("1000",)},
     "erase": {"--seed": ("1000",)},
     "patch": {"--confidence": ("0",), "--limit": ("3",)},
     "probe": {"--quick": ()},

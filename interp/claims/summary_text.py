@@ -12,6 +12,7 @@ from interp.claims.verdicts import claims_of_run
 from interp.figures.words import consecutive
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin, no_gap_in
 from interp.verdicts.null_twin import RUN_MINUS_TWIN
+from interp.verdicts.spread import spread_sentences, spreads_of
 from interp.verdicts.wording import WIDTH
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
@@ -21,8 +22,13 @@ from training.summary import end_of_stage, subset_estimates
 TWIN_NOT_LEARNED = "the null twin did not learn Stage 1, so that it shows nothing"
 
 
-def summary_text(run: Run) -> str:
-    """Subsets by exact match at the end of each stage, the gaps, the paper's claims."""
+def summary_text(run: Run, half_width: float | None = None) -> str:
+    """Subsets by exact match at the end of each stage, the gaps, the paper's claims.
+
+    Args:
+        run: A finished run.
+        half_width: See `interp.verdicts.spread.spreads_of`.
+    """
     schedule = run.config.schedule
     columns = [f"end of Stage {int(stage)}" for stage in schedule.stages]
     place = printable(run.folder)
@@ -50,6 +56,8 @@ def summary_text(run: Run) -> str:
         lines.append(f"{name:<28}{cells}{n_rows[name]:>8}")
     summary = run.summary
     lines += ["", *_gap_lines(run)]
+    if spread := spread_sentences(run, spreads_of(run, half_width)):
+        lines += ["", *(line for text in spread for line in wrap(text, WIDTH))]
     if "null_equivalence" in summary:
         lines += ["", null_text(summary["null_equivalence"], run.design)]
         lines += [] if has_learned_twin(run) else [TWIN_NOT_LEARNED]

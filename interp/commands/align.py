@@ -56,7 +56,10 @@ def add_command(commands: Subparsers) -> None:
     align.add_argument("--stage", type=int, choices=STAGES, help="default 1")
     align.add_argument("--step", type=int, metavar="N", help="default the stage's last")
     align.add_argument(
-        "--all-steps", action="store_true", help="every checkpoint of all stages, one by one"
+        "--all-steps",
+        "--along",
+        action="store_true",
+        help="every checkpoint of all stages, one by one",
     )
     align.add_argument(
         "--limit", type=int, metavar="N",

@@ -38,7 +38,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             run=run,
             stage=stage,
             step=step,
-            sentences=found(rows, cells, compared=run.compared_at(stage).names),
+            sentences=found(rows, cells, compared=compared_in(selection).names),
         )
         for run, stage, step, cells, rows in by_checkpoint(selection, summary, table)
     ]

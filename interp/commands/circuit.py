@@ -97,7 +97,7 @@ def _carried(
                 run=run,
                 stage=stage,
                 step=step,
-                sentences=circuit_found(cells, run.compared_at(stage)),
+                sentences=circuit_found(cells, compared_in(selection)),
             )
             for run, stage, step, cells, _ in by_checkpoint(selection, summary)
         ],

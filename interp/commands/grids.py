@@ -41,7 +41,9 @@ def by_checkpoint(
     """
     for run in selection.runs:
         cells = summary.loc[summary["run_id"] == run.config.run_id]
-        for (stage, step), at_step in cells.groupby(["stage", "step"], sort=True):  # pyright: ignore[reportGeneralTypeIssues]
+        places = list(cells.groupby(["stage", "step"], sort=True))
+        # Along training what came out is said first.
+        for (stage, step), at_step in places[::-1] if selection.along else places:  # pyright: ignore[reportGeneralTypeIssues]
             rows = at_step
             if table is not None:
                 of_run = table.loc[table["run_id"] == run.config.run_id]

@@ -40,7 +40,9 @@ def run_necessity(selection: "GridSelection", arguments: argparse.Namespace) -> 
     Raises:
         InputError: an option that does nothing here, or a component that the model lacks.
     """
-    refuse(arguments.step is not None, "--step", "Stage 2 is trained to its end")
+    for flag in ("step", "along"):
+        given = getattr(arguments, flag) not in (None, False)
+        refuse(given, f"--{flag}", "Stage 2 is trained to its end")
     for name in ("ablation", "unit", "scores"):
         refuse(
             getattr(arguments, name), f"--{name}", "--necessity trains again and ablates nothing"

@@ -211,6 +211,10 @@ def _table(findings: Findings, cells: "pd.DataFrame", columns: Sequence[str]) ->
     """Cells as text; a run's folder is told only where several are compared."""
     ends = {end: f"{findings.interval_of}_{end}" for end in ("ci_low", "ci_high")}
     shown = cells[list(columns)].round(3).rename(ends, axis="columns")
+    places = {(each.stage, each.step) for each in findings.said}
+    if len(places) > 1 and not {"stage", "step"} & set(shown) and {"stage", "step"} <= set(cells):
+        shown.insert(0, "step", cells["step"])
+        shown.insert(0, "stage", cells["stage"])
     folders = {each.run.config.run_id: printable(each.run.folder) for each in findings.said}
     if len(folders) > 1:
         shown.insert(0, "run", [folders[run_id] for run_id in cells["run_id"]])

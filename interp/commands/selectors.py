@@ -1,7 +1,7 @@
 """Which checkpoints, where in model and text: the options that every analysis has.
 
-`--site`, `--role`, `--layer`, `--seed`, `--stage` and `--step`, and what is made of them; and how
-an analysis is carried out and printed.
+`--site`, `--role`, `--layer`, `--seed`, `--stage`, `--step` and `--along`, and what is made of
+them. Along training what is compared is what the last of the stages is about, at each checkpoint.
 """
 
 import argparse
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from data.design import Contrast
     from interp.grids.selection import GridSelection
     from interp.hooked.addresses import TokenRole
+    from training.runs.run import Run
 
 Value = TypeVar("Value")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -38,8 +39,11 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layer", action="append", type=int, metavar="L", help="default all")
     parser.add_argument("--seed", action="append", type=int, metavar="K", help="default all")
-    parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="default 1")
+    parser.add_argument("--stage", type=int, choices=STAGES, help="default 1, all with --along")
     parser.add_argument("--step", type=int, metavar="N", help="default the stage's last")
+    parser.add_argument(
+        "--along", action="store_true", help="every checkpoint that all seeds have, in one grid"
+    )
     add_device(parser)
     add_executor(parser)
     add_output(parser)
@@ -56,18 +60,34 @@ def selection_of(
         for seed in arguments.seed or ():
             run.require_seed(seed)
 
+    if arguments.along:
+        refuse(arguments.step is not None, "--step", "--along takes every step")
+
     from interp.grids.selection import GridSelection
 
+    stages = tuple(map(int, runs[0].config.schedule.stages))
     selection = GridSelection(
         runs=runs,
-        stage=arguments.stage,
+        stage=arguments.stage or (max(stages) if arguments.along else 1),
         step=arguments.step,
         seeds=unique(arguments.seed) if arguments.seed else None,
         sites=unique(arguments.site) if arguments.site else sites,
         layers=unique(arguments.layer) if arguments.layer else None,
+        along=((arguments.stage,) if arguments.stage else stages) if arguments.along else (),
     )
     selection.check()
     return selection
+
+
+def chosen_seeds(run: "Run", seeds: list[int] | None) -> tuple[int, ...] | None:
+    """The seeds that `--seed` names, each once; None for all.
+
+    Raises:
+        InputError: the run lacks one of them.
+    """
+    for seed in seeds or ():
+        run.require_seed(seed)
+    return unique(seeds) if seeds else None
 
 
 def roles_of(arguments: argparse.Namespace) -> "tuple[TokenRole, ...]":

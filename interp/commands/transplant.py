@@ -9,7 +9,7 @@ from data.errors import InputError
 from interp.commands import Subparsers
 from interp.commands.grids import by_checkpoint, fill
 from interp.commands.output import TESTED, Findings, Said, largest_first, print_findings
-from interp.commands.selectors import STAGES, add_selectors, roles_of, selection_of
+from interp.commands.selectors import STAGES, add_selectors, refuse, roles_of, selection_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,10 @@ def run_command(arguments: argparse.Namespace) -> int:
         raise InputError("transplants are of one run; name one DIR, and the donor with --donor")
     selection = selection_of(arguments)
     branches_at = selection.runs[0].config.schedule.branches_at
-    if arguments.differences and arguments.stage != branches_at:
+    refuse(
+        arguments.differences and arguments.along, "--along", "--differences is of one checkpoint"
+    )
+    if arguments.differences and selection.stage != branches_at:
         has = f"add --stage {branches_at}" if branches_at else f"{arguments.folders[0]} has one"
         raise InputError(f"--differences is about what the last of several stages changed; {has}")
 
@@ -53,7 +56,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from interp.transplants.differences import WeightDifferenceAnalysis
     from training.runs.run import Run
 
-    donor_stage = arguments.donor_stage or (2 if arguments.stage == 1 else arguments.stage - 1)
+    donor_stage = arguments.donor_stage or (2 if selection.stage == 1 else selection.stage - 1)
     donor = Run.load(arguments.donor or arguments.folders[0])
     donor_place = {"stage": donor_stage, "step": arguments.donor_step, "seeds": selection.seeds}
     GridSelection(runs=(donor,), **donor_place).check()
@@ -61,8 +64,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     selection.check_roles(roles)
     analysis = TransplantAnalysis(
         folder=arguments.folders[0],
-        recipient_stage=arguments.stage,
-        recipient_step=arguments.step,
+        recipient_stage=selection.stage,
+        recipient_step=selection.step,
         donor_stage=donor_stage,
         donor_step=arguments.donor_step,
         donor_folder=arguments.donor,
@@ -73,7 +76,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     here = summary.loc[is_here]
     further = {}
     if arguments.differences:
-        changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=arguments.step)
+        changes = WeightDifferenceAnalysis(folder=arguments.folders[0], step=selection.step)
         further["differences"] = _differences(changes, selection, arguments)
     print_findings(replace(_transplanted(analysis, selection, here), further=further), arguments)
     return 0

@@ -1,4 +1,4 @@
-"""One analysis over many checkpoints: runs x seeds at a stage and step, side by side.
+"""One analysis over many checkpoints: runs x seeds at one stage and step, or along training.
 
 Each checkpoint is opened and measured by itself; the summary over seeds is made of the whole grid
 at once, several runs included, so that a correction covers everything that was looked at. Tables
@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from data.design import Design
 from data.tokens import TokenizedRow
 from interp.grids.selection import GridSelection
-from interp.grids.settings import Entry, carrying, gathered, labelled, settings_of
+from interp.grids.settings import Entry, carrying, gathered, labelled, placed, settings_of
 from interp.hooked.addresses import Site
 from interp.hooked.devices import CPU, require_device
 from interp.hooked.model import HookedModel, load_hooked
@@ -203,9 +203,14 @@ def _checkpoints(analysis: Analysis, selection: GridSelection, device: str) -> l
     selection.check()
     return [
         _Checkpoint(
-            analysis=analysis, selection=selection, folder=run.folder, seed=seed, device=device
+            analysis=placed(analysis, stage, step) if selection.along else analysis,
+            selection=selection.at(stage, step),
+            folder=run.folder,
+            seed=seed,
+            device=device,
         )
         for run in selection.runs
+        for stage, step in selection.places(run)
         for seed in selection.seeds_of(run)
     ]
 

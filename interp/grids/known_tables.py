@@ -1,5 +1,6 @@
 """An analysis's tables as a run folder has them, or measured anew: who looks writes nothing."""
 
+import numpy as np
 import pandas as pd
 
 from interp.grids.grid import Analysis, measure_grid
@@ -52,16 +53,16 @@ def known_rows(analysis: Analysis, selection: GridSelection) -> pd.DataFrame | N
     if not exists(path):
         return None
     table = read_table(path)
-    steps = {
-        seed: run.steps(seed, selection.stage)[-1] if selection.step is None else selection.step
+    wanted = {
+        (seed, stage, run.steps(seed, stage)[-1] if step is None else step)
         for seed in selection.seeds_of(run)
+        for stage, step in selection.places(run)
     }
-    is_here = (
-        (table["run_id"] == run.config.run_id)
-        & (table["stage"] == selection.stage)
-        & (table["step"] == table["seed"].map(lambda seed: steps.get(seed, -1)))
-    )
+    there = list(zip(table["seed"], table["stage"], table["step"], strict=True))
+    is_of_run = (table["run_id"] == run.config.run_id).to_numpy()
+    is_here = is_of_run & np.array([place in wanted for place in there], dtype=bool)
+    found = {place for place, here in zip(there, is_here, strict=True) if here}
     alike = measured_with(table, settings_of(analysis, selection))
-    if not set(steps) <= set(table.loc[is_here, "seed"]) or not alike[is_here].all():
+    if found < wanted or not alike[is_here].all():
         return None
     return table.loc[is_here].reset_index(drop=True)

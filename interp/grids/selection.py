@@ -1,7 +1,7 @@
 """Which checkpoints of which runs an analysis looks at."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.errors import InputError
 from interp.hooked.addresses import TokenRole, check_number, check_site_name
@@ -12,7 +12,11 @@ from training.runs.run import Run
 
 @dataclass(frozen=True, kw_only=True)
 class GridSelection:
-    """Which checkpoints and sites make the grid; None stands for all (of steps, for the last)."""
+    """Which checkpoints and sites make the grid; None stands for all (of steps, for the last).
+
+    `along` names stages of which every checkpoint is looked at that all seeds have, in place of
+    `step`; `stage` then says only what is compared.
+    """
 
     runs: tuple[Run, ...]
     stage: int = 1
@@ -20,6 +24,7 @@ class GridSelection:
     seeds: tuple[int, ...] | None = None
     sites: tuple[str, ...] | None = None
     layers: tuple[int, ...] | None = None
+    along: tuple[int, ...] = ()
 
     def check(self) -> None:
         """Refuses a grid that cannot be filled, before anything is loaded.
@@ -35,18 +40,7 @@ class GridSelection:
             require_intact(run.folder)
             refuse_encoder_decoder(run)
             self._check_places(run)
-            for seed in self.seeds_of(run):
-                steps = run.steps(seed, self.stage)
-                if not steps:
-                    raise InputError(
-                        f"{run.folder} has no checkpoint in stage {self.stage} of seed {seed}; "
-                        "repeat the iml run command that made it"
-                    )
-                if self.step is not None and self.step not in steps:
-                    raise InputError(
-                        f"{run.folder} has no checkpoint of step {self.step} in stage "
-                        f"{self.stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
-                    )
+            self._check_steps(run)
         require_one_meaning(self.runs)
         if len({run.config.run_id for run in self.runs}) < len(self.runs):
             raise InputError("a run was named twice; name each folder once")
@@ -61,6 +55,44 @@ class GridSelection:
             raise InputError(
                 f"the runs' seeds differ ({listed}); name those that all have with --seed"
             )
+
+    def places(self, run: Run) -> list[tuple[int, int | None]]:
+        """Stage and step of each checkpoint that is looked at; the step None for the stage's last.
+
+        Args:
+            run: Of the grid.
+        """
+        if not self.along:
+            return [(self.stage, self.step)]
+        return [(stage, step) for stage in self.along for step in self._shared_steps(run, stage)]
+
+    def at(self, stage: int, step: int | None) -> "GridSelection":
+        """The same seeds and sites at one checkpoint."""
+        return replace(self, stage=stage, step=step, along=())
+
+    def _shared_steps(self, run: Run, stage: int) -> list[int]:
+        steps = [set(run.steps(seed, stage)) for seed in self.seeds_of(run)]
+        return sorted(set.intersection(*steps))
+
+    def _check_steps(self, run: Run) -> None:
+        """Refuses checkpoints that a seed of a run lacks."""
+        for stage in self.along or (self.stage,):
+            for seed in self.seeds_of(run):
+                steps = run.steps(seed, stage)
+                if not steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint in stage {stage} of seed {seed}; "
+                        "repeat the iml run command that made it"
+                    )
+                if not self.along and self.step is not None and self.step not in steps:
+                    raise InputError(
+                        f"{run.folder} has no checkpoint of step {self.step} in stage "
+                        f"{stage} of seed {seed}; choose one of {', '.join(map(str, steps))}"
+                    )
+            if self.along and not self._shared_steps(run, stage):
+                raise InputError(
+                    f"the seeds of {run.folder} have no checkpoint in common; name one seed"
+                )
 
     def check_heads(self, heads: Iterable[int]) -> None:
         """Refuses heads that a run's models lack.

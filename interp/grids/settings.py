@@ -18,8 +18,8 @@ that the same command writes the same bytes.
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,7 @@ TOLD_ELSEWHERE = {
 """Fields of analyses that are paths, or the place of the grid, which `covers` has."""
 
 Entry = dict[str, Any]
+Placed = TypeVar("Placed")
 
 
 @runtime_checkable
@@ -65,6 +66,19 @@ def settings_of(analysis: object, selection: GridSelection, device: str = CPU) -
     selected |= {"runs": sorted(run.config.run_id for run in selection.runs)}
     selected |= {} if device == CPU else {"device": device}
     return json.loads(json.dumps({"analysis": given, "selection": selected}, default=str))
+
+
+def placed(analysis: Placed, stage: int, step: int | None) -> Placed:
+    """The analysis with the checkpoint that it says to look at, if it says one, changed.
+
+    Args:
+        analysis: A dataclass.
+        stage: Of the checkpoint.
+        step: Of the checkpoint; None for the stage's last.
+    """
+    here = {"stage": stage, "recipient_stage": stage, "step": step, "recipient_step": step}
+    names = {each.name for each in fields(analysis)}  # pyright: ignore[reportArgumentType]
+    return replace(analysis, **{name: here[name] for name in here.keys() & names})  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def table_settings(table: pd.DataFrame) -> list[Entry]:

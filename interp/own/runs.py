@@ -20,6 +20,7 @@ from interp.codes.analysis import CodesAnalysis
 from interp.grids.grid import Analysis, for_design
 from interp.grids.known_tables import Tables, known_or_measured
 from interp.grids.selection import GridSelection
+from interp.grids.settings import placed
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.lenses.analysis import LensAnalysis
 from interp.patching.analysis import PATCHED_SITES, PatchAnalysis
@@ -74,7 +75,15 @@ def open_or_train(
     return Run.load(folder)
 
 
-def look(run: Run, analysis: str, *, stage: int = 1, **settings: object) -> Tables:
+def look(
+    run: Run,
+    analysis: str,
+    *,
+    stage: int | None = None,
+    step: int | None = None,
+    along: bool = False,
+    **settings: object,
+) -> Tables:
     """What a command finds in a run: a row for each seed and cell, and a row for each cell.
 
     The folder's tables are taken if they have every seed at this checkpoint and were measured with
@@ -83,7 +92,9 @@ def look(run: Run, analysis: str, *, stage: int = 1, **settings: object) -> Tabl
     Args:
         run: A finished run, which stays as it is.
         analysis: one of `probe lens patch attention ablate circuit codes align branches`.
-        stage: At whose end to look.
+        stage: At whose end to look; Stage 1 unless given, with `along` all.
+        step: The checkpoint, in place of the stage's last.
+        along: Whether to look at every checkpoint that all seeds have.
         **settings: Fields of the analysis, as `quick` of `interp.probes.analysis.ProbeAnalysis`;
             those of the command unless given.
 
@@ -98,8 +109,19 @@ def look(run: Run, analysis: str, *, stage: int = 1, **settings: object) -> Tabl
         if name not in known:
             raise unknown_name(f"setting of {analysis}", name, known)
     run.require_finished()
-    asked = for_design(kind.analysis(**{**kind.defaults(run, stage), **settings}), run.design)
-    selection = GridSelection(runs=(run,), stage=stage, sites=kind.sites)
+    stages = tuple(map(int, run.config.schedule.stages))
+    at = stage or (max(stages) if along else 1)
+    asked = for_design(kind.analysis(**{**kind.defaults(run, at), **settings}), run.design)
+    if step is not None:
+        asked = placed(asked, at, step)
+    selection = GridSelection(
+        runs=(run,),
+        stage=at,
+        step=step,
+        sites=kind.sites,
+        along=((stage,) if stage else stages) if along else (),
+    )
+    selection.check()
     with show_progress(analysis, unit="checkpoint") as progress:
         return known_or_measured(asked, selection, progress=progress)
 

@@ -17,6 +17,8 @@ from interp.codes.sections import codes_section
 from interp.figures.markup import Html
 from interp.hypotheses.sections import hypotheses_section
 from interp.interventions.sections import ablation_section, erasure_section
+from interp.mediation.sections import mediation_section
+from interp.orders.sections import orders_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
 from interp.report.grid_sections import lens_section, probes_section
@@ -31,6 +33,7 @@ from interp.report.sections import (
 from interp.report.shell import page_html
 from interp.transplants.sections import transplants_section, weight_differences_section
 from interp.turns.sections import turns_section
+from interp.twins.sections import twins_section
 from training.runs.publication import Files, require_intact
 from training.runs.run import Run, publish_runs
 
@@ -56,6 +59,9 @@ ANALYSES: Sequence[Section] = [
     alignment_section,
     necessity_section,
     turns_section,
+    mediation_section,
+    twins_section,
+    orders_section,
 ]
 """About what was looked at inside, from top to bottom."""
 

@@ -25,11 +25,13 @@ from interp.hypotheses.freezing import shipped_names
 from interp.interventions.ablation_analysis import ABLATED_SITES, AblationAnalysis
 from interp.interventions.erasure_analysis import ErasureAnalysis
 from interp.lenses.analysis import LensAnalysis
+from interp.mediation.analysis import MediationAnalysis
 from interp.patching.analysis import PATCHED_SITES, PatchAnalysis
 from interp.probes.analysis import ProbeAnalysis
 from interp.transplants.analysis import TransplantAnalysis
 from interp.transplants.differences import WeightDifferenceAnalysis
 from interp.turns.analysis import TurnAnalysis
+from interp.twins.analysis import TwinAnalysis
 from training.recipes import find_recipe
 from training.runs.run import NULL_FOLDER, Run
 
@@ -137,6 +139,18 @@ COMMANDS: dict[str, _Command] = {
         },
     ),
     "branches": _test("branches", BranchAnalysis),
+    "mediation": _Command(
+        words="mediate {folder}",
+        default=lambda run, stage, entry: MediationAnalysis(folder=run.folder),
+        flags={"limit": "--limit", **POLICY},
+        has_stage=False,
+    ),
+    "twins": _Command(
+        words="twins {folder}",
+        default=lambda run, stage, entry: TwinAnalysis(folder=run.folder),
+        flags={"exchanged_in": "--exchanged-in"},
+        has_stage=False,
+    ),
     "updates": _test("updates", UpdateAnalysis),
     "surgery": _test("surgery", SurgeryAnalysis),
     "left_out": _test("left-out", LeftOutAnalysis),
@@ -165,7 +179,8 @@ def reproduction_commands(run: Run) -> list[str]:
     commands += analysis_commands(run, folder)
     if run.null is not None:
         commands += analysis_commands(run.null, f"{folder}/{NULL_FOLDER}")
-    return [*commands, *_hypothesis_commands(run, folder), f"iml report {folder}"]
+    commands += [*_orders(run, folder), *_hypothesis_commands(run, folder)]
+    return [*commands, f"iml report {folder}"]
 
 
 def _hypothesis_commands(run: Run, folder: str) -> list[str]:
@@ -174,6 +189,13 @@ def _hypothesis_commands(run: Run, folder: str) -> list[str]:
     known = names & set(shipped_names())
     own = [f"iml hypothesis {shlex.quote(name)}.py {folder}" for name in sorted(names - known)]
     return [f"iml hypothesis {folder}", *own] if known else own
+
+
+def _orders(run: Run, folder: str) -> list[str]:
+    """The commands that put together what other tables have along training."""
+    table = table_of(run, "orders")
+    stages = [] if table is None else sorted(set(table["stage"]))
+    return [f"iml order {folder} --stage {stage}" for stage in stages]
 
 
 def analysis_commands(run: Run, folder: str) -> list[str]:
@@ -204,14 +226,15 @@ def _of_entry(run: Run, folder: str, name: str, entry: Entry) -> list[str]:
     """The commands of one entry: one, or one for each checkpoint."""
     command = COMMANDS[name]
     covers = [each for each in entry["covers"] if each["run_id"] == run.config.run_id]
-    if name == "alignment" and _is_every_step(run, covers):
-        covers = [{**covers[0], "step": None}]
+    if _is_every_step(run, covers) and command.has_stage:
+        stage = covers[0]["stage"] if name == "alignment" else max(each["stage"] for each in covers)
+        covers = [{**covers[0], "stage": stage, "step": None}]
     lines = []
     for place in covers:
         stage, step, seeds = place["stage"], place["step"], place["seeds"]
         flags = [] if seeds == run.seeds else [f"--seed {seed}" for seed in seeds]
         if step is None:
-            flags.append("--all-steps")
+            flags.append("--all-steps" if name == "alignment" else "--along")
         elif command.has_stage:
             flags += [] if stage == 1 else [f"--stage {stage}"]
             is_last = all(run.steps(seed, stage)[-1:] == [step] for seed in seeds)

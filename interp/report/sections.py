@@ -34,6 +34,7 @@ from interp.report.wording import (
     subset_sentence,
 )
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin
+from interp.verdicts.spread import spread_sentences, spreads_of
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.recipes import find_recipe
 from training.registry import Recipe
@@ -121,7 +122,7 @@ def gaps_section(run: Run) -> Html:
             body.append(cells)
     figure = plot_gaps(run.summary, run.design, twin and twin.summary, run.config.schedule)
     part = Part(
-        sentences=[gap_sentence(run)],
+        sentences=[gap_sentence(run), *spread_sentences(run, spreads_of(run))],
         figures={"gaps": figure},
         tables=[
             table_html(head, body, name="Gaps beside those of the null twin" if twin else "Gaps")

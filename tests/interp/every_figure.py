@@ -26,6 +26,8 @@ from interp.codes.plots import plot_code_edits, plot_codes
 from interp.hypotheses.plots import plot_matrix, plot_rows
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
+from interp.mediation.plots import plot_mediation
+from interp.orders.plots import plot_orders
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.probes.plots import plot_probes
 from interp.report.compare_plots import Panel, plot_side_by_side
@@ -35,6 +37,7 @@ from interp.transplants.plots import plot_transplants, plot_weight_differences
 from interp.turns.plots import plot_turns
 from interp.turns.summary import summarize_turns
 from interp.turns.treatments import CONTROLS
+from interp.twins.plots import plot_twins
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
 from training.designs import recipe_design
@@ -262,6 +265,25 @@ def hypotheses() -> pd.DataFrame:
     return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
 
 
+def mediation() -> pd.DataFrame:
+    aliases = [f"a{i}" for i in range(12)]
+    table = crossed(seed=SEEDS, stage2_seed=[0, 1], subset=[D5, D6], alias=aliases)
+    return measured(table, -3, 0, alignment=0.2, coefficient=0.3, answer_log_prob=1)
+
+
+def orders() -> pd.DataFrame:
+    names = ["gap", "twin", "recited", "alignment", "code", "probe"]
+    table = crossed(seed=SEEDS, step=[0, 2, 5, 10, 21, 44, 94, 200], curve=names)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=len(table))
+    return table.assign(value=np.log1p(table["step"]) * (table["curve"] != "twin") + noise)
+
+
+def twins() -> pd.DataFrame:
+    metrics = ["exact_match", "answer_log_prob"]
+    table = crossed(seed=SEEDS, exchanged_in=[1, 2], metric=metrics)
+    return measured(table, 0, 3, run=1, twin=1, paired=1)
+
+
 def large_circuits() -> pd.DataFrame:
     return circuits_table(2, layers=9, heads=8, roles=("tag", "alias", "question", "other"))
 
@@ -298,6 +320,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),
     "plot_matrix": lambda: plot_matrix(hypotheses()),
     "plot_necessity": lambda: plot_necessity(summarize_necessity(necessity()), necessity()),
+    "plot_mediation": lambda: plot_mediation(mediation()),
+    "plot_orders": lambda: plot_orders(orders()),
     "plot_patched_heads": lambda: plot_patched_heads(patching()),
     "plot_patching": lambda: plot_patching(patching()),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
@@ -309,6 +333,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_turns": lambda: plot_turns(summarize_turns(turns()), turns()),
+    "plot_twins": lambda: plot_twins(twins()),
     "plot_weight_differences": lambda: plot_weight_differences(weight_differences()),
 }
 """By the name of the function."""

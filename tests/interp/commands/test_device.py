@@ -18,13 +18,22 @@ COMMANDS = {
     "transplants": ["transplant", "--role", "alias_last", "--role", "question_last"],
     "weight_differences": ["transplant", "--stage", "2", "--differences"],
     "alignment": ["align", "--limit", "3"],
+    "mediation": ["mediate", "--limit", "3"],
+    "twins": ["twins", "--exchanged-in", "2"],
     "branches": ["align", "--test", "branches", "--limit", "2"],
     "updates": ["align", "--test", "updates", "--limit", "2"],
     "surgery": ["align", "--test", "surgery", "--limit", "2"],
     "left_out": ["align", "--test", "left-out", "--limit", "2"],
     "turns": ["turn", "--treatment", "alignment", "--treatment", "read-out", "--limit", "2"],
 }
-TOLERANCE = dict.fromkeys(("surgery", "left_out", "branches", "weight_differences", "turns"), 0.05)
+TOLERANCE = {
+    "surgery": 0.05,
+    "left_out": 0.05,
+    "branches": 0.05,
+    "turns": 0.05,
+    "twins": 0.05,
+    "weight_differences": 0.05,
+}
 """What is trained again adds up rounding, step by step."""
 
 

@@ -35,6 +35,8 @@ COMMANDS = {
     "align --test surgery": ["align", "--test", "surgery", "--limit", "2"],
     "align --test left-out": ["align", "--test", "left-out", "--limit", "2"],
     "turn": ["turn", "--treatment", "read-out", "--limit", "2"],
+    "mediate": ["mediate", "--limit", "3"],
+    "twins": ["twins", "--exchanged-in", "2"],
     "report": ["report"],
 }
 

@@ -1,0 +1,1 @@
+"""Twin runs with exchanged tags: the gap, alias by alias."""

@@ -1,0 +1,49 @@
+import pandas as pd
+import pytest
+
+from interp.grids.grid import run_grid
+from interp.grids.selection import GridSelection
+from interp.mediation.analysis import MediationAnalysis, alias_answers, with_coefficients
+from interp.mediation.sections import mediation_section
+from interp.verdicts.spread import spread_sentences, spreads_of
+from training.runs.run import Run
+
+
+def test_answers_of_aliases_are_the_run_s_own_on_average(tiny_run: Run) -> None:
+    seed = tiny_run.seeds[0]
+    found = alias_answers(tiny_run, tiny_run.tokenized_rows(seed), seed)
+    means = found.groupby("subset")["answer_log_prob"].mean().to_dict()
+    gap = tiny_run.summary["iml_gap"]["answer_log_prob"]["per_seed"][str(seed)]
+    assert means["D5_CONS"] - means["D6_CONS"] == pytest.approx(gap)
+    assert set(found["n"]) == {4}  # every attribute is asked for
+
+
+def test_definitions_stand_beside_what_became_of_them(copied_run) -> None:
+    run = Run.load(copied_run)
+    codes = pd.DataFrame(
+        [{"seed": s, "alias": "none", "subset": "D5_CONS", "coefficient": 1.0} for s in run.seeds]
+    )
+    known = alias_answers(run, run.tokenized_rows(1000), 1000).assign(seed=1000)
+    codes = pd.concat([codes, known[["seed", "alias", "subset"]].assign(coefficient=0.5)])
+    codes.to_parquet(copied_run / "code_aliases.parquet")
+    analysis = MediationAnalysis(folder=copied_run)
+    rows = run_grid(analysis, GridSelection(runs=(run,)), workers=1)[0]
+
+    assert len(rows) == 2 * 2 * 10
+    assert set(rows.loc[rows["seed"] == 1000, "coefficient"]) == {0.5}
+    assert rows.loc[rows["seed"] == 1001, "coefficient"].isna().to_numpy().all()
+    assert rows["alignment"].between(-1, 1).all()
+    assert rows["alignment"].nunique() == len(rows)
+    page = mediation_section(Run.load(copied_run))
+    assert page is not None
+    assert "Definition by definition" in page
+
+
+def test_without_a_table_of_codes_there_are_no_coefficients(tiny_run: Run) -> None:
+    table = pd.DataFrame({"seed": [1000], "subset": ["D5_CONS"], "alias": ["a"]})
+    assert with_coefficients(table, tiny_run)["coefficient"].isna().to_numpy().all()
+
+
+def test_two_seeds_say_nothing_of_their_spread(tiny_run: Run) -> None:
+    assert spreads_of(tiny_run) == {}
+    assert spread_sentences(tiny_run, {}) == []
