@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from interp.circuits.plots import plot_circuit, plot_inclusion
     from interp.circuits.transfer_plots import plot_transfer
     from interp.circuits.wording import circuit_found
+    from interp.codes.plots import plot_code_edits, plot_codes
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
+    from interp.hypotheses.matrix import matrix_table
+    from interp.hypotheses.plots import plot_matrix, plot_rows
     from interp.interventions.plots import plot_ablation
     from interp.lenses.attribution import attribute_logits
     from interp.lenses.contrast import lens_contrast
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from interp.lenses.wording import lens_sentences
     from interp.own.ablating import ablate
     from interp.own.aligning import align
+    from interp.own.hypotheses import check_hypotheses
     from interp.own.runs import look, open_or_train, say
     from interp.own.teaching import teach
     from interp.own.texts import prompt_pairs, prompts
@@ -54,6 +58,7 @@ _HOMES = {
     "attribute": "interp.own.verbs",
     "attribute_logits": "interp.lenses.attribution",
     "branch_sentences": "interp.alignment.wording",
+    "check_hypotheses": "interp.own.hypotheses",
     "circuit_found": "interp.circuits.wording",
     "explore": "interp.explorer.notebook",
     "guess_of": "interp.report.guessing",
@@ -64,6 +69,7 @@ _HOMES = {
     "load_hooked": "interp.hooked.model",
     "load_hooked_folder": "interp.hooked.model",
     "look": "interp.own.runs",
+    "matrix_table": "interp.hypotheses.matrix",
     "null_sentence": "interp.report.wording",
     "open_or_train": "interp.own.runs",
     "open_run": "interp.own.verbs",
@@ -77,15 +83,19 @@ _HOMES = {
     "plot_attribution": "interp.lenses.plots",
     "plot_branches": "interp.alignment.experiment_plots",
     "plot_circuit": "interp.circuits.plots",
+    "plot_code_edits": "interp.codes.plots",
+    "plot_codes": "interp.codes.plots",
     "plot_curves": "interp.report.plots",
     "plot_disruption": "interp.circuits.null_plots",
     "plot_gaps": "interp.report.plots",
     "plot_heads": "interp.attention.plots",
     "plot_inclusion": "interp.circuits.plots",
     "plot_lens": "interp.lenses.plots",
+    "plot_matrix": "interp.hypotheses.plots",
     "plot_patched_heads": "interp.patching.plots",
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
+    "plot_rows": "interp.hypotheses.plots",
     "plot_transfer": "interp.circuits.transfer_plots",
     "probe": "interp.own.verbs",
     "probe_sentences": "interp.probes.wording",
@@ -107,6 +117,7 @@ __all__ = [
     "attribute",
     "attribute_logits",
     "branch_sentences",
+    "check_hypotheses",
     "circuit_found",
     "explore",
     "guess_of",
@@ -117,6 +128,7 @@ __all__ = [
     "load_hooked",
     "load_hooked_folder",
     "look",
+    "matrix_table",
     "null_sentence",
     "open_or_train",
     "open_run",
@@ -130,15 +142,19 @@ __all__ = [
     "plot_attribution",
     "plot_branches",
     "plot_circuit",
+    "plot_code_edits",
+    "plot_codes",
     "plot_curves",
     "plot_disruption",
     "plot_gaps",
     "plot_heads",
     "plot_inclusion",
     "plot_lens",
+    "plot_matrix",
     "plot_patched_heads",
     "plot_patching",
     "plot_probes",
+    "plot_rows",
     "plot_transfer",
     "probe",
     "probe_sentences",

@@ -1,12 +1,15 @@
 """What hypotheses leave in a run's folder: tables that rows read, and a file for each result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from data.errors import DamagedError
 from interp.alignment.analysis import AlignmentAnalysis
-from interp.grids.grid import Analysis, run_grid
+from interp.grids.grid import Analysis, measure_grid, run_grid
 from interp.grids.selection import GridSelection
 from interp.hypotheses.alias_changes import FEWEST_ENTITIES, defined_aliases, shared_entities
 from interp.hypotheses.change_analysis import ChangeAnalysis
@@ -15,7 +18,7 @@ from interp.hypotheses.results import Result
 from training.executors.executor import Executor
 from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes, read_json
-from training.runs.publication import Files, exists, read_unchecked
+from training.runs.publication import Files, read_unchecked
 from training.runs.run import Run, publish_runs, read_table
 
 FOLDER = "hypotheses"
@@ -38,6 +41,32 @@ def make_missing(
         executor: As for `run_grid`.
         device: As for `run_grid`.
     """
+    for analysis, selection in missing(run, texts):
+        run_grid(analysis, selection, workers=workers, executor=executor, device=device)
+
+
+def with_missing(
+    run: Run, texts: Sequence[HypothesisText], tables: Mapping[str, pd.DataFrame] | None = None
+) -> Run:
+    """The run with the tables that `make_missing` would make; its folder stays as it is.
+
+    Args:
+        run: Finished.
+        texts: Whose rows.
+        tables: By analysis what counts in place of all tables of the folder, if given.
+    """
+    if tables is None:
+        tables = {path.stem: read_table(path) for path in sorted(run.folder.glob("*.parquet"))}
+    found = dict(tables)
+    for analysis, selection in missing(replace(run, given_tables=tables), texts):
+        new, _ = measure_grid(analysis, selection)
+        known = [found[analysis.name]] if analysis.name in found else []
+        found[analysis.name] = pd.concat([*known, new], ignore_index=True)
+    return replace(run, given_tables=found)
+
+
+def missing(run: Run, texts: Sequence[HypothesisText]) -> Iterator[tuple[Analysis, GridSelection]]:
+    """What is cheap to measure and the run has no rows of, though hypotheses ask for them."""
     asked = {name for text in texts for p in text.hypothesis.predictions for name in p.row.tables}
     branches_at = run.config.schedule.branches_at
     if branches_at is None or run.config.model.is_encoder_decoder:
@@ -50,8 +79,7 @@ def make_missing(
         if analysis.name not in asked or not _is_measurable(run, analysis):
             continue
         if seeds := _seeds_without(run, analysis.name, stage):
-            selection = GridSelection(runs=(run,), stage=stage, seeds=tuple(seeds))
-            run_grid(analysis, selection, workers=workers, executor=executor, device=device)
+            yield analysis, GridSelection(runs=(run,), stage=stage, seeds=tuple(seeds))
 
 
 def _is_measurable(run: Run, analysis: Analysis) -> bool:
@@ -64,10 +92,9 @@ def _is_measurable(run: Run, analysis: Analysis) -> bool:
 
 def _seeds_without(run: Run, analysis: str, stage: int) -> list[int]:
     """The seeds of a run that a table has no rows of at the end of a stage."""
-    path = run.folder / f"{analysis}.parquet"
-    if not exists(path):
+    table = run.table(analysis)
+    if table is None:
         return run.seeds
-    table = read_table(path)
     there = set(table.loc[table["stage"] == stage, "seed"])
     return [seed for seed in run.seeds if seed not in there]
 

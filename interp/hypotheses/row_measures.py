@@ -13,8 +13,7 @@ from data.vocabulary import DEFINITION, HELD_OUT, Part
 from interp.hypotheses.change_analysis import ChangeAnalysis
 from interp.verdicts.quantities import Measure, NotMeasured, aligned, gap
 from training.metrics import ANSWER_LOG_PROB
-from training.runs.publication import exists
-from training.runs.run import Run, read_table
+from training.runs.run import Run
 from training.statistics import seed_means
 
 NATS = ANSWER_LOG_PROB.name
@@ -26,12 +25,11 @@ def last_rows(run: Run, analysis: str, needs: str, *, stage: int | None = None) 
     Raises:
         NotMeasured: the table is missing or has none.
     """
-    path = run.folder / f"{analysis}.parquet"
-    if not exists(path):
+    table = run.table(analysis)
+    if table is None:
         raise NotMeasured(f"needs {needs}")
     stage = int(run.config.schedule.stages[-1]) if stage is None else stage
     steps = run.metrics.loc[run.metrics["stage"] == stage].groupby("seed")["step"].max()
-    table = read_table(path)
     of_run = table.loc[(table["run_id"] == run.config.run_id) & (table["stage"] == stage)]
     found = of_run.loc[of_run["step"] == of_run["seed"].map(steps)]
     if found.empty:
@@ -160,7 +158,8 @@ def _alignment_by_alias(run: Run) -> pd.Series:
     for subset in (run.design.main.higher, run.design.main.lower):
         aligned(run, subset, "grad_cosine")  # says what is missing
     stage = int(run.config.schedule.read_at(Part.X1))
-    table = read_table(run.folder / "alignment.parquet")
+    table = run.table("alignment")
+    assert table is not None
     chosen = table.loc[
         (table["measure"] == "grad_cosine")
         & (table["pairing"] == "own")

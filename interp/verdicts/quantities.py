@@ -11,8 +11,7 @@ import pandas as pd
 
 from data.design import Subset
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED, Part
-from training.runs.publication import exists
-from training.runs.run import Run, read_table
+from training.runs.run import Run
 from training.schedules import Schedule
 from training.statistics import seed_means
 from training.summary import end_of_stage
@@ -116,10 +115,9 @@ def aligned(run: Run, subset: Subset, measure: str) -> pd.Series:
         NotMeasured: the table is missing or is about something else.
     """
     stage = int(run.config.schedule.read_at(Part.X1))
-    path = run.folder / "alignment.parquet"
-    if not exists(path):
+    table = run.table("alignment")
+    if table is None:
         raise NotMeasured(f"run iml align --stage {stage} first")
-    table = read_table(path)
     steps = run.metrics.loc[run.metrics["stage"] == stage].groupby("seed")["step"].max()
     chosen = {
         "run_id": run.config.run_id,

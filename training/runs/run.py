@@ -51,6 +51,8 @@ class Run:
     """Measurements that count in place of those in the folder: of a run that was made up."""
     given_null: "Run | None" = field(default=None, repr=False, compare=False)
     """The null twin that counts in place of the folder's."""
+    given_tables: Mapping[str, pd.DataFrame] | None = field(default=None, repr=False, compare=False)
+    """By analysis the tables that count in place of those in the folder."""
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
@@ -93,6 +95,17 @@ class Run:
         table = read_table(self.folder / METRICS_FILE)
         _require_measurements(table, self.folder / METRICS_FILE)
         return table
+
+    def table(self, analysis: str) -> pd.DataFrame | None:
+        """The rows that an analysis left, of whatever checkpoints; None where it left none.
+
+        Raises:
+            DamagedError: the file is unreadable, or not what was written.
+        """
+        if self.given_tables is not None:
+            return self.given_tables.get(analysis)
+        path = self.folder / f"{analysis}.parquet"
+        return read_table(path) if exists(path) else None
 
     @property
     def summary(self) -> dict[str, Any]:
