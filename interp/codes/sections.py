@@ -39,11 +39,9 @@ def codes_section(run: Run) -> Html | None:
             theirs = None if twin is None else _same_place(twin, place, stage, step)
             name = f"codes-{stage}-{number}"
             figures = {
-                f"{name}-edits": plot_code_edits(cells),
-                f"{name}-cosines": plot_codes(cells),
+                f"{name}-edits": plot_code_edits(cells, theirs),
+                f"{name}-cosines": plot_codes(cells, theirs),
             }
-            if theirs is not None and not theirs.empty:
-                figures[f"{name}-null"] = plot_code_edits(theirs)
             words = place_words(cells)
             parts.append(
                 Part(
@@ -57,11 +55,12 @@ def codes_section(run: Run) -> Html | None:
     return section_html("Codes", parts, notes=NOTES)
 
 
-def _same_place(twin: pd.DataFrame, place: object, stage: int, step: int) -> pd.DataFrame:
-    """The null twin's rows of a place and checkpoint."""
+def _same_place(twin: pd.DataFrame, place: object, stage: int, step: int) -> pd.DataFrame | None:
+    """The null twin's rows of a place and checkpoint; None where it was not looked at."""
     assert isinstance(place, tuple)
     is_there = (twin[PLACE] == list(place)).all(axis=1)
-    return twin.loc[is_there & (twin["stage"] == stage) & (twin["step"] == step)]
+    found = twin.loc[is_there & (twin["stage"] == stage) & (twin["step"] == step)]
+    return None if found.empty else found
 
 
 def _tables(cells: pd.DataFrame) -> list[Html]:

@@ -13,13 +13,15 @@ WIDTH = 14
 """Characters of a column of the matrix in characters."""
 FEWEST_OPPOSED = 2
 """Rows of which two hypotheses must expect different things to be told apart at all."""
-COLUMNS = ("row", "hypothesis", "expected", "verdict", "is_core", "seen", "ci_low", "ci_high",
-           "control", "control_words", "margin", "n_seeds")  # fmt: skip
+COLUMNS = ("row", "statement", "hypothesis", "whole", "expected", "verdict", "is_core",
+           "seen", "ci_low", "ci_high", "control", "control_words", "margin", "unit",
+           "n_seeds")  # fmt: skip
 
 
 def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
     """A line for each row and hypothesis that expects something of it.
 
+    `verdict` is of the prediction, `whole` of the hypothesis.
     `seen` is the mean over seeds in units of the row's margin, so that 1 is as much as counts;
     `ci_low` and `ci_high` are the same of its 95% t interval. Rows come in the order of `ROWS`,
     others behind them.
@@ -27,13 +29,16 @@ def matrix_table(results: Sequence[Result]) -> pd.DataFrame:
     records = [
         {
             "row": each.row,
+            "statement": each.statement,
             "hypothesis": result.title,
+            "whole": str(result.verdict),
             "expected": each.expected,
             "verdict": str(each.verdict),
             "is_core": each.is_core,
             **{name: _scaled(each, value) for name, value in _seen(each).items()},
             "control_words": each.control_words,
             "margin": each.threshold,
+            "unit": each.quantity,
             "n_seeds": each.n_seeds,
         }
         for result in results

@@ -16,14 +16,19 @@ from interp.figures.theme import style_figure
 
 MARKS = {"more": "+", "none": "0", "less": "−"}
 VERDICTS = {"refuted": -1.0, "undecided": 0.0, "supported": 1.0}
-SCALE = ColorScale(low=-1.7, high=1.7, colors="RdBu")
+PALE = 0.4
+"""Of a core prediction's colour, that of one which holds only if nothing else is at work."""
+SCALE = ColorScale(low=-1.5, high=1.5, colors="RdBu")
 """Paler than its ends, so that what stands in the cells can be read."""
+CONTROL_MARKS = ("diamond-open", "circle-open", "square-open", "x-thin-open", "triangle-up-open")
 REACH = 4.0
 """Margins up to which a mean is drawn where it is; beyond, it stands at the edge."""
 
 
 def plot_matrix(table: pd.DataFrame) -> go.Figure:
     """What each hypothesis expects of each row, coloured by whether it was seen.
+
+    The verdict on the whole hypothesis stands below its name, what was seen beside each row.
 
     Args:
         table: See `interp.hypotheses.matrix.matrix_table`.
@@ -37,11 +42,11 @@ def plot_matrix(table: pd.DataFrame) -> go.Figure:
     hovers = np.full(values.shape, "", dtype=object)
     for cell in table.to_dict("records"):
         at = rows.index(cell["row"]), hypotheses.index(cell["hypothesis"])
-        values[at] = VERDICTS[cell["verdict"]]
+        values[at] = VERDICTS[cell["verdict"]] * (1 if cell["is_core"] else PALE)
         mark = MARKS[cell["expected"]] if cell["is_core"] else f"({MARKS[cell['expected']]})"
         ink = SCALE.ink_on(values[at])
         texts[at] = f'<span style="color:{ink}">{mark}</span>'
-        hovers[at] = f"{cell['verdict']}; seen {_seen_text(cell)}"
+        hovers[at] = f"{cell['verdict']}; seen {_seen_text(cell)}<br>{cell['statement']}"
     figure = go.Figure(
         go.Heatmap(
             x=hypotheses, y=rows, z=values.tolist(), text=texts.tolist(), texttemplate="%{text}",
@@ -52,16 +57,23 @@ def plot_matrix(table: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     n_seeds = int(table["n_seeds"].to_numpy().max())
     about = (
-        f"+ more than the margin, 0 within it, − less than minus the margin; in brackets what is "
-        f"expected if nothing else is at work; n = {n_seeds} seeds; empty: says nothing"
+        f"n = {n_seeds} seeds; expected is + more than the margin, 0 within it, − less than minus "
+        "the margin; in brackets and paler what is expected if nothing else is at work; empty: "
+        "nothing is expected"
     )
     style_figure(figure, title="What each hypothesis expects, and what was seen", height=400,
                  about=about)  # fmt: skip
-    ticks = name_ticks(hypotheses, hypotheses, width=INSIDE)
-    figure.update_xaxes(**(ordered_axis(hypotheses) | ticks), showgrid=False, title="hypothesis")
-    figure.update_yaxes(**ordered_axis(rows[::-1]), showgrid=False, title="row")
+    wholes = table.drop_duplicates("hypothesis")["whole"]
+    words = [f"{name}:<br>{whole}" for name, whole in zip(hypotheses, wholes, strict=True)]
+    ticks = name_ticks(hypotheses, words, width=INSIDE)
+    figure.update_xaxes(**(ordered_axis(hypotheses) | ticks), showgrid=False,
+                        title="hypothesis: its verdict")  # fmt: skip
+    seen = table.drop_duplicates("row").to_dict("records")
+    figure.update_yaxes(**ordered_axis(rows[::-1]), showgrid=False,
+                        ticktext=[_row_words(cell) for cell in seen[::-1]],
+                        title="row: mean over seeds (margin)")  # fmt: skip
     height = cells_height(len(rows))
-    axis = SCALE.axis("verdict", inside=height, tickvals=list(VERDICTS.values()),
+    axis = SCALE.axis("prediction", inside=height, tickvals=list(VERDICTS.values()),
                       ticktext=list(VERDICTS))  # fmt: skip
     figure.update_layout(coloraxis=axis)
     make_room(figure, inside=height)
@@ -87,10 +99,13 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
     halves = np.where(cells["seen"].abs() <= REACH, halves, 0.0)
     is_beyond = cells["seen"].abs() > REACH
     figure = go.Figure()
-    figure.add_vrect(x0=-1, x1=1, fillcolor=transparent(NULL_COLOR, 0.18), line_width=0,
+    figure.add_vrect(x0=-1, x1=1, fillcolor=transparent(NULL_COLOR, 0.3), line_width=0,
                      layer="below")  # fmt: skip
     figure.add_scatter(
-        x=shown, y=rows, mode="markers", name="run",
+        x=shown, y=rows, mode="markers+text", name="the run",
+        text=[f"{value:.1f}" if beyond else "" for value, beyond in
+              zip(cells["seen"], is_beyond, strict=True)],
+        textposition=np.where(shown > 0, "middle left", "middle right").tolist(),
         marker={"color": INK, "size": 10,
                 "symbol": np.select([shown >= REACH, shown <= -REACH],
                                     ["triangle-right", "triangle-left"], "circle").tolist()},
@@ -99,20 +114,23 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{hovertext}<extra></extra>",
     )  # fmt: skip
     known = cells.loc[cells["control"].notna()]
-    figure.add_scatter(
-        x=known["control"].clip(-REACH, REACH), y=known["row"], mode="markers", name="its control",
-        marker={"color": NULL_COLOR, "size": 10, "symbol": "diamond-open", "line": {"width": 2}},
-        hovertext=[f"{words}: {value:.2f}" for words, value in
-                   zip(known["control_words"], known["control"], strict=True)],
-        hovertemplate="%{y}, %{hovertext} margins<extra></extra>",
-    )  # fmt: skip
+    for place, (words, those) in enumerate(known.groupby("control_words", sort=False)):
+        figure.add_scatter(
+            x=those["control"].clip(-REACH, REACH), y=those["row"], mode="markers",
+            name=f"control: {words}", customdata=those["control"],
+            marker={"color": NULL_COLOR, "size": 9, "line": {"width": 2},
+                    "symbol": CONTROL_MARKS[place % len(CONTROL_MARKS)]},
+            hovertemplate=f"%{{y}}, {words}: %{{customdata:.2f}} margins<extra></extra>",
+        )  # fmt: skip
     n_seeds = int(cells["n_seeds"].to_numpy().max())
     about = f"{seeds_words(n_seeds, with_own=False)}; grey: what counts as none"
     if is_beyond.any():
         about += f"; triangles: beyond {REACH:g} margins"
     style_figure(figure, title="What was seen of each row", height=400, about=about)
+    lows = [*(shown - halves), *known["control"].clip(-REACH, REACH)]
     figure.update_xaxes(
-        title="mean over seeds (margins of the row)", range=[-REACH * 1.1, REACH * 1.1]
+        title="mean over seeds (margins of the row)",
+        range=[min(-1.0, *lows) - 0.1 * REACH, REACH * 1.1],
     )
     figure.update_yaxes(**ordered_axis(rows[::-1]), title="row")
     make_room(figure, inside=cells_height(len(rows)))
@@ -129,4 +147,11 @@ def _seen_text(cell: dict) -> str:
     """A mean in units of what was measured, and the margin that it is held against."""
     if math.isnan(cell["seen"]):
         return "nothing yet"
-    return f"{cell['seen'] * cell['margin']:.3f}, margin {cell['margin']:g}"
+    return f"{cell['seen'] * cell['margin']:.3f} {cell['unit']}, margin {cell['margin']:g}"
+
+
+def _row_words(cell: dict) -> str:
+    """A row with what was seen of it."""
+    if math.isnan(cell["seen"]):
+        return f"{cell['row']}: –"
+    return f"{cell['row']}: {cell['seen'] * cell['margin']:+z.2f} ({cell['margin']:g})"

@@ -260,7 +260,9 @@ def hypotheses() -> pd.DataFrame:
     table = crossed(row=["direction", "length", "looks by mark"], hypothesis=names)
     table = table.assign(expected=["more", "none", "less"] * 3, is_core=[True, True, False] * 3)
     table = table.assign(verdict=["supported", "refuted", "undecided"] * 3, n_seeds=8)
-    table = measured(table.assign(control_words="null twin", margin=0.25), seen=3, control=1)
+    table = table.assign(whole=["supported", "refuted", "inadmissible"] * 3, unit="nats")
+    table = table.assign(statement="D5 is answered better", margin=0.25)
+    table = measured(table.assign(control_words="null twin"), seen=3, control=1)
     table = table.assign(seen=[3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
     return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
 
@@ -307,8 +309,8 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_branches": lambda: plot_branches(branches()),
     "plot_circuit": lambda: plot_circuit(circuits_table(with_edges=True), "answer D5"),
     "plot_circuit_tests": lambda: plot_circuit_tests(circuits_table()),
-    "plot_code_edits": lambda: plot_code_edits(codes_table()),
-    "plot_codes": lambda: plot_codes(codes_table()),
+    "plot_code_edits": lambda: plot_code_edits(codes_table(), codes_table((0.02, 0.01))),
+    "plot_codes": lambda: plot_codes(codes_table(), codes_table((0.02, -0.05, 0.01))),
     "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
     "plot_disruption": lambda: plot_disruption(circuits_table()),
     "plot_erasure": lambda: plot_erasure(erasure()),
