@@ -17,6 +17,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -27,6 +28,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from interp.figures.room import PAGE
+from training.runs.ledger import VARIABLE
 from training.runs.run import Run
 
 FOLDER = Path(__file__).parent
@@ -71,7 +73,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         record_timing=False,
         coalesce_streams=True,  # where a kernel cuts what is printed is chance
     )
-    with client.setup_kernel():
+    with TemporaryDirectory() as own, client.setup_kernel(env=_with_own_ledger(own)):
         for place, cell in enumerate(notebook.cells):
             client.execute_cell(cell, place)
         shown = [cell for cell in notebook.cells if _has(WIDGET, cell)]
@@ -79,6 +81,11 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             notebook.cells.append(new_code_cell(STAND_IN.format(cell.execution_count)))
             client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
             cell.outputs = notebook.cells.pop().outputs
+
+
+def _with_own_ledger(folder: str) -> dict[str, str]:
+    """The environment of a kernel: no stored verdict hangs on what one person froze and read."""
+    return {**os.environ, VARIABLE: str(Path(folder) / "ledger.jsonl")}
 
 
 def _has(kind: str, cell: NotebookNode) -> bool:

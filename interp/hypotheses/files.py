@@ -9,7 +9,8 @@ import pandas as pd
 
 from data.errors import DamagedError
 from interp.alignment.analysis import AlignmentAnalysis
-from interp.grids.grid import Analysis, measure_grid, run_grid
+from interp.grids.grid import Analysis, for_design, run_grid
+from interp.grids.known_tables import known_or_measured
 from interp.grids.selection import GridSelection
 from interp.hypotheses.alias_changes import FEWEST_ENTITIES, defined_aliases, shared_entities
 from interp.hypotheses.change_analysis import ChangeAnalysis
@@ -41,8 +42,10 @@ def make_missing(
         executor: As for `run_grid`.
         device: As for `run_grid`.
     """
-    for analysis, selection in missing(run, texts):
-        run_grid(analysis, selection, workers=workers, executor=executor, device=device)
+    for analysis, stage in _cheap(run, texts):
+        if seeds := _seeds_without(run, analysis.name, stage):
+            selection = GridSelection(runs=(run,), stage=stage, seeds=tuple(seeds))
+            run_grid(analysis, selection, workers=workers, executor=executor, device=device)
 
 
 def with_missing(
@@ -53,20 +56,21 @@ def with_missing(
     Args:
         run: Finished.
         texts: Whose rows.
-        tables: By analysis what counts in place of all tables of the folder, if given.
+        tables: By analysis what counts in place of the tables that the folder happens to have, if
+            given; what is cheap is then as if measured now.
     """
     if tables is None:
         tables = {path.stem: read_table(path) for path in sorted(run.folder.glob("*.parquet"))}
     found = dict(tables)
-    for analysis, selection in missing(replace(run, given_tables=tables), texts):
-        new, _ = measure_grid(analysis, selection)
-        known = [found[analysis.name]] if analysis.name in found else []
-        found[analysis.name] = pd.concat([*known, new], ignore_index=True)
+    for analysis, stage in _cheap(run, texts):
+        if _seeds_without(replace(run, given_tables=found), analysis.name, stage):
+            selection = GridSelection(runs=(run,), stage=stage)
+            found[analysis.name], _ = known_or_measured(for_design(analysis, run.design), selection)
     return replace(run, given_tables=found)
 
 
-def missing(run: Run, texts: Sequence[HypothesisText]) -> Iterator[tuple[Analysis, GridSelection]]:
-    """What is cheap to measure and the run has no rows of, though hypotheses ask for them."""
+def _cheap(run: Run, texts: Sequence[HypothesisText]) -> Iterator[tuple[Analysis, int]]:
+    """The analyses that hypotheses ask for, with their stages, if a run can have them and soon."""
     asked = {name for text in texts for p in text.hypothesis.predictions for name in p.row.tables}
     branches_at = run.config.schedule.branches_at
     if branches_at is None or run.config.model.is_encoder_decoder:
@@ -76,10 +80,8 @@ def missing(run: Run, texts: Sequence[HypothesisText]) -> Iterator[tuple[Analysi
         alignment = AlignmentAnalysis(folder=run.folder, stage=int(branches_at) - 1)
         known.append((alignment, alignment.stage))
     for analysis, stage in known:
-        if analysis.name not in asked or not _is_measurable(run, analysis):
-            continue
-        if seeds := _seeds_without(run, analysis.name, stage):
-            yield analysis, GridSelection(runs=(run,), stage=stage, seeds=tuple(seeds))
+        if analysis.name in asked and _is_measurable(run, analysis):
+            yield analysis, stage
 
 
 def _is_measurable(run: Run, analysis: Analysis) -> bool:

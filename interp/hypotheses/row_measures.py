@@ -213,7 +213,7 @@ def turned(treatment: str) -> Measure:
     Args:
         treatment: One of the table `turns`.
     """
-    needs = "the table turns (updates of Stage 1 turned)"
+    needs = "iml turn DIR"
 
     def measure(run: Run) -> pd.Series:
         table = last_rows(run, "turns", needs, stage=int(run.config.schedule.read_at(Part.X1)))

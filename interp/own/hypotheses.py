@@ -30,8 +30,9 @@ def check_hypotheses(
         run: A finished run.
         names: Hypotheses by name, or files of one's own, which are carried out; all that are known
             by name unless given.
-        tables: By analysis the rows that are to be read, as `look` gives them, in place of all
-            tables of the folder. A prediction that needs another one is undecided.
+        tables: By analysis the rows that are to be read, as `look` gives them, in place of what
+            the folder happens to have; what is cheap is there anyway. A prediction that needs
+            another table is undecided.
 
     Raises:
         InputError: there is no such hypothesis, a file raises, or the run is unfinished.

@@ -16,7 +16,7 @@ from interp.alignment.analysis import AlignmentAnalysis
 from interp.alignment.branches import BranchAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.circuits.analysis import CircuitAnalysis
-from interp.codes.analysis import CodesAnalysis
+from interp.codes.analysis import CODE_SITES, CodesAnalysis
 from interp.grids.grid import Analysis, for_design
 from interp.grids.known_tables import Tables, known_or_measured
 from interp.grids.selection import GridSelection
@@ -154,7 +154,11 @@ _KINDS = {
     ),
     "ablate": _Kind(AblationAnalysis, sites=ABLATED_SITES),
     "circuit": _Kind(CircuitAnalysis, lambda run, stage: {"contrast": run.compared_at(stage).name}),
-    "codes": _Kind(CodesAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
+    "codes": _Kind(
+        CodesAnalysis,
+        lambda run, stage: {"folder": run.folder, "stage": stage},
+        sites=CODE_SITES,
+    ),
     "align": _Kind(AlignmentAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "branches": _Kind(BranchAnalysis, lambda run, stage: {"folder": run.folder}),
 }

@@ -17,8 +17,10 @@ from interp.codes.rows import COORDINATES, MEASURED
 from interp.codes.sections import codes_section
 from interp.grids.grid import measure_grid
 from interp.grids.selection import GridSelection
+from interp.grids.settings import measured_with, settings_of
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
+from interp.own.runs import look
 from interp.planted.processes import planted_run
 from training.evaluate import EvaluationSet, answer_metrics
 from training.runs.checkpoints import load_model
@@ -128,8 +130,11 @@ def test_coefficients_of_aliases_average_to_those_of_the_table(tiny_run: Run, em
     np.testing.assert_allclose(rows.set_index("subset")["value"].loc[means.index], means)
 
 
-def test_the_command_fills_the_run_and_its_null_twin(
-    copied_run: Path, one_draw, capsys: pytest.CaptureFixture[str]
+def test_the_command_fills_the_run_and_its_null_twin_with_what_look_asks_for(
+    copied_run: Path,
+    one_draw,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     assert main(["codes", str(copied_run), "--seed", str(SEED), "--workers", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -142,6 +147,16 @@ def test_the_command_fills_the_run_and_its_null_twin(
     assert "codes-2-0-edits" in html
     assert "in the null twin" in html
     assert html == codes_section(run)
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(
+        "interp.own.runs.known_or_measured",
+        lambda analysis, selection, **_: asked.update(settings_of(analysis, selection)),
+    )
+    look(run, "codes", stage=2)
+    table = run.table("codes")
+    assert table is not None
+    assert measured_with(table, asked).all()
 
 
 def test_without_tables_there_is_no_section(tiny_run: Run):
