@@ -5,8 +5,8 @@ other. So here the unit is one definition: of each of the two compared subsets e
 row, with
 
     alignment        mean gradient cosine of the definition with its own questions before Stage 2
-    coefficient      how far Stage 2's change of the alias lies in its own entity's code; only if
-                     the run's folder has the table `code_aliases.parquet`
+    coefficient      how far Stage 2's change of the alias's row lies in the code by which questions
+                     read its own entity (`interp.codes`); NaN where a run has no codes to estimate
     answer_log_prob  of its questions at the end of Stage 2, one row for each Stage-2 seed
 
 and the summary asks whether the one predicts the other among aliases of the same seed and tag (see
@@ -19,10 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy, Part
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import Pairing, PairMode, make_alignment_pairs
+from interp.codes.analysis import alias_coefficients
+from interp.codes.estimation import QUESTION
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -32,11 +35,7 @@ from training.evaluate import EvaluationSet, answer_metrics
 from training.metrics import HEADLINE_METRICS
 from training.retraining import Retraining
 from training.runs.checkpoints import load_model
-from training.runs.publication import exists
-from training.runs.run import Run, read_table
-
-CODES = "code_aliases"
-"""The table of code coefficients: columns `seed, alias, subset, coefficient`, a row an alias."""
+from training.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ class MediationAnalysis:
         alignment = self._alignment(run, rows, seed, device=model.device)
         # Of the definitions that a limit leaves out nothing is told.
         table = answers.merge(alignment, on=["subset", "alias"], how="inner")
-        return Measured(table=with_coefficients(table.assign(seed=seed), run).drop(columns="seed"))
+        return Measured(table=with_coefficients(table, run, seed))
 
     def _alignment(
         self, run: Run, rows: Sequence[TokenizedRow], seed: int, *, device: object
@@ -142,16 +141,17 @@ def alias_answers(
     return pd.concat(tables, ignore_index=True)
 
 
-def with_coefficients(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The table with each alias's code coefficient, NaN where the run's folder knows of none.
+def with_coefficients(table: pd.DataFrame, run: Run, seed: int) -> pd.DataFrame:
+    """The table with each alias's code coefficient, NaN where the run has no codes to estimate.
 
     Args:
-        table: With columns `seed, subset, alias`.
-        run: Whose folder may have the table `code_aliases.parquet`.
+        table: Of a seed, with a column `alias`.
+        run: Whose checkpoints are read.
+        seed: Of the run.
     """
-    path, key = run.folder / f"{CODES}.parquet", ["seed", "subset", "alias"]
-    if not exists(path):
+    try:
+        codes = alias_coefficients(run, seed)
+    except InputError:  # few aliases share an entity, or have several tokens
         return table.assign(**{COEFFICIENT: float("nan")})
-    codes = read_table(path)
-    own = codes.groupby(key, sort=False).agg({COEFFICIENT: "mean"}).reset_index()
-    return table.merge(own, on=key, how="left")
+    own = codes.set_index("alias")[f"{COEFFICIENT}_{QUESTION}"]
+    return table.assign(**{COEFFICIENT: table["alias"].map(own)})
