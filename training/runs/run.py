@@ -97,11 +97,7 @@ class Run:
         return table
 
     def table(self, analysis: str) -> pd.DataFrame | None:
-        """The rows that an analysis left, of whatever checkpoints; None where it left none.
-
-        Raises:
-            DamagedError: the file is unreadable, or not what was written.
-        """
+        """What an analysis left, as `read_table` gives it; None where it left nothing."""
         if self.given_tables is not None:
             return self.given_tables.get(analysis)
         path = self.folder / f"{analysis}.parquet"
