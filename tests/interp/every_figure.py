@@ -259,12 +259,10 @@ def hypotheses() -> pd.DataFrame:
     names = ["Selective retrieval: the tag chooses where to store", "Strength", "Recency"]
     table = crossed(row=["direction", "length", "looks by mark"], hypothesis=names)
     table = table.assign(expected=["more", "none", "less"] * 3, is_core=[True, True, False] * 3)
-    table = table.assign(verdict=["supported", "refuted", "undecided"] * 3, n_seeds=8)
-    table = table.assign(whole=["supported", "refuted", "inadmissible"] * 3, unit="nats")
-    table = table.assign(statement="D5 is answered better", margin=0.25)
-    table = measured(table.assign(control_words="null twin"), seen=3, control=1)
-    table = table.assign(seen=[3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
-    return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
+    table = table.assign(**dict.fromkeys(("unit", "statement", "control_words"), "null twin"))
+    table = table.assign(verdict=["supported", "refuted", "undecided"] * 3, n_seeds=8, margin=0.25)
+    table = table.assign(whole=table["verdict"], seen=[3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
+    return measured(table, control=1).assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
 
 
 def mediation() -> pd.DataFrame:
