@@ -5,8 +5,8 @@ other. So here the unit is one definition: of each of the two compared subsets e
 row, with
 
     alignment        mean gradient cosine of the definition with its own questions before Stage 2
-    coefficient      how far Stage 2's change of the alias lies in its own entity's code; only if
-                     the run's folder has the table `code_aliases.parquet`
+    coefficient      how far Stage 2's change of the alias lies in its own entity's code, that
+                     which questions write in Stage 1 (see `interp.codes`)
     answer_log_prob  of its questions at the end of Stage 2, one row for each Stage-2 seed
 
 and the summary asks whether the one predicts the other among aliases of the same seed and tag (see
@@ -19,10 +19,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import LossPolicy, Part
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import Pairing, PairMode, make_alignment_pairs
+from interp.codes.analysis import alias_coefficients
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -32,11 +34,7 @@ from training.evaluate import EvaluationSet, answer_metrics
 from training.metrics import HEADLINE_METRICS
 from training.retraining import Retraining
 from training.runs.checkpoints import load_model
-from training.runs.publication import exists
-from training.runs.run import Run, read_table
-
-CODES = "code_aliases"
-"""The table of code coefficients: columns `seed, alias, subset, coefficient`, a row an alias."""
+from training.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ class MediationAnalysis:
         alignment = self._alignment(run, rows, seed, device=model.device)
         # Of the definitions that a limit leaves out nothing is told.
         table = answers.merge(alignment, on=["subset", "alias"], how="inner")
-        return Measured(table=with_coefficients(table.assign(seed=seed), run).drop(columns="seed"))
+        return Measured(table=with_coefficients(table, run, seed))
 
     def _alignment(
         self, run: Run, rows: Sequence[TokenizedRow], seed: int, *, device: object
@@ -142,16 +140,19 @@ def alias_answers(
     return pd.concat(tables, ignore_index=True)
 
 
-def with_coefficients(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """The table with each alias's code coefficient, NaN where the run's folder knows of none.
+def with_coefficients(table: pd.DataFrame, run: Run, seed: int) -> pd.DataFrame:
+    """The table with the coefficient of each alias on the code that questions read.
+
+    NaN where the run has not what codes are estimated on.
 
     Args:
-        table: With columns `seed, subset, alias`.
-        run: Whose folder may have the table `code_aliases.parquet`.
+        table: Of one seed, with columns `subset, alias`.
+        run: Whose last stage wrote the aliases.
+        seed: Of the run.
     """
-    path, key = run.folder / f"{CODES}.parquet", ["seed", "subset", "alias"]
-    if not exists(path):
+    try:
+        codes = alias_coefficients(run, seed, stage=int(run.config.schedule.read_at(Part.X2)))
+    except InputError:
         return table.assign(**{COEFFICIENT: float("nan")})
-    codes = read_table(path)
-    own = codes.groupby(key, sort=False).agg({COEFFICIENT: "mean"}).reset_index()
-    return table.merge(own, on=key, how="left")
+    own = codes[["subset", "alias"]].assign(**{COEFFICIENT: codes["coefficient_question"]})
+    return table.merge(own, on=["subset", "alias"], how="left")

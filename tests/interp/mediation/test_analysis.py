@@ -1,6 +1,8 @@
 import pandas as pd
 import pytest
 
+from data.errors import InputError
+from interp.codes.analysis import alias_coefficients
 from interp.grids.grid import run_grid
 from interp.grids.selection import GridSelection
 from interp.mediation.analysis import MediationAnalysis, alias_answers, with_coefficients
@@ -20,18 +22,14 @@ def test_answers_of_aliases_are_the_run_s_own_on_average(tiny_run: Run) -> None:
 
 def test_definitions_stand_beside_what_became_of_them(copied_run) -> None:
     run = Run.load(copied_run)
-    codes = pd.DataFrame(
-        [{"seed": s, "alias": "none", "subset": "D5_CONS", "coefficient": 1.0} for s in run.seeds]
-    )
-    known = alias_answers(run, run.tokenized_rows(1000), 1000).assign(seed=1000)
-    codes = pd.concat([codes, known[["seed", "alias", "subset"]].assign(coefficient=0.5)])
-    codes.to_parquet(copied_run / "code_aliases.parquet")
     analysis = MediationAnalysis(folder=copied_run)
     rows = run_grid(analysis, GridSelection(runs=(run,)), workers=1)[0]
 
     assert len(rows) == 2 * 2 * 10
-    assert set(rows.loc[rows["seed"] == 1000, "coefficient"]) == {0.5}
-    assert rows.loc[rows["seed"] == 1001, "coefficient"].isna().to_numpy().all()
+    codes = alias_coefficients(run, 1000).set_index("alias")["coefficient_question"].to_dict()
+    of_seed = rows.loc[rows["seed"] == 1000]
+    assert dict(zip(of_seed["alias"], of_seed["coefficient"], strict=True)) == codes
+    assert rows["coefficient"].nunique() == len(rows)
     assert rows["alignment"].between(-1, 1).all()
     assert rows["alignment"].nunique() == len(rows)
     page = mediation_section(Run.load(copied_run))
@@ -39,9 +37,16 @@ def test_definitions_stand_beside_what_became_of_them(copied_run) -> None:
     assert "Definition by definition" in page
 
 
-def test_without_a_table_of_codes_there_are_no_coefficients(tiny_run: Run) -> None:
-    table = pd.DataFrame({"seed": [1000], "subset": ["D5_CONS"], "alias": ["a"]})
-    assert with_coefficients(table, tiny_run)["coefficient"].isna().to_numpy().all()
+def test_where_no_codes_can_be_estimated_there_are_no_coefficients(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_args: object, **_options: object) -> None:
+        raise InputError("codes need QA3; choose a run that has it")
+
+    monkeypatch.setattr("interp.mediation.analysis.alias_coefficients", lacking)
+    table = pd.DataFrame({"subset": ["D5_CONS"], "alias": ["a"]})
+    found = with_coefficients(table, tiny_run, 1000)
+    assert found["coefficient"].isna().to_numpy().all()
 
 
 def test_two_seeds_say_nothing_of_their_spread(tiny_run: Run) -> None:
