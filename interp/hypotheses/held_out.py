@@ -4,8 +4,9 @@ The code of an entity is estimated on aliases of Stage 1 (`iml codes`). How much
 definitions write then predicts how they are answered: those of a tag that is in neither estimate
 nor contrast (D8 in the IML data), and the size of the gap from seed to seed.
 
-Correlations over seeds come as jackknife pseudo-values, one a seed: n r - (n - 1) r without the
-seed. Their mean is r less its bias, their t interval that of the jackknife (Tukey 1958).
+Correlations over seeds come as jackknife pseudo-values, one a seed, moved so that their mean is r
+itself: r + (n - 1) (mean of all r without a seed - r without this seed). Their t interval is that
+of the jackknife (Tukey 1958).
 """
 
 import numpy as np
@@ -94,6 +95,28 @@ def off_halfway(run: Run) -> pd.Series:
     return place_of_third(run, NATS) - 0.5
 
 
+def third_tag_table(run: Run) -> pd.DataFrame:
+    """Of each seed how much of the code the two compared subsets and the third write, and answers.
+
+    Columns `recipe run_id word_order seed subset amount nats`.
+
+    Raises:
+        NotMeasured: see `place_of_third`.
+    """
+    place_of_third(run, AMOUNT)
+    names = [*run.design.main.names, third_tag(run)]
+    columns = {
+        name: of_subsets(run, what)[names].stack()
+        for name, what in (("amount", AMOUNT), ("nats", NATS))
+    }
+    about = {
+        "recipe": run.config.recipe,
+        "run_id": run.config.run_id,
+        "word_order": str(run.config.word_order or ""),
+    }
+    return pd.DataFrame(columns).reset_index().assign(**about)
+
+
 def over_seeds(predictor: Measure) -> Measure:
     """How the gap in nats goes with a quantity from seed to seed, as pseudo-values."""
 
@@ -134,7 +157,7 @@ def _pseudo_values(
     without = [
         np.corrcoef(np.delete(first, i), np.delete(second, i))[0, 1] for i in range(n)
     ]  # fmt: skip
-    return n * whole - (n - 1) * np.array(without)
+    return whole + (n - 1) * (np.mean(without) - np.array(without))
 
 
 def more(what: tuple[str, str]) -> Measure:

@@ -23,7 +23,7 @@ from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
-from interp.hypotheses.plots import plot_matrix, plot_rows
+from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.mediation.plots import plot_mediation
@@ -265,6 +265,13 @@ def hypotheses() -> pd.DataFrame:
     return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
 
 
+def third_tag() -> pd.DataFrame:
+    table = crossed(seed=SEEDS, subset=[D5, D6, "D8_CONS"])
+    spread = table["seed"] / 1000
+    place = table["subset"].map({D5: 1.0, D6: 0.0, "D8_CONS": 0.8})
+    return table.assign(amount=0.02 + 0.1 * place + spread, nats=-4 + 3 * place + spread)
+
+
 def mediation() -> pd.DataFrame:
     aliases = [f"a{i}" for i in range(12)]
     table = crossed(seed=SEEDS, stage2_seed=[0, 1], subset=[D5, D6], alias=aliases)
@@ -330,6 +337,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
+    "plot_third_tag": lambda: plot_third_tag(third_tag()),
     "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_turns": lambda: plot_turns(summarize_turns(turns()), turns()),

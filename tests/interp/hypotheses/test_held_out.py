@@ -15,7 +15,9 @@ from interp.hypotheses.held_out import (
     off_the_line,
     over_seeds,
     third_tag,
+    third_tag_table,
 )
+from interp.hypotheses.plots import plot_third_tag
 from interp.verdicts.quantities import NotMeasured
 from tests.interp.hand_made_runs import make_run
 from tests.interp.hypotheses.tables_by_hand import D5, D6, D8, codes_in, nats_of
@@ -78,9 +80,10 @@ def test_pseudo_values_are_those_of_the_jackknife(made: MakeRun) -> None:
     gaps = 3 + amounts + 0.3 * rng.normal(size=12)
     values = over_seeds(more(AMOUNT))(of_seeds(made, gaps, amounts)).to_numpy()
     whole = np.corrcoef(gaps, amounts)[0, 1]
-    last = np.corrcoef(gaps[:-1], amounts[:-1])[0, 1]
-    assert values[-1] == pytest.approx(12 * whole - 11 * last)
-    assert values.mean() == pytest.approx(whole, abs=0.02)
+    without = [np.corrcoef(np.delete(gaps, i), np.delete(amounts, i))[0, 1] for i in range(12)]
+    assert values.mean() == pytest.approx(whole)
+    error = np.sqrt(11 / 12 * np.sum((np.array(without) - np.mean(without)) ** 2))
+    assert values.std(ddof=1) / np.sqrt(12) == pytest.approx(error)  # Efron's
     with pytest.raises(NotMeasured, match="at least 6 seeds"):
         over_seeds(more(AMOUNT))(of_seeds(made, gaps[:5], amounts[:5]))
     with pytest.raises(NotMeasured, match="seeds that differ"):
@@ -121,3 +124,17 @@ def test_the_first_runs_line_predicts_the_gaps_of_the_others(made: MakeRun) -> N
     assert "undecided: run iml align" in lines[2]
     assert lines[5].endswith("which is not 0")
     assert differing(first, first) == "seeds 0 to 7"
+
+
+def test_the_figure_of_a_third_tag_has_its_means_and_the_line_of_the_two_others(
+    made: MakeRun,
+) -> None:
+    nats = {D5: [-2.0, -1.9], D6: [-4.0, -3.9], D8: [-3.5, -3.4]}
+    table = third_tag_table(made(nats, {D5: [0.5, 0.6], D6: [0.1, 0.2], D8: [0.2, 0.3]}))
+    assert len(table) == 6
+    line, *marks, halfway = plot_third_tag(table).data
+    slope = (line.y[1] - line.y[0]) / (line.x[1] - line.x[0])
+    assert slope == pytest.approx(5.0)
+    means = {mark.name: (mark.x[0], mark.y[0]) for mark in marks if mark.showlegend}
+    assert means["D8"] == pytest.approx((0.25, -3.45))
+    assert (halfway.x[0], halfway.y[0]) == pytest.approx((0.25, -2.95))
