@@ -46,28 +46,30 @@ class Condition:
     """A run beside the first one, with its gap and what was predicted of it."""
 
     name: str
-    gap: float
-    n_seeds: int
-    predicted: Sequence[Predicted]
+    gap: float = float("nan")
+    n_seeds: int = 0
+    predicted: Sequence[Predicted] = ()
+    needs: str = ""
+    """What one of the two runs lacks, where it has no gap to predict."""
 
 
 def conditions_of(runs: Sequence[Run]) -> list[Condition]:
     """Every run but the first, with what the first one's lines predict of its gap."""
     first, *others = runs
-    found = []
-    for run in others:
-        gaps = nats_gap(run)
-        same = _same_gap(first, gaps)
-        by_line = [_by_line(first, run, name) for name in PREDICTORS]
-        found.append(
-            Condition(
-                name=differing(first, run),
-                gap=float(gaps.mean()),
-                n_seeds=len(gaps),
-                predicted=[*by_line, same],
-            )
-        )
-    return found
+    return [_condition(first, run) for run in others]
+
+
+def _condition(first: Run, run: Run) -> Condition:
+    name = differing(first, run)
+    try:
+        base, gaps = nats_gap(first), nats_gap(run)
+    except NotMeasured as error:
+        return Condition(name=name, needs=str(error))
+    by_line = [_by_line(first, run, predictor) for predictor in PREDICTORS]
+    same = _same_gap(base, gaps)
+    return Condition(
+        name=name, gap=float(gaps.mean()), n_seeds=len(gaps), predicted=[*by_line, same]
+    )
 
 
 def differing(first: Run, other: Run) -> str:
@@ -100,13 +102,10 @@ def _by_line(first: Run, run: Run, predictor: str) -> Predicted:
     return _summarized(predictor, base, own)
 
 
-def _same_gap(first: Run, gaps: pd.Series) -> Predicted:
+def _same_gap(base: pd.Series, gaps: pd.Series) -> Predicted:
     """The prediction that nothing changes."""
-    base, own = (
-        np.stack([values.dropna().to_numpy(), np.ones(values.notna().sum())], axis=1)
-        for values in (nats_gap(first), gaps)
-    )
-    return _summarized("as the first", base, own)
+    both = [np.stack([each, np.ones(len(each))], axis=1) for each in (base, gaps)]
+    return _summarized("what the first has", *both)
 
 
 def _summarized(
@@ -136,7 +135,8 @@ def condition_lines(conditions: Sequence[Condition]) -> list[str]:
     """For people: each condition's gap, and below it what was predicted."""
     lines = []
     for each in conditions:
-        lines.append(f"{each.name}: gap {each.gap:+.3f} nats, n {each.n_seeds}")
+        seen = f"gap {each.gap:+.3f} nats, n {each.n_seeds}"
+        lines.append(f"{each.name}: {f'undecided: {each.needs}' if each.needs else seen}")
         lines += [f"    {_line(one)}" for one in each.predicted]
     return lines
 

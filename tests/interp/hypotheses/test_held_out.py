@@ -138,3 +138,10 @@ def test_the_figure_of_a_third_tag_has_its_means_and_the_line_of_the_two_others(
     means = {mark.name: (mark.x[0], mark.y[0]) for mark in marks if mark.showlegend}
     assert means["D8"] == pytest.approx((0.25, -3.45))
     assert (halfway.x[0], halfway.y[0]) == pytest.approx((0.25, -2.95))
+
+
+def test_a_condition_without_a_gap_is_told_and_not_guessed(made: MakeRun) -> None:
+    first = of_seeds(made, np.array([4.0, 4.1]), np.array([0.2, 0.21]))
+    lacking = make_run(nats_of({D5: [[-1.0] * 4]}), first.folder.parent, alpha=0.8)
+    (found,) = conditions_of([first, lacking])
+    assert condition_lines([found]) == ["alpha=0.8: undecided: no D6_CONS"]
