@@ -82,7 +82,7 @@ def place_of_third(run: Run, what: tuple[str, str]) -> pd.Series:
     if not (low > 0 or high < 0):
         short = " and ".join(run.design.main.short_names)
         raise NotMeasured(f"needs {short} to differ in {what[1].replace('_', ' ')}")
-    return (values[third_tag(run)] - values[lower]) / difference.mean()
+    return (values[third_tag(run)] - values[lower]) / difference.mean()  # pyright: ignore[reportReturnType]
 
 
 def off_the_line(run: Run) -> pd.Series:
@@ -166,7 +166,7 @@ def more(what: tuple[str, str]) -> Measure:
     def measure(run: Run) -> pd.Series:
         higher, lower = run.design.main.names
         values = of_subsets(run, what)
-        return values[higher] - values[lower]
+        return values[higher] - values[lower]  # pyright: ignore[reportReturnType]
 
     return measure
 

@@ -130,7 +130,7 @@ def plot_third_tag(table: pd.DataFrame) -> go.Figure:
         table: See `interp.hypotheses.held_out.third_tag_table`.
     """
     design = design_of(table)
-    means = table.groupby("subset", sort=False)[["amount", "nats"]].mean()
+    means = table.groupby("subset", sort=False).agg({"amount": "mean", "nats": "mean"})
     higher, lower = (means.loc[name] for name in design.main.names)
     (third,) = (name for name in means.index if name not in design.main.names)
     figure = go.Figure()
