@@ -60,9 +60,13 @@ def draw_tags(seed: int, taken: set[str], *, exchange: bool = False) -> dict[Tag
         taken: Words that no tag may be; the tags are added.
         exchange: Whether the reliable and the unreliable tag change places: the twin of a run in
             which any difference that the strings themselves make has the other sign.
+
+    Returns:
+        By kind, in an order of the strings that is the same when they change places: vocabularies
+        that follow it give each string the same token, and so the same initial embedding.
     """
     words = random_words(
         len(SHARED_TAGS), n_letters=TAG_LETTERS, rng=stream(seed, "tags"), taken=taken
     )
     own = dict(zip(SHARED_TAGS, words, strict=True))
-    return {kind: own[EXCHANGED.get(kind, kind)] for kind in own} if exchange else own
+    return {EXCHANGED.get(kind, kind): word for kind, word in own.items()} if exchange else own

@@ -50,8 +50,8 @@ class ExchangedTwin:
                 f"choose a run of a recipe with {PARAMETER}"
             )
         own, drawn = self.again.material, self._exchanged_data().build(seed)
-        # The run's own tokenizer: in one made for the twin the tags' tokens change places as well,
-        # and what was exchanged is exchanged back.
+        # With the run's own tokenizer: were the tags' tokens to change places as well, what was
+        # exchanged would be exchanged back.
         rows = tokenize_rows(drawn.rows, own.tokenizer)
         require_exchanged(own.rows, rows)
         return replace(own, rows=rows)

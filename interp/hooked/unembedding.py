@@ -7,6 +7,7 @@ against the model's own logits, so that no lens reads a model's end wrong.
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -101,7 +102,13 @@ class Unembedding:
         )  # fmt: skip
 
     def _logits(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
-        return self.end(self.norm(resid) @ self.W_U + self.b_U)
+        logits = self.norm(resid) @ self.W_U
+        return self.end(logits + self.b_U if self._has_bias else logits)
+
+    @cached_property
+    def _has_bias(self) -> bool:
+        """Whether there is something to add; a pass over the vocabulary is what it costs."""
+        return bool(self.b_U.any())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ other. So here the unit is one definition: of each of the two compared subsets e
 row, with
 
     alignment        mean gradient cosine of the definition with its own questions before Stage 2
-    coefficient      how far Stage 2's change of the alias lies in its own entity's code, that
-                     which questions write in Stage 1 (see `interp.codes`)
+    coefficient      how far Stage 2's change of the alias's row lies in the code by which questions
+                     read its own entity (`interp.codes`); NaN where a run has no codes to estimate
     answer_log_prob  of its questions at the end of Stage 2, one row for each Stage-2 seed
 
 and the summary asks whether the one predicts the other among aliases of the same seed and tag (see
@@ -25,6 +25,7 @@ from data.vocabulary import LossPolicy, Part
 from interp.alignment.analysis import gradient_options, measure_alignment
 from interp.alignment.pairs import Pairing, PairMode, make_alignment_pairs
 from interp.codes.analysis import alias_coefficients
+from interp.codes.estimation import QUESTION
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
@@ -141,18 +142,16 @@ def alias_answers(
 
 
 def with_coefficients(table: pd.DataFrame, run: Run, seed: int) -> pd.DataFrame:
-    """The table with the coefficient of each alias on the code that questions read.
-
-    NaN where the run has not what codes are estimated on.
+    """The table with each alias's code coefficient, NaN where the run has no codes to estimate.
 
     Args:
-        table: Of one seed, with columns `subset, alias`.
-        run: Whose last stage wrote the aliases.
+        table: Of a seed, with a column `alias`.
+        run: Whose checkpoints are read.
         seed: Of the run.
     """
     try:
-        codes = alias_coefficients(run, seed, stage=int(run.config.schedule.read_at(Part.X2)))
-    except InputError:
+        codes = alias_coefficients(run, seed)
+    except InputError:  # few aliases share an entity, or have several tokens
         return table.assign(**{COEFFICIENT: float("nan")})
-    own = codes[["subset", "alias"]].assign(**{COEFFICIENT: codes["coefficient_question"]})
-    return table.merge(own, on=["subset", "alias"], how="left")
+    own = codes.set_index("alias")[f"{COEFFICIENT}_{QUESTION}"]
+    return table.assign(**{COEFFICIENT: table["alias"].map(own)})

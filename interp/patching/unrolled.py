@@ -302,9 +302,8 @@ class UnrolledModel:
         """What the MLP adds at the last positions; see `heads` for the arguments."""
         if changed is None:
             return self.mlp(resid, layer)
-        last = resid.shape[1]
-        mlp_out = _repeated(base["mlp_out"][layer][:, -last:], len(resid))
-        places = changed[:, -last:].nonzero(as_tuple=True)
+        mlp_out = _repeated(base["mlp_out"][layer][:, -resid.shape[1] :], len(resid))
+        places = changed[:, -resid.shape[1] :].nonzero(as_tuple=True)
         mlp_out[places] = self.mlp(resid[places], layer)
         return mlp_out
 

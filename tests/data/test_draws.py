@@ -39,3 +39,5 @@ def test_exchanged_tags_are_the_same_strings_in_each_other_s_place():
     assert exchanged[TagKind.RELIABLE] == plain[TagKind.UNRELIABLE]
     assert exchanged[TagKind.UNRELIABLE] == plain[TagKind.RELIABLE]
     assert exchanged[TagKind.NOVEL] == plain[TagKind.NOVEL]
+    # Vocabularies follow this order: were it another, tokens would change places as strings do.
+    assert list(exchanged.values()) == list(plain.values())
