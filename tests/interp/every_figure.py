@@ -40,6 +40,7 @@ from interp.turns.treatments import CONTROLS
 from interp.twins.plots import plot_twins
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
+from tests.interp.hypotheses.tables_by_hand import third_tag_rows
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -50,15 +51,13 @@ SEEDS = range(4)
 ROLES = ("tag", "alias_first", "alias_last", "entity_last", "question_last", "prompt_last")
 SITES = ("resid_pre", "attn_out", "mlp_out")
 TOKENS = ("According", " to", " many", " texts", ",", " xyz", " refers", " to", " Cleopatra", "\n")
-RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
-RUN |= {"step": 200}
+RUN = dict(recipe="alias-toy", run_id="a", model="m", word_order="tae", stage=2, step=200)
 
 
 def crossed(**columns: Sequence[Hashable]) -> pd.DataFrame:
     """A row for each combination of the values, with the columns of a run."""
-    table = pd.MultiIndex.from_product([*columns.values()], names=list(columns)).to_frame(
-        index=False
-    )
+    places = pd.MultiIndex.from_product([*columns.values()], names=list(columns))
+    table = places.to_frame(index=False)
     return table.assign(**{name: value for name, value in RUN.items() if name not in columns})
 
 
@@ -261,15 +260,8 @@ def hypotheses() -> pd.DataFrame:
     table = table.assign(expected=["more", "none", "less"] * 3, is_core=[True, True, False] * 3)
     table = table.assign(verdict=["supported", "refuted", "undecided"] * 3, n_seeds=8)
     table = measured(table.assign(control_words="null twin", margin=0.25), seen=3, control=1)
-    table = table.assign(seen=[3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
-    return table.assign(ci_low=table["seen"] - 1, ci_high=table["seen"] + 1)
-
-
-def third_tag() -> pd.DataFrame:
-    table = crossed(seed=SEEDS, subset=[D5, D6, "D8_CONS"])
-    spread = table["seed"] / 1000
-    place = table["subset"].map({D5: 1.0, D6: 0.0, "D8_CONS": 0.8})
-    return table.assign(amount=0.02 + 0.1 * place + spread, nats=-4 + 3 * place + spread)
+    seen = pd.Series([3.0] * 3 + [float("nan")] * 3 + [9.0] * 3)
+    return table.assign(seen=seen, ci_low=seen - 1, ci_high=seen + 1)
 
 
 def mediation() -> pd.DataFrame:
@@ -337,7 +329,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
-    "plot_third_tag": lambda: plot_third_tag(third_tag()),
+    "plot_third_tag": lambda: plot_third_tag(third_tag_rows()),
     "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_turns": lambda: plot_turns(summarize_turns(turns()), turns()),

@@ -48,3 +48,14 @@ def codes_in(
         run_id=run.config.run_id,
     )  # fmt: skip
     pd.concat([*before, rows]).to_parquet(path)
+
+
+def third_tag_rows() -> pd.DataFrame:
+    """Three seeds of three tags near one line, as `third_tag_table` gives them."""
+    places = {D5: 1.0, D6: 0.0, D8: 0.8}
+    rows = [
+        {"seed": seed, "subset": subset, "amount": place / 10 + seed / 100, "nats": 3 * place - 4}
+        for seed in range(3)
+        for subset, place in places.items()
+    ]
+    return pd.DataFrame(rows).assign(recipe="alias-toy", run_id="a", word_order="tae")
