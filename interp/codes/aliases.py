@@ -72,6 +72,9 @@ class CodedAliases:
     """Of the last part: those of the other compared subset."""
     baseline: list[Alias]
     """Aliases that are never defined, whose questions can only be guessed."""
+    further: list[Alias] = field(default_factory=list)
+    """Defined in the last part like the compared ones, but of neither of their subsets: nothing is
+    estimated or set on them, so that what codes say of them is a prediction."""
     answers: Mapping[tuple[str | None, str | None], tuple[int, ...]] = field(default_factory=dict)
     """The tokens of the answer to each question about each entity, wherever it is asked."""
 
@@ -102,6 +105,7 @@ class CodedAliases:
             higher=by_subset[main.higher.name],
             lower=by_subset[main.lower.name],
             baseline=[] if main.baseline is None else by_subset.get(main.baseline.name, []),
+            further=[a for a in others if a.part is main.part and a.defined is not None],
             answers={
                 (each.row.entity, each.row.question): tuple(
                     each.input_ids[at] for at in each.answer_positions
@@ -120,6 +124,19 @@ class CodedAliases:
     def compared(self) -> list[Alias]:
         """The aliases of both compared subsets, on which codes are tested."""
         return [*self.higher, *self.lower]
+
+    @property
+    def all_used(self) -> list[Alias]:
+        """All aliases whose vectors are looked at."""
+        return [*self.first, *self.compared, *self.further]
+
+    @property
+    def further_subsets(self) -> dict[str, list[Alias]]:
+        """The further aliases by subset, of entities that have a code."""
+        coded = set(self.entities)
+        known = [alias for alias in self.further if alias.entity in coded]
+        names = dict.fromkeys(alias.subset for alias in known)
+        return {name: [a for a in known if a.subset == name] for name in names}
 
     @property
     def entities(self) -> list[str]:

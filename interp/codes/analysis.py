@@ -22,6 +22,7 @@ from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
 from interp.codes.summary import summarize_codes
+from interp.codes.truth import measure_truth
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
@@ -63,7 +64,11 @@ class CodesAnalysis:
         tables = []
         for place in self._places(sites):
             codes = seed_codes(Run.load(self.folder), model, rows, place, seed, self.stage)
-            parts = [measure_shape(codes), measure_edits(codes, model, place)]
+            parts = [
+                measure_shape(codes),
+                measure_edits(codes, model, place),
+                measure_truth(codes, model, place),
+            ]
             table = pd.concat([*parts, measure_recital(codes, model, place, rows)])
             for at, (name, value) in enumerate(place.coordinates.items()):
                 table.insert(at, name, value)
@@ -110,8 +115,10 @@ def seed_codes(
         "before": load_hooked(run, seed, stage - 1, device=device),
         "after": model,
     }
-    needed = [*aliases.first, *aliases.compared]
-    read = {name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()}
+    read = {
+        name: vectors_of(place.read(each, aliases.all_used), aliases)
+        for name, each in models.items()
+    }
     return SeedCodes(aliases=aliases, seed=seed, **read)
 
 

@@ -1,5 +1,6 @@
 """How the compared questions are answered after each edit, and what is left of the gap."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from data.tokens import TokenizedRow
+from interp.codes.aliases import Alias
 from interp.codes.answers import METRICS, AskedAliases, unchanged
 from interp.codes.edits import EXPLAINING, HALVES, OF_HIGHER, REVERSING, SWAP, edits_of
 from interp.codes.estimation import CODES
@@ -32,7 +34,9 @@ def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.
     trained, others = unchanged(asked), other_answers(codes)
     records = _answer_records(codes, trained[None], Variants(kinds=[""]), code="", edit="")
     if codes.aliases.baseline:
-        records += _baseline_records(codes, model, place)
+        records += _unedited_records(codes.aliases.baseline, model, place)
+    for further in codes.aliases.further_subsets.values():
+        records += _unedited_records(further, model, place)
     for name in CODES:
         nulls = codes.nulls[name]
         tried = [("", codes.codes[name])]
@@ -113,11 +117,10 @@ def _share_records(
     return [code_row(*variants.split(shares), n=n, **where)]
 
 
-def _baseline_records(
-    codes: SeedCodes, model: HookedModel, place: CodePlace
+def _unedited_records(
+    aliases: Sequence[Alias], model: HookedModel, place: CodePlace
 ) -> list[dict[str, object]]:
-    """Answers about aliases that were never defined: the floor."""
-    aliases = codes.aliases.baseline
+    """Answers about the aliases of a subset that is not edited, such as the floor."""
     values = unchanged(AskedAliases(model=model, place=place, aliases=aliases)).mean(0)
     return [
         code_row(values[at], quantity=metric.name, subset=aliases[0].subset, n=len(aliases))

@@ -1,6 +1,6 @@
 """What a seed's aliases and codes are at a place: the ground on which all else is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -57,14 +57,18 @@ class SeedCodes:
         """What the last stage changed in the compared aliases."""
         compared = self.aliases.compared
         numbers = self.before.numbers([alias.entity for alias in compared])
-        vectors = self.after.at(compared) - self.before.at(compared)
         rng = np.random.default_rng(derive_seed(self.seed, "codes/swap"))
         return Changes(
-            vectors=vectors - vectors.mean(0),
+            vectors=self.added(compared),
             numbers=numbers,
             swapped=moved_round(len(self.before.entities), rng)[numbers],
             is_higher=np.arange(len(compared)) < len(self.aliases.higher),
         )
+
+    def added(self, aliases: Sequence[Alias]) -> Float[np.ndarray, "alias width"]:
+        """What the last stage changed in some aliases, less their mean."""
+        vectors = self.after.at(aliases) - self.before.at(aliases)
+        return vectors - vectors.mean(0)
 
     @property
     def sides(self) -> dict[str, np.ndarray]:

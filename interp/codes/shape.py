@@ -1,8 +1,20 @@
 """How far the last stage's change of each subset lies in each code: cosines, amounts, lengths."""
 
-import pandas as pd
+from collections.abc import Sequence
 
-from interp.codes.estimation import CODES, Code, code_cosine, code_length, coefficients
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from interp.codes.aliases import Alias
+from interp.codes.estimation import (
+    CODES,
+    Code,
+    code_cosine,
+    code_length,
+    coefficients,
+    mean_by_entity,
+)
 from interp.codes.nulls import NULLS
 from interp.codes.rows import NullValues, code_row
 from interp.codes.seed_codes import SeedCodes
@@ -51,17 +63,49 @@ def measure_shape(codes: SeedCodes) -> pd.DataFrame:
         code_row(code_length(means[subset]), quantity=LENGTH, subset=subset, n=int(where.sum()))
         for subset, where in codes.sides.items()
     ]
+    for subset, aliases in codes.aliases.further_subsets.items():
+        records += _further_rows(codes, subset, aliases)
     return pd.DataFrame(records)
+
+
+def _further_rows(
+    codes: SeedCodes, subset: str, aliases: Sequence[Alias]
+) -> list[dict[str, object]]:
+    """The amounts of each code, and the length, of a subset that is compared with none."""
+    numbers = codes.before.numbers([alias.entity for alias in aliases])
+    added = codes.added(aliases)
+    mean = mean_by_entity(added, numbers, len(codes.before.entities))
+    about = {"subset": subset, "n": len(aliases)}
+    return [
+        code_row(code_length(mean), quantity=LENGTH, **about),
+        *(
+            code_row(
+                *_amount(codes, name, added, numbers, np.full(len(added), True)),
+                quantity=COEFFICIENT, code=name, **about,
+            )
+            for name in CODES
+        ),
+    ]  # fmt: skip
 
 
 def _coefficient_row(codes: SeedCodes, name: str, subset: str, n: int) -> dict[str, object]:
     """The mean over a subset's aliases of the amount of their own entity's code."""
-    where, changes = codes.sides[subset], codes.changes
+    changes = codes.changes
+    found = _amount(codes, name, changes.vectors, changes.numbers, codes.sides[subset])
+    return code_row(*found, quantity=COEFFICIENT, code=name, subset=subset, n=n)
+
+
+def _amount(
+    codes: SeedCodes,
+    name: str,
+    added: Float[np.ndarray, "alias width"],
+    numbers: Int[np.ndarray, " alias"],
+    where: np.ndarray,
+) -> tuple[float, NullValues]:
+    """The mean amount of a code in some aliases' changes, and of its nulls."""
 
     def mean_amount(code: Code) -> float:
-        return float(coefficients(changes.vectors, code, changes.numbers)[where].mean())
+        return float(coefficients(added, code, numbers)[where].mean())
 
     nulls: NullValues = {k: [mean_amount(each) for each in codes.nulls[name][k]] for k in NULLS}
-    return code_row(
-        mean_amount(codes.codes[name]), nulls, quantity=COEFFICIENT, code=name, subset=subset, n=n
-    )
+    return mean_amount(codes.codes[name]), nulls

@@ -128,8 +128,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _tell(found: "list[tuple[Run, list[Result]]]", arguments: argparse.Namespace) -> None:
     """Prints sentences and the matrix, or every prediction, or JSON."""
+    from dataclasses import asdict
     from textwrap import wrap
 
+    from interp.hypotheses.conditions import condition_lines, conditions_of
     from interp.hypotheses.matrix import matrix_text
     from interp.hypotheses.wording import found as found_words
     from interp.hypotheses.wording import result_lines
@@ -144,7 +146,8 @@ def _tell(found: "list[tuple[Run, list[Result]]]", arguments: argparse.Namespace
             }
             for run, results in found
         ]
-        print_json({"analysis": "hypothesis", "runs": records})
+        conditions = [asdict(each) for each in conditions_of([run for run, _ in found])]
+        print_json({"analysis": "hypothesis", "runs": records, "conditions": conditions})
         return
     for run, results in found:
         if len(found) > 1:
@@ -157,3 +160,6 @@ def _tell(found: "list[tuple[Run, list[Result]]]", arguments: argparse.Namespace
         else:
             print(matrix_text(results))
             print("\n--full for every prediction with its numbers, reasons and gates.")
+    if len(found) > 1:
+        print(f"\nWhat {printable(found[0][0].folder)} predicts of the gaps of the others:\n")
+        print("\n".join(condition_lines(conditions_of([run for run, _ in found]))))

@@ -28,6 +28,8 @@ class Part:
     """By name; the first shows what the first sentence says."""
     side_by_side: int = 1
     """How many figures belong together, such as that of a run and that of its null twin."""
+    shown: int = 1
+    """How many figures stand open, one below the other, where none stand side by side."""
     tables: Sequence[Html] = ()
     """The first stands open where there is no figure."""
     settings: str = ""
@@ -71,7 +73,8 @@ def result_html(sentences: Sequence[str]) -> Html:
 
 def _opened(part: Part) -> Html:
     """The first sentences and the first figure of a part, and the rest of it folded."""
-    n_figures, n_tables = part.side_by_side, int(not part.figures)
+    n_figures = max(part.side_by_side, part.shown)
+    n_tables = int(not part.figures)
     shown, rest = part.sentences[:FEW], part.sentences[FEW:]
     drawn = _drawn(part)
     pieces = [f"<h3>{as_html(part.heading)}</h3>\n" if part.heading else "", result_html(shown)]

@@ -27,6 +27,8 @@ MEASURED_BY = (
     "row.py",
     "rows.py",
     "row_measures.py",
+    "reading.py",
+    "held_out.py",
     "alias_changes.py",
     "alias_edits.py",
     "change_analysis.py",

@@ -7,12 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from data.errors import InputError
-from interp.figures.grid_tables import ordered_axis
+from interp.figures.grid_tables import ordered_axis, titled
 from interp.figures.heat_maps import INSIDE, ColorScale, cells_height
-from interp.figures.palette import INK, NULL_COLOR, transparent
+from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style, transparent
 from interp.figures.room import make_room, name_ticks
 from interp.figures.seed_marks import seeds_words, shown_halves
 from interp.figures.theme import style_figure
+from training.designs import design_of
 
 MARKS = {"more": "+", "none": "0", "less": "−"}
 VERDICTS = {"refuted": -1.0, "undecided": 0.0, "supported": 1.0}
@@ -21,6 +22,7 @@ PALE = 0.4
 SCALE = ColorScale(low=-1.5, high=1.5, colors="RdBu")
 """Paler than its ends, so that what stands in the cells can be read."""
 CONTROL_MARKS = ("diamond-open", "circle-open", "square-open", "x-thin-open", "triangle-up-open")
+HEIGHT = 360  # pixels
 REACH = 4.0
 """Margins up to which a mean is drawn where it is; beyond, it stands at the edge."""
 
@@ -134,6 +136,52 @@ def plot_rows(table: pd.DataFrame) -> go.Figure:
     )
     figure.update_yaxes(**ordered_axis(rows[::-1]), title="row")
     make_room(figure, inside=cells_height(len(rows)))
+    return figure
+
+
+def plot_third_tag(table: pd.DataFrame) -> go.Figure:
+    """A third tag's answers beside the line through the two that are compared.
+
+    Small marks are seeds, large ones their means. Grey is where it would lie halfway.
+
+    Args:
+        table: See `interp.hypotheses.held_out.third_tag_table`.
+    """
+    design = design_of(table)
+    means = table.groupby("subset", sort=False).agg({"amount": "mean", "nats": "mean"})
+    higher, lower = (means.loc[name] for name in design.main.names)
+    (third,) = (name for name in means.index if name not in design.main.names)
+    figure = go.Figure()
+    slope = (higher["nats"] - lower["nats"]) / (higher["amount"] - lower["amount"])
+    ends = np.array([table["amount"].min(), table["amount"].max()])
+    figure.add_scatter(
+        x=ends, y=lower["nats"] + slope * (ends - lower["amount"]), mode="lines",
+        line={"color": FAINT, "width": 1.5, "dash": "dash"}, hoverinfo="skip",
+        name=f"line through {' and '.join(design.main.short_names)}",
+    )  # fmt: skip
+    for subset in (*design.main.names, third):
+        mark, rows = subset_style(subset, design), table.loc[table["subset"] == subset]
+        for shown, size, opacity in ((rows, 6, 0.45), (means.loc[[subset]], 14, 1.0)):
+            is_mean = len(shown) == 1 and size > 6
+            figure.add_scatter(
+                x=shown["amount"], y=shown["nats"], mode="markers", legendgroup=subset,
+                name=subset.partition("_")[0], showlegend=is_mean,
+                marker={"color": transparent(mark.color, opacity), "symbol": mark.symbol,
+                        "size": size},
+                hovertemplate=f"{subset}: %{{x:.3f}} of the code, %{{y:.2f}} nats<extra></extra>",
+            )  # fmt: skip
+    figure.add_scatter(
+        x=[means.loc[third, "amount"]], y=[(higher["nats"] + lower["nats"]) / 2], mode="markers",
+        name="control: halfway", hovertemplate="halfway: %{y:.2f} nats<extra></extra>",
+        marker={"color": NULL_COLOR, "size": 12, "symbol": "diamond-open", "line": {"width": 2}},
+    )  # fmt: skip
+    n_seeds = table["seed"].nunique()
+    about = f"large: means over n = {n_seeds} seeds; small: seeds; the line is fitted to two alone"
+    style_figure(figure, title=titled("A third tag, predicted by its code", table), height=HEIGHT,
+                 about=about)  # fmt: skip
+    figure.update_xaxes(title="amount of the questions' code (of what questions wrote)")
+    figure.update_yaxes(title="answers<br>(log-probability, nats)")
+    make_room(figure, inside=HEIGHT)
     return figure
 
 

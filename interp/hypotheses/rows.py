@@ -5,6 +5,8 @@ are to judge. `{higher}` and `{lower}` stand for the two subsets that a run comp
 """
 
 from data.design import Margin
+from interp.hypotheses.held_out import HELD_OUT_ROWS
+from interp.hypotheses.reading import READING_ROWS
 from interp.hypotheses.row import Row
 from interp.hypotheses.row_measures import (
     alignment_gap,
@@ -215,5 +217,7 @@ ROWS = (
     *(LOOKS, LOOKS_AFTER, LATER, AT_BEST),
     *(ALIGNED, ALIGNED_BY_ALIAS, AMOUNT_BY_ALIAS),
     *(TAG_READ, CODE_SHARE, CODES_KEPT_OFF, ALIGNMENT_KEPT_OFF),
+    *READING_ROWS,
+    *HELD_OUT_ROWS,
 )
 """All rows, in the order in which the matrix shows them."""

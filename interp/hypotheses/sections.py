@@ -1,14 +1,24 @@
 """The report's first section: the matrix of hypotheses, where they were checked."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+import plotly.graph_objects as go
+
+from interp.codes.places import EMBED
+from interp.codes.plots import plot_code_edits
 from interp.figures.answer_first import Part, section_html
+from interp.figures.grid_tables import last_checkpoints, table_of
 from interp.figures.markup import Html, table_html
 from interp.hypotheses.files import load_results
+from interp.hypotheses.held_out import third_tag_table
 from interp.hypotheses.matrix import matrix_table, opposed_rows
-from interp.hypotheses.plots import plot_matrix, plot_rows
+from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.hypotheses.results import Result
 from interp.hypotheses.wording import expected_words, found, seen_words
+from interp.mediation.plots import plot_mediation
+from interp.orders.plots import plot_orders
+from interp.verdicts.quantities import NotMeasured
 from training.runs.run import Run
 
 PASSED = {True: "passed", False: "failed", None: "not known"}
@@ -19,13 +29,11 @@ def hypotheses_section(run: Run) -> Html | None:
     results = load_results(run)
     if not results:
         return None
-    table = matrix_table(results)
-    figures = {"hypotheses-matrix": plot_matrix(table)}
-    if table["seen"].notna().to_numpy().any():
-        figures["hypotheses-rows"] = plot_rows(table)
+    figures = carrying_figures(run, results)
     part = Part(
         sentences=found(results),
         figures=figures,
+        shown=len(figures),
         tables=[_verdicts(results), _gates(results[0]), _rows(results), _opposed(results)],
     )
     others = [
@@ -48,6 +56,31 @@ def hypotheses_section(run: Run) -> Html | None:
         "p: sign flips against the margin."
     )
     return section_html("Hypotheses", [part, *others], notes=notes)
+
+
+def carrying_figures(run: Run, results: Sequence[Result]) -> dict[str, go.Figure]:
+    """What carries the matrix, each with its control, as far as the run has been measured.
+
+    The matrix; every row beside its control; the gap after edits of codes beside their nulls; the
+    course of training or, without it, single definitions beside shuffled ones; and a third tag.
+    """
+    table = matrix_table(results)
+    figures = {"hypotheses-matrix": plot_matrix(table)}
+    if table["seen"].notna().to_numpy().any():
+        figures["hypotheses-rows"] = plot_rows(table)
+    codes, mediation = table_of(run, "codes_summary"), table_of(run, "mediation")
+    course = table_of(run, "orders")
+    if codes is not None and (codes["site"] == EMBED).to_numpy().any():
+        at_embeddings = codes.loc[codes["site"] == EMBED]
+        figures["hypotheses-codes"] = plot_code_edits(last_checkpoints(at_embeddings)[-1])
+    if course is not None:
+        last = course.loc[course["stage"] == course["stage"].to_numpy().max()]
+        figures["hypotheses-course"] = plot_orders(last)
+    elif mediation is not None:
+        figures["hypotheses-definitions"] = plot_mediation(mediation)
+    with suppress(NotMeasured):
+        figures["hypotheses-third-tag"] = plot_third_tag(third_tag_table(run))
+    return figures
 
 
 def _verdicts(results: Sequence[Result]) -> Html:

@@ -52,7 +52,7 @@ def gate_line(passed: bool | None) -> str:
 def prediction_line(each: CheckedPrediction) -> str:
     """One prediction: verdict, row, what was expected, what was found."""
     core = "" if each.is_core else " (if alone)"
-    return f"{each.verdict:<11}{each.row + core:<30}{expected_words(each):<15}{seen_words(each)}"
+    return f"{each.verdict:<11}{each.row + core:<33}{expected_words(each):<15}{seen_words(each)}"
 
 
 def expected_words(each: CheckedPrediction) -> str:

@@ -23,7 +23,7 @@ from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
-from interp.hypotheses.plots import plot_matrix, plot_rows
+from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.mediation.plots import plot_mediation
@@ -40,6 +40,7 @@ from interp.turns.treatments import CONTROLS
 from interp.twins.plots import plot_twins
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
+from tests.interp.hypotheses.tables_by_hand import third_tag_rows
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -50,15 +51,13 @@ SEEDS = range(4)
 ROLES = ("tag", "alias_first", "alias_last", "entity_last", "question_last", "prompt_last")
 SITES = ("resid_pre", "attn_out", "mlp_out")
 TOKENS = ("According", " to", " many", " texts", ",", " xyz", " refers", " to", " Cleopatra", "\n")
-RUN = {"recipe": "alias-toy", "run_id": "a", "model": "m", "word_order": "tae", "stage": 2}
-RUN |= {"step": 200}
+RUN = dict(recipe="alias-toy", run_id="a", model="m", word_order="tae", stage=2, step=200)
 
 
 def crossed(**columns: Sequence[Hashable]) -> pd.DataFrame:
     """A row for each combination of the values, with the columns of a run."""
-    table = pd.MultiIndex.from_product([*columns.values()], names=list(columns)).to_frame(
-        index=False
-    )
+    places = pd.MultiIndex.from_product([*columns.values()], names=list(columns))
+    table = places.to_frame(index=False)
     return table.assign(**{name: value for name, value in RUN.items() if name not in columns})
 
 
@@ -330,6 +329,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_side_by_side": runs_side_by_side,
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
+    "plot_third_tag": lambda: plot_third_tag(third_tag_rows()),
     "plot_transfer": lambda: plot_transfer(circuits_table()),
     "plot_transplants": lambda: plot_transplants(transplants()),
     "plot_turns": lambda: plot_turns(summarize_turns(turns()), turns()),

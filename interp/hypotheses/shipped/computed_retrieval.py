@@ -1,6 +1,15 @@
 """Selective retrieval, first form: the question computes which tag the alias was defined with."""
 
+from interp.hypotheses.held_out import GAP_BY_CODE, GAP_BY_LENGTH
 from interp.hypotheses.hypothesis import Hypothesis, alone, core
+from interp.hypotheses.reading import (
+    CARRIED_BY_CODE,
+    OWN_CODE_RECITED,
+    READ_OUT_KEPT_OFF,
+    TAG_ERASED,
+    TAG_SWAPPED,
+    TRUTH,
+)
 from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     AMOUNT,
@@ -40,5 +49,15 @@ HYPOTHESIS = Hypothesis(
         alone(TAGS, NONE, "the mark need not be the tag's own direction"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
         alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
+        alone(GAP_BY_CODE, NONE, "both tags store alike"),
+        alone(GAP_BY_LENGTH, NONE, "both tags store as much"),
+        alone(TAG_SWAPPED, NONE, "both tags store alike"),
+        alone(OWN_CODE_RECITED, NONE, "both tags store alike"),
+        alone(TRUTH, MORE, "the mark is what aliases of one tag have in common"),
+        alone(TAG_ERASED, MORE, "without a mark nothing is looked at"),
+        alone(CARRIED_BY_CODE, NONE, "both tags store alike"),
+        alone(
+            READ_OUT_KEPT_OFF, NONE, "questions have a way of their own to what definitions store"
+        ),
     ),
 )

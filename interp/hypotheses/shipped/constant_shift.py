@@ -1,6 +1,15 @@
 """Constant shift: one vector that does not depend on what a definition says."""
 
+from interp.hypotheses.held_out import GAP_BY_ALIGNMENT, GAP_BY_CODE, GAP_BY_LENGTH
 from interp.hypotheses.hypothesis import Hypothesis, alone, core
+from interp.hypotheses.reading import (
+    CARRIED_BY_ALIGNMENT,
+    CARRIED_BY_CODE,
+    OWN_CODE_RECITED,
+    TAG_ERASED,
+    TAG_SWAPPED,
+    TRUTH,
+)
 from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     ALIGNED,
@@ -44,5 +53,14 @@ HYPOTHESIS = Hypothesis(
         alone(ALIGNED, NONE, "the entity is stored alike"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
         alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
+        alone(GAP_BY_CODE, NONE, "the entity is stored as well"),
+        alone(GAP_BY_LENGTH, NONE, "the entity is stored as well"),
+        alone(GAP_BY_ALIGNMENT, NONE, "the entity is stored alike"),
+        alone(TAG_SWAPPED, NONE, "the entity is stored alike"),
+        alone(OWN_CODE_RECITED, NONE, "the entity is stored alike"),
+        alone(TRUTH, MORE, "the vector is what aliases of one tag have in common"),
+        alone(TAG_ERASED, MORE, "without the vector no tag is read better"),
+        alone(CARRIED_BY_CODE, NONE, "the entity is stored as well"),
+        alone(CARRIED_BY_ALIGNMENT, NONE, "the entity is stored alike"),
     ),
 )

@@ -1,6 +1,15 @@
 """Recency: what was trained last is remembered best."""
 
+from interp.hypotheses.held_out import GAP_BY_ALIGNMENT, GAP_BY_CODE, GAP_BY_LENGTH
 from interp.hypotheses.hypothesis import Hypothesis, alone, core
+from interp.hypotheses.reading import (
+    CARRIED_BY_ALIGNMENT,
+    OWN_CODE_RECITED,
+    READ_OUT_KEPT_OFF,
+    TAG_ERASED,
+    TAG_SWAPPED,
+    TRUTH,
+)
 from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     ALIGNED_BY_ALIAS,
@@ -36,5 +45,14 @@ HYPOTHESIS = Hypothesis(
         alone(LOOKS_AFTER, NONE, "questions know nothing of tags"),
         alone(ALIGNED_BY_ALIAS, NONE, "when a definition was trained is what counts"),
         alone(CODES_KEPT_OFF, NONE, "both tags write in the same code anyway"),
+        alone(GAP_BY_CODE, MORE, "what is forgotten is missing"),
+        alone(GAP_BY_LENGTH, MORE, "what is forgotten is missing"),
+        alone(GAP_BY_ALIGNMENT, NONE, "when a definition was trained is what counts"),
+        alone(TAG_SWAPPED, NONE, "either tag reads the same code"),
+        alone(OWN_CODE_RECITED, NONE, "either tag reads the same code"),
+        alone(TRUTH, NONE, "what is missing differs from entity to entity"),
+        alone(TAG_ERASED, NONE, "what is missing differs from entity to entity"),
+        alone(CARRIED_BY_ALIGNMENT, NONE, "when a definition was trained is what counts"),
+        alone(READ_OUT_KEPT_OFF, MORE, "questions read this code alone"),
     ),
 )

@@ -1,6 +1,16 @@
 """Selective retrieval, second form: questions read only where reliable definitions are stored."""
 
+from interp.hypotheses.held_out import GAP_BY_CODE, GAP_BY_LENGTH, THIRD_BY_CODE
 from interp.hypotheses.hypothesis import Hypothesis, alone, core
+from interp.hypotheses.reading import (
+    CARRIED_BY_ALIGNMENT,
+    CARRIED_BY_CODE,
+    OWN_CODE_RECITED,
+    READ_OUT_KEPT_OFF,
+    TAG_ERASED,
+    TAG_SWAPPED,
+    TRUTH,
+)
 from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     ALIGNED,
@@ -49,5 +59,17 @@ HYPOTHESIS = Hypothesis(
         alone(TAG_READ, NONE, "a new entity has a code that no probe has seen"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
         alone(CODES_KEPT_OFF, MORE, "a tag without a code of its own stores where questions read"),
+        alone(GAP_BY_CODE, MORE, "the amount of the code is what counts, from seed to seed, too"),
+        alone(THIRD_BY_CODE, NONE, "the amount of the code is what counts, whichever tag wrote it"),
+        alone(GAP_BY_LENGTH, NONE, "either tag is learned as well"),
+        alone(TAG_SWAPPED, MORE, "a tag reads the code that it writes"),
+        alone(OWN_CODE_RECITED, MORE, "a tag reads the code that it writes"),
+        alone(TRUTH, NONE, "codes differ from entity to entity"),
+        alone(TAG_ERASED, NONE, "codes differ from entity to entity"),
+        alone(CARRIED_BY_CODE, MORE, "the amount of the code is what counts"),
+        alone(
+            CARRIED_BY_ALIGNMENT, NONE, "alignment counts only by what it makes a definition write"
+        ),
+        alone(READ_OUT_KEPT_OFF, MORE, "questions read this code alone"),
     ),
 )

@@ -1,6 +1,15 @@
 """Learned tag semantics: the tag acts as truth."""
 
+from interp.hypotheses.held_out import GAP_BY_ALIGNMENT, GAP_BY_CODE, GAP_BY_LENGTH
 from interp.hypotheses.hypothesis import Hypothesis, alone, core
+from interp.hypotheses.reading import (
+    CARRIED_BY_ALIGNMENT,
+    CARRIED_BY_CODE,
+    OWN_CODE_RECITED,
+    TAG_ERASED,
+    TAG_SWAPPED,
+    TRUTH,
+)
 from interp.hypotheses.row import Expected
 from interp.hypotheses.rows import (
     ALIGNED,
@@ -42,5 +51,14 @@ HYPOTHESIS = Hypothesis(
         alone(ALIGNED, NONE, "the entity is stored alike"),
         alone(LATER, NONE, "when a definition is trained tells nothing of its tag"),
         alone(CODES_KEPT_OFF, NONE, "both tags store alike anyway"),
+        alone(GAP_BY_CODE, NONE, "the entity is stored as well"),
+        alone(GAP_BY_LENGTH, NONE, "the entity is stored as well"),
+        alone(GAP_BY_ALIGNMENT, NONE, "the entity is stored alike"),
+        alone(TAG_SWAPPED, NONE, "the entity is stored alike"),
+        alone(OWN_CODE_RECITED, NONE, "the entity is stored alike"),
+        alone(TRUTH, MORE, "what is true in Stage 1 is believed in Stage 2"),
+        alone(TAG_ERASED, MORE, "without the direction nothing is believed"),
+        alone(CARRIED_BY_CODE, NONE, "the entity is stored as well"),
+        alone(CARRIED_BY_ALIGNMENT, NONE, "the entity is stored alike"),
     ),
 )

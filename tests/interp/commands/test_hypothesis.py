@@ -150,3 +150,20 @@ def test_a_broken_ledger_is_one_line(
     ledger.write_text('{"event": "read"}\n')
     assert "line 1: the chain is broken" in refused(["strength", str(checked)], capsys)
     assert "the chain is broken" in refused(["freeze", "strength"], capsys)
+
+
+def test_of_several_runs_the_first_predicts_the_others_or_says_what_it_needs(
+    checked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(checked), str(checked)]
+    assert main(["hypothesis", "recency", *folders]) == 0
+    shown = capsys.readouterr().out.partition("predicts of the gaps of the others")[2]
+    assert "seeds 1000 to 1001: gap" in shown
+    assert "predicted by code: undecided: needs iml codes DIR" in shown
+    assert "predicted by alignment: " in shown
+    assert main(["hypothesis", "recency", *folders, "--json"]) == 0
+    (condition,) = json.loads(capsys.readouterr().out)["conditions"]
+    code, alignment, same = condition["predicted"]
+    assert code["value"] is None
+    assert alignment["value"] == pytest.approx(condition["gap"])  # of the same run
+    assert same["value"] == pytest.approx(condition["gap"])

@@ -1,6 +1,5 @@
 """Rows read off tables made by hand."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +17,9 @@ from interp.hypotheses.row_measures import (
 )
 from interp.hypotheses.rows import ROWS
 from interp.verdicts.quantities import NotMeasured
-from tests.interp.hand_made_runs import COLUMNS, make_run, rows_of
+from tests.interp.hand_made_runs import make_run, rows_of
+from tests.interp.hypotheses.tables_by_hand import D5, D6, nats_of, table_in
 from training.runs.run import Run
-
-D5, D6 = "D5_CONS", "D6_CONS"
-
-
-def nats_of(courses: Mapping[str, list[list[float]]]) -> list[dict[str, object]]:
-    """By subset, the log-probability of each seed at each step."""
-    return [
-        dict(zip(COLUMNS, (subset, "all", "answer_log_prob", 2, step, seed, 0, value), strict=True))
-        for subset, seeds in courses.items()
-        for seed, course in enumerate(seeds)
-        for step, value in enumerate(course)
-    ]
-
-
-def table_in(run: Run, name: str, **columns: object) -> None:
-    about = {"run_id": run.config.run_id, "stage": 2, "step": 3}
-    pd.DataFrame({**about, **columns}).to_parquet(run.folder / f"{name}.parquet")
 
 
 @pytest.fixture
