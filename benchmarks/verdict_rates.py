@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +35,7 @@ from interp.hypotheses.checking import Seen, check_prediction, look, whole_verdi
 from interp.hypotheses.freezing import Freeze, HypothesisText, find_text
 from interp.hypotheses.gates import Gate, gates_of
 from interp.hypotheses.results import Outcome
-from interp.hypotheses.row import Expected
+from interp.hypotheses.row import Expected, Row
 from interp.planted.kinds import KINDS
 from interp.planted.processes import planted_run
 from interp.planted.truth import SHARES
@@ -84,9 +84,8 @@ def score_draw(kind: str, draw: int) -> pd.DataFrame:
         records: list[dict[str, object]] = [
             {"what": GATE, "name": gate.name, "passed": gate.passed} for gate in gates_of(run)
         ]
-        rows = {p.row.id: p.row for text in texts() for p in text.hypothesis.predictions}
-        for row in rows.values():
-            values = look(row, run, CSV).values
+        for row in asked_of().values():
+            values = look(row, run, row.id).values
             if values:
                 seeds = {SEEDS[run.seeds.index(seed)]: value for seed, value in values.items()}
                 records.append({"what": ROW, "name": row.id, **seeds})
@@ -111,6 +110,11 @@ class WithoutTwin:
 def texts() -> Sequence[HypothesisText]:
     """The hypotheses about planted causes."""
     return [find_text(name) for name in CAUSES]
+
+
+def asked_of() -> Mapping[str, Row]:
+    """The rows that these hypotheses expect something of, by id."""
+    return {each.row.id: each.row for text in texts() for each in text.hypothesis.predictions}
 
 
 # ---- what is made of it --------------------------------------------------------------------------
@@ -267,7 +271,7 @@ def _margins(scored: pd.DataFrame) -> list[str]:
     lines = ["| row | margin | where none is expected | where more is |", "|---|---|---|---|"]
     rows = scored.loc[scored["what"] == ROW]
     means = rows.assign(value=rows[SEEDS].mean(axis=1))
-    for row in {p.row.id: p.row for text in texts() for p in text.hypothesis.predictions}.values():
+    for row in asked_of().values():
         cells = []
         for expected in (Expected.NONE, Expected.MORE):
             kinds = [kind for kind in KINDS if expected in _expected_of(kind, row.id)]

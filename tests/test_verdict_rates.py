@@ -46,21 +46,21 @@ def drawn(
 STRENGTH = {"shorter": [0.9] * 3 + [0.8] * 3, "length": [0.9, 1.0] * 3, "at best": [1.0, 0.9] * 3}
 
 
-def outcomes(scored: pd.DataFrame) -> dict[str, Outcome]:
+def outcomes(scored: pd.DataFrame) -> dict[str, str]:
     judged = verdicts(scored)
     return dict(zip(judged["hypothesis"], judged["verdict"], strict=True))
 
 
 def test_verdicts_are_given_by_the_values_of_seeds() -> None:
     found = outcomes(drawn(STRENGTH))
-    assert found["strength"] is Outcome.SUPPORTED
-    assert found["recency"] is Outcome.REFUTED  # which expects no gap at best
-    assert found["stored_apart"] is Outcome.UNDECIDED  # nothing is known of its directions
+    assert found["strength"] == Outcome.SUPPORTED
+    assert found["recency"] == Outcome.REFUTED  # which expects no gap at best
+    assert found["stored_apart"] == Outcome.UNDECIDED  # nothing is known of its directions
 
 
 def test_a_value_on_the_margin_decides_nothing() -> None:
     near = {**STRENGTH, "length": [0.05, 0.45] * 3}  # around .25
-    assert outcomes(drawn(near))["strength"] is Outcome.UNDECIDED
+    assert outcomes(drawn(near))["strength"] == Outcome.UNDECIDED
 
 
 def test_without_a_gap_all_is_inadmissible() -> None:
