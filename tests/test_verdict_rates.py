@@ -5,16 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.verdict_rates import (
+from benchmarks.planted_verdicts import (
     CAUSES,
-    CSV,
     GATE,
-    NEAR,
-    PAGE,
     ROW,
     SEEDS,
-    TOO_FEW,
-    page,
     rates,
     score_draw,
     storage_shares,
@@ -22,6 +17,7 @@ from benchmarks.verdict_rates import (
     verdicts,
     wanted,
 )
+from benchmarks.verdict_rates import CSV, NEAR, PAGE, TOO_FEW, page
 from interp.hypotheses.results import Outcome
 from interp.hypotheses.rows import ROWS
 from interp.planted.kinds import HYPOTHESES, KINDS
@@ -35,7 +31,7 @@ def drawn(
     values: dict[str, list[float]], *, kind: str = "strength", gap: str = "True"
 ) -> pd.DataFrame:
     """What a draw would have left, had its rows these values."""
-    gate = {"kind": kind, "draw": 0, "what": GATE, "name": "a gap", "passed": gap}
+    gate = {"kind": kind, "draw": 0, "what": GATE, "name": "a gap", "passed": gap, "found": ""}
     rows = [
         {"kind": kind, "draw": 0, "what": ROW, "name": name, **dict(zip(SEEDS, each, strict=True))}
         for name, each in values.items()
