@@ -39,7 +39,7 @@ def drawn(
     return pd.DataFrame([gate, *rows])
 
 
-STRENGTH = {"shorter": [0.9] * 3 + [0.8] * 3, "length": [0.9, 1.0] * 3, "at best": [1.0, 0.9] * 3}
+STRENGTH = {"shorter": [0.9, 0.8] * 5, "length": [0.9, 1.0] * 5, "at best": [1.0, 0.9] * 5}
 
 
 def outcomes(scored: pd.DataFrame) -> dict[str, str]:
@@ -55,7 +55,7 @@ def test_verdicts_are_given_by_the_values_of_seeds() -> None:
 
 
 def test_a_value_on_the_margin_decides_nothing() -> None:
-    near = {**STRENGTH, "length": [0.05, 0.45] * 3}  # around .25
+    near = {**STRENGTH, "length": [0.05, 0.45] * 5}  # around .25
     assert outcomes(drawn(near))["strength"] == Outcome.UNDECIDED
 
 
@@ -77,7 +77,7 @@ def test_right_wrong_and_undecided_are_counted() -> None:
 
 
 def test_the_share_of_storage_is_that_of_what_is_given_back() -> None:
-    scored = drawn({"direction": [0.3] * 6, "length": [0.5, 0.7] * 3}, kind="mixture")
+    scored = drawn({"direction": [0.3] * 10, "length": [0.5, 0.7] * 5}, kind="mixture")
     assert storage_shares(scored, "mixture").tolist() == pytest.approx([0.3 / (0.3 + 0.6)])
 
 
