@@ -73,6 +73,7 @@ def train_seed(
     on_steps: Callable[[int], None] = lambda steps: None,
     *,
     make_trainer: TrainerMaker | None = None,
+    material: SeedMaterial | None = None,
 ) -> SeedResult:
     """Trains what is missing of a seed; the result covers what earlier calls did, too.
 
@@ -81,10 +82,11 @@ def train_seed(
         on_steps: Called with the number of steps done, or found done, since the last call. An
             exception from it ends the training at a state that can be resumed.
         make_trainer: What trains each stage; by gradients, `stage_trainer`, unless given.
+        material: The seed's, where it is known already; built unless given.
     """
     make_trainer = make_trainer or stage_trainer
     with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
-        material = SeedMaterial.build(task.config, task.seed)
+        material = material or SeedMaterial.build(task.config, task.seed)
         digest = rows_digest(material.rows)
         if Team.of_launch().is_main:
             remove_leftovers(seed_folder(task.folder, task.seed))

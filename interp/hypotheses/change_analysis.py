@@ -115,23 +115,21 @@ class ChangeAnalysis:
 def _table(run: Run, model: HookedModel, rows: Sequence[TokenizedRow], seed: int) -> pd.DataFrame:
     """All that is measured of one seed of a run, or of its null twin."""
     stages = run.config.schedule.stages
-    first, last = (run.steps(seed, stage)[-1] for stage in stages[-2:])
-    embeddings = [
-        _embeddings(run, seed, stage, step)
-        for stage, step in zip(stages[-2:], (first, last), strict=True)
-    ]
+    before = _embeddings(run, seed, stages[-2], run.steps(seed, stages[-2])[-1])
+    steps = run.steps(seed, stages[-1])
+    course = [_embeddings(run, seed, stages[-1], step) for step in steps]
     main = run.design.main
-    pair = ChangePair.of(rows, main, *embeddings)
+    pair = ChangePair.of(rows, main, before, course[-1])
     if pair is None:
         return pd.DataFrame(columns=[*COLUMNS, "value", "control", "n"])
     asked = {
         name: [row for row in rows if row.row.is_evaluated and row.row.subset.name == name]
         for name in main.names
     }
-    tags = _tag_direction(rows, main, embeddings[0])
+    tags = _tag_direction(rows, main, before)
     rng = np.random.default_rng(derive_seed(seed, "alias changes"))
     records = [
-        *_alias_records(model, asked, pair, question_code(rows, embeddings[0])),
+        *_alias_records(model, asked, pair, question_code(rows, before)),
         *_edit_records(model, asked, pair, tags, rng),
         *_attention_records(model, asked, pair),
         _record("apart", apartness(pair)),
@@ -140,8 +138,6 @@ def _table(run: Run, model: HookedModel, rows: Sequence[TokenizedRow], seed: int
     if tags is not None:
         lengths = np.linalg.norm(pair.constant) * np.linalg.norm(tags)
         records.append(_record("tag_cosine", float(pair.constant @ tags / lengths)))
-    steps = run.steps(seed, stages[-1])
-    course = [_embeddings(run, seed, stages[-1], step) for step in steps]
     records.append(_record("later", lateness(pair, course, steps)))
     n = sum(map(len, asked.values()))
     table = pd.DataFrame(records, columns=[*COLUMNS, "value"])

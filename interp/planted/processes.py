@@ -200,7 +200,10 @@ class _Planting:
         results = []
         for cell in cells:
             assert isinstance(cell.task, SeedTask)
-            results.append(train_seed(cell.task, add, make_trainer=self._trainer))
+            material = self.made[cell.task.folder][cell.task.seed].material
+            results.append(
+                train_seed(cell.task, add, make_trainer=self._trainer, material=material)
+            )
         return results
 
     def _trainer(

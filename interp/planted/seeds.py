@@ -28,6 +28,8 @@ EMBEDDING = "gpt_neox.embed_in.weight"
 class PlantedSeed:
     """What fixes the weights of a seed at every step."""
 
+    material: SeedMaterial
+    """The rows that the seed is trained and measured on."""
     frame: Frame
     amounts: Amounts
     gate: GateReport
@@ -79,7 +81,15 @@ class PlantedSeed:
             seed=seed,
         )
         gate.require_passed(f"planted kind {kind.name}, seed {seed}{', null' if is_null else ''}")
-        return cls(frame=frame, amounts=amounts, gate=gate, rows=rows, random=random, added=added)
+        return cls(
+            material=material,
+            frame=frame,
+            amounts=amounts,
+            gate=gate,
+            rows=rows,
+            random=random,
+            added=added,
+        )
 
     @torch.no_grad()
     def write(self, model: PreTrainedModel, stage: Stage, done: float) -> None:
