@@ -16,15 +16,18 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.codes.aliases import CodedAliases
 from interp.codes.edited import measure_edits
-from interp.codes.places import CodePlace
+from interp.codes.places import ENTRY, CodePlace
+from interp.codes.projected import EMBEDDING, ChangedWeights
 from interp.codes.recital import measure_recital
 from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
 from interp.codes.summary import summarize_codes
+from interp.codes.weights import codes_of_writing, measure_weights
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
+from training.runs.checkpoints import load_model
 from training.runs.run import Run
 
 CODE_SITES = ("resid_post",)
@@ -41,6 +44,10 @@ class CodesAnalysis:
     """The stage whose change is looked at; codes are of the end of the one before."""
     roles: tuple[TokenRole, ...] = ()
     """With roles the grid's sites are looked at; without, the input embedding."""
+    in_stream: bool = True
+    """Whether the stream is looked at, where there are roles."""
+    in_weights: bool = False
+    """Whether the weights of the blocks at the grid's layers are looked at, where there are."""
 
     @property
     def name(self) -> str:
@@ -60,14 +67,17 @@ class CodesAnalysis:
         Raises:
             InputError: the run has no earlier stage, or lacks what codes are estimated on.
         """
-        tables = []
+        run, tables = Run.load(self.folder), []
         for place in self._places(sites):
-            codes = seed_codes(Run.load(self.folder), model, rows, place, seed, self.stage)
+            codes = seed_codes(run, model, rows, place, seed, self.stage)
             parts = [measure_shape(codes), measure_edits(codes, model, place)]
             table = pd.concat([*parts, measure_recital(codes, model, place, rows)])
             for at, (name, value) in enumerate(place.coordinates.items()):
                 table.insert(at, name, value)
             tables.append(table)
+        layers = sorted({site.layer for site in sites})
+        for role in self.roles if self.in_weights else ():
+            tables.append(_weights_table(run, model, rows, layers, role, seed, self.stage))
         return Measured(table=pd.concat(tables, ignore_index=True))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -77,6 +87,8 @@ class CodesAnalysis:
     def _places(self, sites: Sequence[Site]) -> list[CodePlace]:
         if not self.roles:
             return [CodePlace()]
+        if not self.in_stream:
+            return []
         return [CodePlace(site=site, role=role) for site in sites for role in self.roles]
 
 
@@ -113,6 +125,38 @@ def seed_codes(
     needed = [*aliases.first, *aliases.compared]
     read = {name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()}
     return SeedCodes(aliases=aliases, seed=seed, **read)
+
+
+def _weights_table(
+    run: Run,
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    layers: Sequence[int],
+    role: TokenRole,
+    seed: int,
+    stage: int,
+) -> pd.DataFrame:
+    """Codes in the weights of the blocks at some layers, for one seed."""
+    places = {
+        layer: CodePlace(site=Site("resid_post", layer), role=role, is_weights=True)
+        for layer in layers
+    }
+    before = load_hooked(run, seed, stage - 1, device=str(model.device))
+    entry = CodePlace(site=ENTRY, role=role)
+    by_group = {EMBEDDING: seed_codes(run, model, rows, entry, seed, stage)}
+    for layer, place in places.items():
+        found = seed_codes(run, model, rows, place, seed, stage)
+        by_group[layer] = codes_of_writing(found, before, model, place)
+    compared = by_group[EMBEDDING].aliases.compared
+    assert model.folder is not None
+    weights = ChangedWeights(
+        before=load_model(run.checkpoint(seed, stage - 1)),
+        after=load_model(model.folder),
+        rows=[row for alias in compared for row in alias.questions],
+        owner=[at for at, alias in enumerate(compared) for _ in alias.questions],
+        stop_token=model.stop_token,
+    )
+    return measure_weights(by_group, places, model, weights)
 
 
 def alias_coefficients(

@@ -35,6 +35,9 @@ EDIT_WORDS = {
     "turn_in": "turned in",
     "turn_out": "turned out",
     "turn": "turned, both",
+    "project": "projected out",
+    "project_embed": "of the embedding",
+    "project_blocks": "of the blocks",
 }
 """What figures and tables call an edit, in their order."""
 
