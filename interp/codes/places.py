@@ -23,6 +23,8 @@ from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 
 EMBED, WEIGHTS = "embed", "weights"
+WEIGHTS_ALL = "weights_all"
+"""All matrices together; see `interp.codes.weights`."""
 ENTRY = Site("resid_pre", 0)
 """Where the embedding enters the stream."""
 SITES = ("resid_pre", "resid_post")

@@ -101,7 +101,9 @@ def plot_code_edits(table: pd.DataFrame, *, code: str = RELIABLE) -> go.Figure:
     original = of_gap.loc[(of_gap["edit"] == "") & (of_gap["quantity"] == GAP)]
     has_shares = SHARE in set(of_gap["quantity"])
     figure = make_subplots(rows=1 + has_shares, shared_xaxes=True, vertical_spacing=0.07)
-    edits = [each for each in EDIT_WORDS if (GAP, each) in edited.index or each == "set"]
+    edits = [
+        each for each in EDIT_WORDS if (GAP, each) in edited.index or (SHARE, each) in edited.index
+    ]
     edits = edits if has_shares else [each for each in edits if each != "set"]
     for row, quantity in enumerate((GAP, SHARE)[: 1 + has_shares], start=1):
         kept = [each for each in edits if (quantity, each) in edited.index]

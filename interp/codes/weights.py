@@ -20,15 +20,13 @@ from interp.codes.edited import (
 )
 from interp.codes.edits import PROJECT, PROJECT_BLOCKS, PROJECT_EMBED
 from interp.codes.estimation import CODES, Vectors
-from interp.codes.places import ENTRY, WEIGHTS, CodePlace
+from interp.codes.places import ENTRY, WEIGHTS_ALL, CodePlace
 from interp.codes.projected import EMBEDDING, ChangedWeights, tried_directions
 from interp.codes.rows import Variants
 from interp.codes.seed_codes import SeedCodes
 from interp.codes.shape import measure_shape
 from interp.codes.written import written_by_change
 from interp.hooked.model import HookedModel
-
-WEIGHTS_ALL = f"{WEIGHTS}_all"
 
 
 def codes_of_writing(

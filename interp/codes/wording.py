@@ -7,8 +7,10 @@ import pandas as pd
 
 from data.design import Contrast
 from interp.codes.edited import GAP, SHARE
-from interp.codes.edits import ADD, EXCHANGE, SWAP, TAKE, TURN
+from interp.codes.edits import ADD, EXCHANGE, PROJECT, SWAP, TAKE, TURN
 from interp.codes.estimation import CODES, QUESTION, RELIABLE, UNRELIABLE
+from interp.codes.places import WEIGHTS, WEIGHTS_ALL
+from interp.codes.projection_wording import projection_sentences
 from interp.codes.recital import OTHER_TAG, OWN_TAG
 from interp.codes.shape import CEILING, COEFFICIENT, COSINE, LENGTH, code_words
 from interp.codes.summary import LEAVES, SET
@@ -51,6 +53,10 @@ def place_words(cells: pd.DataFrame) -> str:
     first = cells.iloc[0]
     if first["site"] == "embed":
         return "the alias's rows of the embedding"
+    if first["site"] == WEIGHTS:
+        return f"what the changed weights of block {first['layer']} write at {first['role']}"
+    if first["site"] == WEIGHTS_ALL:
+        return f"all changed weights, codes of {first['role']}"
     return f"{first['site']} of layer {first['layer']} at {first['role']}"
 
 
@@ -77,8 +83,12 @@ def found(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
         twin: The same of its null twin, where that was looked at.
     """
     main, known = design_of(cells).main, _by_cell(cells)
+    if cells["site"].iloc[0] == WEIGHTS_ALL:
+        return projection_sentences(known, main)
     sentences = [*_share_sentences(known, main), *_beside_twin(known, twin, main)]
     sentences += [*_edit_sentences(known, main), *_shape_sentences(known, main)]
+    if (RELIABLE, main.gap, PROJECT, GAP) in known:
+        sentences += projection_sentences(known, main)
     return [*sentences, *_recital_sentences(known, main)]
 
 

@@ -93,7 +93,7 @@ def _found(
 
     shares = summary.loc[summary["quantity"] == SHARE]
     columns = ["site", "layer", "role", "code", "edit", "value", "value_low", "value_high"]
-    columns += ["null_tag", "counts"]
+    columns += ["null_tag", "detectable", "counts"]
     return Findings(
         analysis="codes",
         said=[
@@ -103,8 +103,8 @@ def _found(
         summary=summary,
         cells=shares,
         columns=[*columns, *TESTED],
-        short=["site", "layer", "role", "code", "edit", "value", "control", "null_tag", "counts",
-               "p_corrected", "n_seeds"],
+        short=["site", "layer", "role", "code", "edit", "value", "control", "null_tag",
+               "detectable", "counts", "p_corrected", "n_seeds"],
         first=largest_first(shares),
         which="the share of the gap that an edit explains, largest first",
         legend="value: 1 - remaining / original gap in nats (halved where it is to turn round); "
