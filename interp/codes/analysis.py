@@ -7,7 +7,7 @@ code, and how questions are answered when it is edited (`interp.codes.edits`), b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.codes.aliases import CodedAliases
 from interp.codes.edited import measure_edits
+from interp.codes.names import needs_names, own_representations
 from interp.codes.places import ENTRY, CodePlace
 from interp.codes.projected import EMBEDDING, ChangedWeights
 from interp.codes.recital import measure_recital
@@ -124,6 +125,9 @@ def seed_codes(
     }
     needed = [*aliases.first, *aliases.compared]
     read = {name: vectors_of(place.read(each, needed), aliases) for name, each in models.items()}
+    if needs_names(aliases):
+        own = own_representations(models["before"], place, aliases, rows)
+        read["before"] = replace(read["before"], own=own)
     return SeedCodes(aliases=aliases, seed=seed, **read)
 
 

@@ -77,12 +77,12 @@ class CodePlace:
     def read(
         self, model: HookedModel, aliases: Sequence[Alias]
     ) -> dict[str, Float[np.ndarray, " width"]]:
-        """The vector of each alias: the mean over its held-out questions.
+        """The vector of each alias: the mean over its prompts.
 
         Raises:
             InputError: aliases have different numbers of tokens, so that no vector is theirs alone.
         """
-        rows = [row for alias in aliases for row in alias.questions]
+        rows = [row for alias in aliases for row in alias.prompts]
         return mean_of_aliases(aliases, self._of_rows(model, rows))
 
     def _of_rows(
@@ -109,8 +109,8 @@ class CodePlace:
 def mean_of_aliases(
     aliases: Sequence[Alias], found: Float[np.ndarray, "row width"]
 ) -> dict[str, Float[np.ndarray, " width"]]:
-    """The mean of each alias's vectors, where those of its held-out questions stand in order."""
-    starts = np.cumsum([0, *(len(alias.questions) for alias in aliases)])
+    """The mean of each alias's vectors, where those of its prompts stand in order."""
+    starts = np.cumsum([0, *(len(alias.prompts) for alias in aliases)])
     return {
         alias.name: found[start:end].mean(0)
         for alias, start, end in zip(aliases, starts[:-1], starts[1:], strict=True)

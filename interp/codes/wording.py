@@ -12,7 +12,7 @@ from interp.codes.estimation import CODES, QUESTION, RELIABLE, UNRELIABLE
 from interp.codes.places import WEIGHTS, WEIGHTS_ALL
 from interp.codes.projection_wording import projection_sentences
 from interp.codes.recital import OTHER_TAG, OWN_TAG
-from interp.codes.shape import CEILING, COEFFICIENT, COSINE, LENGTH, code_words
+from interp.codes.shape import CEILING, COEFFICIENT, COSINE, FIT, LENGTH, code_words
 from interp.codes.summary import LEAVES, SET
 from interp.figures.grid_tables import ALPHA
 from training.designs import design_of
@@ -85,6 +85,15 @@ def found(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
     main, known = design_of(cells).main, _by_cell(cells)
     if cells["site"].iloc[0] == WEIGHTS_ALL:
         return projection_sentences(known, main)
+    fit = known.get((RELIABLE, "", "", FIT))
+    if fit is not None and fit["value"] <= 0:
+        return [
+            (
+                "No codes can be told here: entities have one alias each, and of Stage 1's aliases "
+                f"held out, those of entities' own names predict {fit['value']:+.0%} of the "
+                "variance, where their mean predicts 0%. Nothing else at this place counts."
+            )
+        ]
     sentences = [*_share_sentences(known, main), *_beside_twin(known, twin, main)]
     sentences += [*_edit_sentences(known, main), *_shape_sentences(known, main)]
     if (RELIABLE, main.gap, PROJECT, GAP) in known:

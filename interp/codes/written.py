@@ -29,9 +29,9 @@ def written_by_change(
 ) -> dict[str, Float[np.ndarray, " width"]]:
     """Of each alias what the change of a block's weights writes at a place behind that block.
 
-    The mean over the alias's held-out questions.
+    The mean over the alias's prompts.
     """
-    rows = [row for alias in aliases for row in alias.questions]
+    rows = [row for alias in aliases for row in alias.prompts]
     found = np.zeros((len(rows), after.d_model))
     for chosen in similar_lengths(after.config, [len(r.input_ids) for r in rows], ROWS_A_PASS):
         found[chosen] = _of_rows(before, after, [rows[i] for i in chosen], place)
