@@ -83,7 +83,8 @@ def fit_writing(aliases: Sequence[Alias], vectors: Vectors) -> dict[str, Code]:
     if vectors.own is None:
         parts = np.split(_regress(np.concatenate(designs, axis=1), found), len(designs))
     else:
-        maps = _ridge().fit(np.concatenate(designs, axis=1), found).coef_.T
+        fitted = _ridge().fit(np.concatenate(designs, axis=1), found)
+        maps = np.asarray(fitted.coef_).T
         parts = [vectors.own @ each for each in np.split(maps, len(designs))]
     return {"defined": parts[0], "asked": parts[-1]}
 

@@ -51,7 +51,7 @@ class CodePlace:
         if self.site is not None and self.site.name not in SITES:
             raise InputError(
                 f"codes are added to the residual stream, not to {self.site.name}; choose "
-                "resid_pre or resid_post"
+                "resid_pre, resid_post or weights"
             )
 
     @property

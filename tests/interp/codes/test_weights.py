@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def weights(tiny_run: Run, aliases: CodedAliases) -> ChangedWeights:
 
 def block_output(model: PreTrainedModel, layer: int, stream: torch.Tensor) -> torch.Tensor:
     """A block's output for one prompt, without any hook."""
-    neox = model.base_model
+    neox: Any = model.base_model
     positions = torch.arange(stream.shape[1])[None]
     rotary = neox.rotary_emb(stream, positions)
     mask = torch.full((stream.shape[1],) * 2, -torch.inf).triu(1)[None, None]
@@ -52,12 +53,12 @@ def test_what_changed_weights_write_is_a_blocks_change_on_the_same_stream(
     few = aliases.compared[:2]
     layer = 1
     place = CodePlace(site=Site("resid_post", layer), role=TokenRole.ALIAS_LAST, is_weights=True)
-    hooked = [load_hooked(tiny_run, SEED, stage) for stage in (1, 2)]
-    found = written_by_change(*hooked, few, place)
+    before, after = (load_hooked(tiny_run, SEED, stage) for stage in (1, 2))
+    found = written_by_change(before, after, few, place)
     for alias in few:
         each = []
         for row in alias.questions:
-            tokens = torch.tensor([row.input_ids])
+            tokens: Any = torch.tensor([row.input_ids])
             stream = weights.after(tokens, output_hidden_states=True).hidden_states[layer]
             at = row.spans["alias"][1]
             later, earlier = (
@@ -82,7 +83,8 @@ def answers(model: PreTrainedModel, weights: ChangedWeights) -> np.ndarray:
     table = answer_metrics(model, evaluation)
     owner = dict(zip((id(row) for row in weights.rows), weights.owner, strict=True))
     by_alias = table.groupby([owner[id(row)] for row in evaluation.rows])
-    return by_alias[["exact_match", "answer_log_prob"]].mean().to_numpy()
+    names = ("exact_match", "answer_log_prob")
+    return np.stack([np.asarray(by_alias[name].mean()) for name in names], axis=1)
 
 
 def test_without_any_direction_the_model_answers_as_trained(weights):
