@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from interp.cli import main
-from interp.codes import nulls
+from interp.codes import edited, nulls, weights
+from interp.codes import seed_codes as seed_codes_module
 from interp.codes.aliases import CodedAliases
 from interp.codes.analysis import CodesAnalysis, alias_coefficients, seed_codes
 from interp.codes.answers import AskedAliases, unchanged
@@ -40,8 +41,11 @@ def aliases(tiny_run: Run) -> CodedAliases:
 
 @pytest.fixture(scope="module")
 def one_draw():
+    """One null of each kind, one halving, edits along one code: enough to see them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nulls, "N_DRAWS", 1)
+        patch.setattr(seed_codes_module, "N_SPLITS", 1)
+        patch.setattr(edited, "CODES", ("reliable",))
         yield
 
 
@@ -119,8 +123,11 @@ def test_a_table_has_a_row_for_each_place_code_edit_and_quantity(tiny_run: Run, 
     np.testing.assert_allclose(both["value"], both["value_stream"], atol=1e-4)
 
 
-def test_weights_have_rows_for_each_block_and_for_all_together(tiny_run: Run, one_draw):
+def test_weights_have_rows_for_each_block_and_for_all_together(
+    tiny_run: Run, one_draw, monkeypatch: pytest.MonkeyPatch
+):
     roles = (TokenRole.ALIAS_LAST,)
+    monkeypatch.setattr(weights, "CODES", ("reliable",))
     analysis = CodesAnalysis(folder=tiny_run.folder, roles=roles, in_stream=False, in_weights=True)
     selection = GridSelection(
         runs=(tiny_run,), stage=2, seeds=(SEED,), sites=("resid_post",), layers=(0,)
