@@ -25,6 +25,9 @@ class Alias:
     """The entity that the answers to its held-out questions follow."""
     questions: tuple[TokenizedRow, ...]
     """Its held-out questions."""
+    prompts: tuple[TokenizedRow, ...] = ()
+    """Those that its vector is the mean over: every question about it, trained ones as well, so
+    that two aliases do not differ by what they happen to be asked."""
 
 
 def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
@@ -32,16 +35,20 @@ def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
     defined: dict[str, str] = {}
     asked: dict[str, str] = {}
     questions: dict[str, list[TokenizedRow]] = {}
+    prompts: dict[str, list[TokenizedRow]] = {}
     for each in rows:
         row = each.row
         if row.alias is None or row.entity is None:
             continue
         if row.kind is Kind.DEFINITION:
             defined.setdefault(row.alias, row.entity)
-        elif row.is_evaluated:
+            continue
+        if row.is_evaluated:
             questions.setdefault(row.alias, []).append(each)
         elif row.split is Split.TRAIN:
             asked.setdefault(row.alias, row.entity)
+        if row.family is Family.ATTRIBUTE:
+            prompts.setdefault(row.alias, []).append(each)
     return [
         Alias(
             name=name,
@@ -51,6 +58,7 @@ def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
             asked=asked.get(name),
             entity=str(own[0].row.entity),
             questions=tuple(own),
+            prompts=tuple(prompts[name]),
         )
         for name, own in questions.items()
     ]

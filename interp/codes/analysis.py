@@ -7,7 +7,7 @@ code, and how questions are answered when it is edited (`interp.codes.edits`), b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,16 +16,20 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.codes.aliases import CodedAliases
 from interp.codes.edited import measure_edits
-from interp.codes.places import CodePlace
+from interp.codes.names import needs_names, own_representations
+from interp.codes.places import ENTRY, CodePlace
+from interp.codes.projected import EMBEDDING, ChangedWeights
 from interp.codes.recital import measure_recital
 from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
 from interp.codes.summary import summarize_codes
 from interp.codes.truth import measure_truth
+from interp.codes.weights import codes_of_writing, measure_weights
 from interp.grids.grid import Measured
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
+from training.runs.checkpoints import load_model
 from training.runs.run import Run
 
 CODE_SITES = ("resid_post",)
@@ -42,6 +46,10 @@ class CodesAnalysis:
     """The stage whose change is looked at; codes are of the end of the one before."""
     roles: tuple[TokenRole, ...] = ()
     """With roles the grid's sites are looked at; without, the input embedding."""
+    in_stream: bool = True
+    """Whether the stream is looked at, where there are roles."""
+    in_weights: bool = False
+    """Whether the weights of the blocks at the grid's layers are looked at, where there are."""
 
     @property
     def name(self) -> str:
@@ -61,9 +69,9 @@ class CodesAnalysis:
         Raises:
             InputError: the run has no earlier stage, or lacks what codes are estimated on.
         """
-        tables = []
+        run, tables = Run.load(self.folder), []
         for place in self._places(sites):
-            codes = seed_codes(Run.load(self.folder), model, rows, place, seed, self.stage)
+            codes = seed_codes(run, model, rows, place, seed, self.stage)
             parts = [
                 measure_shape(codes),
                 measure_edits(codes, model, place),
@@ -73,6 +81,9 @@ class CodesAnalysis:
             for at, (name, value) in enumerate(place.coordinates.items()):
                 table.insert(at, name, value)
             tables.append(table)
+        layers = sorted({site.layer for site in sites})
+        for role in self.roles if self.in_weights else ():
+            tables.append(_weights_table(run, model, rows, layers, role, seed, self.stage))
         return Measured(table=pd.concat(tables, ignore_index=True))
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -82,6 +93,8 @@ class CodesAnalysis:
     def _places(self, sites: Sequence[Site]) -> list[CodePlace]:
         if not self.roles:
             return [CodePlace()]
+        if not self.in_stream:
+            return []
         return [CodePlace(site=site, role=role) for site in sites for role in self.roles]
 
 
@@ -119,7 +132,42 @@ def seed_codes(
         name: vectors_of(place.read(each, aliases.all_used), aliases)
         for name, each in models.items()
     }
+    if needs_names(aliases):
+        own = own_representations(models["before"], place, aliases, rows)
+        read["before"] = replace(read["before"], own=own)
     return SeedCodes(aliases=aliases, seed=seed, **read)
+
+
+def _weights_table(
+    run: Run,
+    model: HookedModel,
+    rows: Sequence[TokenizedRow],
+    layers: Sequence[int],
+    role: TokenRole,
+    seed: int,
+    stage: int,
+) -> pd.DataFrame:
+    """Codes in the weights of the blocks at some layers, for one seed."""
+    places = {
+        layer: CodePlace(site=Site("resid_post", layer), role=role, is_weights=True)
+        for layer in layers
+    }
+    before = load_hooked(run, seed, stage - 1, device=str(model.device))
+    entry = CodePlace(site=ENTRY, role=role)
+    by_group = {EMBEDDING: seed_codes(run, model, rows, entry, seed, stage)}
+    for layer, place in places.items():
+        found = seed_codes(run, model, rows, place, seed, stage)
+        by_group[layer] = codes_of_writing(found, before, model, place)
+    compared = by_group[EMBEDDING].aliases.compared
+    assert model.folder is not None
+    weights = ChangedWeights(
+        before=load_model(run.checkpoint(seed, stage - 1)),
+        after=load_model(model.folder),
+        rows=[row for alias in compared for row in alias.questions],
+        owner=[at for at, alias in enumerate(compared) for _ in alias.questions],
+        stop_token=model.stop_token,
+    )
+    return measure_weights(by_group, places, model, weights)
 
 
 def alias_coefficients(

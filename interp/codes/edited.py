@@ -32,11 +32,11 @@ def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.
     """Answers of both compared subsets, the gap and its explained share, by code and edit."""
     asked = AskedAliases(model=model, place=place, aliases=codes.aliases.compared)
     trained, others = unchanged(asked), other_answers(codes)
-    records = _answer_records(codes, trained[None], Variants(kinds=[""]), code="", edit="")
+    records = answer_records(codes, trained[None], Variants(kinds=[""]), code="", edit="")
     if codes.aliases.baseline:
-        records += _unedited_records(codes.aliases.baseline, model, place)
+        records += unedited_records(codes.aliases.baseline, model, place)
     for further in codes.aliases.further_subsets.values():
-        records += _unedited_records(further, model, place)
+        records += unedited_records(further, model, place)
     for name in CODES:
         nulls = codes.nulls[name]
         tried = [("", codes.codes[name])]
@@ -52,8 +52,8 @@ def measure_edits(codes: SeedCodes, model: HookedModel, place: CodePlace) -> pd.
                 records += _followed_records(codes, values, variants, name)
         answered |= _halves(answered, trained, codes.changes.is_higher)
         for edit, values in answered.items():
-            records += _answer_records(codes, values, variants, code=name, edit=edit)
-            records += _share_records(codes, values, trained, variants, code=name, edit=edit)
+            records += answer_records(codes, values, variants, code=name, edit=edit)
+            records += share_records(codes, values, trained, variants, code=name, edit=edit)
     return pd.DataFrame(records)
 
 
@@ -86,7 +86,7 @@ def _halves(
     return found
 
 
-def _answer_records(
+def answer_records(
     codes: SeedCodes, answers: Answered, variants: Variants, *, code: str, edit: str
 ) -> list[dict[str, object]]:
     """Both subsets' answers, and the gap."""
@@ -103,10 +103,11 @@ def _answer_records(
     return [*records, code_row(*gap, quantity=GAP, code=code, subset=_gap(codes), edit=edit, n=n)]
 
 
-def _share_records(
+def share_records(
     codes: SeedCodes, answers: Answered, trained: np.ndarray, variants: Variants, *,
     code: str, edit: str,
 ) -> list[dict[str, object]]:  # fmt: skip
+    """What an edit explains of the gap of the seed, where there is one to explain."""
     original = float(gap_of(trained[None], codes.changes.is_higher)[0])
     if original < SMALLEST_GAP or edit not in EXPLAINING:
         return []
@@ -117,7 +118,7 @@ def _share_records(
     return [code_row(*variants.split(shares), n=n, **where)]
 
 
-def _unedited_records(
+def unedited_records(
     aliases: Sequence[Alias], model: HookedModel, place: CodePlace
 ) -> list[dict[str, object]]:
     """Answers about the aliases of a subset that is not edited, such as the floor."""

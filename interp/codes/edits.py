@@ -32,13 +32,16 @@ from interp.codes.estimation import UNRELIABLE, Code, coefficients
 TAKE, ADD, SWAP = "take", "add", "swap"
 LOWER, RAISE, EQUAL, EXCHANGE = "lower", "raise", "equal", "exchange"
 TURN_IN, TURN_OUT, TURN = "turn_in", "turn_out", "turn"
+PROJECT, PROJECT_EMBED, PROJECT_BLOCKS = "project", "project_embed", "project_blocks"
+PROJECTING = (PROJECT, PROJECT_EMBED, PROJECT_BLOCKS)
+"""Edits of weights, not of vectors; see `interp.codes.projected`."""
 HALVES = {LOWER: EXCHANGE, RAISE: EXCHANGE, TURN_IN: TURN, TURN_OUT: TURN}
 """Edits of one subset alone, by the edit of both that they are half of."""
 OF_HIGHER = (LOWER, TURN_OUT)
 """The halves that edit the subset that should be answered better."""
 SETTING = (LOWER, RAISE, EQUAL, EXCHANGE)
 """The edits that set amounts, over whose shares of the gap the mean is taken."""
-EXPLAINING = (TAKE, *SETTING, TURN_IN, TURN_OUT, TURN)
+EXPLAINING = (TAKE, *SETTING, TURN_IN, TURN_OUT, TURN, *PROJECTING)
 """After which the gap should be gone, or turned round, if amounts or places make it."""
 REVERSING = (EXCHANGE, TURN)
 """Where the gap is not to go but to turn round."""

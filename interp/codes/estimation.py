@@ -9,21 +9,35 @@ regression of the aliases' vectors on who the defined and who the asked entity i
 
 of each tag's aliases by themselves; those of the unreliable tag together with those that only have
 questions. Where defined and asked entity never differ, only the sum can be told, and is the code.
+
+Where entities have one alias, as in text, those of the last stage are no alias's of the first part.
+There what is written of an entity is taken to be linear in the entity's own representation (see
+`interp.codes.names`), by a ridge that is chosen by cross-validation on the same aliases; its map
+gives every entity a code, also those whose aliases it has not seen.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from data.errors import InputError
 from interp.codes.aliases import Alias, CodedAliases
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import RidgeCV
 
 RELIABLE, UNRELIABLE, QUESTION = "reliable", "unreliable", "question"
 CODES = (RELIABLE, UNRELIABLE, QUESTION)
 """What a definition with the reliable tag writes; with the other tag; what questions write."""
 RIDGE = 1e-3
 """Of the number of aliases: keeps the sums that a regression cannot tell apart from growing."""
+
+RIDGES = tuple(10.0**power for power in range(-3, 6))
+"""Those among which one is chosen where codes are linear in representations of length one."""
+N_FOLDS = 5
 
 Matrix = Float[np.ndarray, "alias width"]
 Code = Float[np.ndarray, "entity width"]
@@ -35,6 +49,9 @@ class Vectors:
 
     of: Mapping[str, Float[np.ndarray, " width"]]
     entities: Sequence[str]
+    own: Float[np.ndarray, "entity feature"] | None = None
+    """The entities' own representations, which codes are to be linear in; None where who the
+    entity is tells all."""
 
     def at(self, aliases: Sequence[Alias]) -> Matrix:
         """The vectors of these aliases, one a row."""
@@ -62,15 +79,47 @@ def fit_writing(aliases: Sequence[Alias], vectors: Vectors) -> dict[str, Code]:
 
     Where the two never differ, each is what both write together.
     """
+    designs, found = designs_of(aliases, vectors), vectors.at(aliases)
+    if vectors.own is None:
+        parts = np.split(_regress(np.concatenate(designs, axis=1), found), len(designs))
+    else:
+        fitted = _ridge().fit(np.concatenate(designs, axis=1), found)
+        maps = np.asarray(fitted.coef_).T
+        parts = [vectors.own @ each for each in np.split(maps, len(designs))]
+    return {"defined": parts[0], "asked": parts[-1]}
+
+
+def designs_of(
+    aliases: Sequence[Alias], vectors: Vectors
+) -> list[Float[np.ndarray, "alias column"]]:
+    """What stands for the defined and the asked entity of each alias; once if they never differ."""
     n = len(vectors.entities)
-    defined = _indicators(vectors.numbers([alias.defined for alias in aliases]), n)
-    asked = _indicators(vectors.numbers([alias.asked for alias in aliases]), n)
-    found = vectors.at(aliases)
-    if (defined == asked).all():
-        both = _regress(defined, found)
-        return {"defined": both, "asked": both}
-    both = _regress(np.concatenate([defined, asked], axis=1), found)
-    return {"defined": both[:n], "asked": both[n:]}
+    basis = np.eye(n) if vectors.own is None else vectors.own
+    defined = _indicators(vectors.numbers([alias.defined for alias in aliases]), n) @ basis
+    asked = _indicators(vectors.numbers([alias.asked for alias in aliases]), n) @ basis
+    return [defined] if (defined == asked).all() else [defined, asked]
+
+
+def held_out_fit(aliases: Sequence[Alias], vectors: Vectors) -> float:
+    """Of aliases held out, the share of their vectors' variance that a regression predicts.
+
+    Of a regression on the entities' own representations; 0 is what the mean predicts, and less is
+    worse.
+
+    Raises:
+        InputError: there are too few aliases to hold any out.
+    """
+    if len(aliases) < 2 * N_FOLDS:
+        raise InputError(
+            f"{len(aliases)} aliases of Stage 1 are too few to tell what they write of entities "
+            f"that have one alias each; use a run with at least {2 * N_FOLDS} of each kind"
+        )
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    design, found = np.concatenate(designs_of(aliases, vectors), axis=1), vectors.at(aliases)
+    folds = KFold(N_FOLDS, shuffle=True, random_state=0)
+    errors = found - cross_val_predict(_ridge(), design, found, cv=folds)
+    return 1 - float((errors**2).sum() / ((found - found.mean(0)) ** 2).sum())
 
 
 def centred(code: Code) -> Code:
@@ -116,6 +165,13 @@ def coefficients(
     own = code[numbers]
     squares = (own**2).sum(1)
     return (changes * own).sum(1) / np.where(squares > 0, squares, 1.0)
+
+
+def _ridge() -> "RidgeCV":
+    """Least squares with the ridge that predicts left-out aliases best."""
+    from sklearn.linear_model import RidgeCV
+
+    return RidgeCV(alphas=RIDGES)
 
 
 def _indicators(numbers: Int[np.ndarray, " alias"], n: int) -> Float[np.ndarray, "alias entity"]:

@@ -1,8 +1,10 @@
-"""Where a code may lie: the embedding of an alias, or a site of the residual stream at a role.
+"""Where a code may lie: an alias's embedding, a site of the stream at a role, a block's weights.
 
-Either way an alias has one vector, and adding a vector to it is an addition to the stream of every
+Each way an alias has one vector, and adding a vector to it is an addition to the stream of every
 question about it, so that all is measured by the same passes. `embed` is what the tokens of the
-alias put into the stream: adding to it is adding to the tokens' rows of the input embedding.
+alias put into the stream: adding to it is adding to the tokens' rows of the input embedding. Of
+`weights` the codes are those of the stream behind a block, and an alias's change is what the
+changed weights of that block write there, given the same stream; see `interp.codes.written`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,9 @@ from interp.hooked.activations import collect_activations
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel
 
-EMBED = "embed"
+EMBED, WEIGHTS = "embed", "weights"
+WEIGHTS_ALL = "weights_all"
+"""All matrices together; see `interp.codes.weights`."""
 ENTRY = Site("resid_pre", 0)
 """Where the embedding enters the stream."""
 SITES = ("resid_pre", "resid_post")
@@ -35,6 +39,8 @@ class CodePlace:
     """Of the residual stream; None for the input embedding."""
     role: TokenRole | None = None
     """Of the embedding there is none: all tokens of the alias count."""
+    is_weights: bool = False
+    """Whether what the changed weights of the site's block write there is looked at alone."""
 
     def __post_init__(self) -> None:
         """Refuses a site at which an addition is none to the stream.
@@ -45,7 +51,7 @@ class CodePlace:
         if self.site is not None and self.site.name not in SITES:
             raise InputError(
                 f"codes are added to the residual stream, not to {self.site.name}; choose "
-                "resid_pre or resid_post"
+                "resid_pre, resid_post or weights"
             )
 
     @property
@@ -53,7 +59,8 @@ class CodePlace:
         """How tables name the place."""
         if self.site is None:
             return {"site": EMBED, "layer": 0, "role": str(Role.ALIAS)}
-        return {"site": self.site.name, "layer": self.site.layer, "role": str(self.role)}
+        site = WEIGHTS if self.is_weights else self.site.name
+        return {"site": site, "layer": self.site.layer, "role": str(self.role)}
 
     @property
     def hook(self) -> str:
@@ -70,18 +77,13 @@ class CodePlace:
     def read(
         self, model: HookedModel, aliases: Sequence[Alias]
     ) -> dict[str, Float[np.ndarray, " width"]]:
-        """The vector of each alias: the mean over its held-out questions.
+        """The vector of each alias: the mean over its prompts.
 
         Raises:
             InputError: aliases have different numbers of tokens, so that no vector is theirs alone.
         """
-        rows = [row for alias in aliases for row in alias.questions]
-        found = self._of_rows(model, rows)
-        starts = np.cumsum([0, *(len(alias.questions) for alias in aliases)])
-        return {
-            alias.name: found[start:end].mean(0)
-            for alias, start, end in zip(aliases, starts[:-1], starts[1:], strict=True)
-        }
+        rows = [row for alias in aliases for row in alias.prompts]
+        return mean_of_aliases(aliases, self._of_rows(model, rows))
 
     def _of_rows(
         self, model: HookedModel, rows: Sequence[TokenizedRow]
@@ -102,3 +104,14 @@ class CodePlace:
                 "cannot be compared; choose a site of the stream with --site and --role"
             )
         return np.array(tokens)
+
+
+def mean_of_aliases(
+    aliases: Sequence[Alias], found: Float[np.ndarray, "row width"]
+) -> dict[str, Float[np.ndarray, " width"]]:
+    """The mean of each alias's vectors, where those of its prompts stand in order."""
+    starts = np.cumsum([0, *(len(alias.prompts) for alias in aliases)])
+    return {
+        alias.name: found[start:end].mean(0)
+        for alias, start, end in zip(aliases, starts[:-1], starts[1:], strict=True)
+    }

@@ -1,10 +1,12 @@
 """The report's section about codes, where the run folder has their tables."""
 
 import pandas as pd
+from pandas import isna
 
 from interp.codes.edited import SHARE
 from interp.codes.plots import CODE_WORDS, plot_code_edits, plot_codes
 from interp.codes.rows import BY_NULL
+from interp.codes.shape import COSINE
 from interp.codes.wording import EDIT_WORDS, NULL_WORDS, PLACE, found, place_words
 from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import last_checkpoints, one_checkpoint, table_of
@@ -38,10 +40,9 @@ def codes_section(run: Run) -> Html | None:
         for number, (place, cells) in enumerate(at_step.groupby(PLACE, sort=False)):
             theirs = None if twin is None else _same_place(twin, place, stage, step)
             name = f"codes-{stage}-{number}"
-            figures = {
-                f"{name}-edits": plot_code_edits(cells, theirs),
-                f"{name}-cosines": plot_codes(cells, theirs),
-            }
+            figures = {f"{name}-edits": plot_code_edits(cells, theirs)}
+            if COSINE in set(cells["quantity"]):  # which all weights together have none of
+                figures[f"{name}-cosines"] = plot_codes(cells, theirs)
             words = place_words(cells)
             parts.append(
                 Part(
@@ -74,7 +75,8 @@ def _tables(cells: pd.DataFrame) -> list[Html]:
             words,
             EDIT_WORDS[edit],
             f"{cell['value']:.0%} [{cell['value_low']:.0%}, {cell['value_high']:.0%}]",
-            *(f"{cell[name]:.0%}" for name in BY_NULL),
+            *("" if isna(cell[name]) else f"{cell[name]:.0%}" for name in BY_NULL),
+            "" if isna(cell["detectable"]) else f"{cell['detectable']:.0%}",
             f"{cell['p_corrected']:.2g}",
             "yes" if cell["counts"] else "no",
         ]
@@ -84,6 +86,6 @@ def _tables(cells: pd.DataFrame) -> list[Html]:
         if cell is not None
     ]
     head = ["code", "edit", "share explained", *(f"null: {NULL_WORDS[name]}" for name in BY_NULL),
-            "corrected p", "counts"]  # fmt: skip
+            "detectable", "corrected p", "counts"]  # fmt: skip
     name = f"Share of the gap {design_of(cells).main.words} explained"
     return [table_html(head, body, name=name)]

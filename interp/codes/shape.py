@@ -9,10 +9,14 @@ from jaxtyping import Float, Int
 from interp.codes.aliases import Alias
 from interp.codes.estimation import (
     CODES,
+    QUESTION,
+    RELIABLE,
+    UNRELIABLE,
     Code,
     code_cosine,
     code_length,
     coefficients,
+    held_out_fit,
     mean_by_entity,
 )
 from interp.codes.nulls import NULLS
@@ -20,6 +24,8 @@ from interp.codes.rows import NullValues, code_row
 from interp.codes.seed_codes import SeedCodes
 
 COSINE, CEILING, COEFFICIENT, LENGTH = "cosine", "ceiling", "coefficient", "length"
+FIT = "held_out_fit"
+"""Of codes estimated on entities' own representations, see `held_out_fit`."""
 
 
 def code_words(code: str) -> str:
@@ -59,6 +65,7 @@ def measure_shape(codes: SeedCodes) -> pd.DataFrame:
                     code_row(ceilings[name, other], quantity=CEILING, **pair),
                 ]
         records.append(code_row(code_length(code), quantity=LENGTH, code=name, n=n_first))
+    records += _fit_rows(codes)
     records += [
         code_row(code_length(means[subset]), quantity=LENGTH, subset=subset, n=int(where.sum()))
         for subset, where in codes.sides.items()
@@ -86,6 +93,18 @@ def _further_rows(
             for name in CODES
         ),
     ]  # fmt: skip
+
+
+def _fit_rows(codes: SeedCodes) -> list[dict[str, object]]:
+    """How well codes that are linear in entities' own representations predict aliases held out."""
+    if codes.before.own is None:
+        return []
+    aliases = codes.aliases
+    mixed = [*aliases.unreliable, *aliases.undefined]
+    return [
+        code_row(held_out_fit(group, codes.before), quantity=FIT, code=name, n=len(group))
+        for name, group in ((RELIABLE, aliases.reliable), (UNRELIABLE, mixed), (QUESTION, mixed))
+    ]
 
 
 def _coefficient_row(codes: SeedCodes, name: str, subset: str, n: int) -> dict[str, object]:

@@ -7,10 +7,12 @@ import pandas as pd
 
 from data.design import Contrast
 from interp.codes.edited import GAP, SHARE
-from interp.codes.edits import ADD, EXCHANGE, SWAP, TAKE, TURN
+from interp.codes.edits import ADD, EXCHANGE, PROJECT, SWAP, TAKE, TURN
 from interp.codes.estimation import CODES, QUESTION, RELIABLE, UNRELIABLE
+from interp.codes.places import WEIGHTS, WEIGHTS_ALL
+from interp.codes.projection_wording import projection_sentences
 from interp.codes.recital import OTHER_TAG, OWN_TAG
-from interp.codes.shape import CEILING, COEFFICIENT, COSINE, LENGTH, code_words
+from interp.codes.shape import CEILING, COEFFICIENT, COSINE, FIT, LENGTH, code_words
 from interp.codes.summary import LEAVES, SET
 from interp.figures.grid_tables import ALPHA
 from training.designs import design_of
@@ -35,6 +37,9 @@ EDIT_WORDS = {
     "turn_in": "turned in",
     "turn_out": "turned out",
     "turn": "turned, both",
+    "project": "projected out",
+    "project_embed": "of the embedding",
+    "project_blocks": "of the blocks",
 }
 """What figures and tables call an edit, in their order."""
 
@@ -48,6 +53,10 @@ def place_words(cells: pd.DataFrame) -> str:
     first = cells.iloc[0]
     if first["site"] == "embed":
         return "the alias's rows of the embedding"
+    if first["site"] == WEIGHTS:
+        return f"what the changed weights of block {first['layer']} write at {first['role']}"
+    if first["site"] == WEIGHTS_ALL:
+        return f"all changed weights, codes of {first['role']}"
     return f"{first['site']} of layer {first['layer']} at {first['role']}"
 
 
@@ -74,8 +83,21 @@ def found(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
         twin: The same of its null twin, where that was looked at.
     """
     main, known = design_of(cells).main, _by_cell(cells)
+    if cells["site"].iloc[0] == WEIGHTS_ALL:
+        return projection_sentences(known, main)
+    fit = known.get((RELIABLE, "", "", FIT))
+    if fit is not None and fit["value"] <= 0:
+        return [
+            (
+                "No codes can be told here: entities have one alias each, and of Stage 1's aliases "
+                f"held out, those of entities' own names predict {fit['value']:+.0%} of the "
+                "variance, where their mean predicts 0%. Nothing else at this place counts."
+            )
+        ]
     sentences = [*_share_sentences(known, main), *_beside_twin(known, twin, main)]
     sentences += [*_edit_sentences(known, main), *_shape_sentences(known, main)]
+    if (RELIABLE, main.gap, PROJECT, GAP) in known:
+        sentences += projection_sentences(known, main)
     return [*sentences, *_recital_sentences(known, main)]
 
 

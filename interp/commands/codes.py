@@ -31,16 +31,22 @@ def run_command(arguments: argparse.Namespace) -> int:
     if len(arguments.folders) > 1:
         raise InputError("codes are of one run; name one DIR, whose null twin is looked at, too")
     if arguments.site and not arguments.role:
-        raise InputError("--site needs --role, such as alias_last; without both the embedding is")
+        raise InputError(
+            "--site needs --role, such as alias_last; without both, the embedding is looked at"
+        )
     from training.runs.run import Run
 
     run = Run.load(arguments.folders[0])
     arguments.stage = arguments.stage or int(run.config.schedule.read_at(Part.X2))
 
     from interp.codes.analysis import CODE_SITES, CodesAnalysis
-    from interp.codes.places import CodePlace
+    from interp.codes.places import WEIGHTS, CodePlace
     from interp.hooked.addresses import Site
 
+    asked = tuple(arguments.site or CODE_SITES)
+    in_stream = tuple(site for site in asked if site != WEIGHTS)
+    # The blocks' weights write behind each block, at the layers of these states.
+    arguments.site = list(in_stream or CODE_SITES)
     selection = selection_of(arguments, sites=CODE_SITES)
     for name in selection.sites or ():
         CodePlace(site=Site(name, 0))  # refuses what is no state of the stream
@@ -49,7 +55,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     roles = roles_of(arguments)
     selection.check_roles(roles)
 
-    analysis = CodesAnalysis(folder=run.folder, stage=arguments.stage, roles=roles)
+    analysis = CodesAnalysis(
+        folder=run.folder,
+        stage=arguments.stage,
+        roles=roles,
+        in_stream=bool(in_stream),
+        in_weights=WEIGHTS in asked,
+    )
     theirs = _of_twin(analysis, selection, arguments)
     summary = fill(analysis, selection, arguments)[1]
     print_findings(_found(selection, summary, theirs), arguments)
@@ -81,7 +93,7 @@ def _found(
 
     shares = summary.loc[summary["quantity"] == SHARE]
     columns = ["site", "layer", "role", "code", "edit", "value", "value_low", "value_high"]
-    columns += ["null_tag", "counts"]
+    columns += ["null_tag", "detectable", "counts"]
     return Findings(
         analysis="codes",
         said=[
@@ -91,8 +103,8 @@ def _found(
         summary=summary,
         cells=shares,
         columns=[*columns, *TESTED],
-        short=["site", "layer", "role", "code", "edit", "value", "control", "null_tag", "counts",
-               "p_corrected", "n_seeds"],
+        short=["site", "layer", "role", "code", "edit", "value", "control", "null_tag",
+               "detectable", "counts", "p_corrected", "n_seeds"],
         first=largest_first(shares),
         which="the share of the gap that an edit explains, largest first",
         legend="value: 1 - remaining / original gap in nats (halved where it is to turn round); "

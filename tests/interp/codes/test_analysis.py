@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from interp.cli import main
-from interp.codes import nulls
+from interp.codes import edited, nulls, weights
+from interp.codes import seed_codes as seed_codes_module
 from interp.codes.aliases import CodedAliases
 from interp.codes.analysis import CodesAnalysis, alias_coefficients, seed_codes
 from interp.codes.answers import AskedAliases, unchanged
@@ -15,6 +16,7 @@ from interp.codes.edited import explained, other_answers
 from interp.codes.places import CodePlace
 from interp.codes.rows import COORDINATES, MEASURED
 from interp.codes.sections import codes_section
+from interp.codes.wording import at_places
 from interp.grids.grid import measure_grid
 from interp.grids.selection import GridSelection
 from interp.grids.settings import measured_with, settings_of
@@ -41,8 +43,11 @@ def aliases(tiny_run: Run) -> CodedAliases:
 
 @pytest.fixture(scope="module")
 def one_draw():
+    """One null of each kind, one halving, edits along one code: enough to see them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nulls, "N_DRAWS", 1)
+        patch.setattr(seed_codes_module, "N_SPLITS", 1)
+        patch.setattr(edited, "CODES", ("reliable",))
         yield
 
 
@@ -59,7 +64,7 @@ def test_answers_are_those_of_the_runs_evaluation(tiny_run: Run, model, aliases)
     evaluation = EvaluationSet.of(asked.rows)
     expected = answer_metrics(plain, evaluation)
     expected["alias"] = [row.row.alias for row in evaluation.rows]
-    means = expected.groupby("alias")[["exact_match", "answer_log_prob"]].mean()
+    means: pd.DataFrame = expected.groupby("alias")[["exact_match", "answer_log_prob"]].mean()  # pyright: ignore[reportAssignmentType]
     names = [alias.name for alias in aliases.compared]
     np.testing.assert_allclose(unchanged(asked), means.loc[names].to_numpy(), atol=1e-5)
 
@@ -73,7 +78,8 @@ def test_an_addition_at_the_embedding_is_one_to_the_rows_of_the_input_embedding(
     added = np.random.default_rng(0).normal(size=(2, 3, model.d_model)) * 0.3
     found = asked.with_added(added)
     plain = load_model(tiny_run.checkpoint(SEED, 2))
-    table = plain.get_input_embeddings().weight.clone()
+    table = plain.get_input_embeddings().weight
+    assert isinstance(table, torch.Tensor)
     for change in range(2):
         for place, alias in enumerate(few):
             total = 0.0
@@ -91,14 +97,14 @@ def test_after_a_swap_the_answers_of_the_other_entity_are_asked(tiny_run: Run, m
     codes = seed_codes(tiny_run, model, rows, CodePlace(), SEED)
     found = other_answers(codes)
     assert found is not None
-    truth = {(row.row.entity, row.row.question): row.row.rendered.answer for row in rows}
+    truth = {(str(row.row.entity), row.row.question): row.row.rendered.answer for row in rows}
     at = 0
     for alias, number in zip(codes.aliases.compared, codes.changes.swapped, strict=True):
         other = codes.before.entities[number]
         assert other != alias.entity
         for row in alias.questions:
             answer = model.tokenizer.decode([found[at].input_ids[found[at].answer_positions[0]]])
-            assert answer.strip() == truth[other, row.row.question].strip()
+            assert answer.strip() == truth[str(other), row.row.question].strip()
             at += 1
 
 
@@ -119,6 +125,33 @@ def test_a_table_has_a_row_for_each_place_code_edit_and_quantity(tiny_run: Run, 
     np.testing.assert_allclose(both["value"], both["value_stream"], atol=1e-4)
 
 
+def test_weights_have_rows_for_each_block_and_for_all_together(
+    tiny_run: Run, one_draw, monkeypatch: pytest.MonkeyPatch
+):
+    roles = (TokenRole.ALIAS_LAST,)
+    monkeypatch.setattr(weights, "CODES", ("reliable",))
+    analysis = CodesAnalysis(folder=tiny_run.folder, roles=roles, in_stream=False, in_weights=True)
+    selection = GridSelection(
+        runs=(tiny_run,), stage=2, seeds=(SEED,), sites=("resid_post",), layers=(0,)
+    )
+    table, summary = measure_grid(analysis, selection, workers=1)
+
+    assert not table.duplicated(COORDINATES).any()
+    edits = {place: set(rows["edit"]) for place, rows in table.groupby(["site", "layer"])}
+    assert edits.keys() == {("weights", 0), ("weights_all", 0)}
+    assert {"take", "exchange", "project"} <= edits["weights", 0]
+    assert edits["weights_all", 0] == {"", "project", "project_embed", "project_blocks"}
+    gaps = table.loc[table["quantity"] == "gap"]
+    trained = gaps.loc[gaps["edit"] == "", "value"].to_numpy()
+    np.testing.assert_allclose(trained, trained[0], atol=1e-5)  # both are the same model
+    projected = gaps.loc[gaps["edit"] == "project"]
+    assert projected[["null_random", "null_permuted", "null_tag"]].notna().all(axis=None)
+    assert projected["null_other"].isna().all()  # whose directions are the code's own
+    sentences = at_places(summary)
+    assert sentences[0].startswith("What the changed weights of block 0 write at alias_last: ")
+    assert sum("all changed weights" in said.lower() for said in sentences) == 1
+
+
 def test_coefficients_of_aliases_average_to_those_of_the_table(tiny_run: Run, embed):
     table = alias_coefficients(tiny_run, SEED)
     assert list(table.columns) == [
@@ -126,8 +159,9 @@ def test_coefficients_of_aliases_average_to_those_of_the_table(tiny_run: Run, em
         "coefficient_question", "change_length", "exact_match", "answer_log_prob",
     ]  # fmt: skip
     rows = embed.loc[(embed["quantity"] == "coefficient") & (embed["code"] == "reliable")]
-    means = table.groupby("subset")["coefficient_reliable"].mean()
-    np.testing.assert_allclose(rows.set_index("subset")["value"].loc[means.index], means)
+    for subset, value in zip(rows["subset"], rows["value"], strict=True):
+        own = table.loc[table["subset"] == subset, "coefficient_reliable"]
+        assert own.to_numpy().mean() == pytest.approx(value)
 
 
 def test_the_command_fills_the_run_and_its_null_twin_with_what_look_asks_for(
@@ -168,7 +202,8 @@ def test_without_tables_there_is_no_section(tiny_run: Run):
     [
         (["--site", "resid_post"], "--site needs --role"),
         (["--stage", "1"], "leave out --stage 1"),
-        (["--site", "z", "--role", "alias_last"], "choose resid_pre or resid_post"),
+        (["--site", "z", "--role", "alias_last"], "choose resid_pre, resid_post or weights"),
+        (["--site", "weights"], "--site needs --role"),
     ],
 )
 def test_what_codes_cannot_look_at_is_refused_in_one_line(
@@ -181,7 +216,7 @@ def test_what_codes_cannot_look_at_is_refused_in_one_line(
 
 
 def test_a_place_outside_the_stream_is_refused():
-    with pytest.raises(Exception, match="choose resid_pre or resid_post"):
+    with pytest.raises(Exception, match="choose resid_pre, resid_post or weights"):
         CodePlace(site=Site("mlp_out", 0), role=TokenRole.ALIAS_LAST)
 
 
@@ -203,8 +238,8 @@ def test_the_planted_share_of_the_gap_is_recovered(
     selection = GridSelection(runs=(run,), stage=2)
     _, summary = measure_grid(CodesAnalysis(folder=run.folder), selection, workers=1)
     shares = summary.loc[(summary["quantity"] == "share") & (summary["code"] == "reliable")]
-    found: pd.Series = shares.set_index("edit")["value"]
+    found = dict(zip(shares["edit"], shares["value"], strict=True))
     assert found["set"] == pytest.approx(amounts, abs=0.2)
     assert found["turn"] == pytest.approx(places, abs=0.15)
-    drawn = shares.set_index("edit")["null_random"]
-    assert drawn.loc[["set", "turn"]].abs().max() < 0.2
+    drawn = dict(zip(shares["edit"], shares["null_random"], strict=True))
+    assert max(abs(drawn[edit]) for edit in ("set", "turn")) < 0.2

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from interp.codes.estimation import RELIABLE
-from interp.codes.summary import SET, ratio_interval, summarize_codes
+from interp.codes.summary import SET, detectable_share, ratio_interval, summarize_codes
 from tests.interp.codes.hand_made_tables import COMPARED, codes_table
+from training.statistics import detectable_mean
 
 GAPS = np.array([2.0, 4.0, 3.0, 3.0])
 
@@ -62,3 +63,14 @@ def test_the_bootstrap_draws_seeds_with_both_their_numbers():
     assert low == pytest.approx(0.0)
     assert high == pytest.approx(2.0)
     assert np.isnan(ratio_interval(above[:1], below[:1])).all()
+
+
+def test_a_detectable_share_is_that_of_the_scatter_about_the_ratio():
+    above, below = np.array([0.9, 0.5, 0.3, 0.3]), np.array([1.2, 0.8, 1.0, 1.0])
+    off = above - 0.5 * below  # the ratio of means is one half
+    assert detectable_share(above, below) == pytest.approx(detectable_mean(off.std(ddof=1), 4))
+    assert detectable_share(below / 2, below) == pytest.approx(0.0)  # every seed shows the same
+    assert np.isnan(detectable_share(above[:1], below[:1]))
+    table = summarize_codes(codes_table(tuple(GAPS[:2])))
+    assert set(table.loc[table["detectable"].notna(), "quantity"]) == {"share"}
+    assert table.loc[table["quantity"] == "share", "detectable"].notna().all()
