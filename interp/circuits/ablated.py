@@ -65,13 +65,16 @@ class AblatedRows(AblatedParts[Unit]):
     def _numbers(self) -> dict[str, int]:
         return role_numbers(self.units)
 
-    def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
-        numbers = self._numbers()
-        places = torch.arange(roles.shape[1]).expand_as(roles)
-        found = [
-            torch.where(roles == numbers[unit.role], places, roles.shape[1]).min()
-            for unit in self.units
-        ]
+    def _starts(self, roles: Int[Tensor, "row pos"], kept: int) -> Int[Tensor, " unit"]:
+        numbers, n_read = self._numbers(), roles.shape[1]
+        places = torch.arange(n_read)
+        found = []
+        for unit in self.units:
+            # What the last layer writes is read where answers are, and by no token after it.
+            is_last = unit.layer == self.unrolled.n_layers - 1
+            is_read = places >= (n_read - kept if is_last else 0)
+            is_there = (roles == numbers[unit.role]) & is_read
+            found.append(torch.where(is_there, places, n_read).min())
         return torch.stack(found)
 
     def _inert(
@@ -137,15 +140,19 @@ class AblatedRows(AblatedParts[Unit]):
         of_row = row if of_mlp.shape[1] > 1 else torch.zeros_like(row)
         at, role = (row, start + place), roles[number, row, place]
 
-        read, z, mlp_out = stream[first][at], base["z"][first][at], base["mlp_out"][first][at]
-        share = of_heads[number, of_row, :, role][..., None]
-        z = torch.lerp(z, batch.others["z"][first][at], share)
-        attn_out = unrolled.write(z[:, None], first)[:, 0]
-        if not unrolled.is_parallel:
-            mlp_out = unrolled.mlp(read + attn_out, first)
-        share = of_mlp[number, of_row, role][:, None]
-        mlp_out = torch.lerp(mlp_out, batch.others["mlp_out"][first][at], share)
-        x[number * n_rows + row, place] = read + attn_out + mlp_out
+        found, attn_difference = stream[first + 1][at], 0.0
+        if of_heads.requires_grad or of_heads.any():
+            share = of_heads[number, of_row, :, role][..., None]
+            z = share * (batch.others["z"][first][at] - base["z"][first][at])
+            attn_difference = z.flatten(1) @ unrolled.W_O[first].flatten(0, 1)
+            found = found + attn_difference
+        if of_mlp.requires_grad or of_mlp.any() or not unrolled.is_parallel:
+            mlp_out = own = base["mlp_out"][first][at]
+            if not unrolled.is_parallel:
+                own = unrolled.mlp(base["resid_mid"][first][at] + attn_difference, first)
+            share = of_mlp[number, of_row, role][:, None]
+            found = found + torch.lerp(own, batch.others["mlp_out"][first][at], share) - mlp_out
+        x[number * n_rows + row, place] = found
         return x, changed.flatten(0, 1)
 
 

@@ -151,7 +151,7 @@ class AblatedEdges(AblatedParts[Edge]):
     def _numbers(self) -> dict[str, int]:
         return {}
 
-    def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
+    def _starts(self, roles: Int[Tensor, "row pos"], kept: int) -> Int[Tensor, " unit"]:
         return torch.zeros(len(self.units), dtype=torch.long)
 
     def _inert(

@@ -46,7 +46,7 @@ class RowBatch:
     roles: Int[Tensor, "row pos"]
     """Numbers of roles; -1 of a role that no part has."""
     starts: Int[Tensor, " unit"]
-    """The first token at which a row has the role of each part; behind the last if none has."""
+    """The first token at which each part says something that is read; behind the last if none."""
     inert: Bool[Tensor, " unit"]
     """Parts whose output is what would take its place, in every row."""
     others: dict[str, list[Tensor]]
@@ -198,8 +198,8 @@ class AblatedParts(ABC, Generic[PartT]):
         """The roles by which parts differ, numbered; none where parts are at all tokens."""
 
     @abstractmethod
-    def _starts(self, roles: Int[Tensor, "row pos"]) -> Int[Tensor, " unit"]:
-        """See `RowBatch.starts`."""
+    def _starts(self, roles: Int[Tensor, "row pos"], kept: int) -> Int[Tensor, " unit"]:
+        """See `RowBatch.starts`; answers are read at the last `kept` tokens."""
 
     @abstractmethod
     def _inert(
@@ -254,7 +254,7 @@ class AblatedParts(ABC, Generic[PartT]):
             kept=kept,
             base=base,
             roles=roles.to(model.device),
-            starts=self._starts(roles),
+            starts=self._starts(roles, kept),
             inert=self._inert(base, others, roles),
             others=others,
         )
