@@ -138,7 +138,7 @@ def test_stage_2_keeps_the_pattern_at_every_step(
     n_heads, n_checked = start.config.num_attention_heads, 0
     train = trainings._train
 
-    def watched(trainer: StageTrainer) -> PreTrainedModel:
+    def watched(trainer: StageTrainer, turned: Any) -> PreTrainedModel:
         read: list[Tensor] = []
         attention: Any = trainer.model.get_submodule("gpt_neox.layers.1.attention")
 
@@ -161,7 +161,7 @@ def test_stage_2_keeps_the_pattern_at_every_step(
         )
         trainer.model.register_forward_pre_hook(keep, with_kwargs=True)
         attention.dense.register_forward_pre_hook(check)
-        return train(trainer)
+        return train(trainer, turned)
 
     monkeypatch.setattr(trainings, "_train", watched)
     clamped = retraining.stage_two(start, clamped=[(1, 0)])
