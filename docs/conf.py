@@ -23,7 +23,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!(data|training|interp)\.).*"),  # other packages' names: no network, no links
     (
         "py:.*",
-        r".*\.(Choice|Found|Item|PartT|Result|Task|Value|_\w+)",
+        r".*\.(Choice|Found|Item|PartT|Placed|Result|Task|Value|_\w+)",
     ),  # type variables and what is private
 ]
 

@@ -153,5 +153,5 @@ def with_coefficients(table: pd.DataFrame, run: Run, seed: int) -> pd.DataFrame:
         codes = alias_coefficients(run, seed)
     except InputError:  # few aliases share an entity, or have several tokens
         return table.assign(**{COEFFICIENT: float("nan")})
-    own = codes.set_index("alias")[f"{COEFFICIENT}_{QUESTION}"]
+    own = dict(zip(codes["alias"], codes[f"{COEFFICIENT}_{QUESTION}"], strict=True))
     return table.assign(**{COEFFICIENT: table["alias"].map(own)})
