@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from interp.circuits.passes import AblatedParts, Held, RowBatch
-from interp.circuits.units import Part, Unit, by_layer, first_layers, role_numbers
+from interp.circuits.units import Part, Unit, by_layer, role_numbers
 from interp.hooked.addresses import Site
 from interp.interventions.ablation import AblationKind
 from interp.patching.unrolled import Trace
@@ -94,8 +94,8 @@ class AblatedRows(AblatedParts[Unit]):
         heads, mlp = by_layer(shares, self.units, self.unrolled.model)
         return [*heads, *mlp]
 
-    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
-        return first_layers(sets, self.units, self.unrolled.n_layers)
+    def _layer(self, unit: Unit) -> int:
+        return unit.layer
 
     def _logits(
         self, batch: RowBatch, held: Held, *, first: int, start: int

@@ -137,8 +137,6 @@ class AblatedEdges(AblatedParts[Edge]):
         readers = {node: i for i, node in enumerate(graph.readers)}
         self._shape = (len(readers), len(writers))
         self._places = torch.tensor([(readers[e.reader], writers[e.writer]) for e in units]).T
-        layers = [unrolled.n_layers if e.layer == LOGITS else e.layer for e in units]
-        self._layers = torch.tensor(layers)
         super().__init__(
             unrolled, rows, units, kind, reference=reference, by_question=by_question, seed=seed
         )
@@ -165,8 +163,8 @@ class AblatedEdges(AblatedParts[Edge]):
         at = (torch.arange(len(shares))[:, None], *self._places)
         return [shares.new_zeros(len(shares), *self._shape).index_put(at, shares)]
 
-    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
-        return torch.where(sets, self._layers, self.unrolled.n_layers).amin(1)
+    def _layer(self, unit: Edge) -> int:
+        return self.unrolled.n_layers if unit.layer == LOGITS else unit.layer
 
     def _logits(
         self, batch: RowBatch, held: Held, *, first: int, start: int

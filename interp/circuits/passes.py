@@ -7,6 +7,7 @@ without a set of them; here many sets go through the model together, each distin
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
@@ -186,8 +187,19 @@ class AblatedParts(ABC, Generic[PartT]):
         felt = sets & (batch.starts < batch.n_read)  # parts at roles that these rows have
         first = self._firsts(felt & ~batch.inert)
         # Below the first that changes something, an output is still what it was without ablation.
-        below = self._firsts(torch.eye(len(self.units), dtype=torch.bool)) < first[:, None]
-        return felt & ~(batch.inert & below)
+        return felt & ~(batch.inert & (self._layers < first[:, None]))
+
+    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
+        """The first layer that each set touches; the number of layers if none."""
+        return torch.where(sets, self._layers, self.unrolled.n_layers).amin(1)
+
+    @cached_property
+    def _layers(self) -> Int[Tensor, " unit"]:
+        return torch.tensor([self._layer(unit) for unit in self.units])
+
+    @abstractmethod
+    def _layer(self, unit: PartT) -> int:
+        """The layer that a part is in; the number of layers if it lies behind them all."""
 
     @abstractmethod
     def _sites(self) -> list[Site]:
@@ -210,10 +222,6 @@ class AblatedParts(ABC, Generic[PartT]):
     @abstractmethod
     def _held(self, shares: Float[Tensor, "set unit"]) -> list[Float[Tensor, "set ..."]]:
         """What sets hold, laid out as `_logits` reads it; differentiable."""
-
-    @abstractmethod
-    def _firsts(self, sets: Bool[Tensor, "set unit"]) -> Int[Tensor, " set"]:
-        """The first layer that each set touches; the number of layers if none."""
 
     @abstractmethod
     def _logits(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from data.errors import InputError, unknown_name
@@ -162,14 +162,6 @@ def by_layer(
     at = (torch.arange(len(sets))[:, None], layer, head, role)
     held = empty.index_put(at, sets)
     return [*held[:, :, :heads].unbind(1)], [*held[:, :, heads].unbind(1)]
-
-
-def first_layers(
-    sets: Bool[Tensor, "set unit"], units: Sequence[Unit], n_layers: int
-) -> Int[Tensor, " set"]:
-    """The first layer of which each set holds something; the number of layers if it is empty."""
-    layers = torch.tensor([unit.layer for unit in units])
-    return torch.where(sets, layers, n_layers).amin(1)
 
 
 def role_numbers(units: Sequence[Unit]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from data.design import Contrast
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, Part, Role
+from interp.codes.nulls import moved_round
 
 Vectors = Float[np.ndarray, "alias width"]
 FEWEST_ALIASES = 2
@@ -175,7 +176,7 @@ class ChangePair:
         lengths, own = self.lengths, (self.higher.means(), self.lower.means())
         flat = [np.ones((len(side.added), 1)) for side in (self.higher, self.lower)]
         constant = (-self.constant * flat[0], self.constant * flat[1])
-        others = _derangement(len(self.higher.entities), rng)
+        others = moved_round(len(self.higher.entities), rng)
         swapped = self._spread(own[1] - own[0], own[0] - own[1])
         noise = (self.higher.noise, self.lower.noise)
         return {
@@ -262,14 +263,6 @@ def _cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Mean over entities of the cosine between two vectors of each."""
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return float(np.mean((first * second).sum(1) / np.where(lengths == 0, 1, lengths)))
-
-
-def _derangement(n: int, rng: np.random.Generator) -> Int[np.ndarray, " n"]:
-    """Another place for each of `n` places, at random."""
-    circle = rng.permutation(n)
-    found = np.empty(n, dtype=int)
-    found[circle] = np.roll(circle, 1)
-    return found
 
 
 def _split(
