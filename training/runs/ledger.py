@@ -107,10 +107,10 @@ def freeze(name: str, sha256: str, *, amendment: str = "", path: Path | None = N
         InputError: the chain is broken, or the file cannot be written to.
     """
     path = path or ledger_path()
+    entry = {"event": FROZEN, "name": name, "sha256": sha256, "amendment": amendment}
     try:
         with _locked(path) as file:
-            _append(path, file, {"event": FROZEN, "name": name, "sha256": sha256,
-                                 "amendment": amendment})  # fmt: skip
+            _append(file, Ledger.of_lines(path, file).head, entry)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written to ({error.strerror}); name another file with {VARIABLE}"
@@ -139,7 +139,7 @@ def note_read(run: Run, analysis: str, seeds: Iterable[int]) -> None:
             noted = [e for e in ledger.entries if entry.items() <= e.items()]
             new = set(seeds) - {seed for each in noted for seed in each["seeds"]}
             if new:
-                _append(path, file, {**entry, "seeds": sorted(new)})
+                _append(file, ledger.head, {**entry, "seeds": sorted(new)})
     except OSError as error:
         reason = error.strerror or type(error).__name__
         print(f"note: {path} cannot be written to ({reason}); {VARIABLE} names another file to "
@@ -167,10 +167,8 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _append(path: Path, file: IO[bytes], entry: Mapping[str, Any]) -> None:
-    """Adds an entry behind the last one, whose sha256 it holds."""
-    file.seek(0)
-    head = Ledger.of_lines(path, file).head
+def _append(file: IO[bytes], head: str, entry: Mapping[str, Any]) -> None:
+    """Adds an entry behind the last one, whose sha256 is `head`."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     line = json.dumps({**entry, "time": now, "previous": head}, sort_keys=True)
     file.write(line.encode() + b"\n")
