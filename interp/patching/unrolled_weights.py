@@ -6,8 +6,13 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from interp.hooked.model import HookedModel
+
+FEW_SCORES = 32
+"""Up to so many pairs of a query and a key, products written out take a fraction of the time of
+attention that is made for long texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,28 @@ class AttentionWeights:
     scale: float
     window: int | None
     """So many keys, its own position the last of them, are all that a query sees."""
+
+    def gather(
+        self,
+        queries: Float[Tensor, "batch query head d_head"],
+        keys: Float[Tensor, "batch key kv_head d_head"],
+        values: Float[Tensor, "batch key kv_head d_head"],
+    ) -> Float[Tensor, "batch query head d_head"]:
+        """What each head gathers for the last positions; queries and keys are rotated."""
+        if self.n_kv_heads != self.n_heads:
+            repeats = self.n_heads // self.n_kv_heads
+            keys, values = (x.repeat_interleave(repeats, 2) for x in (keys, values))
+        n_keys, n_queries, mask = keys.shape[1], queries.shape[1], None
+        if n_queries > 1 or (self.window is not None and self.window < n_keys):
+            mask = causal_mask(n_keys - n_queries, n_keys, self.window, queries.device)
+        if n_queries * n_keys > FEW_SCORES:
+            q, k, v = (x.transpose(1, 2) for x in (queries, keys, values))
+            z = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+            return z.transpose(1, 2)
+        scores = ((queries * self.scale)[:, :, None] * keys[:, None]).sum(-1)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, :, None], -torch.inf)
+        return (scores.softmax(2)[..., None] * values[:, None]).sum(2)
 
 
 def attention_weights(model: HookedModel, layer: int) -> AttentionWeights:

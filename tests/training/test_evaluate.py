@@ -11,9 +11,16 @@ from torch.nn.functional import log_softmax
 from data.tokens import TokenizedRow
 from data.vocabulary import Kind, LossPolicy
 from training.config import StageConfig
-from training.evaluate import EvaluationSet, answer_metrics, evaluate
+from training.evaluate import (
+    AskedTexts,
+    EvaluationSet,
+    answer_metrics,
+    evaluate,
+    score_answers,
+)
 from training.examples import make_examples
 from training.loop import StageTrainer
+from training.metrics import ANSWER_LOG_PROB, EXACT_MATCH
 
 N_PROMPTS = 2000
 
@@ -104,6 +111,36 @@ def test_numbers_equal_a_slow_reference_in_double_precision(
         assert found["loss"] == pytest.approx(-sum(per_token) / len(per_token), abs=2e-5)
         assert found["answer_rank"] == max(ranks)
         assert found["exact_match"] == (max(ranks) == 1)
+
+
+@pytest.mark.parametrize("stop_token", [None, 2])
+def test_exact_match_follows_argmax_also_where_logits_tie(
+    make_row: Callable[..., TokenizedRow], stop_token: int | None
+) -> None:
+    """Whole logits tie in most rows; those a rounding apart are one log-probability, but no tie."""
+    generator = torch.Generator().manual_seed(0)
+    rows = [make_row([7, 3 + i % 6], 1) for i in range(400)]
+    asked = AskedTexts.of(rows, make_examples, stop_token)
+    targets = asked.examples.tokens[asked.examples.targets]
+    logits = torch.randint(3, (len(targets), 9), generator=generator).float()
+    few_ulps = torch.randint(3, logits.shape, generator=generator) * 2e-9
+    logits[::2] = (0.02 + few_ulps)[::2]
+    before = logits.clone()
+
+    found = score_answers(logits, asked, stops=[1], metrics=[EXACT_MATCH, ANSWER_LOG_PROB])
+
+    best = logits.argmax(1)
+    hits = best == targets
+    tied = (logits == logits.amax(1, keepdim=True)).sum(1) > 1
+    assert (hits & tied).any()
+    assert (~hits & tied & (logits.gather(1, targets[:, None])[:, 0] == logits.amax(1))).any()
+    if stop_token is not None:
+        hits |= (targets == stop_token) & torch.isin(best, torch.tensor([stop_token, 1]))
+    each = 1 if stop_token is None else 2
+    assert found[:, 0].tolist() == hits.view(-1, each).all(1).double().tolist()
+    exact = log_softmax(logits.double(), 1).gather(1, targets[:, None])[::each, 0]
+    torch.testing.assert_close(found[:, 1], exact, rtol=0, atol=1e-6)
+    assert torch.equal(logits, before)
 
 
 def test_table_holds_means_by_subset_and_question(make_row, make_model) -> None:
