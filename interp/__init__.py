@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from interp.lenses.contrast import lens_contrast
     from interp.lenses.plots import plot_attribution, plot_lens
     from interp.lenses.wording import lens_sentences
+    from interp.mediation.plots import plot_mediation
+    from interp.orders.plots import plot_orders
     from interp.own.ablating import ablate
     from interp.own.aligning import align
     from interp.own.hypotheses import check_hypotheses
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from interp.report.guessing import guess_of
     from interp.report.plots import plot_curves, plot_gaps
     from interp.report.wording import headline_sentence, null_sentence
+    from interp.turns.plots import plot_turns
+    from interp.twins.plots import plot_twins
 
 _HOMES = {
     "ablate": "interp.own.ablating",
@@ -92,11 +96,15 @@ _HOMES = {
     "plot_inclusion": "interp.circuits.plots",
     "plot_lens": "interp.lenses.plots",
     "plot_matrix": "interp.hypotheses.plots",
+    "plot_mediation": "interp.mediation.plots",
+    "plot_orders": "interp.orders.plots",
     "plot_patched_heads": "interp.patching.plots",
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
     "plot_rows": "interp.hypotheses.plots",
     "plot_transfer": "interp.circuits.transfer_plots",
+    "plot_turns": "interp.turns.plots",
+    "plot_twins": "interp.twins.plots",
     "probe": "interp.own.verbs",
     "probe_sentences": "interp.probes.wording",
     "prompt_pairs": "interp.own.texts",
@@ -151,11 +159,15 @@ __all__ = [
     "plot_inclusion",
     "plot_lens",
     "plot_matrix",
+    "plot_mediation",
+    "plot_orders",
     "plot_patched_heads",
     "plot_patching",
     "plot_probes",
     "plot_rows",
     "plot_transfer",
+    "plot_turns",
+    "plot_twins",
     "probe",
     "probe_sentences",
     "prompt_pairs",

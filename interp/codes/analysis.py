@@ -23,6 +23,7 @@ from interp.codes.recital import measure_recital
 from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
+from interp.codes.spans import measure_spans
 from interp.codes.summary import summarize_codes
 from interp.codes.truth import measure_truth
 from interp.codes.weights import codes_of_writing, measure_weights
@@ -75,6 +76,7 @@ class CodesAnalysis:
             parts = [
                 measure_shape(codes),
                 measure_edits(codes, model, place),
+                measure_spans(codes, model, place),
                 measure_truth(codes, model, place),
             ]
             table = pd.concat([*parts, measure_recital(codes, model, place, rows)])

@@ -35,15 +35,19 @@ TURN_IN, TURN_OUT, TURN = "turn_in", "turn_out", "turn"
 PROJECT, PROJECT_EMBED, PROJECT_BLOCKS = "project", "project_embed", "project_blocks"
 PROJECTING = (PROJECT, PROJECT_EMBED, PROJECT_BLOCKS)
 """Edits of weights, not of vectors; see `interp.codes.projected`."""
+SPAN, BESIDE, WHOLE = "span", "beside", "whole"
+CHANGED_SPAN, CHANGED_WHOLE = "changed_span", "changed_whole"
+PARTNERED = (SPAN, BESIDE, WHOLE, CHANGED_SPAN, CHANGED_WHOLE)
+"""Exchanges of two aliases of one entity; see `interp.codes.spans`."""
 HALVES = {LOWER: EXCHANGE, RAISE: EXCHANGE, TURN_IN: TURN, TURN_OUT: TURN}
 """Edits of one subset alone, by the edit of both that they are half of."""
 OF_HIGHER = (LOWER, TURN_OUT)
 """The halves that edit the subset that should be answered better."""
 SETTING = (LOWER, RAISE, EQUAL, EXCHANGE)
 """The edits that set amounts, over whose shares of the gap the mean is taken."""
-EXPLAINING = (TAKE, *SETTING, TURN_IN, TURN_OUT, TURN, *PROJECTING)
+EXPLAINING = (TAKE, *SETTING, TURN_IN, TURN_OUT, TURN, *PROJECTING, *PARTNERED)
 """After which the gap should be gone, or turned round, if amounts or places make it."""
-REVERSING = (EXCHANGE, TURN)
+REVERSING = (EXCHANGE, TURN, *PARTNERED)
 """Where the gap is not to go but to turn round."""
 
 Amounts = Float[np.ndarray, " alias"]

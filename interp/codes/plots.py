@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from data.errors import InputError
 from interp.codes.edited import GAP, SHARE
-from interp.codes.edits import EXPLAINING, REVERSING
+from interp.codes.edits import BESIDE, EXPLAINING, REVERSING
 from interp.codes.estimation import CODES, QUESTION, RELIABLE
 from interp.codes.shape import CEILING, COSINE
 from interp.codes.summary import SET, summarize_codes
@@ -130,7 +130,7 @@ def plot_code_edits(
         **name_ticks(list(range(len(edits))), words, width=PAGE - 100),
         range=[-0.6, len(edits) - 0.4],
     )
-    figure.update_xaxes(title="what is done to each alias's amount of the code", row=len(shown))
+    figure.update_xaxes(title="edit of each alias along the code", row=len(shown))
     figure.update_yaxes(title=f"gap {main.words}<br>after the edit (nats)", zeroline=True, row=1)
     if SHARE in shown:
         figure.update_yaxes(title="share of the gap<br>explained (1: all)", zeroline=True, row=2)
@@ -169,6 +169,8 @@ def _add_whole(
     due = {each: -original if each in REVERSING else 0.0 for each in edits if each in EXPLAINING}
     if quantity == SHARE:
         due = dict.fromkeys([each for each in edits if each in (*EXPLAINING, SET)], 1.0)
+    if BESIDE in due:  # if all of it is in the directions, none is beside them
+        due[BESIDE] = original if quantity == GAP else 0.0
     figure.add_scatter(
         x=[edits.index(each) for each in due], y=list(due.values()), mode="markers",
         name="if the code makes all of the gap", legendgroup="whole", showlegend=row == 1,

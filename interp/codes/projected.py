@@ -6,11 +6,8 @@ the place behind it:
 
     W = W2 - P (W2 - W1)          on the output side; W1 and W2 before and after the last stage
 
-P spans the fewest directions that hold `HELD` of the code's squared length over all entities. It
-knows no entity: whatever lies in these directions goes. Its nulls have as many directions and
-remove a change of the same norm from each group of matrices: the regression with entities dealt out
-anew, directions drawn at random, and the other tag's code. Another entity's code has the same
-directions, so that it is no null here.
+P spans the main directions of the code (see `interp.codes.directions`): whatever lies in them goes,
+of any entity. Nulls remove a change of the same norm from each group of matrices.
 """
 
 import copy
@@ -28,49 +25,16 @@ from transformers.pytorch_utils import Conv1D
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.codes.answers import METRICS
-from interp.codes.estimation import Code
-from interp.codes.nulls import OTHER_TAG, PERMUTED, RANDOM, TAG
-from interp.codes.seed_codes import SeedCodes
+from interp.codes.directions import Directions
 from training.evaluate import AskedTexts, score_answers
 from training.examples import make_examples
 from training.models.architectures import stop_tokens
-from training.seeds import derive_seed
 
-HELD = 0.9
-"""Of a code's squared length, what its directions hold."""
 EMBEDDING = -1
 """The group of the input embedding among the layers, whose matrices are a group each."""
 WRITERS = ("attention.dense", "mlp.dense_4h_to_h", "attn.c_proj", "mlp.c_proj",
            "attn.attention.out_proj", "self_attn.o_proj", "mlp.down_proj")  # fmt: skip
 """How GPT-NeoX, GPT-2, GPT-Neo and Llama call what writes into the stream, within a block."""
-
-Directions = Float[np.ndarray, "direction width"]
-
-
-def directions_of(code: Code, rank: int | None = None) -> Directions:
-    """The main directions of a code: as many as hold `HELD` of it, or the rank given.
-
-    >>> directions_of(np.diag([3.0, 0.0, 1.0])).round(6).tolist()
-    [[1.0, 0.0, 0.0]]
-    """
-    _, lengths, directions = np.linalg.svd(code, full_matrices=False)
-    held = np.cumsum(lengths**2) / max(float((lengths**2).sum()), np.finfo(float).tiny)
-    return directions[: rank or int(np.searchsorted(held, HELD)) + 1]
-
-
-def tried_directions(codes: SeedCodes, name: str) -> list[tuple[str, Directions]]:
-    """The directions of a code by the kind "", then those of its nulls by their kinds."""
-    own = directions_of(codes.codes[name])
-    rank, width = own.shape
-    rng = np.random.default_rng(derive_seed(codes.seed, f"codes/directions/{name}"))
-    permuted = codes.nulls[name][PERMUTED]
-    drawn = [np.linalg.qr(rng.normal(size=(width, rank)))[0].T for _ in permuted]
-    return [
-        ("", own),
-        *((PERMUTED, directions_of(code, rank)) for code in permuted),
-        *((RANDOM, each) for each in drawn),
-        (TAG, directions_of(codes.codes[OTHER_TAG[name]], rank)),
-    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from interp.codes.directions import tried_directions
 from interp.codes.edited import (
     answer_records,
     measure_edits,
@@ -21,7 +22,7 @@ from interp.codes.edited import (
 from interp.codes.edits import PROJECT, PROJECT_BLOCKS, PROJECT_EMBED
 from interp.codes.estimation import CODES, Vectors
 from interp.codes.places import ENTRY, WEIGHTS_ALL, CodePlace
-from interp.codes.projected import EMBEDDING, ChangedWeights, tried_directions
+from interp.codes.projected import EMBEDDING, ChangedWeights
 from interp.codes.rows import Variants
 from interp.codes.seed_codes import SeedCodes
 from interp.codes.shape import measure_shape

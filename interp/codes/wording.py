@@ -13,6 +13,7 @@ from interp.codes.places import WEIGHTS, WEIGHTS_ALL
 from interp.codes.projection_wording import projection_sentences
 from interp.codes.recital import OTHER_TAG, OWN_TAG
 from interp.codes.shape import CEILING, COEFFICIENT, COSINE, FIT, LENGTH, code_words
+from interp.codes.span_wording import span_sentences
 from interp.codes.summary import LEAVES, SET
 from interp.figures.grid_tables import ALPHA
 from training.designs import design_of
@@ -37,6 +38,9 @@ EDIT_WORDS = {
     "turn_in": "turned in",
     "turn_out": "turned out",
     "turn": "turned, both",
+    "span": "directions exchanged",
+    "beside": "all but them",
+    "changed_span": "their changes",
     "project": "projected out",
     "project_embed": "of the embedding",
     "project_blocks": "of the blocks",
@@ -95,7 +99,8 @@ def found(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
             )
         ]
     sentences = [*_share_sentences(known, main), *_beside_twin(known, twin, main)]
-    sentences += [*_edit_sentences(known, main), *_shape_sentences(known, main)]
+    sentences += [*_edit_sentences(known, main), *span_sentences(known, main)]
+    sentences += _shape_sentences(known, main)
     if (RELIABLE, main.gap, PROJECT, GAP) in known:
         sentences += projection_sentences(known, main)
     return [*sentences, *_recital_sentences(known, main)]

@@ -245,5 +245,9 @@ def test_the_planted_share_of_the_gap_is_recovered(
     found = dict(zip(shares["edit"], shares["value"], strict=True))
     assert found["set"] == pytest.approx(amounts, abs=0.2)
     assert found["turn"] == pytest.approx(places, abs=0.15)
+    reads = summary.loc[(summary["quantity"] == "share") & (summary["code"] == "question")]
+    spans = dict(zip(reads["edit"], reads["value"], strict=True))
+    assert spans["span"] == pytest.approx(amounts, abs=0.2)
+    assert spans["span"] + spans["beside"] == pytest.approx(1.0, abs=0.2)
     drawn = dict(zip(shares["edit"], shares["null_random"], strict=True))
     assert max(abs(drawn[edit]) for edit in ("set", "turn")) < 0.2

@@ -7,8 +7,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from interp.codes.aliases import CodedAliases
+from interp.codes.directions import directions_of
 from interp.codes.places import CodePlace
-from interp.codes.projected import EMBEDDING, ChangedWeights, directions_of, within, writers_of
+from interp.codes.projected import EMBEDDING, ChangedWeights, within, writers_of
 from interp.codes.written import written_by_change
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import load_hooked
