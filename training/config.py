@@ -54,7 +54,10 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"
-    """PyTorch's autocast to bfloat16."""
+    """Products in bfloat16, all else in float32; see `training.working_copy`.
+
+    float32 throughout on a CPU without bfloat16 instructions, where it would be far slower.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
