@@ -134,7 +134,7 @@ class StageTrainer:
         return replace(silent, targets=torch.zeros_like(silent.targets))
 
     def _working_copy(self) -> WorkingCopy | None:
-        """What bfloat16 products are computed with; a share of a model is cast by autocast alone."""
+        """What multiplies in bfloat16; a share of a model is left to autocast alone."""
         is_wanted = self.config.precision is Precision.BF16 and not self.team.shards
         return WorkingCopy() if is_wanted and multiplies_bfloat16(self.model.device) else None
 

@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 
 PRODUCTS = (functional.linear, torch.addmm)
 """What layers multiply their weights by (GPT-2's by `addmm`); autocast casts whatever is left."""
-CPU_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
-"""What processors call their bfloat16 products; without one, they take up to 500 times longer."""
+CPU_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
+"""Bfloat16 products of x86 and (the last) ARM; without, one may take 500 times float32's time."""
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -63,7 +63,7 @@ class WorkingCopy(TorchFunctionMode):
                 inside.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield inside.enter_context(self)
 
-    def __torch_function__(  # noqa: PLW3201
+    def __torch_function__(
         self,
         func: Callable[..., Any],
         types: Any,

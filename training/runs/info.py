@@ -88,7 +88,7 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "seeds": [],
         "versions": installed_versions(),
         "git_commit": git_commit(),
-        "threads": 1,
+        "threads": config.threads,
         "device": _device(config),
         "data_sha256": {},
         "started": None,
