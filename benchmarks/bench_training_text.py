@@ -99,6 +99,10 @@ class InTurn(TrainerCallback):
         (theirs, _), (ours, _) = (self.seconds[name][-1] for name in ("Trainer", "ours"))
         print(f"step {state.global_step}: {theirs:.2f} s, {ours:.2f} s", file=sys.stderr)
 
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if logs and "loss" in logs:
+            print(f"loss {logs['loss']}, ours {self.losses[-1]:.4f}", file=sys.stderr)
+
     def _take(self, name: str) -> None:
         now = _clock()
         self.seconds[name].append((now[0] - self.mark[0], now[1] - self.mark[1]))

@@ -134,18 +134,14 @@ class StageTrainer:
         return replace(silent, targets=torch.zeros_like(silent.targets))
 
     def _working_copy(self) -> WorkingCopy | None:
-        """What multiplies in bfloat16; a share of a model is left to autocast alone."""
-        is_wanted = self.config.precision is Precision.BF16 and not self.team.shards
-        return WorkingCopy() if is_wanted and multiplies_bfloat16(self.model.device) else None
+        """What computes in bfloat16, where that is asked for and not slower."""
+        if self.config.precision is Precision.FP32 or not multiplies_bfloat16(self.model.device):
+            return None
+        return WorkingCopy(is_kept=not self.team.shards)
 
     def _precision(self) -> AbstractContextManager[None]:
         """What the forward pass computes in."""
-        device = self.model.device
-        if self.working_copy:
-            return self.working_copy.in_use(device)
-        if self.config.precision is Precision.BF16 and multiplies_bfloat16(device):
-            return torch.autocast(device.type, torch.bfloat16)
-        return nullcontext()
+        return self.working_copy.in_use(self.model.device) if self.working_copy else nullcontext()
 
     def batch(self, rows: Int[Tensor, " row"]) -> Examples:
         """The examples in these places, on the model's device."""

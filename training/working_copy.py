@@ -39,9 +39,15 @@ class WorkingCopy(TorchFunctionMode):
     for the product with the unembedding.
     """
 
-    def __init__(self) -> None:
-        """Starts without any copies."""
+    def __init__(self, *, is_kept: bool = True) -> None:
+        """Starts without any copies.
+
+        Args:
+            is_kept: False for a model that is sharded: whole copies would undo the sharding, so
+                autocast casts its weights.
+        """
         super().__init__()
+        self.is_kept = is_kept
         self.copies: dict[nn.Parameter, Tensor] = {}
 
     def refresh(self) -> None:
@@ -61,7 +67,9 @@ class WorkingCopy(TorchFunctionMode):
             inside.enter_context(torch.autocast(device.type, torch.bfloat16))
             if device.type == "cpu":
                 inside.enter_context(sdpa_kernel(SDPBackend.MATH))
-            yield inside.enter_context(self)
+            if self.is_kept:
+                inside.enter_context(self)
+            yield
 
     def __torch_function__(
         self,
@@ -72,7 +80,7 @@ class WorkingCopy(TorchFunctionMode):
     ) -> Any:
         """Gives a product the copy of its weight."""
         if func in PRODUCTS:
-            args = tuple(self._rounded(each) if _is_master(each) else each for each in args)
+            args = tuple(self._rounded(each) if _is_copied(each) else each for each in args)
         return func(*args, **(kwargs or {}))
 
     def _rounded(self, weight: nn.Parameter) -> Tensor:
@@ -81,7 +89,7 @@ class WorkingCopy(TorchFunctionMode):
         return _Rounded.apply(weight, self.copies[weight])
 
 
-def _is_master(value: object) -> bool:
+def _is_copied(value: object) -> bool:
     """Whether it is a float32 weight matrix; autocast, too, leaves float64 as it is."""
     return isinstance(value, nn.Parameter) and value.ndim > 1 and value.dtype is torch.float32
 

@@ -71,6 +71,12 @@ def make_model() -> Callable[..., object]:
 
 
 @pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products in bfloat16 are used on every processor: right on all, if slow on some."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+
+
+@pytest.fixture
 def make_llama() -> Callable[..., LlamaForCausalLM]:
     """Makes a tiny model of SmolLM2's shape: tied embeddings, query heads on shared key heads."""
 

@@ -20,6 +20,7 @@ from training.optimizers import learning_rate, make_optimizer
 STAGE = StageConfig(epochs=3, batch_size=6, learning_rate=3e-3, weight_decay=0.01, evaluations=1)
 PAPER = replace(STAGE, optimizer=Optimizer.ADAFACTOR, decay=Decay.LINEAR, clip_norm=1.0)
 HALF = replace(STAGE, precision=Precision.BF16)
+pytestmark = pytest.mark.usefixtures("bfloat16")
 
 
 @pytest.fixture

@@ -20,13 +20,7 @@ from training.working_copy import WorkingCopy
 
 FLOAT = StageConfig(epochs=9, batch_size=6, learning_rate=1e-3, weight_decay=0.01, evaluations=1)
 HALF = replace(FLOAT, precision=Precision.BF16)
-HAS_BFLOAT16 = {"avx512_bf16": True}
-
-
-@pytest.fixture(autouse=True)
-def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products in bfloat16 are right on every processor, if slow on some."""
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: HAS_BFLOAT16)
+pytestmark = pytest.mark.usefixtures("bfloat16")
 
 
 @pytest.fixture
@@ -146,6 +140,14 @@ def test_processor_without_bfloat16_computes_in_float32(
     assert (trainer.working_copy is not None) == is_used
     assert exact.working_copy is None
     assert (trainer.train_step() == exact.train_step()) == (not is_used)
+
+
+def test_without_copies_losses_are_the_same(examples: Examples, make_llama) -> None:
+    trainer = StageTrainer(make_llama(), examples, HALF, order_seed=0)
+    sharded = StageTrainer(make_llama(), examples, HALF, order_seed=0)
+    sharded.working_copy = WorkingCopy(is_kept=False)
+    assert [sharded.train_step() for _ in range(2)] == [trainer.train_step() for _ in range(2)]
+    assert not sharded.working_copy.copies
 
 
 def test_double_precision_is_not_rounded(examples: Examples, make_llama) -> None:
