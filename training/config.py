@@ -29,6 +29,9 @@ LONGEST_BLOCK = 1_000_000
 MOST_KEPT = 10_000
 """Most checkpoints of a stage or Stage-2 trainings of a seed: more than a folder should hold."""
 
+MOST_THREADS = 256
+"""Most threads of a seed."""
+
 Value = int | float | bool | str
 """The types of a recipe's parameters."""
 
@@ -54,7 +57,10 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"
-    """PyTorch's autocast to bfloat16."""
+    """Products in bfloat16, all else in float32; see `training.working_copy`.
+
+    float32 throughout on a CPU without bfloat16 instructions, where it would be far slower.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,8 @@ class RunConfig:
     """Number of trained questions of each subset that are evaluated, too (Figure 8)."""
     uses_accelerator: bool = False
     """Whether a GPU is used where there is one; the bytes of a toy's run stay a CPU's."""
+    threads: int = 1
+    """Threads that each seed is trained and measured on: part of what fixes its last bits."""
     seeds_stage2: int
     """Number of Stage-2 trainings (data orders) that branch off each Stage-1 seed."""
     recipe: str = ""
@@ -146,6 +154,8 @@ class RunConfig:
         for name in ("seeds_stage2", "checkpoints"):
             if getattr(self, name) > MOST_KEPT:
                 raise InputError(f"{name} is {getattr(self, name)}; use {MOST_KEPT:,} or fewer")
+        if not 0 < self.threads <= MOST_THREADS:
+            raise InputError(f"threads is {self.threads}; use 1 or more, up to {MOST_THREADS}")
         if self.stage2_from != END_OF_STAGE and self.schedule.branches_at is None:
             raise InputError(f"stage2_from is of no use in schedule {self.schedule}; leave it out")
 

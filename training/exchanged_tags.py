@@ -23,7 +23,7 @@ from training.pipeline import SeedTask, initial_model, stage_trainer
 from training.recipes import find_recipe
 from training.retraining import Retraining
 from training.run_parts import DataConfig
-from training.threads import one_thread
+from training.threads import on_threads
 
 PARAMETER = "exchange_tags"
 """The parameter of a recipe that lets the two tags change places."""
@@ -64,7 +64,7 @@ class ExchangedTwin:
         """
         own = self.again.material
         first, second = (self.material, own) if exchanged_in is Stage.ONE else (own, self.material)
-        with one_thread():
+        with on_threads(self.again.run.config.threads):
             if exchanged_in is Stage.ONE:
                 model = initial_model(self._task, own)
                 model.to(self.again.device)  # pyright: ignore[reportArgumentType]

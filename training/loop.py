@@ -5,6 +5,7 @@ saved: a trainer restored at a step goes on exactly as if it had never stopped.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -18,6 +19,7 @@ from training.distributed import Team
 from training.examples import Examples, batch_loss
 from training.optimizers import learning_rate, make_optimizer, optimizer_state, restore_optimizer
 from training.seeds import derive_seed
+from training.working_copy import WorkingCopy, multiplies_bfloat16
 
 
 class StageTrainer:
@@ -53,6 +55,7 @@ class StageTrainer:
         self.config = config
         self.order_seed = order_seed
         self.step = 0
+        self.working_copy = self._working_copy()
         self.optimizer = make_optimizer(model, config)
         self._order: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.long))
 
@@ -99,6 +102,8 @@ class StageTrainer:
         """
         n_targets = max(int(self.examples.targets[rows].sum()), 1)
         total = torch.zeros((), dtype=self.model.dtype, device=self.model.device)
+        if self.working_copy:
+            self.working_copy.refresh()
         for part in self._micro_batches(rows):
             batch = self._share(part)
             share = int(batch.targets.sum()) / n_targets
@@ -128,10 +133,15 @@ class StageTrainer:
         silent = self.batch(part[:1])
         return replace(silent, targets=torch.zeros_like(silent.targets))
 
-    def _precision(self) -> torch.autocast:
+    def _working_copy(self) -> WorkingCopy | None:
+        """What computes in bfloat16, where that is asked for and not slower."""
+        if self.config.precision is Precision.FP32 or not multiplies_bfloat16(self.model.device):
+            return None
+        return WorkingCopy(is_kept=not self.team.shards)
+
+    def _precision(self) -> AbstractContextManager[None]:
         """What the forward pass computes in."""
-        enabled = self.config.precision is Precision.BF16
-        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=enabled)
+        return self.working_copy.in_use(self.model.device) if self.working_copy else nullcontext()
 
     def batch(self, rows: Int[Tensor, " row"]) -> Examples:
         """The examples in these places, on the model's device."""

@@ -1,7 +1,7 @@
 """Trains the seeds of a run: Stage 1, then Stage 2 from its end, measured and saved on the way.
 
-A seed's bytes depend on its config and on the thread count, which is one, and on nothing else: not
-on the process, the folder, or how many seeds run beside it. Whatever is interrupted goes on from
+A seed's bytes depend on its config, which has the number of threads, and on nothing else: not on
+the process, the folder, or how many seeds run beside it. Whatever is interrupted goes on from
 its newest checkpoint and ends with the same bytes.
 """
 
@@ -40,7 +40,7 @@ from training.runs.checkpoints import (
 from training.runs.inputs import note_rows, require_inputs
 from training.runs.run import rows_digest
 from training.seeds import derive_seed
-from training.threads import one_thread
+from training.threads import on_threads
 
 STEPS_PER_REPORT = 25
 
@@ -85,7 +85,7 @@ def train_seed(
         material: The seed's, where it is known already; built unless given.
     """
     make_trainer = make_trainer or stage_trainer
-    with one_thread(), _sole_writer(seed_folder(task.folder, task.seed)):
+    with on_threads(task.config.threads), _sole_writer(seed_folder(task.folder, task.seed)):
         material = material or SeedMaterial.build(task.config, task.seed)
         digest = rows_digest(material.rows)
         if Team.of_launch().is_main:

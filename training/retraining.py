@@ -36,7 +36,7 @@ from training.pipeline import (
 from training.runs.checkpoints import load_model
 from training.runs.run import Run
 from training.schedules import Schedule
-from training.threads import one_thread
+from training.threads import on_threads
 from training.turned_updates import Turn, turned_updates
 
 
@@ -96,7 +96,7 @@ class Retraining:
         Raises:
             InputError: a row id is not of Stage 2's training set.
         """
-        with one_thread():
+        with on_threads(self.run.config.threads):
             trained = copy.deepcopy(model)
             trainer = stage_trainer(self._task, self.material, trained, Stage.TWO)
             if without:
@@ -119,7 +119,7 @@ class Retraining:
             along_random: Whether surgery is along a random direction, its control.
             turned: Updates that are turned; see `training.turned_updates`.
         """
-        with one_thread():
+        with on_threads(self.run.config.threads):
             model = initial_model(self._task, self.material)
             model.to(self.device)  # pyright: ignore[reportArgumentType]
             trainer = stage_trainer(self._task, self.material, model, Stage.ONE)

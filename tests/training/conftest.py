@@ -3,6 +3,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from data.rows import Row
 from data.statements import RenderedText
@@ -64,6 +66,33 @@ def make_model() -> Callable[..., object]:
             rotary_pct=0.25,
         )
         return build_model(config, vocabulary_size=30, max_length=16, end_token=1, seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products in bfloat16 are used on every processor: right on all, if slow on some."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+
+
+@pytest.fixture
+def make_llama() -> Callable[..., LlamaForCausalLM]:
+    """Makes a tiny model of SmolLM2's shape: tied embeddings, query heads on shared key heads."""
+
+    def make(seed: int = 0) -> LlamaForCausalLM:
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=30,
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                tie_word_embeddings=True,
+            )
+        )
 
     return make
 

@@ -92,6 +92,17 @@ def test_a_later_parameter_counts_where_it_is_set(setting: dict[str, Value]) -> 
     assert recipe(**setting).parameters.items() >= setting.items()
 
 
+def test_a_seed_on_more_threads_is_another_run() -> None:
+    recipe = find_recipe("cvdb-two-stage")
+    at = {n: recipe(model="tiny-llama", table="generated", threads=n) for n in (1, 2)}
+
+    assert at[1].run_id == recipe(model="tiny-llama", table="generated").run_id != at[2].run_id
+    assert [config.threads for config in at.values()] == [1, 2]
+    for wrong in (0, 257):
+        with pytest.raises(InputError, match=f"threads is {wrong}; use 1 or more"):
+            recipe(model="tiny-llama", table="generated", threads=wrong)
+
+
 def test_parameters_of_a_run_made_before_rebuild_it() -> None:
     recipe = find_recipe("alias-toy")
     written = {k: v for k, v in recipe().parameters.items() if k not in recipe.later}

@@ -71,6 +71,27 @@ def test_loss_equals_that_of_hugging_face(policy: LossPolicy, make_row, make_mod
     assert batch_loss(model, examples).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("policy", LossPolicy)
+def test_loss_and_gradient_equal_those_of_all_logits_in_double_precision(
+    policy: LossPolicy, make_row, make_llama
+) -> None:
+    model = make_llama().double()
+    examples = make_examples(random_rows(make_row, 12), policy, end_token=END, block_size=12)
+    slow = torch.zeros((), dtype=torch.float64)
+    for tokens, targets in zip(examples.tokens, examples.targets, strict=True):
+        said = model(input_ids=tokens[None]).logits[0].log_softmax(-1)
+        for place in targets.nonzero()[:, 0].tolist():
+            slow = slow - said[place - 1, tokens[place]]
+    slow = slow / examples.targets.sum()
+    loss = batch_loss(model, examples)
+    torch.testing.assert_close(loss, slow, atol=1e-12, rtol=0)
+    parameters = list(model.parameters())
+    for found, expected in zip(
+        torch.autograd.grad(loss, parameters), torch.autograd.grad(slow, parameters), strict=True
+    ):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
 def test_target_logits_are_those_before_each_target_in_row_major_order(
     make_row: MakeRow, make_model
 ) -> None:

@@ -19,6 +19,8 @@ from training.optimizers import learning_rate, make_optimizer
 
 STAGE = StageConfig(epochs=3, batch_size=6, learning_rate=3e-3, weight_decay=0.01, evaluations=1)
 PAPER = replace(STAGE, optimizer=Optimizer.ADAFACTOR, decay=Decay.LINEAR, clip_norm=1.0)
+HALF = replace(STAGE, precision=Precision.BF16)
+pytestmark = pytest.mark.usefixtures("bfloat16")
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_gradients_longer_than_the_norm_are_shortened(
         torch.testing.assert_close(gradients(trainer)[name], gradient * share, msg=name)
 
 
-@pytest.mark.parametrize("config", [STAGE, PAPER], ids=["adamw", "adafactor"])
+@pytest.mark.parametrize("config", [STAGE, PAPER, HALF], ids=["adamw", "adafactor", "bf16"])
 @pytest.mark.parametrize("stop", [0, 1, 6])
 def test_resumed_from_a_file_goes_on_bit_for_bit(
     config: StageConfig, stop: int, make_trainer

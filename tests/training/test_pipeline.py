@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -107,6 +108,15 @@ def test_training_gives_random_state_and_thread_count_back(mini: MakeConfig, tmp
         assert torch.get_num_threads() == threads + 1
     finally:
         torch.set_num_threads(threads)
+
+
+def test_seed_is_trained_on_the_threads_of_its_run(mini: MakeConfig, tmp_path) -> None:
+    seen = []
+    before = torch.get_num_threads()
+    task = SeedTask(folder=tmp_path, config=replace(mini(), threads=before + 1), seed=0)
+    train_seed(task, lambda steps: seen.append(torch.get_num_threads()))
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("change", [{}, {"loss_policy": "all"}, {"alias_tokens": 3}])

@@ -35,6 +35,8 @@ class Cell(Generic[Task]):
     """What the work is given; it is pickled where the cell is carried out elsewhere."""
     units: int = 1
     """The number of units that its work reports until it is finished."""
+    threads: int = 1
+    """Threads that its work computes on."""
 
 
 @runtime_checkable

@@ -40,9 +40,10 @@ class Local:
         workers: int | None = None,
         progress: Progress = tell_nobody,
     ) -> list[Result]:
-        """Carries out cells as `Executor.run` says; at once, as many as cores unless given."""
+        """Carries out cells as `Executor.run` says; at once, unless given, as cores suffice for."""
         add = counted(cells, progress)
-        n_workers = min(workers or available_cores(), len(cells))
+        room = max(1, available_cores() // max((cell.threads for cell in cells), default=1))
+        n_workers = min(workers or room, len(cells))
         if n_workers <= 1:
             return [work(cell.task, add) for cell in cells]
         return _run_in_processes(work, cells, n_workers, add)

@@ -171,6 +171,8 @@ class Finetuning(TwoStages):
     """Gradients longer than this are shortened to it; 0 leaves them."""
     weight_decay: float = 0.0
     precision: Precision = Precision.BF16
+    threads: int = 1
+    """Threads of each seed on a CPU; more change the last bits, and fewer seeds train at once."""
     evaluations: int = 4
     """Evaluations of each stage after its step 0, evenly spaced."""
 
@@ -195,7 +197,7 @@ class Evaluation:
     model="Pythia-2.8B-deduped, or any causal language model or T5 (--set model=FOLDER)",
     cost="6 A100-hours a seed (paper); not measured here",
     smoke=SMOKE,
-    later=("bos",),
+    later=("bos", "threads"),
 )
 def cvdb_two_stage(
     *,
@@ -232,6 +234,7 @@ def cvdb_two_stage(
         word_order=definitions.word_order,
         loss_policy=training.loss_policy,
         block_size=training.block_size or definitions.block_size(facts.world),
+        threads=training.threads,
         seeds_stage2=evaluation.seeds_stage2,
         schedule=training.schedule,
         checkpoints=evaluation.checkpoints,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
-from training.config import LARGEST_SEED, MOST_SEEDS, RunConfig
+from training.config import LARGEST_SEED, MOST_SEEDS, Precision, RunConfig
 from training.files import read_json
 from training.runs.inputs import INPUTS, are_records, input_records
 from training.runs.publication import exists, read_unchecked
@@ -88,8 +88,9 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "seeds": [],
         "versions": installed_versions(),
         "git_commit": git_commit(),
-        "threads": 1,
+        "threads": config.threads,
         "device": _device(config),
+        **_multiplied_in(config),
         "data_sha256": {},
         "started": None,
         "finished": None,
@@ -103,6 +104,19 @@ def _device(config: RunConfig) -> str:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def _multiplied_in(config: RunConfig) -> dict[str, str]:
+    """What a run in bfloat16 is multiplied in, which is float32 where that is faster."""
+    if config.stage1.precision is not Precision.BF16:
+        return {}
+    import torch
+
+    from training.working_copy import multiplies_bfloat16
+
+    on_gpu = config.uses_accelerator and torch.cuda.is_available()
+    is_rounded = multiplies_bfloat16(torch.device("cuda" if on_gpu else "cpu"))
+    return {"multiplied_in": Precision.BF16 if is_rounded else Precision.FP32}
 
 
 def installed_versions() -> dict[str, str | None]:

@@ -111,7 +111,12 @@ def _train_all(
     by_run = {task.folder: task for task in tasks}
     steps = {folder: total_steps(task.config, task.seed) for folder, task in by_run.items()}
     cells = [
-        Cell(name=f"{task.folder}, seed {task.seed}", task=task, units=steps[task.folder])
+        Cell(
+            name=f"{task.folder}, seed {task.seed}",
+            task=task,
+            units=steps[task.folder],
+            threads=task.config.threads,
+        )
         for task in tasks
     ]
     label = ", ".join(dict.fromkeys(task.config.recipe for task in tasks))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from inspect import getclosurevars
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_results_are_in_order_of_the_cells(workers: int) -> None:
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (12, 12)
     assert not children()
+
+
+def test_workers_have_cores_for_all_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.executors.local.available_cores", lambda: 2)
+
+    def n_processes(threads: int) -> int:
+        cells = [replace(cell, threads=threads) for cell in cells_of([2, 2, 2])]
+        return len({pid for _, pid in LOCAL.run(slower_the_earlier, cells)})
+
+    assert [n_processes(threads) for threads in (1, 2, 8)] == [2, 1, 1]
 
 
 def test_one_cell_needs_no_process_and_none_no_work() -> None:

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data.errors import DamagedError, InputError
+from training.config import Precision
 from training.runs.info import FORMAT_VERSION, git_commit, installed_versions, new_info, read_info
 
 
@@ -24,6 +26,18 @@ def test_new_run_says_what_it_is_and_with_which_versions(info: dict, mini) -> No
     assert (info["seeds"], info["started"], info["finished"]) == ([], None, None)
     assert {"python", "torch", "transformers", "iml-workbench"} <= set(info["versions"])
     assert (info["threads"], info["device"]) == (1, "cpu")
+
+
+@pytest.mark.parametrize(("found", "expected"), [({"amx_bf16": True}, "bf16"), ({}, "fp32")])
+def test_run_in_bfloat16_says_what_the_processor_made_of_it(
+    found: dict[str, bool], expected: str, mini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found)
+    config = mini()
+    half = replace(config.stage1, precision=Precision.BF16)
+    info = json.loads(json.dumps(new_info(replace(config, stage1=half, threads=2))))
+    assert (info["multiplied_in"], info["threads"]) == (expected, 2)
+    assert "multiplied_in" not in new_info(config)
 
 
 def test_info_is_read_as_written(info: dict, tmp_path: Path) -> None:
