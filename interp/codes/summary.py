@@ -6,7 +6,8 @@ set amounts: lowered, raised, equal, exchanged. A share *counts* where
 
 - after the edit both subsets are answered better (in nats) than aliases that were never defined,
   and not nearly always rightly (of `set`: after the amounts were made equal),
-- the same edit along the vectors of every null (one is the other tag's code) leaves the gap, and
+- the same edit along the vectors of every null (one is the other tag's code) leaves the gap, for
+  which there must be nulls, and
 - codes that are estimated on entities' names predict aliases held out better than their mean does.
 
 Replacing a whole change by a code would make any gap vanish, so that no such edit is made.
@@ -160,7 +161,8 @@ def _counting(summary: pd.DataFrame) -> pd.Series:
             and known[*place, cell["code"], edit, name, "exact_match"] < CEILING
             for name in main.names
         )
-        left = not any(cell[f"null_{kind}"] > LEAVES for kind in NULLS)
+        nulls = [cell[f"null_{kind}"] for kind in NULLS if not np.isnan(cell[f"null_{kind}"])]
+        left = bool(nulls) and max(nulls) <= LEAVES
         is_told = known.get((*place, cell["code"], "", "", FIT), np.inf) > 0
         counts.append(float(is_open and left and is_told))
     return pd.Series(counts, index=summary.index)

@@ -42,6 +42,16 @@ def test_a_share_counts_only_off_floor_and_ceiling_and_where_every_null_leaves_t
         assert share(taken, SET)[f"null_{kind}"] == pytest.approx(0.3)
 
 
+def test_a_share_without_any_null_does_not_count():
+    table = codes_table()
+    nulls = [name for name in table.columns if name.startswith("null_")]
+    is_beside = table["edit"] == "beside"
+    table.loc[is_beside, [*nulls, "control"]] = np.nan
+    summary = summarize_codes(table)
+    assert share(summary, "beside")["counts"] == 0
+    assert share(summary, "span")["counts"] == 1
+
+
 def test_a_share_is_tested_against_its_nulls():
     found = share(
         summarize_codes(codes_table(taken_by=dict.fromkeys(("other", "random"), 0.3))), SET
