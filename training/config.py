@@ -17,6 +17,7 @@ from training.schedules import Schedule
 
 if TYPE_CHECKING:
     from data.tokens import TokenizedRow
+    from training.exam import Exam
 
 N_LOG_SPACED = 6
 MOST_SEEDS = 10_000
@@ -129,6 +130,8 @@ class RunConfig:
     about them, so that runs made before can be extended."""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     """The inputs that are read from elsewhere, by the parameter that names them."""
+    exam: "Exam | None" = None
+    """What chose the entities of `data` by asking the model, where anything did."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     recorded_id: str = field(default="", compare=False)
     """What `run.json` notes: the sha256 that inputs must have, and the run's id."""
@@ -178,13 +181,18 @@ class RunConfig:
 
     @property
     def identity(self) -> dict[str, Value]:
-        """The parameters, with the content of a file or folder in place of its path."""
+        """The parameters, with the content of a file or folder in place of its path.
+
+        What an exam chose is part of it, since the rows depend on that.
+        """
         found: dict[str, Value] = dict(self.parameters)
         for name, each in self.inputs.items():
             if each.is_local:
                 # Runs that were made before contents were noted have none.
                 content = self.digests.get(name) or (not self.recorded_id and each.sha256())
                 found[name] = f"sha256:{content}" if content else each.name
+        if self.exam is not None:
+            found["exam"] = f"sha256:{self.exam.digest}"
         return found
 
     def longest_text(self, rows: "Sequence[TokenizedRow]") -> int:

@@ -18,6 +18,8 @@ from training.models.elsewhere import NamedModel
 
 INPUTS = "inputs"
 """The key of `run.json` that has the inputs, by the parameter that names them."""
+KNOWN = "known"
+"""The key of `run.json` that has whom an exam found to be known, in the world's order."""
 ROWS_FILE = "rows.json"
 """The file in a seed's folder that has the sha256 of the rows it was begun with."""
 
@@ -47,7 +49,17 @@ def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     if isinstance(model, NamedModel) and "model" in records:
         model = replace(model, label=records["model"]["name"])
     digests = {name: each["sha256"] for name, each in records.items() if name in config.inputs}
+    config = with_known(config, info)
     return replace(config, model=model, digests=digests, recorded_id=info.get("run_id", ""))
+
+
+def with_known(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
+    """A config whose exam, if it has one, chooses whom `run.json` notes, without asking again."""
+    if config.exam is None or KNOWN not in info:
+        return config
+    exam = replace(config.exam, recorded=tuple(info[KNOWN]))
+    data: Any = config.data  # whose entities come from the exam
+    return replace(config, exam=exam, data=replace(data, world=exam))
 
 
 def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
