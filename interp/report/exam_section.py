@@ -1,0 +1,83 @@
+"""The report's section about the exam before training: which people the model knew."""
+
+import pandas as pd
+
+from interp.figures.answer_first import Part, section_html
+from interp.figures.markup import Html, table_html
+from interp.report.guessing import best_guess
+from training.exam import EXAM_FILE
+from training.runs.publication import exists
+from training.runs.run import Run, read_table
+
+HEAD = (
+    *("question", "n", "exact match", "guessing", "log-prob (nats)", "guessing (nats)"),
+    "mean rank of the answer",
+)
+
+
+def exam_section(run: Run) -> Html | None:
+    """What the model answered before training, beside what guessing scores; None without exam."""
+    exam = run.config.exam
+    if exam is None or not exists(run.folder / EXAM_FILE):
+        return None
+    table = read_table(run.folder / EXAM_FILE)
+    part = Part(
+        sentences=exam_sentences(table, exam.known_only),
+        tables=[
+            table_html(HEAD, question_cells(table), name="Exam by question"),
+            table_html(("right answers", "people"), right_cells(table), name="Exam by person"),
+        ],
+    )
+    notes = (
+        f"Each question was asked before training, about people by their own names, behind "
+        f"{exam.shown} answered ones about other people. Guessing means to know the question "
+        "alone: the commonest of its answers, or in nats their distribution. A log-probability is "
+        "that of the whole answer."
+    )
+    return section_html("The exam before training", [part], notes=notes)
+
+
+def exam_sentences(table: pd.DataFrame, known_only: int) -> list[str]:
+    """How many people are known, and whether the answers are better than guessing."""
+    people = table.groupby("entity")["is_known"].first()
+    if known_only:
+        known = (
+            f"The model knows {int(people.sum()):,} of {len(people):,} people: {known_only} or "
+            "more questions about them right."
+        )
+    else:
+        known = f"All {len(people):,} people who were asked about count, whatever the model knows."
+    guess = best_guess(list(zip(table["question"], table["answer"], strict=True)))
+    means = table[["exact_match", "answer_log_prob"]].mean()
+    better = (
+        f"Exact match over all questions is {means['exact_match']:.2f}, by guessing "
+        f"{guess['exact_match']:.2f}; in nats {means['answer_log_prob']:.2f}, by guessing "
+        f"{guess['answer_log_prob']:.2f}."
+    )
+    return [known, better]
+
+
+def question_cells(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    """A row for each question, in the order of the exam."""
+    cells = []
+    for question, asked in table.groupby("question", sort=False):
+        guess = best_guess([(question, answer) for answer in asked["answer"]])
+        means = asked[["exact_match", "answer_log_prob", "answer_rank"]].mean()
+        cells.append(
+            (
+                question,
+                len(asked),
+                f"{means['exact_match']:.2f}",
+                f"{guess['exact_match']:.2f}",
+                f"{means['answer_log_prob']:.2f}",
+                f"{guess['answer_log_prob']:.2f}",
+                f"{means['answer_rank']:.1f}",
+            )
+        )
+    return cells
+
+
+def right_cells(table: pd.DataFrame) -> list[tuple[str, int]]:
+    """How many people have so many answers right, or more: whom another `known_only` would keep."""
+    right = table.groupby("entity")["exact_match"].sum()
+    return [(f"{n} or more", int((right >= n).sum())) for n in range(int(right.max()) + 1)]
