@@ -4,9 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.design import Design, Margin
 from data.errors import InputError
@@ -198,6 +198,14 @@ class RunConfig:
     def longest_text(self, rows: "Sequence[TokenizedRow]") -> int:
         """Tokens that the run's model must be able to read: a block, or a row and its end token."""
         return max(self.block_size, *(len(row.input_ids) + 1 for row in rows))
+
+    def with_known(self, known: Sequence[str]) -> "RunConfig":
+        """The config whose exam, if it has one, has found these to be known, and asks nobody."""
+        if self.exam is None:
+            return self
+        exam = replace(self.exam, recorded=tuple(known))
+        data: Any = self.data  # whose entities come from the exam
+        return replace(self, exam=exam, data=replace(data, world=exam))
 
     def stage(self, stage: Stage) -> StageConfig:
         """The settings of one stage; X1's two stages, if it has two, are trained alike."""

@@ -187,7 +187,12 @@ class Exam:
         from training.threads import one_thread
 
         paper, tokenizer = self._paper, self.tokenizer_provider.load()
-        longest = paper.longest(tokenizer)
+        longest, limit = paper.longest(tokenizer), self.model.max_length
+        if limit is not None and longest > limit:
+            raise InputError(
+                f"a question of the exam has {longest} tokens with the {self.shown} before it, "
+                f"{self.model.name} reads {limit}; lower shown"
+            )
         with one_thread(), show_progress(f"exam of {self.model.name}", unit="question") as tell:
             model = self.model.make(tokenizer, seed=EXAM_SEED, max_length=longest)
             model = model.to(self._device())  # pyright: ignore[reportArgumentType]

@@ -185,6 +185,12 @@ def test_a_model_with_an_encoder_is_refused() -> None:
         an_exam("tiny-t5").load()
 
 
+def test_more_than_the_model_reads_is_refused(knowing: Path) -> None:
+    told = FolderTokenizer(location=str(knowing))
+    with pytest.raises(InputError, match=r"with the 4 before it, knowing reads 64; lower shown"):
+        an_exam(str(knowing), tokenizer_provider=told, shown=4).load()
+
+
 SMALL = ["--set=epochs_stage1=1", "--set=epochs_stage2=1", "--set=entities=40", "--set=people=34"]
 SMALL += ["--set=table=generated"]
 

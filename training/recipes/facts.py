@@ -53,8 +53,8 @@ class Facts:
             InputError: no table is named, or `missing` is set where nothing is.
         """
         table, n = self.table, self.entities
-        if table == FAMOUS and self.world is World.CVDB:
-            table = str(FAMOUS_PEOPLE)
+        if table == FAMOUS and self.world is World.WORKS:
+            raise InputError(f"table {FAMOUS} is of people; leave out world, or name another table")
         if not table:
             raise InputError(
                 f"the world {self.world} is read from a table; download it and give "
@@ -73,4 +73,5 @@ class Facts:
             case World.CVDB if table == GENERATED:
                 return PeopleWorld(n_people=n, seed=0)
             case World.CVDB:
-                return CvdbWorld(table=table, n_entities=n, missing=self.missing)
+                path = str(FAMOUS_PEOPLE) if table == FAMOUS else table
+                return CvdbWorld(table=path, n_entities=n, missing=self.missing)

@@ -23,6 +23,24 @@ from training.registry import recipe, variant_of
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeopleTable:
+    """The people who are asked about, and what is true of them."""
+
+    table: str = FAMOUS
+    """The file that holds the facts; `famous` for the people that come along, `generated` for some
+    that are made up."""
+    entities: int = 1000
+    """How many people of the table are asked about: the most read."""
+    missing: Missing = Missing.SKIP
+    """What becomes of people of whom something is not known: of the living, say, the death."""
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of those people."""
+        return Facts(table=self.table, entities=self.entities, missing=self.missing)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """The exam before training, and who gets an alias after it."""
 
@@ -91,7 +109,7 @@ class RealTraining(TwoStages):
 def famous_people(
     *,
     model: Pretrained = Pretrained(model="smollm2-135m"),
-    facts: Facts = Facts(table=FAMOUS, entities=1000, missing=Missing.SKIP),
+    table: PeopleTable = PeopleTable(),
     known: Known = Known(),
     definitions: Definitions = Definitions(split=Shares.OLDER),
     aliases: SpelledAliases = SpelledAliases(alias_letters=5),
@@ -102,7 +120,7 @@ def famous_people(
     bos: Bos = Bos.AUTO,
 ) -> RunConfig:
     """A pretrained model meets aliases of famous people whom it knows, as an exam before shows."""
-    world = facts.provider(definitions.variant)
+    world = table.facts.provider(definitions.variant)
     tokenizer = model.tokenizer_provider(world, bos)
     exam = known.exam(
         world, model.named, tokenizer, definitions.writing, accelerator=training.accelerator
@@ -133,7 +151,7 @@ def famous_people(
         stage2_from=evaluation.stage2_from,
         trained_questions=evaluation.trained_questions,
         uses_accelerator=training.accelerator,
-        inputs={**facts.inputs, **model.inputs},
+        inputs={**table.facts.inputs, **model.inputs},
         exam=exam,
     )
 

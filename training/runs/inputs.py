@@ -54,12 +54,8 @@ def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
 
 
 def with_known(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
-    """A config whose exam, if it has one, chooses whom `run.json` notes, without asking again."""
-    if config.exam is None or KNOWN not in info:
-        return config
-    exam = replace(config.exam, recorded=tuple(info[KNOWN]))
-    data: Any = config.data  # whose entities come from the exam
-    return replace(config, exam=exam, data=replace(data, world=exam))
+    """A config whose exam, if it has one, found those whom `run.json` notes."""
+    return config.with_known(info[KNOWN]) if KNOWN in info else config
 
 
 def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
