@@ -13,6 +13,7 @@ HEAD = (
     *("question", "n", "exact match", "guessing", "log-prob (nats)", "guessing (nats)"),
     "mean rank of the answer",
 )
+BY_PERSON = ("right answers", "people", "people, by guessing")
 
 
 def exam_section(run: Run) -> Html | None:
@@ -25,7 +26,7 @@ def exam_section(run: Run) -> Html | None:
         sentences=exam_sentences(table, exam.known_only),
         tables=[
             table_html(HEAD, question_cells(table), name="Exam by question"),
-            table_html(("right answers", "people"), right_cells(table), name="Exam by person"),
+            table_html(BY_PERSON, right_cells(table), name="Exam by person"),
         ],
     )
     notes = (
@@ -77,7 +78,16 @@ def question_cells(table: pd.DataFrame) -> list[tuple[object, ...]]:
     return cells
 
 
-def right_cells(table: pd.DataFrame) -> list[tuple[str, int]]:
-    """How many people have so many answers right, or more: whom another `known_only` would keep."""
+def right_cells(table: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """How many people have so many answers right, or more: whom another `known_only` would keep.
+
+    Beside it, of how many people the commonest answers to the questions are right so often.
+    """
     right = table.groupby("entity")["exact_match"].sum()
-    return [(f"{n} or more", int((right >= n).sum())) for n in range(int(right.max()) + 1)]
+    commonest = table.groupby("question")["answer"].agg(lambda answers: answers.mode()[0])
+    guessed = (table["answer"] == table["question"].map(commonest)).groupby(table["entity"]).sum()
+    most = int(max(right.max(), guessed.max()))
+    return [
+        (f"{n} or more", int((right >= n).sum()), int((guessed >= n).sum()))
+        for n in range(most + 1)
+    ]
