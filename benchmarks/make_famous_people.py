@@ -8,6 +8,7 @@ and most facts; FB15k-237 adds years of death, and citizenships, where its perso
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -47,7 +48,7 @@ BIRTH, DEATH, GENDER = "birth", "death", "gender"
 OCCUPATION, CITIZENSHIP = "level3_main_occ", "string_citizenship_raw_d"
 
 
-def joined(pantheon: pd.DataFrame, fb15k: pd.DataFrame) -> pd.DataFrame:
+def joined(pantheon: Any, fb15k: Any) -> Any:
     """Pantheon's people with what FB15k-237 knows beside it; the most read first."""
     most_read = pantheon.sort_values(READERS, ascending=False, kind="stable")
     people = most_read.drop_duplicates(NAME).merge(
@@ -64,7 +65,7 @@ def joined(pantheon: pd.DataFrame, fb15k: pd.DataFrame) -> pd.DataFrame:
     return people
 
 
-def chosen(people: pd.DataFrame) -> pd.DataFrame:
+def chosen(people: Any) -> Any:
     """The most read men and women with plain names, not too many of one occupation."""
     plain = people[NAME].str.fullmatch(r"(?!SIR )[^\W\d_]+( [^\W\d_]+)*")
     complete = people[[BIRTH, GENDER, OCCUPATION, CITIZENSHIP, "un_region"]].notna().all(axis=1)

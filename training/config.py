@@ -12,12 +12,11 @@ from data.design import Design, Margin
 from data.errors import InputError
 from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
-from training.run_parts import DataConfig, ModelProvider
+from training.run_parts import DataConfig, EntityChoice, ModelProvider
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
     from data.tokens import TokenizedRow
-    from training.exam import Exam
 
 N_LOG_SPACED = 6
 MOST_SEEDS = 10_000
@@ -130,7 +129,7 @@ class RunConfig:
     about them, so that runs made before can be extended."""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     """The inputs that are read from elsewhere, by the parameter that names them."""
-    exam: "Exam | None" = None
+    exam: EntityChoice | None = None
     """What chose the entities of `data` by asking the model, where anything did."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     recorded_id: str = field(default="", compare=False)
@@ -192,7 +191,8 @@ class RunConfig:
                 content = self.digests.get(name) or (not self.recorded_id and each.sha256())
                 found[name] = f"sha256:{content}" if content else each.name
         if self.exam is not None:
-            found["exam"] = f"sha256:{self.exam.digest}"
+            known = json.dumps(self.exam.known())
+            found["exam"] = f"sha256:{hashlib.sha256(known.encode()).hexdigest()}"
         return found
 
     def longest_text(self, rows: "Sequence[TokenizedRow]") -> int:
@@ -203,7 +203,7 @@ class RunConfig:
         """The config whose exam, if it has one, has found these to be known, and asks nobody."""
         if self.exam is None:
             return self
-        exam = replace(self.exam, recorded=tuple(known))
+        exam = self.exam.with_known(known)
         data: Any = self.data  # whose entities come from the exam
         return replace(self, exam=exam, data=replace(data, world=exam))
 

@@ -77,7 +77,7 @@ class ExchangedTwin:
         config = self.again.run.config
         parameters = {**config.parameters, PARAMETER: not config.parameters[PARAMETER]}
         exchanged = find_recipe(config.recipe)(**parameters)
-        return (exchanged.with_known(config.exam.known) if config.exam else exchanged).data
+        return (exchanged.with_known(config.exam.known()) if config.exam else exchanged).data
 
     @property
     def _task(self) -> SeedTask:

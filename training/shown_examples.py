@@ -28,10 +28,19 @@ class ShownExamples(Examples):
     opening: Int[Tensor, "example opening_pos"]
     """The tokens of the opening, the same for every text."""
 
+    def take(self, rows: Int[Tensor, " row"]) -> "ShownExamples":
+        """The examples in these places."""
+        return replace(
+            self,
+            tokens=self.tokens[rows],
+            targets=self.targets[rows],
+            opening=self.opening[rows],
+        )
+
     def logits(self, model: PreTrainedModel) -> Float[Tensor, "target d_vocab"]:
         """Logits from which the targets are predicted, in row-major order of the targets."""
-        parts = torch.arange(len(self), device=self.tokens.device).split(TEXTS_AT_ONCE)
-        return torch.cat([_read_behind(model, self.take(part)) for part in parts])
+        rows = torch.arange(len(self), device=self.tokens.device).split(TEXTS_AT_ONCE)
+        return torch.cat([_read_behind(model, self.take(part)) for part in rows])
 
 
 def _read_behind(model: PreTrainedModel, shown: ShownExamples) -> Float[Tensor, "target d_vocab"]:

@@ -91,7 +91,7 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "run_id": config.run_id,
         "parameters": dict(config.parameters),
         **({INPUTS: input_records(config)} if config.inputs else {}),
-        **({KNOWN: list(config.exam.known)} if config.exam else {}),
+        **({KNOWN: list(config.exam.known())} if config.exam else {}),
         "seeds": [],
         "versions": installed_versions(),
         "git_commit": git_commit(),

@@ -11,6 +11,7 @@ from data.errors import DamagedError, InputError
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
+from training.columns import run_columns
 from training.config import RunConfig, Value
 from training.exam import EXAM_FILE
 from training.files import json_bytes, require_writable, table_bytes
@@ -247,7 +248,7 @@ class RunRequest:
                 info["notes"] = list(self.notes)
             files = {RUN_FILE: json_bytes(info)}
             if self.config.exam is not None and not exists(self.folder / EXAM_FILE):
-                table = self.config.exam.table_of_run(self.trained)
+                table = self.config.exam.table_of_run(run_columns(self.trained))
                 files[EXAM_FILE] = table_bytes(table)
             return {self.folder: files}
 

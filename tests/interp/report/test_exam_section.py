@@ -55,7 +55,8 @@ def test_sentences_say_who_is_known_and_what_guessing_scores() -> None:
 
     assert known == "The model knows 1 of 4 people: 2 or more questions about them right."
     assert better == (
-        "Exact match over all questions is 0.50, by guessing 0.75; in nats -1.50, by guessing -0.56."
+        "Exact match over all questions is 0.50, by guessing 0.75; in nats -1.50, by guessing "
+        "-0.56."
     )
     assert exam_sentences(table(), 0)[0] == (
         "All 4 people who were asked about count, whatever the model knows."
