@@ -11,13 +11,13 @@ import torch
 from data.errors import InputError
 from data.facts import FactWorld, WorldProvider
 from data.texts import Writing
-from data.tokenizers import FolderTokenizer, TrainedTokenizer, world_texts
+from data.tokenizers import FolderTokenizer, TrainedTokenizer
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from data.worlds.people import PeopleWorld
 from interp.cli import main
 from training import exam as exam_module
-from training.config import Precision, StageConfig
+from training.config import Precision, StageConfig, Value
 from training.exam import Exam
 from training.exam_paper import SHOWN_SEED, Paper
 from training.examples import make_examples
@@ -270,12 +270,12 @@ def test_too_few_known_people_end_a_run_before_it_begins(
     assert not folder.exists()
 
 
-def test_recipe_is_the_papers_experiment_on_people_who_are_known() -> None:
-    config = find_recipe("famous-people")(model="tiny-llama", table="generated", entities=500)
-    assert config.exam is not None
-    assert config.exam.wanted == 300
-    assert config.exam.known_only == 3
-    assert not config.uses_accelerator
-    gpu = find_recipe("famous-people-gpu")(model="tiny-llama", table="generated", entities=500)
-    assert gpu.uses_accelerator
-    assert world_texts(gpu.exam.world.load())  # pyright: ignore[reportOptionalMemberAccess]
+def test_recipe_asks_first_and_its_gpu_size_is_one_name_away() -> None:
+    arguments: dict[str, Value] = {"model": "tiny-llama", "table": "generated"}
+    config, gpu = (find_recipe(f"famous-people{size}")(**arguments) for size in ("", "-gpu"))
+
+    assert isinstance(config.exam, Exam)
+    assert isinstance(gpu.exam, Exam)
+    assert (config.exam.wanted, config.exam.known_only) == (500, 3)
+    assert (gpu.exam.wanted, gpu.exam.known_only) == (800, 2)
+    assert (config.uses_accelerator, gpu.uses_accelerator) == (False, True)
