@@ -4,15 +4,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.design import Design, Margin
 from data.errors import InputError
 from data.inputs import Input
 from data.vocabulary import LossPolicy, Stage, WordOrder
-from training.run_parts import DataConfig, ModelProvider
+from training.run_parts import DataConfig, EntityChoice, ModelProvider
 from training.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class RunConfig:
     about them, so that runs made before can be extended."""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     """The inputs that are read from elsewhere, by the parameter that names them."""
+    exam: EntityChoice | None = None
+    """What chose the entities of `data` by asking the model, where anything did."""
     digests: Mapping[str, str] = field(default_factory=dict, compare=False)
     recorded_id: str = field(default="", compare=False)
     """What `run.json` notes: the sha256 that inputs must have, and the run's id."""
@@ -188,18 +190,32 @@ class RunConfig:
 
     @property
     def identity(self) -> dict[str, Value]:
-        """The parameters, with the content of a file or folder in place of its path."""
+        """The parameters, with the content of a file or folder in place of its path.
+
+        What an exam chose is part of it, since the rows depend on that.
+        """
         found: dict[str, Value] = dict(self.parameters)
         for name, each in self.inputs.items():
             if each.is_local:
                 # Runs that were made before contents were noted have none.
                 content = self.digests.get(name) or (not self.recorded_id and each.sha256())
                 found[name] = f"sha256:{content}" if content else each.name
+        if self.exam is not None:
+            known = json.dumps(self.exam.known())
+            found["exam"] = f"sha256:{hashlib.sha256(known.encode()).hexdigest()}"
         return found
 
     def longest_text(self, rows: "Sequence[TokenizedRow]") -> int:
         """Tokens that the run's model must be able to read: a block, or a row and its end token."""
         return max(self.block_size, *(len(row.input_ids) + 1 for row in rows))
+
+    def with_known(self, known: Sequence[str]) -> "RunConfig":
+        """The config whose exam, if it has one, has found these to be known, and asks nobody."""
+        if self.exam is None:
+            return self
+        exam = self.exam.with_known(known)
+        data: Any = self.data  # whose entities come from the exam
+        return replace(self, exam=exam, data=replace(data, world=exam))
 
     def stage(self, stage: Stage) -> StageConfig:
         """The settings of one stage; X1's two stages, if it has two, are trained alike."""

@@ -76,7 +76,8 @@ class ExchangedTwin:
     def _exchanged_data(self) -> DataConfig:
         config = self.again.run.config
         parameters = {**config.parameters, PARAMETER: not config.parameters[PARAMETER]}
-        return find_recipe(config.recipe)(**parameters).data
+        exchanged = find_recipe(config.recipe)(**parameters)
+        return (exchanged.with_known(config.exam.known()) if config.exam else exchanged).data
 
     @property
     def _task(self) -> SeedTask:

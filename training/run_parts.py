@@ -1,11 +1,13 @@
 """What a run is made of, whatever it is: where its rows and its first model come from."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.design import Design
 from data.rows import SeedData
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 
@@ -28,6 +30,23 @@ class DataConfig(Protocol):
 
     def tokenizer(self, drawn: SeedData) -> "PreTrainedTokenizerFast":
         """The tokenizer of a seed's rows."""
+        ...
+
+
+@runtime_checkable
+class EntityChoice(Protocol):
+    """What chooses a run's entities by asking its model before the run is begun: an exam."""
+
+    def known(self) -> tuple[str, ...]:
+        """Who was found to be known, in the world's order; may ask the model."""
+        ...
+
+    def with_known(self, known: Sequence[str]) -> "EntityChoice":
+        """The same after these were found to be known: it asks nobody."""
+        ...
+
+    def table_of_run(self, columns: Mapping[str, object]) -> "pd.DataFrame":
+        """What was answered, one row a question, behind columns that say whose run it is."""
         ...
 
 

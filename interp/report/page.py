@@ -21,6 +21,7 @@ from interp.mediation.sections import mediation_section
 from interp.orders.sections import orders_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
+from interp.report.exam_section import exam_section
 from interp.report.grid_sections import lens_section, probes_section
 from interp.report.sections import (
     curves_section,
@@ -75,6 +76,7 @@ def sections_of(run: Run) -> list[Section]:
         FIGURES[first],
         claims_section,
         *(FIGURES[name] for name in others),
+        exam_section,
         *ANALYSES,
         examples_section,
         settings_section,

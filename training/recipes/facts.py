@@ -7,11 +7,15 @@ from data.errors import InputError
 from data.facts import WorldProvider
 from data.inputs import Input
 from data.worlds.cvdb import CvdbWorld, Missing
+from data.worlds.famous_people import FAMOUS_PEOPLE
 from data.worlds.generated_works import GeneratedWorks
 from data.worlds.people import PeopleWorld
 from data.worlds.works import WorksWorld
 from training.recipes.groups import Variant
 
+FAMOUS = "famous"
+"""The value of `table` that stands for the famous people that come along; see
+`data.worlds.famous_people`."""
 GENERATED = "generated"
 """The value of `table` that stands for made-up facts, for smoke tests."""
 
@@ -29,7 +33,8 @@ class Facts:
 
     world: World = World.CVDB
     table: str = ""
-    """The file that holds the facts; `generated` for facts that are made up."""
+    """The file that holds the facts; `famous` for the people that come along, `generated` for facts
+    that are made up."""
     entities: int = 4000
     """How many entities of the table are taken."""
     missing: Missing = Missing.DROP
@@ -38,7 +43,8 @@ class Facts:
     @property
     def inputs(self) -> dict[str, Input]:
         """The inputs that are not built in: the table."""
-        return {} if self.table == GENERATED else {"table": Input(location=self.table)}
+        is_built_in = self.table in (FAMOUS, GENERATED)
+        return {} if is_built_in else {"table": Input(location=self.table)}
 
     def provider(self, variant: Variant) -> WorldProvider:
         """The world that reads or makes the facts.
@@ -47,6 +53,8 @@ class Facts:
             InputError: no table is named, or `missing` is set where nothing is.
         """
         table, n = self.table, self.entities
+        if table == FAMOUS and self.world is World.WORKS:
+            raise InputError(f"table {FAMOUS} is of people; leave out world, or name another table")
         if not table:
             raise InputError(
                 f"the world {self.world} is read from a table; download it and give "
@@ -65,4 +73,5 @@ class Facts:
             case World.CVDB if table == GENERATED:
                 return PeopleWorld(n_people=n, seed=0)
             case World.CVDB:
-                return CvdbWorld(table=table, n_entities=n, missing=self.missing)
+                path = str(FAMOUS_PEOPLE) if table == FAMOUS else table
+                return CvdbWorld(table=path, n_entities=n, missing=self.missing)

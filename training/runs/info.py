@@ -9,7 +9,7 @@ from typing import Any
 from data.errors import DamagedError, InputError
 from training.config import LARGEST_SEED, MOST_SEEDS, Precision, RunConfig
 from training.files import read_json
-from training.runs.inputs import INPUTS, are_records, input_records
+from training.runs.inputs import INPUTS, KNOWN, are_records, input_records
 from training.runs.publication import exists, read_unchecked
 
 FORMAT_VERSION = 2
@@ -57,6 +57,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         not isinstance(format_version, int)
         or any(key not in info or not isinstance(info[key], kind) for key, kind in RUN_KEYS.items())
         or not are_records(info.get(INPUTS, {}))
+        or not _are_names(info.get(KNOWN, []))
         or not _are_seeds(info["seeds"])
         or not _are_digests(info["data_sha256"])
     ):
@@ -72,6 +73,11 @@ def _are_seeds(value: list[Any]) -> bool:
     )
 
 
+def _are_names(value: object) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 def _are_digests(value: dict[str, Any]) -> bool:
     """Whether seeds, written out, are given texts."""
     return all(seed.isdecimal() and isinstance(each, str) for seed, each in value.items())
@@ -85,6 +91,7 @@ def new_info(config: RunConfig) -> dict[str, Any]:
         "run_id": config.run_id,
         "parameters": dict(config.parameters),
         **({INPUTS: input_records(config)} if config.inputs else {}),
+        **({KNOWN: list(config.exam.known())} if config.exam else {}),
         "seeds": [],
         "versions": installed_versions(),
         "git_commit": git_commit(),

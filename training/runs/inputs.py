@@ -18,6 +18,8 @@ from training.models.elsewhere import NamedModel
 
 INPUTS = "inputs"
 """The key of `run.json` that has the inputs, by the parameter that names them."""
+KNOWN = "known"
+"""The key of `run.json` that has whom an exam found to be known, in the world's order."""
 ROWS_FILE = "rows.json"
 """The file in a seed's folder that has the sha256 of the rows it was begun with."""
 
@@ -47,7 +49,13 @@ def recorded(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
     if isinstance(model, NamedModel) and "model" in records:
         model = replace(model, label=records["model"]["name"])
     digests = {name: each["sha256"] for name, each in records.items() if name in config.inputs}
+    config = with_known(config, info)
     return replace(config, model=model, digests=digests, recorded_id=info.get("run_id", ""))
+
+
+def with_known(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
+    """A config whose exam, if it has one, found those whom `run.json` notes."""
+    return config.with_known(info[KNOWN]) if KNOWN in info else config
 
 
 def placed(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,19 +11,23 @@ from data.errors import DamagedError, InputError
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
+from training.columns import run_columns
 from training.config import RunConfig, Value
-from training.files import json_bytes, require_writable
+from training.exam import EXAM_FILE
+from training.files import json_bytes, require_writable, table_bytes
 from training.recipes import find_recipe
 from training.runs.checkpoints import checkpoint_damage, seed_folder
 from training.runs.fits import check_lengths, check_model
 from training.runs.info import RUN_FILE, new_info, read_info
 from training.runs.inputs import (
     INPUTS,
+    KNOWN,
     changed_input,
     note_rows,
     noted_rows,
     placed,
     recorded,
+    with_known,
 )
 from training.runs.old_rules import require_extensible, require_one_meaning
 from training.runs.publication import Files, exists, listed, require_intact
@@ -121,7 +125,13 @@ class RunRequest:
     def _require_same_null_twin(self) -> None:
         """Refuses a null twin of other content than the run beside it."""
         if self.folder.name == NULL_FOLDER and exists(self.folder.parent / RUN_FILE):
-            changed = changed_input(self.config, read_info(self.folder.parent))
+            info = read_info(self.folder.parent)
+            if info.get(KNOWN) != self.info().get(KNOWN):
+                raise InputError(
+                    f"{self.folder.parent} knows other people than its null twin would; run both "
+                    "anew with --out"
+                )
+            changed = changed_input(self.config, info)
             if changed:
                 raise InputError(
                     f"{self.folder.parent}: {changed}; its null twin must read the same, so bring "
@@ -164,21 +174,22 @@ class RunRequest:
                 self._drawn.add(seed)
 
     def _check_seed(self, seed: int) -> None:
-        drawn = self.config.data.build(seed)
+        config = with_known(self.config, self.info())
+        drawn = config.data.build(seed)
         self.notes.update(dict.fromkeys(drawn.notes))
         home = seed_folder(self.folder, seed)
         has_own_words = bool(drawn.words)  # one token each, so that no two are spelled alike
-        is_padded = self.config.loss_policy is LossPolicy.ALL
+        is_padded = config.loss_policy is LossPolicy.ALL
         if has_own_words and not is_padded and noted_rows(home) is None:
             return
-        tokenizer = self.config.data.tokenizer(drawn)
+        tokenizer = config.data.tokenizer(drawn)
         rows = tokenize_rows(drawn.rows, tokenizer)
         if noted_rows(home) is not None:
             note_rows(home, rows_digest(rows))
         if is_padded:
-            check_lengths(self.config, rows)
+            check_lengths(config, rows)
         if not self._drawn:
-            check_model(self.config, rows, tokenizer)
+            check_model(config, rows, tokenizer)
 
     def null_twin(self) -> "RunRequest":
         """The same seeds without what the design is about, in the folder's `null`.
@@ -235,7 +246,11 @@ class RunRequest:
             info["finished"] = None
             if self.notes:
                 info["notes"] = list(self.notes)
-            return {self.folder: {RUN_FILE: json_bytes(info)}}
+            files = {RUN_FILE: json_bytes(info)}
+            if self.config.exam is not None and not exists(self.folder / EXAM_FILE):
+                table = self.config.exam.table_of_run(run_columns(self.trained))
+                files[EXAM_FILE] = table_bytes(table)
+            return {self.folder: files}
 
         publish_runs([self.folder], make)
 
