@@ -95,6 +95,8 @@ class RealTraining(TwoStages):
     """Gradients longer than this are shortened to it; 0 leaves them."""
     weight_decay: float = 0.01
     precision: Precision = Precision.BF16
+    threads: int = 1
+    """Threads of each seed on a CPU; more change the last bits, and fewer seeds train at once."""
     accelerator: bool = False
     """Whether a GPU is used where there is one."""
     evaluations: int = 1
@@ -153,6 +155,7 @@ def famous_people(
         word_order=definitions.word_order,
         loss_policy=training.loss_policy,
         block_size=training.block_size,
+        threads=training.threads,
         seeds_stage2=evaluation.seeds_stage2,
         checkpoints=evaluation.checkpoints,
         stage2_from=evaluation.stage2_from,
