@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from data.digests import file_sha256
 from data.errors import InputError, reading
 from data.hub import ModelFiles, find_folder
-from data.kept_models import VARIABLE, is_gguf, place_of
+from data.kept_models import VARIABLE, is_gguf, kept_folder, place_of
 from training.budget import BYTES_IN_FILE, in_bytes, machine_memory
 from training.files import new_folder, require_writable, wait_for_lock
 from training.models.folders import one_line_errors, refuse_other_weights
@@ -88,6 +88,21 @@ def opened(location: str, files: ModelFiles) -> Path:
         if not folder.is_dir():
             convert(Path(location).expanduser(), folder)
     return find_folder(location, files)
+
+
+def local_folder(location: Path | str) -> Path:
+    """The folder of a model on this machine, for which nothing is downloaded.
+
+    Args:
+        location: A folder, a GGUF file, which is converted at first, or a name of the catalogue.
+
+    Raises:
+        InputError: as `data.kept_models.kept_folder` and `convert`.
+    """
+    if is_gguf(str(location)):
+        return opened(str(location), ModelFiles.WEIGHTS)
+    folder = Path(location)
+    return folder if folder.exists() else kept_folder(str(location)) or folder
 
 
 def convert(path: Path, folder: Path, *, about: str = "") -> None:
