@@ -10,7 +10,7 @@ from pathlib import Path
 from data.catalogue import in_catalogue
 from data.digests import file_sha256
 from data.errors import InputError
-from data.worlds.table_cache import default_cache
+from data.user_cache import default_cache
 
 VARIABLE = "IML_MODELS"
 """Environment variable that names another folder for converted models."""

