@@ -135,7 +135,7 @@ def test_every_analysis_runs(
 REFUSED = {
     "circuit": (["--edges"], "has 2 keys and values for 6 heads, so there are no edges of one"),
     "turn": ([], "aliases of this run have several tokens"),
-    "codes": ([], "aliases have 3 tokens"),
+    "codes": ([], "tokens, so that their embeddings cannot be compared"),
     "patch": (["--site", "k", "--head", "5"], "no head 5 at k of layer 0, which has 2; choose"),
 }
 
