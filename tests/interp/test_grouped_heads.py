@@ -46,7 +46,7 @@ def answers(model: torch.nn.Module, rows: list[TokenizedRow]) -> list[float]:
 
 def test_each_digit_is_a_token_and_nothing_stands_in_front(rows: list[TokenizedRow]):
     tokenizer = chat_tokenizer()
-    texts = [tokenizer.convert_ids_to_tokens(row.input_ids) for row in rows]
+    texts = [tokenizer.convert_ids_to_tokens(list(row.input_ids)) for row in rows]
 
     with_digits = {token for text in texts for token in text if any(c.isdigit() for c in token)}
     assert with_digits
@@ -69,7 +69,7 @@ def test_a_shared_value_without_its_rows_is_what_ablating_it_measures(rows: list
     for head in range(N_KEYS):
         changed = chat_llama()
         with torch.no_grad():
-            value = changed.model.layers[0].self_attn.v_proj.weight
+            value = changed.get_parameter("model.layers.0.self_attn.v_proj.weight")
             value[head * D_HEAD : (head + 1) * D_HEAD] = 0
         after = answers(changed, limited)
         expected = sum(after) / len(after) - sum(before) / len(before)

@@ -241,10 +241,11 @@ def real() -> Iterator[Path]:
 @pytest.mark.slow
 def test_smollm2_knows_what_it_was_taught(real: Path):
     """Its weights, its tokenizer and its rotary embedding all have to be right for that."""
-    model, tokenizer = read_weights(real), read_tokenizer(real)
+    model: Any = read_weights(real)
+    tokenizer = read_tokenizer(real)
     prompt = tokenizer("Q: When was Albert Einstein born?\nA:", return_tensors="pt")
 
-    said: Any = model.generate(**prompt, do_sample=False, max_new_tokens=20)
+    said = model.generate(**prompt, do_sample=False, max_new_tokens=20)
 
     assert "March 14, 1879" in tokenizer.decode(said[0])
     assert model.num_parameters() == find_model(SMOLLM2).n_parameters
