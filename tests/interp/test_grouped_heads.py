@@ -1,6 +1,6 @@
 """Every analysis of a chat model: grouped heads, tied embeddings, a token for each digit."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from tests.training.models.tiny_gguf import (
 from training.recipes import find_recipe
 
 D_HEAD = D_MODEL // N_HEADS
-Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +77,17 @@ def test_a_shared_value_without_its_rows_is_what_ablating_it_measures(rows: list
 
 
 @pytest.fixture(scope="module")
-def chat_run(made_once: Once) -> Path:
-    """A run of the chat model, out of its GGUF file, and its null twin."""
-
-    def train(folder: Path) -> None:
-        folder.mkdir()
-        model = write_gguf(folder / "chat.gguf")
-        words = ["alias_tokens=3", "alias_letters=3", "loss_policy=text", "entities=100"]
-        settings = [w for word in [f"model={model}", *words] for w in ("--set", word)]
-        place = str(folder / "run")
-        smoke = ["run", "cvdb-two-stage", "--smoke", "--with-null", "--seeds", "900:902"]
-        assert main([*smoke, *settings, "--out", place]) == 0
-
+def chat_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run of the chat model, out of its GGUF file, and its null twin; tables are added to it."""
+    folder = tmp_path_factory.mktemp("chat")
+    model = write_gguf(folder / "chat.gguf")
+    words = ["alias_tokens=3", "alias_letters=3", "loss_policy=text", "entities=100"]
+    settings = [w for word in [f"model={model}", *words] for w in ("--set", word)]
+    smoke = ["run", "cvdb-two-stage", "--smoke", "--with-null", "--seeds", "900:902"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IML_MODELS", str(made_once("chat-kept", Path.mkdir)))
-        return made_once("chat-run", train) / "run"
+        patch.setenv("IML_MODELS", str(folder / "kept"))
+        assert main([*smoke, *settings, "--out", str(folder / "run")]) == 0
+        yield folder / "run"
 
 
 ONE = ["--seed", "900"]
@@ -121,11 +116,7 @@ COMMANDS: dict[str, list[str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", COMMANDS)
-def test_every_analysis_runs(
-    what: str, chat_run: Path, tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
-    monkeypatch.setenv("IML_MODELS", str(chat_run.parents[1] / "once-chat-kept"))
+def test_every_analysis_runs(what: str, chat_run: Path, capsys: pytest.CaptureFixture[str]):
     command, *options = what.split()
     options = options if options and options[0].startswith("--") else []
 
@@ -143,10 +134,8 @@ REFUSED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("command", REFUSED)
 def test_what_cannot_be_asked_of_it_is_refused_by_name(
-    command: str, chat_run: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
-    monkeypatch.setenv("IML_MODELS", str(chat_run.parents[1] / "once-chat-kept"))
+    command: str, chat_run: Path, capsys: pytest.CaptureFixture[str]
+):
     options, message = REFUSED[command]
 
     assert main([command, str(chat_run), *options]) == 2
