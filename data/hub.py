@@ -1,5 +1,7 @@
 """Where the files of a model from elsewhere lie: in a local folder, or in a snapshot of the hub.
 
+Models that were converted to a folder once are looked up in `data.kept_models`.
+
 The network is used only where a hub model was named that is not in the local cache, and then only
 JSON, text, tokenizer and safetensors files are downloaded: no format that can hold code.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from data.errors import InputError, reason_of
+from data.kept_models import kept_folder
 
 HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]*[A-Za-z0-9_]", re.ASCII)
 LONGEST_HUB_NAME = 96
@@ -64,22 +67,18 @@ def find_folder(location: str, files: ModelFiles) -> Path:
     """The folder that holds some of the files of a model.
 
     Args:
-        location: A local folder, or a name on the hub like `EleutherAI/pythia-70m-deduped`. A
-            folder comes first, then the hub's local cache, then a download.
+        location: A local folder, a GGUF file, a name of the catalogue, or one on the hub like
+            `EleutherAI/pythia-70m-deduped`. A folder comes first, then what was converted, then
+            the hub's local cache, then a download.
         files: What the folder must hold.
 
     Raises:
-        InputError: there is no such folder, it lacks the files, or it would have to be downloaded
-            and cannot be.
+        InputError: there is no such folder, it lacks the files, or it would have to be converted
+            first, or downloaded and cannot be.
     """
     folder = Path(location).expanduser()
     if not folder.is_dir():
-        if not is_hub_name(location):
-            raise InputError(
-                f"there is no folder {location}; give a model's folder, or a name on the hub like "
-                "EleutherAI/pythia-70m-deduped"
-            )
-        folder = _cached(location, files) or _downloaded(location, files)
+        folder = kept_folder(location) or _from_hub(location, files)
     problem = lacking(folder, files)
     if problem:
         raise InputError(f"{folder} {problem}")
@@ -171,7 +170,16 @@ def _lacking_weights(folder: Path) -> str:
     return f"lacks the weights {missing[0]} that {INDEX} lists; copy them too" if missing else ""
 
 
-def _cached(name: str, files: ModelFiles) -> Path | None:
+def _from_hub(name: str, files: ModelFiles) -> Path:
+    if not is_hub_name(name):
+        raise InputError(
+            f"there is no folder {name}; give a model's folder or GGUF file, a name of iml models, "
+            "or one on the hub like EleutherAI/pythia-70m-deduped"
+        )
+    return cached(name, files) or _downloaded(name, files)
+
+
+def cached(name: str, files: ModelFiles) -> Path | None:
     """The snapshot in the local cache; None where it lacks the files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError

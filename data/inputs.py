@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.catalogue import in_catalogue
 from data.digests import file_sha256
 from data.errors import InputError
 from data.hub import ModelFiles, find_folder, is_hub_name, paths_of
@@ -61,8 +62,9 @@ class Input:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the location is a folder here, and may be meant as a name on the hub."""
-        return self.files is not None and self._path.exists() and is_hub_name(self.location)
+        """Whether the location is a folder here, and may be meant as a name known elsewhere."""
+        is_name = is_hub_name(self.location) or in_catalogue(self.location) is not None
+        return self.files is not None and self._path.exists() and is_name
 
     def is_at(self, location: str) -> bool:
         """Whether another way of writing a location means the same place."""

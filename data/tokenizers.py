@@ -16,6 +16,7 @@ from data.errors import InputError, reading
 from data.facts import FactWorld, WorldProvider
 from data.hub import ModelFiles, find_folder
 from data.inputs import Input
+from data.kept_models import is_gguf
 from data.texts import Writing, question_text
 from data.vocabulary import Role
 
@@ -50,7 +51,9 @@ class FolderTokenizer:
     """A pretrained tokenizer, as it is."""
 
     location: str
-    """A model's folder, a tokenizer.json file of any name, or a name on the hub."""
+    """A model's folder or GGUF file, a tokenizer.json file of any name, a name of the catalogue, or
+    one on the hub.
+    """
     bos: Bos = Bos.AUTO
 
     def load(self) -> "PreTrainedTokenizerFast":
@@ -116,7 +119,7 @@ def _read(location: str, bos: Bos, digest: str) -> "PreTrainedTokenizerFast":
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     path = Path(location).expanduser()
-    if not path.is_file():
+    if is_gguf(location) or not path.is_file():
         path = find_folder(location, ModelFiles.TOKENIZER)
     # The Rust reader raises bare exceptions, with the place in the file.
     with reading(path, "give a tokenizer.json", InputError, fault="is no tokenizer"):

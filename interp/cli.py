@@ -32,6 +32,7 @@ from interp.commands import (
     hypothesis,
     lens,
     mediate,
+    models,
     order,
     patch,
     probe,
@@ -47,7 +48,7 @@ from interp.commands import (
 )
 
 COMMANDS = (
-    *(recipes, run, summary, data, verify),
+    *(recipes, models, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
     *(mediate, twins, order, hypothesis),
     *(sweep, report),

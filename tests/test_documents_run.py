@@ -12,6 +12,7 @@ from data.tokenizers import TrainedTokenizer
 from interp.cli import build_parser, main
 from tests.documents import DOCUMENTS, README, block_commands, blocks, page_name
 from tests.hostile.inputs import people_table, save_model
+from tests.training.models.tiny_gguf import write_gguf
 from training.runs.run import Run
 
 SMALL: dict[str, dict[str, tuple[str, ...]]] = {
@@ -25,7 +26,7 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "sweep": {"--smoke": ()},
 }
 """What makes a command quick where it does not say otherwise: a tiny run answers nothing well."""
-QUICK = {"data", "recipes", "summary", "verify"}
+QUICK = {"data", "models", "recipes", "summary", "verify"}
 WITH_PYTHON = [path for path in DOCUMENTS if blocks(path, "python")]
 WITH_COMMANDS = [path for path in DOCUMENTS if any(w[0] == "iml" for w in block_commands(path))]
 
@@ -34,6 +35,8 @@ WITH_COMMANDS = [path for path in DOCUMENTS if any(w[0] == "iml" for w in block_
 def place(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a copy of a tiny run, in which everything may be written."""
     shutil.copytree(tiny_run.folder, tmp_path / "runs" / "alias-toy")
+    write_gguf(tmp_path / "own.gguf")
+    monkeypatch.setenv("IML_MODELS", str(tmp_path / "kept"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -45,6 +48,8 @@ def in_small(words: list[str]) -> list[str]:
         *words,
         *(w for option, value in added if option not in words for w in (option, *value)),
     ]
+    if words[:2] == ["models", "get"]:
+        small[2] = "own.gguf"
     for i, word in enumerate(words):
         if words[i - 1] == "--seeds":
             first = word.split(":")[0]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
 from data.facts import FactWorld
+from data.user_cache import default_cache
 from data.worlds.columns import read_columns
 from data.worlds.people import PERSON_QUESTIONS
-from data.worlds.table_cache import cached_batches, default_cache
+from data.worlds.table_cache import cached_batches
 from data.worlds.table_text import MISSING, decode, tidy
 from data.worlds.years import anonymised_year, parse_number
 

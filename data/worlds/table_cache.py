@@ -21,12 +21,6 @@ BATCH_ROWS = 8192
 SHA256 = b"sha256"
 
 
-def default_cache() -> Path:
-    """The user's cache folder: below `$XDG_CACHE_HOME`, or `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "iml-workbench"
-
-
 def cached_batches(
     path: Path, *, read: Callable[[Path], "pa.Table"], version: str, folder: Path
 ) -> "Iterator[pa.RecordBatch]":

@@ -187,7 +187,10 @@ def _stage_before(checkpoint: Path | None) -> Path | None:
         Run.load(checkpoint.parents[2]),
         *(int(each.name.partition("-")[2]) for each in (checkpoint.parents[1], checkpoint.parent)),
     )
-    return run.checkpoint(seed=seed, stage=stage - 1) if run.steps(seed, stage - 1) else None
+    is_first = stage == min(map(int, run.config.schedule.stages))
+    if is_first or not run.steps(seed, stage - 1):
+        return None
+    return run.checkpoint(seed=seed, stage=stage - 1)
 
 
 def aliases_of(rows: Sequence[TokenizedRow]) -> list[Hashable]:

@@ -50,6 +50,8 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ac
 
 def _known_names() -> dict[tuple[str, str], Iterable[str]]:
     """The names that an argument takes, by command (empty: of all) and argument."""
+    from data.catalogue import CATALOGUE
+    from interp.commands.models import GET
     from interp.hooked.addresses import SITE_HOOKS, TokenRole
     from interp.sweeps.plans import SWEEPS
     from training.recipes import RECIPES  # which its import fills
@@ -57,6 +59,7 @@ def _known_names() -> dict[tuple[str, str], Iterable[str]]:
     return {
         ("run", "recipe"): list(RECIPES),
         ("recipes", "name"): list(RECIPES),
+        ("models", "words"): [GET, *(model.name for model in CATALOGUE)],
         ("sweep", "name"): list(SWEEPS),
         ("", "site"): list(SITE_HOOKS),
         ("", "role"): [str(role) for role in TokenRole],

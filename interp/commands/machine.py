@@ -43,7 +43,7 @@ class Check:
 
 def all_checks(folder: Path) -> list[Check]:
     """Every check; `folder` is where runs are to be written."""
-    from data.worlds.table_cache import default_cache
+    from data.user_cache import default_cache
 
     cache = default_cache()
     return [

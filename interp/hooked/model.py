@@ -47,6 +47,7 @@ from interp.hooked.plain_models import (
 from interp.hooked.speech import Speech
 from interp.hooked.unembedding import LogitEnd, Unembedding
 from training.models.contexts import check_lengths, check_tokens, context_length, forget_lengths
+from training.models.gguf_files import local_folder
 
 if TYPE_CHECKING:
     from interp.hooked.bridges import TransformerBridge
@@ -335,8 +336,14 @@ def load_hooked(
 
 
 def load_hooked_folder(path: Path | str, *, device: Device | None = None) -> HookedModel:
-    """Any local causal language model folder (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked."""
-    model, tokenizer = read_model_folder(Path(path), device or "cpu")
+    """Any local causal language model (GPT-NeoX, GPT-2, GPT-Neo, Llama) as hooked.
+
+    Args:
+        path: Its folder, its GGUF file, or the name that `iml models get` got it by.
+        device: Where its weights are put; the CPU unless given.
+    """
+    folder = local_folder(path)
+    model, tokenizer = read_model_folder(folder, device or "cpu")
     hooked = HookedModel(model, tokenizer)
-    hooked.folder = Path(path)
+    hooked.folder = folder
     return hooked

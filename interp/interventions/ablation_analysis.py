@@ -24,7 +24,7 @@ from interp.grids.seed_summary import summarize_over_seeds
 from interp.hooked.addresses import HEAD_SITES, Site, TokenRole
 from interp.hooked.answers import ANSWER_METRICS
 from interp.hooked.model import HookedModel
-from interp.hooked.sites import check_site
+from interp.hooked.sites import check_site, n_heads_at
 from interp.interventions.ablation import Ablation, AblationKind, Reference
 from interp.interventions.base import Intervention, answer_table
 from interp.interventions.knock_outs import KnockOut, Route
@@ -163,7 +163,8 @@ def single_components(model: HookedModel, sites: Sequence[Site]) -> Iterator[Sit
     """The sites, those with a vector for each head divided into heads."""
     for site in sites:
         if site.name in HEAD_SITES and site.head is None:
-            heads = [Site(site.name, site.layer, head) for head in range(model.n_heads)]
+            n_heads = n_heads_at(model, site.name)
+            heads = [Site(site.name, site.layer, head) for head in range(n_heads)]
         else:
             heads = [site]
         for component in heads:

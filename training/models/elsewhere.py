@@ -1,4 +1,4 @@
-"""Models from elsewhere: in a folder, on the hub, an architecture of either, or a tiny one."""
+"""Models from elsewhere: a folder, GGUF file or name, an architecture of those, or a tiny one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.hub import ModelFiles, find_folder, lacking
+from data.hub import ModelFiles, lacking
 from data.inputs import Input
 from training.models.architectures import decoder_starts, require_left_to_right, stop_at
 from training.models.folders import one_line_errors, read_config, read_weights
+from training.models.gguf_files import opened
 from training.models.scratch import draw_weights, language_model_class
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ TINY: Mapping[str, tuple[str, Mapping[str, object]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NamedModel:
-    """A model that is named: by its folder, on the hub, or as a built-in tiny architecture."""
+    """A model that is named: by its folder or file, or as one that is known by its name."""
 
     location: str
-    """A name from `TINY`, a local folder, or a name on the hub (see `data.hub.find_folder`)."""
+    """A name from `TINY`, or what `data.hub.find_folder` finds: a local folder, a GGUF file, a name
+    of the catalogue or on the hub.
+    """
     random_weights: bool = False
     """Whether only the architecture is taken; of a tiny one, there is nothing else to take."""
     label: str = ""
@@ -102,7 +105,7 @@ class NamedModel:
         return f"{self.name}: {size}, {_n_parameters(config):,} parameters, {weights}"
 
     def check(self) -> None:
-        """Finds the model's files, which may mean to download them.
+        """Finds the model's files, which may mean to download or convert them.
 
         Raises:
             InputError: they cannot be found, or are not complete, or the architecture is none that
@@ -174,12 +177,12 @@ class NamedModel:
         return ModelFiles.CONFIG if self.random_weights else ModelFiles.WEIGHTS
 
     def _folder(self) -> Path:
-        return find_folder(self.location, self._files)
+        return opened(self.location, self._files)
 
     def _architecture(self) -> "PreTrainedConfig":
         """The model's config; that of a tiny model is for no tokenizer in particular."""
         if not self.is_tiny:
-            return read_config(find_folder(self.location, ModelFiles.CONFIG))
+            return read_config(opened(self.location, ModelFiles.CONFIG))
         from transformers import AutoConfig
 
         family, sizes = TINY[self.location]

@@ -68,7 +68,7 @@ def read_weights(folder: Path) -> "PreTrainedModel":
             # Only so that they are reported: they are refused below.
             ignore_mismatched_sizes=True,
         )
-    _refuse_other_weights(folder, config.model_type, report)
+    refuse_other_weights(folder, config.model_type, report)
     return model.eval()
 
 
@@ -100,13 +100,14 @@ def no_progress_bars() -> Iterator[None]:
 
 
 @contextmanager
-def one_line_errors(folder: Path) -> Iterator[None]:
-    """Says what is wrong with a folder's files in a line, in place of transformers' reports."""
+def one_line_errors(
+    folder: Path, remedy: str = "give a complete folder of a language model that transformers knows"
+) -> Iterator[None]:
+    """Says what is wrong with a model's files in a line, in place of transformers' reports."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
-    remedy = "give a complete folder of a language model that transformers knows"
     try:
         with (
             no_progress_bars(),
@@ -152,8 +153,17 @@ def _require(folder: Path, files: ModelFiles) -> None:
     refuse_code(folder)
 
 
-def _refuse_other_weights(folder: Path, family: str, report: dict[str, Any]) -> None:
-    """Refuses weights that transformers would draw at random, or leave unread."""
+def refuse_other_weights(folder: Path, family: str, report: dict[str, Any]) -> None:
+    """Refuses weights that transformers would draw at random, or leave unread.
+
+    Args:
+        folder: Where they were read from.
+        family: The name of the architecture.
+        report: What transformers says of its reading, its `output_loading_info`.
+
+    Raises:
+        InputError: there are such weights.
+    """
     unread = [name for name in report["unexpected_keys"] if not name.endswith(_BUFFERS)]
     wrong = [
         f"{name} as {list(stored)} where the config says {list(wanted)}"

@@ -19,8 +19,8 @@ from data.rows import Row
 from data.tasks.biographies import Telling, biography_rows
 from data.texts import Writing
 from data.tokenizers import TokenizerProvider
+from data.user_cache import default_cache
 from data.vocabulary import LossPolicy
-from data.worlds.table_cache import default_cache
 from training.config import StageConfig
 from training.files import damage, new_folder, wait_for_lock
 from training.models.folders import read_weights

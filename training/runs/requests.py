@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DamagedError, InputError
+from data.hub import is_hub_name
 from data.tokens import tokenize_rows
 from data.vocabulary import LossPolicy
 from training.budget import require_disk, seed_bytes
@@ -98,7 +99,10 @@ class RunRequest:
         for name, each in self.config.inputs.items():
             if each.is_ambiguous:
                 place = Path(each.location).resolve()
-                self.notes[f"{name} {each.location} is the folder {place}, not the hub's"] = None
+                whose = "hub" if is_hub_name(each.location) else "catalogue"
+                self.notes[f"{name} {each.location} is the folder {place}, not the {whose}'s"] = (
+                    None
+                )
 
     def _require_same_run(self, run: Run) -> None:
         """Refuses a folder of a run with other parameters, or with other content behind them."""
