@@ -21,7 +21,7 @@ from data.errors import InputError
 from data.facts import FactWorld, WorldProvider
 from data.texts import Writing
 from data.tokenizers import TokenizerProvider
-from data.worlds.table_cache import default_cache
+from data.user_cache import default_cache
 from training.columns import WITHOUT_SEED
 from training.exam_paper import SHOWN_SEED, Paper, ask, texts_of
 from training.models.elsewhere import NamedModel
