@@ -23,8 +23,6 @@ import torch
 from bench_training import InOrder, Losses, OrderedRows
 from machine import describe_machine
 from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PrinterCallback,
     TrainerCallback,
@@ -38,22 +36,6 @@ from training.material import SeedMaterial
 from training.pipeline import SeedTask, initial_model, stage_trainer
 from training.recipes.facts import GENERATED
 from training.recipes.text import cvdb_two_stage
-
-
-def folder_of(model: str, home: Path) -> str:
-    """A folder of float32 weights; a GGUF file is converted."""
-    path = Path(model)
-    if path.suffix != ".gguf":
-        return model
-    quantized = AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32
-    )
-    del quantized.config.quantization_config  # transformers would refuse to save it
-    plain = type(quantized)(quantized.config)
-    plain.load_state_dict(quantized.state_dict())
-    plain.save_pretrained(home / "model")
-    AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(home / "model")
-    return str(home / "model")
 
 
 def make_config(model: str, arguments: argparse.Namespace) -> RunConfig:
@@ -166,7 +148,7 @@ def main() -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
 
     with tempfile.TemporaryDirectory() as home:
-        config = make_config(folder_of(arguments.model, Path(home)), arguments)
+        config = make_config(arguments.model, arguments)
         material = SeedMaterial.build(config, seed=0)
         task = SeedTask(folder=Path(home), config=config, seed=0)
         model = initial_model(task, material)
