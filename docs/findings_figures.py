@@ -1,6 +1,6 @@
 """Makes the figures of `docs/findings.md` of a run that has been looked at.
 
-    python docs/findings_figures.py runs/fresh
+    python -m docs.findings_figures runs/fresh
 
 The page says which commands look at it.
 """
@@ -19,6 +19,7 @@ from interp.hypotheses.matrix import matrix_table
 from interp.hypotheses.plots import plot_matrix
 from interp.mediation.plots import plot_mediation
 from interp.turns.plots import plot_turns
+from notebooks.store import shrunk
 from training.runs.run import Run
 
 DOCS = Path(__file__).parent
@@ -48,7 +49,7 @@ def main() -> None:
         path = DOCS / f"findings-{name}.png"
         height = int(figure.layout.height)
         drawn = plotly.io.to_image(figure, format="png", width=PAGE, height=height, scale=1.5)
-        path.write_bytes(drawn)
+        path.write_bytes(shrunk(drawn))
         print(path)
 
 
