@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from data.errors import InputError
 from interp.codes.aliases import Alias, CodedAliases
@@ -64,7 +64,10 @@ class Vectors:
 
 
 def estimate_codes(aliases: CodedAliases, vectors: Vectors) -> dict[str, Code]:
-    """The codes of all entities by name, each without its mean over entities."""
+    """The codes of all entities by name, each without its mean over entities.
+
+    Zero of an entity that no alias of the kind stands for: nothing tells its code.
+    """
     reliable = fit_writing(aliases.reliable, vectors)
     mixed = fit_writing([*aliases.unreliable, *aliases.undefined], vectors)
     return {
@@ -82,6 +85,8 @@ def fit_writing(aliases: Sequence[Alias], vectors: Vectors) -> dict[str, Code]:
     designs, found = designs_of(aliases, vectors), vectors.at(aliases)
     if vectors.own is None:
         parts = np.split(_regress(np.concatenate(designs, axis=1), found), len(designs))
+        for part, design in zip(parts, designs, strict=True):
+            part[~design.any(0)] = 0.0
     else:
         fitted = _ridge().fit(np.concatenate(designs, axis=1), found)
         maps = np.asarray(fitted.coef_).T
@@ -123,8 +128,18 @@ def held_out_fit(aliases: Sequence[Alias], vectors: Vectors) -> float:
 
 
 def centred(code: Code) -> Code:
-    """A code without its mean over entities: what is common to all tells none from another."""
-    return code - code.mean(0)
+    """A code without its mean over entities: what is common to all tells none from another.
+
+    >>> centred(np.array([[1.0], [3.0], [0.0]])).tolist()  # the third has none
+    [[-1.0], [1.0], [0.0]]
+    """
+    there = is_known(code)
+    return np.where(there[:, None], code - code[there].mean(0), 0.0) if there.any() else code
+
+
+def is_known(code: Code) -> Bool[np.ndarray, " entity"]:
+    """Of which entities there is a code."""
+    return (code != 0).any(1)
 
 
 def mean_by_entity(changes: Matrix, numbers: Int[np.ndarray, " alias"], n_entities: int) -> Code:

@@ -17,6 +17,7 @@ from interp.codes.estimation import (
     code_length,
     coefficients,
     held_out_fit,
+    is_known,
     mean_by_entity,
 )
 from interp.codes.nulls import NULLS
@@ -121,10 +122,14 @@ def _amount(
     numbers: Int[np.ndarray, " alias"],
     where: np.ndarray,
 ) -> tuple[float, NullValues]:
-    """The mean amount of a code in some aliases' changes, and of its nulls."""
+    """The mean amount of a code in some aliases' changes, and of its nulls.
+
+    Over the aliases whose entity has a code.
+    """
 
     def mean_amount(code: Code) -> float:
-        return float(coefficients(added, code, numbers)[where].mean())
+        chosen = where & is_known(code)[numbers]
+        return float(coefficients(added, code, numbers)[chosen].mean()) if chosen.any() else np.nan
 
     nulls: NullValues = {k: [mean_amount(each) for each in codes.nulls[name][k]] for k in NULLS}
     return mean_amount(codes.codes[name]), nulls

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from interp.codes.estimation import (
     code_cosine,
     coefficients,
     estimate_codes,
+    is_known,
     mean_by_entity,
 )
 
@@ -82,6 +85,19 @@ def test_without_any_writing_codes_are_noise_that_shrinks_with_the_aliases(writt
         lengths.append(np.linalg.norm(codes[RELIABLE], axis=1).mean())
         assert abs(code_cosine(codes[RELIABLE], codes[QUESTION])) < 0.5
     assert lengths[1] == pytest.approx(lengths[0] / 2, rel=0.3)
+
+
+def test_an_entity_that_no_alias_stands_for_has_no_code(written):
+    aliases = aliases_of()
+    lacking = replace(aliases, reliable=[a for a in aliases.reliable if a.asked != "d"])
+    known = estimate_codes(aliases, vectors(aliases, written))
+    codes = estimate_codes(lacking, vectors(aliases, written))
+    assert is_known(codes[RELIABLE]).tolist() == [True, True, True, False]
+    assert is_known(codes[QUESTION]).all()
+    np.testing.assert_array_equal(codes[RELIABLE][3], 0.0)  # no rounding error to divide by
+    rest = known[RELIABLE][:3] - known[RELIABLE][:3].mean(0)
+    np.testing.assert_allclose(codes[RELIABLE][:3], rest, atol=0.02)
+    assert coefficients(np.ones((1, WIDTH)), codes[RELIABLE], np.array([3])).tolist() == [0.0]
 
 
 def test_a_mean_by_entity_leaves_out_entities_without_aliases():
