@@ -157,7 +157,7 @@ def _with_more(rung: Rung) -> Rung:
     return rung.turned(
         "more-entities",
         f"{n} times the entities and aliases",
-        {"aliases_per_subset": 80, "aliases_qa3": 20},
+        {"aliases_per_subset": 40 + 20 * n, "aliases_qa3": 20},
         aliases_per_subset=defined,
         aliases_qa3=undefined,
     )
