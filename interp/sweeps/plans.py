@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,11 +50,17 @@ class SweepCell:
 def _matched_epochs(recipe: Recipe, config: RunConfig) -> dict[str, Value]:
     """Epochs in which `config` makes as many steps as the recipe's defaults do in theirs."""
     own = recipe()
-    before, now = _steps_of_an_epoch(own), _steps_of_an_epoch(config)
+    before, now = _own_steps_of_an_epoch(recipe.name), _steps_of_an_epoch(config)
     return {
         f"epochs_stage{stage}": round(own.stage(stage).epochs * n / now[stage])
         for stage, n in before.items()
     }
+
+
+@cache
+def _own_steps_of_an_epoch(recipe: str) -> dict[Stage, int]:
+    """Steps in an epoch of each stage by a recipe's defaults."""
+    return _steps_of_an_epoch(find_recipe(recipe)())
 
 
 def _steps_of_an_epoch(config: RunConfig) -> dict[Stage, int]:
