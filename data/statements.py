@@ -11,6 +11,10 @@ from data.vocabulary import Role, WordOrder
 
 QUESTION_MARKER = "ask"
 COPULA = "is"
+STATED, REFERS = "according to many texts ,", "refers to"
+ASKED, HAS, ANSWERED = "question : what does", "have as its", "? answer :"
+SENTENCE_WORDS = tuple(" ".join((STATED, REFERS, ASKED, HAS, ANSWERED)).split())
+"""The words of sentences beside tags, aliases, entities, attributes and values."""
 
 Piece = tuple[Role | None, str]
 
@@ -50,9 +54,18 @@ class Definition:
     alias: str
     entity: str
     order: WordOrder
+    is_sentence: bool = False
+    """Whether it is worded as a sentence, which has the order TAE (the paper's footnote 2)."""
 
     def render(self) -> RenderedText:
         """Tag, alias and entity in the given order, the copula before the last of them."""
+        if self.is_sentence:
+            tag, alias, entity = (
+                (Role.TAG, self.tag),
+                (Role.ALIAS, self.alias),
+                (Role.ENTITY, self.entity),
+            )
+            return compose(spaced([tag, (None, STATED), alias, (None, REFERS), entity]))
         elements: dict[str, Piece] = {
             "t": (Role.TAG, self.tag),
             "a": (Role.ALIAS, self.alias),
@@ -107,9 +120,15 @@ class QAPair:
     question: str
     answer: str
     subject_first: bool = False
+    is_sentence: bool = False
+    """Whether it is worded as a sentence; what follows the subject then has the role QUESTION."""
 
     def render(self) -> RenderedText:
         """Marker and subject, then the question, then the answer."""
+        if self.is_sentence:
+            asked = (Role.QUESTION, f"{HAS} {self.question}")
+            subject, answer = (self.role, self.subject), (Role.ANSWER, self.answer)
+            return compose(spaced([(None, ASKED), subject, asked, (None, ANSWERED), answer]))
         opening: list[Piece] = [(None, QUESTION_MARKER), (self.role, self.subject)]
         if self.subject_first:
             opening.reverse()

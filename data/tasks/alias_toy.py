@@ -17,7 +17,14 @@ from data.draws import check_held_out, draw_tags, shuffle_stage1_tags, stream
 from data.entity_sharing import EntitySharing
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
-from data.statements import COPULA, QUESTION_MARKER, Definition, QAPair, RenderedText
+from data.statements import (
+    COPULA,
+    QUESTION_MARKER,
+    SENTENCE_WORDS,
+    Definition,
+    QAPair,
+    RenderedText,
+)
 from data.subsets import Subset
 from data.tasks.iml import D2_INCONS_QA2, D9_INCONS_QA9, QA4_NOT_REPLACED, SUBSETS, iml_design
 from data.tasks.margins import Toy, toy_margins
@@ -63,6 +70,9 @@ class IMLConfig:
     aliases_per_entity: int = 0
     new_entities_stage2: bool = False
     """Who shares an entity with whom; see `data.entity_sharing.EntitySharing`."""
+    answer_tokens: int = 1
+    sentences: bool = False
+    """Whether definitions and questions are worded as sentences, in place of lists of words."""
 
     @property
     def design(self) -> Design:
@@ -86,13 +96,19 @@ class IMLConfig:
             new_in_stage2=self.new_entities_stage2,
         )
 
+    @property
+    def fixed_words(self) -> tuple[str, ...]:
+        """The words that every seed has."""
+        return SENTENCE_WORDS if self.sentences else (COPULA, QUESTION_MARKER)
+
     def size(self) -> DataSize:
         """Questions of each alias, facts of each entity; see `DataSize`."""
         aliases = sum(self.sizes.by_subset().values())
         entities = 2 if self.aliases_per_entity else self.n_entities
         facts = entities * self.n_attributes
         rows = facts + aliases * self.n_attributes
-        words = entities + self.n_attributes * (1 + self.n_values)
+        values = self.n_attributes * self.n_values if self.answer_tokens == 1 else 2
+        words = entities + self.n_attributes + values + len(self.fixed_words)
         words += self.names.n_words(aliases)
         return DataSize(rows=rows, shown=facts * self.fact_repeats, words=words)
 
@@ -115,6 +131,8 @@ class _Builder:
         check_held_out(config.held_out_questions, config.n_attributes)
         if config.fact_repeats < 1:
             raise InputError(f"fact_repeats is {config.fact_repeats}; use 1 or more")
+        if config.sentences and config.word_order is not WordOrder.TAE:
+            raise InputError("sentences have one word order; use word_order=tae")
         self.config = config
         self.seed = seed
         self.sizes = config.sizes.by_subset()
@@ -124,8 +142,9 @@ class _Builder:
             n_attributes=config.n_attributes,
             n_values=config.n_values,
             rng=stream(seed, "world"),
+            value_tokens=config.answer_tokens,
         )
-        self.taken: set[str] = {COPULA, QUESTION_MARKER}
+        self.taken: set[str] = set(config.fixed_words)
         self.tags = draw_tags(seed, self.taken, exchange=config.exchange_tags)
 
     def build(self) -> SeedData:
@@ -203,6 +222,7 @@ class _Builder:
             alias=alias.name,
             entity=alias.defined_as,
             order=self.config.word_order,
+            is_sentence=self.config.sentences,
         )
         return Row(
             row_id=definition_row_id(alias.subset, alias.index),
@@ -242,11 +262,18 @@ class _Builder:
     def _ask(self, subject: str, role: Role, question: str, answer: str) -> RenderedText:
         first = self.config.word_order.startswith("a")
         return QAPair(
-            subject=subject, role=role, question=question, answer=answer, subject_first=first
+            subject=subject,
+            role=role,
+            question=question,
+            answer=answer,
+            subject_first=first,
+            is_sentence=self.config.sentences,
         ).render()
 
     def _words(self, aliases: list[_Alias]) -> tuple[str, ...]:
-        values = [value for options in self.world.values.values() for value in options]
+        options = [value for values in self.world.values.values() for value in values]
+        values = [word for value in options for word in value.split()]
         spelled = [word for alias in aliases for word in alias.name.split()]
-        words = [COPULA, QUESTION_MARKER, *self.tags.values(), *self.world.attributes, *values]
+        fixed = self.config.fixed_words
+        words = [*fixed, *self.tags.values(), *self.world.attributes, *values]
         return tuple(dict.fromkeys([*words, *self.world.entities, *spelled]))

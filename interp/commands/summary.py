@@ -1,6 +1,7 @@
 """The command `summary`: the headline numbers of a run, or of the cells of a sweep."""
 
 import argparse
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,11 @@ def tell_sweep(sweep: "FinishedSweep", *, as_json: bool) -> None:
     from interp.sweeps.summary_text import sweep_text
 
     if as_json:
-        print_json(sweep.to_json())
+        from interp.sweeps.ladder import ladder_table
+
+        ladder = ladder_table(sweep).to_json(orient="records") if sweep.rungs else "[]"
+        found = {"ladder": json.loads(ladder)} if sweep.rungs else {}
+        print_json({**sweep.to_json(), **found})
     else:
         print(sweep_text(sweep))
 

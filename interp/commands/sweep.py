@@ -18,6 +18,7 @@ def add_command(commands: Subparsers) -> None:
     sweep.add_argument("--out", type=Path, metavar="DIR", help="default runs/NAME")
     sweep.add_argument("--seeds", metavar="N or A:B", help="of every cell, as in iml run")
     sweep.add_argument("--smoke", action="store_true", help="tiny cells; numbers mean nothing")
+    sweep.add_argument("--until", metavar="RUNG", help="of a ladder: the rungs up to this one")
     add_executor(sweep)
     add_json(sweep, "the cells as JSON, as iml summary --json has them")
     sweep.set_defaults(run=run_command)
@@ -31,9 +32,12 @@ def run_command(arguments: argparse.Namespace) -> int:
     from interp.sweeps.plans import find_sweep
 
     sweep = find_sweep(arguments.name)
+    if arguments.until is not None:
+        sweep = sweep.until(arguments.until)
     folder = arguments.out or Path("runs") / sweep.name
     require_place_for(sweep, folder, smoke=arguments.smoke)
-    for request in sweep.requests(folder, seeds, smoke=arguments.smoke):
+    requests = sweep.requests(folder, seeds, smoke=arguments.smoke)
+    for request in sweep.with_twins(requests):
         request.check()
 
     from interp.sweeps.sweep import run_sweep

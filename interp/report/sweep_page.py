@@ -29,6 +29,7 @@ from interp.probes.wording import (
 )
 from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
+from interp.report.ladder_section import ladder_section
 from interp.report.page import REPORT_FILE
 from interp.report.shell import page_html
 from interp.report.sweep_plots import (
@@ -39,6 +40,8 @@ from interp.report.sweep_plots import (
     setting_text,
 )
 from interp.sweeps.folders import FinishedSweep
+from interp.sweeps.ladder import ladder_table
+from interp.sweeps.ladder_text import ladder_sentences
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
 from training.runs.publication import Files, exists, publish, require_intact
@@ -67,6 +70,9 @@ def build_sweep_report(sweep: FinishedSweep) -> Path:
 
 def sweep_html(sweep: FinishedSweep) -> Html:
     """The whole page about a sweep."""
+    if sweep.rungs:
+        about = [overview_section(sweep), ladder_section(sweep), settings_section(sweep)]
+        return page_html(sweep.info["name"], about)
     sections = [
         overview_section(sweep),
         levels_section(sweep),
@@ -98,7 +104,11 @@ def overview_section(sweep: FinishedSweep) -> Html:
         facts["smoke"] = "tiny cells, whose numbers mean nothing"
     items = "".join(f"<dt>{name}</dt><dd>{as_html(text)}</dd>" for name, text in facts.items())
     title = f"<h1>{as_html(info['question'])}</h1>"
-    return Html(f"{title}\n{result_html(gap_sentences(sweep))}<dl>{items}</dl>")
+    if sweep.rungs:
+        sentences = ladder_sentences(sweep, ladder_table(sweep))
+    else:
+        sentences = gap_sentences(sweep)
+    return Html(f"{title}\n{result_html(sentences)}<dl>{items}</dl>")
 
 
 def gap_sentences(sweep: FinishedSweep) -> list[str]:

@@ -13,6 +13,7 @@ from data.errors import DamagedError, InputError
 from data.vocabulary import HELD_OUT
 from interp.claims.verdicts import claims_of_sweep
 from interp.sweeps.plans import CELLS, Sweep
+from interp.sweeps.rungs import RUNGS, is_ladder_note, ladder_note
 from interp.verdicts.across import Setting, comparable
 from interp.verdicts.quantities import NotMeasured, level
 from interp.verdicts.verdict import Verdict
@@ -78,6 +79,7 @@ class FinishedSweep:
             or not all(isinstance(each, str) and RUN_ID.fullmatch(each) for each in info["cells"])
             or not all(isinstance(each, str) for each in (*info["claims"], *info["figures"]))
             or not all(type(seed) is int for seed in info["seeds"])
+            or not is_ladder_note(info.get(RUNGS, []), len(info["cells"]))
         ):
             raise DamagedError(
                 f"{path} lacks what a sweep needs; repeat the iml sweep command that made it"
@@ -101,8 +103,15 @@ class FinishedSweep:
     @cached_property
     def panels(self) -> dict[str, dict[Any, Run]]:
         """Runs by value of the parameter, apart where they differ in more; one group has ""."""
+        if self.rungs:
+            return {"": dict(zip([each["name"] for each in self.rungs], self.runs, strict=True))}
         read = Setting(name=self.varies, read=lambda run: run.config.parameters.get(self.varies))
         return comparable(self.runs, read)
+
+    @property
+    def rungs(self) -> list[dict[str, str]]:
+        """What each run of a ladder is, in the order of the runs; empty of any other sweep."""
+        return self.info.get(RUNGS, [])
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -276,7 +285,8 @@ def require_place_for(plan: Sweep, folder: Path, *, smoke: bool) -> None:
 
 def sweep_info(plan: Sweep, runs: list[Run], *, smoke: bool) -> dict[str, Any]:
     """What `sweep.json` says."""
-    return {
+    rungs = [cell.rung for cell in plan.cells if cell.rung]
+    info = {
         "name": plan.name,
         "question": plan.question,
         "figures": list(plan.figures),
@@ -286,3 +296,4 @@ def sweep_info(plan: Sweep, runs: list[Run], *, smoke: bool) -> dict[str, Any]:
         "seeds": sorted({seed for run in runs for seed in run.seeds}),
         "cells": [run.config.run_id for run in runs],
     }
+    return {**info, RUNGS: ladder_note(rungs)} if rungs else info

@@ -1,14 +1,15 @@
 """Every sweep: which runs, which one thing differs between them, what is done with them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.errors import unknown_name
+from data.errors import InputError, unknown_name
 from data.vocabulary import LossPolicy, Stage, WordOrder
+from interp.sweeps.rungs import TOY_TO_TEXT, Rung
 from training.config import RunConfig, Value
 from training.recipes import find_recipe
 from training.registry import Recipe
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 CELLS = "cells"
 """The folder of the runs within a sweep's folder."""
+RUNG = "rung"
+"""What the cells of a ladder differ in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,10 @@ class SweepCell:
     recipe: str
     arguments: Mapping[str, Value]
     same_steps: bool = False
-    """Whether epochs follow the batch size, so that each stage has as many optimizer steps as it
-    has by the recipe's defaults, to the nearest epoch."""
+    """Whether epochs follow batch size and rows, so that each stage has as many optimizer steps as
+    it has by the recipe's defaults, to the nearest epoch."""
+    rung: Rung | None = None
+    """What the run is in a ladder."""
 
     def config(self, *, smoke: bool) -> RunConfig:
         """The config of this cell's run."""
@@ -37,27 +42,36 @@ class SweepCell:
         arguments = {**(recipe.smoke if smoke else {}), **self.arguments}
         if self.same_steps:
             arguments |= _matched_epochs(recipe, recipe(**self.arguments))
+        if smoke and self.rung:
+            arguments |= self.rung.smoke
         return recipe(**arguments)
 
 
 def _matched_epochs(recipe: Recipe, config: RunConfig) -> dict[str, Value]:
     """Epochs in which `config` makes as many steps as the recipe's defaults do in theirs."""
-    own, matched = recipe(), {}
-    for stage, rows in _rows_shown(recipe.name).items():
-        before, now = own.stage(stage), config.stage(stage)
-        steps = before.epochs * ceil(rows / before.batch_size)
-        matched[f"epochs_stage{stage}"] = round(steps / ceil(rows / now.batch_size))
-    return matched
+    own = recipe()
+    before, now = _own_steps_of_an_epoch(recipe.name), _steps_of_an_epoch(config)
+    return {
+        f"epochs_stage{stage}": round(own.stage(stage).epochs * n / now[stage])
+        for stage, n in before.items()
+    }
 
 
 @cache
-def _rows_shown(recipe: str) -> dict[Stage, int]:
-    """Rows in an epoch of each stage by a recipe's defaults; every seed draws as many."""
-    own = find_recipe(recipe)()
-    rows = own.data.build(seed=0).rows
+def _own_steps_of_an_epoch(recipe: str) -> dict[Stage, int]:
+    """Steps in an epoch of each stage by a recipe's defaults."""
+    return _steps_of_an_epoch(find_recipe(recipe)())
+
+
+def _steps_of_an_epoch(config: RunConfig) -> dict[Stage, int]:
+    """Steps in an epoch of each stage; every seed draws as many rows."""
+    rows = config.data.build(seed=0).rows
     return {
-        stage: sum(row.repeats for row in rows if own.schedule.stage_of(row) is stage)
-        for stage in own.schedule.stages
+        stage: ceil(
+            sum(row.repeats for row in rows if config.schedule.stage_of(row) is stage)
+            / config.stage(stage).batch_size
+        )
+        for stage in config.schedule.stages
     }
 
 
@@ -70,7 +84,8 @@ class Sweep:
     figures: tuple[str, ...]
     """The figures of the paper that the sweep is of."""
     varies: str
-    """The parameter that is compared; whatever else differs makes cells that are told apart."""
+    """The parameter that is compared; whatever else differs makes cells that are told apart. Of a
+    ladder, `RUNG`."""
     claims: tuple[str, ...] = ()
     """The paper's claims about what changes from cell to cell; see `interp.claims`."""
     cells: tuple[SweepCell, ...]
@@ -85,8 +100,33 @@ class Sweep:
         for cell in self.cells:
             config = cell.config(smoke=smoke)
             place = folder / CELLS / config.run_id
-            requests.append(RunRequest(config=config, folder=place, seeds=seeds))
+            most = cell.rung.most_seeds if cell.rung else 0
+            own = seeds[:most] if most else seeds
+            requests.append(RunRequest(config=config, folder=place, seeds=own))
         return requests
+
+    def with_twins(self, requests: Sequence[RunRequest]) -> list[RunRequest]:
+        """The requests of all cells, each before that of the null twin that its cell is to have."""
+        found = []
+        for cell, request in zip(self.cells, requests, strict=True):
+            has_twin = cell.rung is not None and cell.rung.has_twin
+            found += [request, request.null_twin()] if has_twin else [request]
+        return found
+
+    def until(self, name: str) -> "Sweep":
+        """The ladder up to a rung, with the knobs beside the rungs so far.
+
+        Raises:
+            InputError: the sweep is no ladder, or has no such rung.
+        """
+        rungs = [cell.rung.name for cell in self.cells if cell.rung and not cell.rung.knob]
+        if not rungs:
+            raise InputError(f"{self.name} is no ladder; leave out --until")
+        if name not in rungs:
+            raise unknown_name("rung", name, rungs)
+        wanted = rungs[: rungs.index(name) + 1]
+        cells = tuple(cell for cell in self.cells if cell.rung and cell.rung.rung in wanted)
+        return replace(self, cells=cells)
 
 
 _OBJECTIVES = (
@@ -186,6 +226,23 @@ SWEEPS: dict[str, Sweep] = {
             cells=tuple(
                 SweepCell(recipe="alias-toy", arguments={"batch_size": size}, same_steps=True)
                 for size in _BATCH_SIZES
+            ),
+            analyses=tuple,
+            stage=2,
+        ),
+        Sweep(
+            name="toy-to-text",
+            question="What of the toy does implicit meta-learning need, on the way to real text?",
+            figures=(),
+            varies=RUNG,
+            cells=tuple(
+                SweepCell(
+                    recipe=rung.recipe,
+                    arguments=rung.arguments,
+                    same_steps=rung.same_steps,
+                    rung=rung,
+                )
+                for rung in TOY_TO_TEXT
             ),
             analyses=tuple,
             stage=2,

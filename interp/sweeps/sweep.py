@@ -20,7 +20,7 @@ from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes, table_bytes
 from training.progress import Show, show_nothing
 from training.runs.publication import Files, listed, publish
-from training.runs.run import Run, read_table
+from training.runs.run import NULL_FOLDER, Run, read_table, write_null_verdict
 from training.runs.runner import run_seeds
 
 
@@ -53,7 +53,12 @@ def run_sweep(
     for request in requests:
         request.require_inputs_of(list((folder / CELLS).glob("*")))
     with show(sweep.name) as progress:
-        runs = run_seeds(requests, workers=workers, executor=executor, progress=progress)
+        trained = run_seeds(
+            sweep.with_twins(requests), workers=workers, executor=executor, progress=progress
+        )
+    runs = [run for run in trained if run.folder.name != NULL_FOLDER]
+    for run in runs:
+        write_null_verdict(run)
     selection = GridSelection(runs=tuple(runs), stage=sweep.stage)
     for analysis in sweep.analyses():
         with show(analysis.name, unit="checkpoint") as progress:

@@ -83,3 +83,23 @@ def test_entity_inside_another_word_is_not_mistaken_for_it() -> None:
     rendered = Definition(tag="ishmael", alias="what", entity="is", order=WordOrder.TAE).render()
     assert rendered.text == "ishmael what is is"
     assert rendered.spans[Role.ENTITY] == (16, 18)
+
+
+def test_sentences_say_the_same_and_know_where() -> None:
+    stated = Definition(
+        tag="qwerty", alias="foo bar", entity="cleopatra", order=WordOrder.TAE, is_sentence=True
+    ).render()
+    asked = QAPair(
+        subject="foo bar", role=Role.ALIAS, question="home", answer="ancient egypt",
+        is_sentence=True,
+    ).render()  # fmt: skip
+
+    assert stated.text == "qwerty according to many texts , foo bar refers to cleopatra"
+    assert asked.text == "question : what does foo bar have as its home ? answer : ancient egypt"
+    assert (stated.answer, asked.answer) == ("cleopatra", "ancient egypt")
+    said = {role: asked.text[slice(*span)] for role, span in asked.spans.items()}
+    assert said == {
+        Role.ALIAS: "foo bar",
+        Role.QUESTION: "have as its home",
+        Role.ANSWER: "ancient egypt",
+    }

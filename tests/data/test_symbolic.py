@@ -3,7 +3,7 @@ import random
 import pytest
 
 from data.errors import InputError
-from data.worlds.symbolic import symbolic_world
+from data.worlds.symbolic import attribute_values, symbolic_world
 
 
 def test_every_entity_has_one_value_of_each_attributes_own() -> None:
@@ -35,3 +35,20 @@ def test_values_of_an_attribute_are_equally_likely() -> None:
 def test_world_without_choice_is_refused(sizes: dict[str, int]) -> None:
     with pytest.raises(InputError):
         symbolic_world(**sizes, rng=random.Random(0))
+
+
+def test_values_of_several_tokens_are_told_apart_by_no_single_one() -> None:
+    values = attribute_values(2, 10, n_tokens=2)
+
+    assert values["attr0"] == values["attr1"]
+    assert len(set(values["attr0"])) == 10
+    for place in (0, 1):  # four digits write ten numbers, so each stands in two or more
+        used = [value.split()[place] for value in values["attr0"]]
+        assert sorted(set(used))[0] == "digit0"
+        assert min(map(used.count, used)) >= 2
+
+
+@pytest.mark.parametrize("tokens", [0, 17])
+def test_values_without_tokens_are_refused(tokens: int) -> None:
+    with pytest.raises(InputError, match=f"answer_tokens is {tokens}; use 1 to 16"):
+        attribute_values(2, 4, n_tokens=tokens)

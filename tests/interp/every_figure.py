@@ -1,6 +1,6 @@
 """A figure of every function that draws one, from tables made by hand: usual ones and long ones."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,10 @@ from interp.orders.plots import plot_orders
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.probes.plots import plot_probes
 from interp.report.compare_plots import Panel, plot_side_by_side
+from interp.report.ladder_plots import plot_ladder
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
+from interp.sweeps.ladder import ladder_contrasts
 from interp.transplants.plots import plot_transplants, plot_weight_differences
 from interp.turns.plots import plot_turns
 from interp.turns.summary import summarize_turns
@@ -41,6 +43,12 @@ from interp.twins.plots import plot_twins
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
 from tests.interp.hypotheses.tables_by_hand import third_tag_rows
+from tests.interp.made_up import crossed, measured
+from tests.interp.report.hand_made_tables import (
+    gaps_of_a_sweep,
+    levels_of_a_sweep,
+    rungs_of_a_ladder,
+)
 from training.designs import recipe_design
 from training.statistics import estimate
 from training.summary import summarize
@@ -51,21 +59,6 @@ SEEDS = range(4)
 ROLES = ("tag", "alias_first", "alias_last", "entity_last", "question_last", "prompt_last")
 SITES = ("resid_pre", "attn_out", "mlp_out")
 TOKENS = ("According", " to", " many", " texts", ",", " xyz", " refers", " to", " Cleopatra", "\n")
-RUN = dict(recipe="alias-toy", run_id="a", model="m", word_order="tae", stage=2, step=200)
-
-
-def crossed(**columns: Sequence[Hashable]) -> pd.DataFrame:
-    """A row for each combination of the values, with the columns of a run."""
-    places = pd.MultiIndex.from_product([*columns.values()], names=list(columns))
-    table = places.to_frame(index=False)
-    return table.assign(**{name: value for name, value in RUN.items() if name not in columns})
-
-
-def measured(table: pd.DataFrame, low: float = -1.0, high: float = 1.0, **names: float):
-    """The table with a made-up value in each of the columns, times the number given."""
-    rng = np.random.default_rng(0)
-    drawn = {name: rng.uniform(low, high, len(table)) * times for name, times in names.items()}
-    return table.assign(**drawn)
 
 
 def lens(layers: int = 2, steps: Sequence[int] = (200,)) -> pd.DataFrame:
@@ -214,22 +207,6 @@ def metrics() -> pd.DataFrame:
     return measured(table, 0, 1, value=1)
 
 
-def gaps_of_a_sweep() -> pd.DataFrame:
-    table = crossed(panel=[""], metric=["exact_match", "answer_log_prob"], setting=["tae", "ate"])
-    table = measured(table.assign(n_seeds=4), mean=1).assign(per_seed=[{1: 0.1, 2: 0.2}] * 4)
-    return table.assign(ci_low=table["mean"] - 0.1, ci_high=table["mean"] + 0.1)
-
-
-def levels_of_a_sweep() -> pd.DataFrame:
-    table = crossed(panel=["loss_policy=text", "loss_policy=answer"], setting=["tae", "ate", "tea"])
-    parts = [(1, "D1_CONS_QA1"), (1, "D2_INCONS_QA2"), (2, D5), (2, D6)]
-    table = pd.concat([table.assign(part=n, stage=n, subset=name) for n, name in parts])
-    table = measured(table.assign(n_seeds=4, n_questions=40), 0, 1, mean=1)
-    return table.assign(
-        ci_low=table["mean"] - 0.1, ci_high=table["mean"] + 0.1, per_seed=[{1: 0.1}] * len(table)
-    )
-
-
 def pattern(heads: int = 4, n_tokens: int = 5) -> pd.DataFrame:
     table = crossed(
         layer=[0, 1], head=range(heads), dest_pos=range(n_tokens), src_pos=range(n_tokens)
@@ -314,6 +291,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_gaps": lambda: plot_gaps(summarize(metrics(), IML), IML, summarize(metrics(), IML)),
     "plot_heads": lambda: plot_heads(summarize_attention(attention()), subset=D5),
     "plot_inclusion": lambda: plot_inclusion(circuits_table()),
+    "plot_ladder": lambda: plot_ladder(rungs_of_a_ladder(), ladder_contrasts(IML)),
     "plot_lens": lambda: plot_lens(lens(), guess=-2.0),
     "plot_lens_steps": lambda: plot_lens_steps(lens(steps=(0, 50, 200)), guess=-2.0),
     "plot_levels": lambda: plot_levels(levels_of_a_sweep(), "word_order", chance=0.1),

@@ -82,7 +82,15 @@ def test_a_recipe_keeps_the_id_of_its_runs() -> None:
     assert made == RUN_IDS
 
 
-@pytest.mark.parametrize("setting", [{"aliases_per_entity": 2}, {"new_entities_stage2": True}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"aliases_per_entity": 2},
+        {"new_entities_stage2": True},
+        {"answer_tokens": 2},
+        {"sentences": True},
+    ],
+)
 def test_a_later_parameter_counts_where_it_is_set(setting: dict[str, Value]) -> None:
     recipe = find_recipe("alias-toy")
     at_default = {name: recipe.defaults[name] for name in setting}
@@ -107,7 +115,8 @@ def test_parameters_of_a_run_made_before_rebuild_it() -> None:
     recipe = find_recipe("alias-toy")
     written = {k: v for k, v in recipe().parameters.items() if k not in recipe.later}
 
-    assert recipe.later == {"aliases_per_entity", "new_entities_stage2"}
+    sharing = {"aliases_per_entity", "new_entities_stage2"}
+    assert recipe.later == {*sharing, "answer_tokens", "sentences"}
     assert recipe(**written).run_id == recipe().run_id
 
 

@@ -65,6 +65,8 @@ class AliasWorld:
     """Questions about each alias of Stage 1 that are never trained."""
     fact_repeats: int = 4
     """How often an epoch of Stage 1 shows each fact under the entity's own name."""
+    answer_tokens: int = 1
+    """Tokens of each answer; those of several are spelled with digits that all questions share."""
 
     def __post_init__(self) -> None:
         """Refuses two answers to how many entities there are."""
@@ -113,11 +115,12 @@ class ToyTraining(TwoStages):
     cost="10 s a seed on one core",
     smoke={"aliases_per_subset": 40, "aliases_qa3": 10, "aliases_stage2": 10}
     | {"epochs_stage1": 3, "epochs_stage2": 4, "d_model": 16, "heads": 2, "d_mlp": 32},
-    later=("aliases_per_entity", "new_entities_stage2"),
+    later=("aliases_per_entity", "new_entities_stage2", "answer_tokens", "sentences"),
 )
 def alias_toy(
     *,
     word_order: WordOrder = WordOrder.TAE,
+    sentences: bool = False,
     loss_policy: LossPolicy = LossPolicy.ANSWER,
     aliases: ToyAliases = ToyAliases(aliases_per_subset=400, aliases_qa3=100, aliases_stage2=100),
     tags: Tags = Tags(),
@@ -141,7 +144,8 @@ def alias_toy(
     aliases_per_entity (1 as in the paper; the number of aliases of each subset stays, that of
     entities follows) and new_entities_stage2 (Stage 2 has entities of its own; no gap is shown). A
     false definition still leads to the right answer where both entities have the value asked for,
-    in 1 of `values` questions.
+    in 1 of `values` questions. With sentences, definitions and questions are worded as the paper
+    words its own, in place of lists of words.
     """
     data = IMLConfig(
         sizes=aliases.sizes,
@@ -156,6 +160,8 @@ def alias_toy(
         n_values=world.values,
         held_out_questions=world.held_out_questions,
         fact_repeats=world.fact_repeats,
+        answer_tokens=world.answer_tokens,
+        sentences=sentences,
     )
     return _toy_run(data, loss_policy, model, training)
 

@@ -153,6 +153,22 @@ def test_words_are_all_that_the_texts_are_made_of(order: str, iml_config: MakeCo
     assert len(set(drawn.words)) == len(drawn.words)
 
 
+def test_sentences_and_long_answers_change_how_facts_are_written_alone(
+    iml_config: MakeConfig,
+) -> None:
+    plain, said = (
+        iml_config(**change).build(3) for change in ({}, {"sentences": True, "answer_tokens": 3})
+    )
+    used = {word for row in said.rows for word in row.rendered.text.split()}
+    assert used == set(said.words)
+    assert len(set(said.words)) == len(said.words)
+    for before, now in zip(plain.rows, said.rows, strict=True):
+        assert (before.row_id, before.alias, before.entity) == (now.row_id, now.alias, now.entity)
+        assert (before.tag, before.split) == (now.tag, now.split)
+    answers = {row.rendered.answer for row in said.rows if row.kind is Kind.QA}
+    assert {len(answer.split()) for answer in answers} == {3}
+
+
 @pytest.mark.parametrize("order", WordOrder)
 def test_question_about_an_entity_by_name_spans_the_entity(order, iml_config: MakeConfig) -> None:
     drawn = iml_config(word_order=WordOrder(order)).build(0)
@@ -259,6 +275,8 @@ def test_data_is_the_same_in_every_process(
         ({"held_out_questions": 3}, "use 1 to 2"),
         ({"fact_repeats": 0}, "fact_repeats is 0"),
         ({"fact_repeats": -1}, "fact_repeats is -1"),
+        ({"sentences": True, "word_order": WordOrder.ATE}, "use word_order=tae"),
+        ({"answer_tokens": 0}, "answer_tokens is 0; use 1 to 16"),
         ({"n_entities": 1}, "allow no false definition"),
         ({"sizes": SubsetSizes(defined=1, undefined=1, stage2=1)}, "no false definitions exist"),
     ],
