@@ -29,7 +29,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 SECONDS = 540
 SMOKE_SECONDS = 290
 LEAST_S = 15.0
-"""A part is not begun with less time than this, which it takes to import torch and to say hello."""
+"""A part is not begun with less: importing torch takes much of it."""
 SAVE_S = 3.0
 """Kept back at the end, to stop a part and to write the files."""
 POLL_S = 0.5
@@ -156,31 +156,38 @@ def run_part(report: Report, outcome: Outcome, command: Sequence[str]) -> None:
         paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, "PYTHONPATH": paths, "TMPDIR": home, "TQDM_DISABLE": "1"}
         process = subprocess.Popen(words, env=environment, start_new_session=True)
+        is_over = False
         try:
-            while process.poll() is None and time.time() < until:
+            while process.poll() is None and not is_over and time.time() < until:
                 time.sleep(POLL_S)
-                take_up(report, outcome, into)
+                is_over, _ = take_up(report, outcome, into)
         finally:
             code = stop(process)
             outcome.took_s = time.time() - start
-            error = take_up(report, outcome, into)
-            if code is None:
-                outcome.state, outcome.why = "stopped", "its time was spent"
-            elif code:
-                outcome.state, outcome.why = "failed", error or f"it ended with exit code {code}"
+            is_over, error = take_up(report, outcome, into)
+            if is_over:  # whether or not it has gone already
+                outcome.state, outcome.why = "failed" if error else "measured", error
+            elif code is None:
+                is_late = time.time() >= until
+                why = "its time was spent" if is_late else "all was interrupted"
+                outcome.state, outcome.why = "stopped", why
             else:
-                outcome.state = "measured"
+                outcome.state, outcome.why = "failed", f"it ended with exit code {code}"
 
 
-def take_up(report: Report, outcome: Outcome, into: Path) -> str:
-    """Takes up what a part has told, and writes it if it is new; returns its error."""
+def take_up(report: Report, outcome: Outcome, into: Path) -> tuple[bool, str]:
+    """Takes up what a part has told, and writes it if new.
+
+    Returns:
+        Whether the part is over, and its error, empty if there is none.
+    """
     if not into.exists():
-        return ""
+        return False, ""
     told = json.loads(into.read_text())
     if told["figures"] != outcome.figures:
         outcome.figures = told["figures"]
         report.write()
-    return told["error"]
+    return told["is_over"], told["error"]
 
 
 def stop(process: subprocess.Popen[bytes]) -> int | None:

@@ -72,10 +72,11 @@ class Job:
         self.figures[what] = {"what": what, "value": value, "unit": unit, "how": how, **more}
         self.write()
 
-    def write(self, error: str = "") -> None:
+    def write(self, *, is_over: bool = False, error: str = "") -> None:
         """Writes all figures, so that they are there whatever comes."""
         begun = self.into.with_name(f"{self.into.name}.new")
-        begun.write_text(json.dumps({"figures": list(self.figures.values()), "error": error}))
+        told = {"figures": list(self.figures.values()), "is_over": is_over, "error": error}
+        begun.write_text(json.dumps(told))
         begun.replace(self.into)
 
 
@@ -316,7 +317,8 @@ def tell_estimate(job: Job, what: str, found: Estimate, unit: str) -> None:
     interval = "no interval"
     if found.n_seeds > 1:
         interval = f"95% interval {found.ci_low:.3f} to {found.ci_high:.3f}"
-    how = f"mean of {found.n_seeds} seeds, {interval}"
+    seeds = f"{found.n_seeds} seed{'s' if found.n_seeds > 1 else ''}"
+    how = f"held-out questions, mean of {seeds}, {interval}"
     job.tell(what, found.mean, unit, how, per_seed=found.per_seed)
 
 
@@ -347,9 +349,9 @@ def main() -> int:
         PARTS[asked.part](job)
     except Exception as error:  # whatever it is, the other parts go on
         first_line = (str(error).splitlines() or [""])[0]
-        job.write(f"{type(error).__name__}: {first_line}")
+        job.write(is_over=True, error=f"{type(error).__name__}: {first_line}")
         return 1
-    job.write()
+    job.write(is_over=True)
     return 0
 
 
