@@ -90,10 +90,9 @@ def flops_per_token(model: PreTrainedModel, length: int) -> int:
     products, 12 d_model a layer and token of the row; the half that the causal mask hides counts.
     """
     config = model.config
-    looked_up = model.get_input_embeddings().weight
     multiplied = sum(weight.numel() for weight in model.parameters())
-    if looked_up is not model.get_output_embeddings().weight:
-        multiplied -= looked_up.numel()
+    if not config.tie_word_embeddings:
+        multiplied -= config.vocab_size * config.hidden_size
     return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * length
 
 

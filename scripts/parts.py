@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 MIB = 2**20
 MOST_MIB = 59
@@ -95,7 +95,8 @@ def split(what: Path, folder: Path, *, mib: int = MOST_MIB) -> int:
         place.mkdir()
         writer = PartWriter(place, mib * MIB)
         if what.is_dir():
-            with tarfile.open(fileobj=writer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            stream = cast(IO[bytes], writer)  # which nothing but `write` is called of
+            with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
                 for path in sorted(what.rglob("*")):
                     archive.add(path.resolve(), path.relative_to(what), recursive=False)
         else:

@@ -32,11 +32,12 @@ if name == "fails":
     sys.exit(1)
 if name == "dies":
     os._exit(7)
-if name == "lingers":
-    tell([1, 2], True)
 if name in ("lingers", "hangs"):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    open(os.environ["PIDS"], "a").write(f"{child.pid}\\n")
+    child = subprocess.Popen(["sleep", "60"])
+    with open(os.environ["PIDS"], "a") as file:
+        file.write(f"{child.pid}\\n")
+    if name == "lingers":
+        tell([1, 2], True)
     time.sleep(60)
 tell([1, 2, None], True)
 """
