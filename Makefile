@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/alias-toy
 
-.PHONY: demo test check docs nightly notebook notebooks clean
+.PHONY: demo test check docs nightly gpu notebook notebooks clean
 
 # Environment, install, eight seeds and their null twins, and the report.
 demo: $(VENV)/installed
@@ -34,6 +34,13 @@ nightly: $(VENV)/installed docs
 	-$(BIN)/python -m sphinx --quiet -b linkcheck -d docs/_build/html/.doctrees docs docs/_build/links
 	$(BIN)/python -m pytest -q -m ""
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+# What is to be measured on a GPU, in nine minutes: a JSON and a table in benchmarks/results/.
+# make gpu GPU=--smoke tries it on a CPU; GPU_PYTHON=python3 is for a machine without network whose
+# Python has the dependencies.
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),$(VENV)/installed)
+	$(GPU_PYTHON) benchmarks/gpu.py $(GPU)
 
 # Executes the notebooks on runs/ and stores what they show, pictures included: needs a Chromium.
 notebooks: $(VENV)/installed

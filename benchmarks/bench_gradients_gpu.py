@@ -54,7 +54,9 @@ SHAPES = {
 }
 
 
-def build_model(shape: Shape, device: torch.device) -> PreTrainedModel:
+def build_model(
+    shape: Shape, device: torch.device, dtype: torch.dtype = torch.bfloat16
+) -> PreTrainedModel:
     config = GPTNeoXConfig(
         vocab_size=shape.n_words,
         hidden_size=shape.d_model,
@@ -69,7 +71,7 @@ def build_model(shape: Shape, device: torch.device) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), device:
         torch.manual_seed(0)
         model = GPTNeoXForCausalLM(config).eval()
-        torch.nn.Module.to(model, torch.bfloat16)  # in place
+        torch.nn.Module.to(model, dtype)  # in place
         return model
 
 
@@ -115,7 +117,28 @@ def main() -> None:
     run(name, shape, device, memory=arguments.memory << 30, with_loop=not arguments.no_loop)
 
 
-def run(name: str, shape: Shape, device: torch.device, *, memory: int, with_loop: bool) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one shape took."""
+
+    n_pairs: int
+    seconds: float
+    peak_gb: float | None
+    """Most memory of the GPU; None without one."""
+    loop: "Loop | None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """The paper's loop on the same rows."""
+
+    seconds: float
+    """Scaled from a few definitions to all, own pairs only."""
+    difference: float
+    """The largest, in cosine."""
+
+
+def run(name: str, shape: Shape, device: torch.device, *, memory: int, with_loop: bool) -> Measured:
     model = build_model(shape, device)
     definitions = build_rows(shape.n_definitions, 11, shape.n_words, 1)
     questions = build_rows(shape.n_definitions * N_QUESTIONS, 19, shape.n_words, 2)
@@ -128,16 +151,17 @@ def run(name: str, shape: Shape, device: torch.device, *, memory: int, with_loop
     )
     n_pairs = len(definitions) * len(questions)
     print(f"{name}: {len(definitions)} x {len(questions)} = {n_pairs} pairs in {seconds:.2f} s")
-    if device.type == "cuda":
-        print(f"  peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+    peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+    if peak_gb is not None:
+        print(f"  peak memory {peak_gb:.1f} GB")
     if shape.scaled_to:
         hours = seconds * (shape.scaled_to / shape.n_definitions) ** 2 / 3600
         print(
             f"  {shape.scaled_to} x {shape.scaled_to * N_QUESTIONS} would take at most"
             f" {hours:.2f} h: extrapolated from this block as if every part grew with the pairs"
         )
-    if with_loop:
-        compare(model, definitions, questions, gram, seconds, device)
+    loop = compare(model, definitions, questions, gram, seconds, device) if with_loop else None
+    return Measured(n_pairs=n_pairs, seconds=seconds, peak_gb=peak_gb, loop=loop)
 
 
 def compare(
@@ -148,7 +172,7 @@ def compare(
     seconds: float,
     device: torch.device,
     n_sample: int = 2,
-) -> None:
+) -> Loop:
     """The paper's loop on the first definitions, scaled to all."""
 
     def examples(rows: list[TokenizedRow]) -> Examples:
@@ -168,6 +192,7 @@ def compare(
         f"  the paper's loop, own pairs only: {whole:.1f} s scaled from {n_sample} definitions;"
         f" ours, all pairs, is {whole / seconds:.0f} times as fast"
     )
+    return Loop(seconds=whole, difference=difference)
 
 
 if __name__ == "__main__":

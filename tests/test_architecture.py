@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 LONGEST_FILE = 350  # lines
 LAYERS = ["data", "training", "interp"]  # lowest first
 FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-BESIDE = sorted(p for folder in ("tests", "benchmarks") for p in (ROOT / folder).rglob("*.py"))
+BESIDE_FOLDERS = ("tests", "benchmarks", "scripts")
+BESIDE = sorted(p for folder in BESIDE_FOLDERS for p in (ROOT / folder).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -77,7 +78,7 @@ def test_there_are_files_to_look_at() -> None:
 def test_no_import_from_a_higher_layer() -> None:
     for path in FILES:
         layer = LAYERS.index(path.relative_to(ROOT).parts[0])
-        above = {*LAYERS[layer + 1 :], "notebooks", "tests", "benchmarks"}
+        above = {*LAYERS[layer + 1 :], "notebooks", *BESIDE_FOLDERS}
         for line, name in imports(tree(path)):
             assert name.split(".")[0] not in above, f"{path}:{line} imports {name}"
 

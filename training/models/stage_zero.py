@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from training.loop import StageTrainer
+
 Report = Callable[[int, int], None]
 """A function that is told of the steps done, and of those in all."""
 
@@ -153,34 +155,45 @@ class KnowingModel:
                     tokenizer.save_pretrained(temporary)
             return model
 
-    def _train(
-        self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast", report: Report
-    ) -> "PreTrainedModel":
-        import torch
+    def trainer(self) -> "StageTrainer":
+        """What trains the model, at step 0: to be timed, say; no cache is looked at."""
+        return self._trainer(self._rows(), self.tokenizer_provider.load())
 
+    def _trainer(
+        self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast"
+    ) -> "StageTrainer":
         from data.tokens import tokenize_rows
         from training.examples import make_examples
         from training.loop import StageTrainer
         from training.seeds import derive_seed
-        from training.threads import one_thread
 
         tokenized = tokenize_rows(rows, tokenizer)
         end_token = tokenizer.eos_token_id
         assert isinstance(end_token, int)
         examples = make_examples(tokenized, self.loss_policy, end_token=end_token)
         longest = examples.tokens.shape[1] + 1
+        model = self.sizes.make(tokenizer, seed=self.seed, max_length=longest)
+        return StageTrainer(
+            model.to(self._device()),  # pyright: ignore[reportArgumentType]
+            examples,
+            self.training,
+            order_seed=derive_seed(self.seed, "order of stage 0"),
+        )
+
+    def _train(
+        self, rows: tuple[Row, ...], tokenizer: "PreTrainedTokenizerFast", report: Report
+    ) -> "PreTrainedModel":
+        import torch
+
+        from training.threads import one_thread
+
         with one_thread():
-            model = self.sizes.make(tokenizer, seed=self.seed, max_length=longest)
-            trainer = StageTrainer(
-                model.to(self._device()),  # pyright: ignore[reportArgumentType]
-                examples,
-                self.training,
-                order_seed=derive_seed(self.seed, "order of stage 0"),
-            )
+            trainer = self._trainer(rows, tokenizer)
             while trainer.step < trainer.last_step:
                 trainer.train_step()
                 report(trainer.step, trainer.last_step)
-        return model.to(torch.device("cpu")).eval()  # pyright: ignore[reportArgumentType]
+        model = trainer.model.to(torch.device("cpu"))  # pyright: ignore[reportArgumentType]
+        return model.eval()
 
     def _device(self) -> "torch.device":
         import torch
