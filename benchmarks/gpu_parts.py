@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from bench_gradients_gpu import SHAPES, build_model, build_rows, timed
 from bench_gradients_gpu import run as run_gram
-from transformers import PreTrainedModel
+from gpu_rates import flops_per_token, product_rate, vendor_peak
 
 from data.vocabulary import LossPolicy, Stage
 from training.config import Optimizer, Precision, RunConfig, StageConfig, Value, evaluation_steps
@@ -33,17 +33,9 @@ from training.runs.run import Run
 from training.runs.runner import run_seeds
 from training.statistics import Estimate
 from training.summary import contrast_estimate, headlines_of, subset_estimates
-from training.working_copy import multiplies_bfloat16
 
 FIRST_SEED = 1000
 ROW = 64  # tokens
-PEAKS = {
-    "NVIDIA H100 80GB HBM3": 989.4,
-    "NVIDIA H100 PCIe": 756.0,
-    "NVIDIA H200": 989.4,
-    "NVIDIA A100": 312.0,
-}
-"""The vendor's TFLOPS of dense bfloat16 products, by how torch's name of the device begins."""
 PAIRS = 2  # seeds, each with its null twin, that are trained side by side on a GPU
 SLOWER_BESIDE = 1.5
 """How much slower a seed is thought to be beside others, until a round has shown it."""
@@ -81,37 +73,6 @@ class Job:
 
 
 # ---- tokens a second --------------------------------------------------------------------------
-
-
-def flops_per_token(model: PreTrainedModel, length: int) -> int:
-    """FLOPs that training a token of a row of so many takes, forward and backward.
-
-    6 for each weight that multiplies (looking up an embedding does not) and, for attention's two
-    products, 12 d_model a layer and token of the row; the half that the causal mask hides counts.
-    """
-    config = model.config
-    multiplied = sum(weight.numel() for weight in model.parameters())
-    if not config.tie_word_embeddings:
-        multiplied -= config.vocab_size * config.hidden_size
-    return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * length
-
-
-def product_rate(device: torch.device, size: int, times: int) -> float:
-    """TFLOPS of square bfloat16 products, float32's where those are slow."""
-    dtype = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-
-    def multiply() -> None:
-        for _ in range(times):
-            torch.mm(left, right)
-
-    multiply()
-    return 2 * size**3 * times / timed(multiply, device)[1] / 1e12
-
-
-def vendor_peak(device_name: str) -> float | None:
-    """The vendor's TFLOPS, where they are known."""
-    return next((peak for name, peak in PEAKS.items() if device_name.startswith(name)), None)
 
 
 def step_seconds(trainer: StageTrainer, device: torch.device, *, most: int, within: float) -> float:

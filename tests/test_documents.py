@@ -206,6 +206,6 @@ def test_tree_of_the_readme_is_the_tree() -> None:
         top: {top, *(each.parent.name for each in (ROOT / top).glob("*/__init__.py"))}
         for top in ("data", "training", "interp")
     }
-    beside = ("notebooks", "tests", "benchmarks", "docs")
+    beside = ("notebooks", "tests", "benchmarks", "scripts", "docs")
     assert said == packages | {top: {top} for top in beside}
     assert all((ROOT / top).is_dir() for top in said)
