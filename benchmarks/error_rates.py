@@ -8,17 +8,14 @@ truth is known. What counts as a claim is fixed in `tool_claims`. The claims of 
 `results/error-rates.csv`; the page `docs/error-rates.md` is made of that file alone.
 """
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 from scipy.stats import binomtest
 
+from benchmarks.planted_draws import ScoredDraws
 from benchmarks.tool_claims import CLAIMS, N_CIRCUIT_SEEDS, Case, Claim, summary
 from interp.planted.kinds import KINDS
 from interp.planted.processes import planted_run
@@ -52,14 +49,6 @@ def score_draw(kind: str, draw: int) -> pd.DataFrame:
                 for claim in CLAIMS
             ]
     return pd.DataFrame(records)
-
-
-def missing_draws(
-    known: pd.DataFrame, kinds: Sequence[str], draws: Sequence[int]
-) -> Iterator[tuple[str, int]]:
-    """Draws that are not in the table yet, one of each kind after the other."""
-    done = set(zip(known["kind"], known["draw"], strict=True)) if len(known) else set()
-    yield from ((kind, draw) for draw in draws for kind in kinds if (kind, draw) not in done)
 
 
 def made_of(claim: Claim, scored: pd.DataFrame) -> pd.DataFrame:
@@ -163,28 +152,16 @@ is all that probes ask. And patching gets the number of pairs that is its defaul
 """
 
 
-def main() -> int:
-    """Adds the draws that are missing, and writes the page."""
-    parser = argparse.ArgumentParser(description="Scores the tools on planted runs.")
-    parser.add_argument("--draws", type=int, default=4, metavar="N", help="of each kind")
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="draws at once")
-    parser.add_argument("--page", action="store_true", help="only the page")
-    asked = parser.parse_args()
-    known = pd.read_csv(CSV) if CSV.exists() else pd.DataFrame(columns=KEYS)
-    if not asked.page:
-        draws = range(asked.first, asked.first + asked.draws)
-        missing = list(missing_draws(known, asked.kinds, draws))
-        with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
-            waited_for = {pool.submit(score_draw, *each): each for each in missing}
-            for done in as_completed(waited_for):
-                known = pd.concat([known, done.result()]).sort_values(KEYS, kind="stable")
-                known.to_csv(CSV, index=False)
-                print("scored: {} {}".format(*waited_for[done]), file=sys.stderr)
-    PAGE.write_text(page(known))
-    return 0
-
+DRAWS = ScoredDraws(
+    description="Scores the tools on planted runs.",
+    score=score_draw,
+    csv=CSV,
+    columns=KEYS,
+    keys=KEYS,
+    page=page,
+    place=PAGE,
+    n_draws=4,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(DRAWS.main())

@@ -11,15 +11,12 @@ and the row's value in every seed. Verdicts are given anew from these values, by
 margins that the workbench has now, so that a margin can be thought over without new runs.
 """
 
-import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.error_rates import missing_draws
+from benchmarks.planted_draws import ScoredDraws
 from benchmarks.planted_verdicts import (
     CAUSES,
     COLUMNS,
@@ -157,29 +154,16 @@ else is at work counts where one hypothesis alone is true.
 """
 
 
-def main() -> int:
-    """Adds the draws that are missing, and writes the page."""
-    parser = argparse.ArgumentParser(description="Scores verdicts on planted runs.")
-    parser.add_argument("--draws", type=int, default=20, metavar="N", help="of each kind")
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="draws at once")
-    parser.add_argument("--page", action="store_true", help="only the page")
-    asked = parser.parse_args()
-    known = pd.read_csv(CSV) if CSV.exists() else pd.DataFrame(columns=COLUMNS)
-    if not asked.page:
-        draws = range(asked.first, asked.first + asked.draws)
-        missing = list(missing_draws(known, asked.kinds, draws))
-        with ProcessPoolExecutor(asked.workers, get_context("spawn")) as pool:
-            waited_for = {pool.submit(score_draw, *each): each for each in missing}
-            for done in as_completed(waited_for):
-                known = pd.concat([known, done.result()]).sort_values(KEYS[:2], kind="stable")
-                known.to_csv(CSV, index=False)
-                PAGE.write_text(page(known))
-                print("scored: {} {}".format(*waited_for[done]), file=sys.stderr)
-    PAGE.write_text(page(known))
-    return 0
-
+DRAWS = ScoredDraws(
+    description="Scores verdicts on planted runs.",
+    score=score_draw,
+    csv=CSV,
+    columns=COLUMNS,
+    keys=KEYS[:2],
+    page=page,
+    place=PAGE,
+    n_draws=20,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(DRAWS.main())
