@@ -56,7 +56,7 @@ class ScoredDraws:
     def _with(
         self, known: pd.DataFrame, missing: Sequence[tuple[str, int]], n_workers: int
     ) -> pd.DataFrame:
-        """The rows with those of further draws, each of which is kept and shown as soon as it is scored."""
+        """The rows with those of further draws; each is kept and shown as soon as it is scored."""
         with ProcessPoolExecutor(n_workers, get_context("spawn")) as pool:
             waited_for = {pool.submit(self.score, *each): each for each in missing}
             for done in as_completed(waited_for):
