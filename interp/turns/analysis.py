@@ -200,7 +200,8 @@ class _Ends:
             if kind not in self.codes.kinds:
                 continue
             own = self.codes.estimate(embedding, kind)
-            cosine = functional.cosine_similarity(own, question, dim=-1).mean()
+            own, asked = own[there := own.any(-1) & question.any(-1)], question[there]
+            cosine = functional.cosine_similarity(own, asked, dim=-1).mean()
             yield _record(subset, "code_length", Stage.ONE, float(own.norm(dim=-1).mean()))
             yield _record(subset, "code_cosine", Stage.ONE, float(cosine))
 
@@ -213,7 +214,8 @@ class _Ends:
             aliases = self.codes.of_subsets([subset])
             own = codes[self.codes.places(aliases)]
             moved = change[torch.tensor([alias.token for alias in aliases])]
-            shares = (moved * own).sum(-1) / (own * own).sum(-1)
+            there = own.any(-1)
+            shares = (moved * own).sum(-1)[there] / (own * own).sum(-1)[there]
             found[subset] = float(shares.mean())
         found[design.main.gap] = found[design.main.names[0]] - found[design.main.names[1]]
         for subset, value in found.items():

@@ -82,7 +82,9 @@ class AliasCodes:
         gram = regressors.T @ regressors + RIDGE * np.eye(regressors.shape[1])
         found = np.linalg.solve(gram, regressors.T)[: len(kinds) * len(entities)]
         found = found.reshape(len(kinds), len(entities), len(learned))
-        found -= found.mean(1, keepdims=True)
+        # An entity that no alias of a kind names has no code of it, and no part in the mean.
+        known = present.any(0)[..., None]
+        found = np.where(known, found - found.mean(1, keepdims=True, where=known), 0.0)
         return cls(
             aliases=aliases,
             entities=entities,
@@ -94,7 +96,10 @@ class AliasCodes:
     def estimate(
         self, embedding: Float[Tensor, "token feature"], kind: str
     ) -> Float[Tensor, "entity feature"]:
-        """The codes of all entities of a kind; their mean is 0."""
+        """The codes of all entities of a kind; their mean is 0.
+
+        Zero of an entity that no alias of the kind names: nothing tells its code.
+        """
         rows = embedding.detach()[self.tokens.to(embedding.device)]
         return self.weights[self.kinds.index(kind)].to(rows) @ rows
 

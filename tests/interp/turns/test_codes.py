@@ -79,6 +79,26 @@ def test_where_definitions_write_nothing_their_code_is_short(codes: AliasCodes):
     assert lengths["reliable"] < 0.1 * lengths["question"]
 
 
+def test_an_entity_that_no_alias_of_a_kind_names_has_no_code_of_it(
+    rows: list[TokenizedRow], codes: AliasCodes, design: Design
+):
+    without = codes.entities[0]
+    kept = [
+        each
+        for each in rows
+        if (each.row.subset.name, each.row.kind, each.row.entity)
+        != ("D2_INCONS_QA2", Kind.DEFINITION, without)
+    ]
+    fewer = AliasCodes.of(kept, design)
+    assert fewer.entities == codes.entities
+    draw = torch.Generator().manual_seed(0)
+    truth = {kind: torch.randn(5, 32, generator=draw) for kind in codes.kinds}
+    found = fewer.estimate(planted(fewer, truth), "unreliable")
+    assert found[0].tolist() == [0.0] * 32
+    others = truth["unreliable"][1:]
+    assert cosine_similarity(found[1:], others - others.mean(0), dim=-1).min() > 0.97
+
+
 def test_the_design_s_lower_tag_is_the_unreliable_one(design: Design):
     assert str(unreliable_kind(design)) == "unreliable"
 
