@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from data.design import Design
 from data.errors import InputError
 from data.tokens import TokenizedRow
 from data.vocabulary import Family, Kind, Part, Split
+from interp.codes.stated import Table, Told, table_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,10 @@ class Alias:
     part: Part
     """The part of the data that trains it."""
     defined: str | None
-    """The entity that its definition names, be it true or false; None without a definition."""
+    """The entity that its definition names, be it true or false; None without a definition.
+
+    Where rows name no entity, the table of values that they state takes its place, here and below.
+    """
     asked: str | None
     """The entity that the answers to its trained questions follow; None if none are trained."""
     entity: str
@@ -32,21 +37,15 @@ class Alias:
 
 def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
     """All aliases that are asked about with held-out questions, in the order of the rows."""
-    defined: dict[str, str] = {}
-    asked: dict[str, str] = {}
+    told = _told(rows)
     questions: dict[str, list[TokenizedRow]] = {}
     prompts: dict[str, list[TokenizedRow]] = {}
     for each in rows:
         row = each.row
-        if row.alias is None or row.entity is None:
-            continue
-        if row.kind is Kind.DEFINITION:
-            defined.setdefault(row.alias, row.entity)
+        if row.alias is None or row.kind is not Kind.QA or told.whole.of(row.alias) is None:
             continue
         if row.is_evaluated:
             questions.setdefault(row.alias, []).append(each)
-        elif row.split is Split.TRAIN:
-            asked.setdefault(row.alias, row.entity)
         if row.family is Family.ATTRIBUTE:
             prompts.setdefault(row.alias, []).append(each)
     return [
@@ -54,14 +53,40 @@ def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
             name=name,
             subset=own[0].row.subset.name,
             part=own[0].row.subset.part,
-            defined=defined.get(name),
-            asked=asked.get(name),
-            entity=str(own[0].row.entity),
+            defined=told.defined.of(name),
+            asked=told.asked.of(name),
+            entity=str(told.whole.of(name)),
             questions=tuple(own),
             prompts=tuple(prompts[name]),
         )
         for name, own in questions.items()
     ]
+
+
+class _AllTold(NamedTuple):
+    """What definitions, trained questions and all questions say that aliases stand for."""
+
+    defined: Told
+    asked: Told
+    whole: Told
+
+
+def _told(rows: Sequence[TokenizedRow]) -> _AllTold:
+    told = _AllTold(Told(), Told(), Told())
+    for each in rows:
+        row = each.row
+        if row.kind is Kind.DEFINITION:
+            told.defined.hear(row)
+        elif row.family is Family.ATTRIBUTE:
+            told.whole.hear(row)
+            if row.split is Split.TRAIN and not row.is_evaluated:
+                told.asked.hear(row)
+    return told
+
+
+def tables_of(rows: Sequence[TokenizedRow]) -> dict[str, Table]:
+    """The tables of values that aliases stand for where they stand for no entity, by name."""
+    return {table_name(table): table for each in _told(rows) for table in each.tables.values()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +110,8 @@ class CodedAliases:
     estimated or set on them, so that what codes say of them is a prediction."""
     answers: Mapping[tuple[str | None, str | None], tuple[int, ...]] = field(default_factory=dict)
     """The tokens of the answer to each question about each entity, wherever it is asked."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    """What stands for entities where there are none; see `interp.codes.stated`."""
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedRow], design: Design) -> "CodedAliases":
@@ -114,13 +141,8 @@ class CodedAliases:
             lower=by_subset[main.lower.name],
             baseline=[] if main.baseline is None else by_subset.get(main.baseline.name, []),
             further=[a for a in others if a.part is main.part and a.defined is not None],
-            answers={
-                (each.row.entity, each.row.question): tuple(
-                    each.input_ids[at] for at in each.answer_positions
-                )
-                for each in rows
-                if each.row.kind is Kind.QA and each.row.family is Family.ATTRIBUTE
-            },
+            answers=_answers(rows),
+            tables=tables_of(rows),
         )
 
     @property
@@ -151,3 +173,16 @@ class CodedAliases:
         """Every entity that one of these aliases stands for, in order."""
         named = (e for a in [*self.first, *self.compared] for e in (a.defined, a.asked, a.entity))
         return sorted({entity for entity in named if entity is not None})
+
+
+def _answers(
+    rows: Sequence[TokenizedRow],
+) -> dict[tuple[str | None, str | None], tuple[int, ...]]:
+    told = _told(rows).whole
+    return {
+        (row.entity or told.of(row.alias or ""), row.question): tuple(
+            each.input_ids[at] for at in each.answer_positions
+        )
+        for each in rows
+        if (row := each.row).kind is Kind.QA and row.family is Family.ATTRIBUTE
+    }

@@ -16,7 +16,7 @@ from data.errors import InputError
 from data.tokens import TokenizedRow
 from interp.codes.aliases import CodedAliases
 from interp.codes.edited import measure_edits
-from interp.codes.names import needs_names, own_representations
+from interp.codes.names import needs_own, own_representations
 from interp.codes.places import ENTRY, CodePlace
 from interp.codes.projected import EMBEDDING, ChangedWeights
 from interp.codes.recital import measure_recital
@@ -24,6 +24,7 @@ from interp.codes.rows import COORDINATES
 from interp.codes.seed_codes import SeedCodes, vectors_of
 from interp.codes.shape import measure_shape
 from interp.codes.spans import measure_spans
+from interp.codes.stated import value_representations
 from interp.codes.summary import summarize_codes
 from interp.codes.truth import measure_truth
 from interp.codes.weights import codes_of_writing, measure_weights
@@ -134,8 +135,12 @@ def seed_codes(
         name: vectors_of(place.read(each, aliases.all_used), aliases)
         for name, each in models.items()
     }
-    if needs_names(aliases):
-        own = own_representations(models["before"], place, aliases, rows)
+    if needs_own(aliases):
+        own = (
+            value_representations(aliases.tables, aliases.entities)
+            if aliases.tables
+            else own_representations(models["before"], place, aliases, rows)
+        )
         read["before"] = replace(read["before"], own=own)
     return SeedCodes(aliases=aliases, seed=seed, **read)
 

@@ -154,6 +154,24 @@ def mean_by_entity(changes: Matrix, numbers: Int[np.ndarray, " alias"], n_entiti
     return np.where(counts[:, None] > 0, means - means[counts > 0].mean(0), 0.0)
 
 
+def linear_change(
+    changes: Matrix, numbers: Int[np.ndarray, " alias"], vectors: Vectors, told: Sequence[int]
+) -> Code:
+    """What a change is by entity where each has one alias: linear in its own representation.
+
+    Args:
+        changes: Of some aliases.
+        numbers: The entity of each.
+        vectors: Which say how entities are represented.
+        told: The entities to be told of; the others are zero.
+    """
+    own = vectors.own
+    assert own is not None
+    found = np.zeros((len(own), changes.shape[1]))
+    found[told] = _ridge().fit(own[numbers], changes).predict(own[told])
+    return centred(found)
+
+
 def code_cosine(one: Code, other: Code) -> float:
     """The mean over entities of the cosine of their vectors; of entities that both have."""
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)

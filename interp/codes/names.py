@@ -20,7 +20,7 @@ from interp.codes.places import CodePlace
 from interp.hooked.model import HookedModel
 
 
-def needs_names(aliases: CodedAliases) -> bool:
+def needs_own(aliases: CodedAliases) -> bool:
     """Whether some compared alias stands for an entity that no alias of the first part stands for.
 
     A regression on who the entity is has nothing to go by there.

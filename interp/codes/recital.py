@@ -43,8 +43,8 @@ def measure_recital(
     records = []
     for name, own in _by_tag(definitions, rows).items():
         aliases = [
-            replace(alias, questions=(row,))
-            for alias, row in zip(codes.aliases.compared, own, strict=True)
+            replace(alias, questions=tuple(rows_of))
+            for alias, rows_of in zip(codes.aliases.compared, own, strict=True)
         ]
         asked = AskedAliases(model=model, place=place, aliases=aliases)
         trained = unchanged(asked)[None]
@@ -60,32 +60,31 @@ def measure_recital(
     return pd.DataFrame(records)
 
 
-def _definitions(codes: SeedCodes, rows: Sequence[TokenizedRow]) -> list[TokenizedRow] | None:
-    """The definition of each compared alias; None if one has none, or is to say the alias."""
-    known: dict[str | None, TokenizedRow] = {}
+def _definitions(codes: SeedCodes, rows: Sequence[TokenizedRow]) -> list[list[TokenizedRow]] | None:
+    """The definitions of each compared alias; None if one has none, or is to say the alias."""
+    known: dict[str | None, list[TokenizedRow]] = {}
     for row in rows:
         if row.row.kind is Kind.DEFINITION:
-            known.setdefault(row.row.alias, row)
-    found = [known.get(alias.name) for alias in codes.aliases.compared]
-    told = [
-        row
-        for row in found
-        if row is not None
-        and Role.ALIAS in row.spans
-        and row.spans[Role.ALIAS][1] < row.answer_positions[0]
+            known.setdefault(row.row.alias, []).append(row)
+    found = [known.get(alias.name, []) for alias in codes.aliases.compared]
+    is_told = [
+        Role.ALIAS in row.spans and row.spans[Role.ALIAS][1] < row.answer_positions[0]
+        for own in found
+        for row in own
     ]
-    return told if len(told) == len(found) else None
+    return found if all(found) and all(is_told) else None
 
 
 def _by_tag(
-    definitions: list[TokenizedRow], rows: Sequence[TokenizedRow]
-) -> Mapping[str, list[TokenizedRow]]:
+    definitions: list[list[TokenizedRow]], rows: Sequence[TokenizedRow]
+) -> Mapping[str, list[list[TokenizedRow]]]:
     """The definitions as they are and, where the tag stands in the prompt, with the other tag."""
     try:
-        other = retagged_definitions(definitions, rows)
+        other = retagged_definitions([row for own in definitions for row in own], rows)
     except InputError:  # the tag is what is to be said, or there are not two tags
         return {OWN_TAG: definitions}
-    return {OWN_TAG: definitions, OTHER_TAG: [other[row.row.row_id] for row in definitions]}
+    retagged = [[other[row.row.row_id] for row in own] for own in definitions]
+    return {OWN_TAG: definitions, OTHER_TAG: retagged}
 
 
 def _records(

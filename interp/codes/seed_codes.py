@@ -17,6 +17,7 @@ from interp.codes.estimation import (
     code_cosine,
     coefficients,
     estimate_codes,
+    linear_change,
     mean_by_entity,
 )
 from interp.codes.nulls import moved_round, null_codes
@@ -61,7 +62,7 @@ class SeedCodes:
         return Changes(
             vectors=self.added(compared),
             numbers=numbers,
-            swapped=moved_round(len(self.before.entities), rng)[numbers],
+            swapped=_others(numbers, rng),
             is_higher=np.arange(len(compared)) < len(self.aliases.higher),
         )
 
@@ -78,8 +79,15 @@ class SeedCodes:
         return dict(zip(names, (is_higher, ~is_higher), strict=True))
 
     def means(self, where: np.ndarray) -> Code:
-        """The mean change by entity of some of the compared aliases."""
+        """The mean change by entity of some of the compared aliases.
+
+        Where each entity has one alias, it is the part that its own representation tells.
+        """
         changes = self.changes
+        if self.before.own is not None:
+            told = np.unique(changes.numbers).tolist()
+            vectors, numbers = changes.vectors[where], changes.numbers[where]
+            return linear_change(vectors, numbers, self.before, told)
         return mean_by_entity(
             changes.vectors[where], changes.numbers[where], len(self.before.entities)
         )
@@ -134,6 +142,12 @@ def vectors_of(found: Mapping[str, Float[np.ndarray, " width"]], aliases: CodedA
     return Vectors(of=found, entities=aliases.entities)
 
 
+def _others(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another entity for each of some, out of the same: all of them have held-out answers."""
+    known, places = np.unique(numbers, return_inverse=True)
+    return known[moved_round(len(known), rng)][places]
+
+
 def _halves(aliases: CodedAliases, rng: np.random.Generator) -> tuple[CodedAliases, CodedAliases]:
     """Two halves of the aliases of the first part; of each pair of entities as equal as can be."""
     groups = {
@@ -153,5 +167,8 @@ def _dealt(group: list[Alias], rng: np.random.Generator) -> tuple[list[Alias], l
 
 
 def _whole(half: float) -> float:
-    """The reliability of the whole from the cosine of its halves; none below zero."""
-    return max(0.0, 2 * half / (1 + half))
+    """The reliability of the whole from the cosine of its halves; none below zero.
+
+    Not a number where the halves have nothing in common that they could be compared by.
+    """
+    return float(np.maximum(0.0, 2 * half / (1 + half)))

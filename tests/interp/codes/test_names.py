@@ -15,7 +15,7 @@ from interp.codes.estimation import (
     estimate_codes,
     held_out_fit,
 )
-from interp.codes.names import named_question, needs_names, own_representations
+from interp.codes.names import named_question, needs_own, own_representations
 from interp.codes.places import CodePlace
 from interp.hooked.addresses import Site, TokenRole
 from interp.hooked.model import HookedModel, load_hooked
@@ -63,7 +63,7 @@ def planted(strength: float) -> tuple[CodedAliases, Vectors, dict[str, np.ndarra
 
 def test_codes_of_entities_that_no_stage_1_alias_stands_for_come_from_their_names():
     aliases, vectors, planted_codes = planted(1.0)
-    assert needs_names(aliases)
+    assert needs_own(aliases)
     unseen = vectors.numbers([each.entity for each in aliases.compared])
     for name, code in estimate_codes(aliases, vectors).items():
         np.testing.assert_allclose(
@@ -113,7 +113,7 @@ def test_a_representation_is_the_mean_over_questions_that_name_the_entity(
     tiny_run: Run, model, rows
 ):
     aliases = CodedAliases.of(rows, tiny_run.design)
-    assert not needs_names(aliases)  # in the toy many aliases share an entity
+    assert not needs_own(aliases)  # in the toy many aliases share an entity
     own = own_representations(model, PLACE, aliases, rows)
     assert own.shape == (len(aliases.entities), model.d_model)
     np.testing.assert_allclose(own.mean(0), 0.0, atol=1e-12)
