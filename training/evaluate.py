@@ -135,6 +135,10 @@ def _is_trained_question(row: Row) -> bool:
     return row.kind is Kind.QA and row.split is Split.TRAIN and not row.is_fact
 
 
+MEASURED = ["subset", "question", "metric", "value", "n"]
+"""The columns of `evaluate`."""
+
+
 @torch.no_grad()
 def answer_metrics(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     """One record for each row of the set, under the names of `training.metrics.METRICS`.
@@ -228,7 +232,7 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     names = [metric.name for metric in METRICS]
     long = table.melt(["subset", "question"], names, var_name="metric")
     groups = long.groupby(["subset", "question", "metric"])["value"]
-    return groups.agg(value="mean", n="size").reset_index()
+    return groups.agg(value="mean", n="size").reset_index()[MEASURED]
 
 
 def _question(row: Row) -> str | None:

@@ -18,13 +18,15 @@ from data.vocabulary import Stage
 from training.columns import run_columns
 from training.config import END_OF_STAGE, RunConfig, evaluation_steps
 from training.distributed import Team
-from training.evaluate import evaluate
+from training.evaluate import MEASURED, evaluate
 from training.files import remove_leftovers, wait_for_lock
 from training.loop import StageTrainer
 from training.material import SeedMaterial
 from training.runs.checkpoints import (
     drop_old_states,
     find_checkpoint,
+    holds_weights,
+    load_measurements,
     load_model,
     load_training_state,
     origin,
@@ -147,7 +149,9 @@ def _train_stage(
         if not metrics.empty:
             trainer.train_step()
         if trainer.step in marks:
-            measured = _measure(task, material, trainer, stage, stage2_seed)
+            known = _measured_before(task, trainer, stage) if trainer.step == 0 else None
+            found = evaluate(trainer.model, material.evaluation) if known is None else known
+            measured = _at_step(found, task, trainer, stage, stage2_seed)
             metrics = measured if metrics.empty else pd.concat([metrics, measured])
         if trainer.step in saves:
             _save(task, stage, step_folder(folder, trainer.step), trainer, material, metrics)
@@ -235,11 +239,25 @@ def _resume(folder: Path, trainer: StageTrainer, run_id: str) -> pd.DataFrame:
     return metrics
 
 
-def _measure(
-    task: SeedTask, material: SeedMaterial, trainer: StageTrainer, stage: Stage, stage2_seed: int
+def _measured_before(task: SeedTask, trainer: StageTrainer, stage: Stage) -> pd.DataFrame | None:
+    """What the stage before measured last, if the model is still the one that it ended with.
+
+    Of a large model an evaluation takes as long as many steps.
+    """
+    start = start_of_stage(task.folder, task.config, task.seed, stage)
+    if start is None or trainer.team.size > 1:
+        return None
+    metrics = load_measurements(start)
+    if metrics is None or not holds_weights(start, trainer.model):
+        return None
+    last = metrics.loc[metrics["step"] == metrics["step"].max()]
+    return pd.DataFrame(last[MEASURED])
+
+
+def _at_step(
+    measured: pd.DataFrame, task: SeedTask, trainer: StageTrainer, stage: Stage, stage2_seed: int
 ) -> pd.DataFrame:
-    """One evaluation, with the run columns, in the order of `Run.metrics`."""
-    measured = evaluate(trainer.model, material.evaluation)
+    """An evaluation with the run columns, in the order of `Run.metrics`."""
     columns = {
         **run_columns(task.config),
         "seed": task.seed,
@@ -248,6 +266,7 @@ def _measure(
         "epoch": trainer.step / trainer.steps_per_epoch,
         "step": trainer.step,
     }
+    measured = measured.reset_index(drop=True)
     for place, (name, value) in enumerate(columns.items()):
         measured.insert(place, name, value)
     return measured

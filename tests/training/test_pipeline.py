@@ -6,13 +6,20 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import PreTrainedModel
 
 from data.errors import InputError
+from training import pipeline
 from training.config import RunConfig, checkpoint_steps
-from training.evaluate import evaluate
+from training.evaluate import EvaluationSet, evaluate
 from training.material import SeedMaterial
 from training.pipeline import SeedTask, total_steps, train_seed
-from training.runs.checkpoints import load_model, load_training_state, saved_steps
+from training.runs.checkpoints import (
+    holds_weights,
+    load_model,
+    load_training_state,
+    saved_steps,
+)
 from training.runs.run import Run
 
 MakeConfig = Callable[..., RunConfig]
@@ -200,3 +207,32 @@ def test_row_longer_than_the_block_is_bad_input(mini: MakeConfig, tmp_path: Path
 def test_material_ends_texts_with_the_tokenizers_end_token(mini: MakeConfig) -> None:
     material = SeedMaterial.build(mini(), 0)
     assert material.tokenizer.eos_token == "[END]"
+
+
+def test_stage_2_begins_with_what_stage_1_measured_last_and_so_without_an_evaluation(
+    mini: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, evaluated = mini(), []
+
+    def counted(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
+        evaluated.append(model)
+        return evaluate(model, evaluation)
+
+    monkeypatch.setattr(pipeline, "evaluate", counted)
+    task = SeedTask(folder=tmp_path / "known", config=config, seed=1)
+    known = train_seed(task).metrics
+    n_known = len(evaluated)
+    monkeypatch.setattr(pipeline, "holds_weights", lambda folder, model: False)
+    anew = train_seed(SeedTask(folder=tmp_path / "anew", config=config, seed=1)).metrics
+    assert len(evaluated) == 2 * n_known + 1
+    pd.testing.assert_frame_equal(known, anew)
+
+
+def test_weights_that_differ_in_a_bit_are_other_weights(tiny_run: Run) -> None:
+    folder = tiny_run.checkpoint(1000, 1)
+    model = load_model(folder)
+    assert holds_weights(folder, model)
+    with torch.no_grad():
+        next(iter(model.parameters())).view(-1)[0] += 1e-6
+    assert not holds_weights(folder, model)
+    assert not holds_weights(folder.parent, model)

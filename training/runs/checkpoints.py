@@ -251,3 +251,23 @@ def load_training_state(folder: Path) -> "tuple[dict[str, Tensor], pd.DataFrame]
     if not (folder / TRAINING_STATE).is_file():
         raise InputError(f"{folder} keeps no training state; go on from a newer checkpoint")
     return load_file(folder / TRAINING_STATE), pd.read_parquet(folder / TRAINING_METRICS)
+
+
+def load_measurements(folder: Path) -> pd.DataFrame | None:
+    """What `save_checkpoint` was given as `metrics`; None where it is gone with the state."""
+    path = folder / TRAINING_METRICS
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def holds_weights(folder: Path, model: "PreTrainedModel") -> bool:
+    """Whether a checkpoint's weights are those that a model has, bit for bit."""
+    import torch
+    from safetensors.torch import load_file
+
+    own = model.state_dict()
+    files = sorted(folder.glob("model*.safetensors"))
+    return bool(files) and all(
+        name in own and torch.equal(own[name].cpu(), tensor)
+        for file in files
+        for name, tensor in load_file(file).items()
+    )
