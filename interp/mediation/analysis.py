@@ -124,7 +124,12 @@ def alias_answers(
     evaluation = EvaluationSet.of(asked, stop_token=stop_token)
     about = pd.DataFrame(
         [
-            {"subset": row.row.subset.name, "alias": row.row.alias, "entity": row.row.entity or ""}
+            {
+                "subset": row.row.subset.name,
+                "alias": row.row.alias,
+                # Where rows name no entity, each alias is one by itself.
+                "entity": row.row.entity or row.row.alias,
+            }
             for row in evaluation.rows
         ]
     )

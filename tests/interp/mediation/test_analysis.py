@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -50,3 +52,10 @@ def test_a_run_without_codes_has_no_coefficients(
 def test_two_seeds_say_nothing_of_their_spread(tiny_run: Run) -> None:
     assert spreads_of(tiny_run) == {}
     assert spread_sentences(tiny_run, {}) == []
+
+
+def test_an_alias_of_no_entity_is_one_by_itself(tiny_run: Run) -> None:
+    seed = tiny_run.seeds[0]
+    rows = [replace(r, row=replace(r.row, entity=None)) for r in tiny_run.tokenized_rows(seed)]
+    table = alias_answers(tiny_run, rows, seed)
+    assert table["entity"].tolist() == table["alias"].tolist()

@@ -194,3 +194,10 @@ def _carried_per_distance(table: pd.DataFrame) -> tuple[float, float]:
     chosen = effects.loc[effects["quantity"] == CARRIED, "value"]
     apart = effects.loc[effects["quantity"] == BETWEEN, "value"]
     return t_interval((chosen / apart).to_numpy())
+
+
+def test_where_each_alias_is_an_entity_by_itself_nothing_is_said_of_aliases_of_one() -> None:
+    table = aliases(np.random.default_rng(0))
+    found = cells(table.assign(entity=table["alias"]))
+    assert (ALIGNMENT, "", TAG, CORRELATION) in found
+    assert not [key for key in found if key[2] == ENTITY]
