@@ -1,8 +1,8 @@
 """Who trains an autoencoder, on whom features are chosen, and on whom they are reported.
 
 Aliases are dealt into three shares within each subset, so that what is reported is about aliases
-that neither the autoencoder nor the choice of features has seen. Rows about no alias, which state the
-world's own knowledge, only train.
+that neither the autoencoder nor the choice of features has seen. Rows about no alias, which state
+the world's own knowledge, only train.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Sparse autoencoders of one checkpoint: how good, what their features carry, what these do.
 
 At each place (a site at a role, or at all tokens) one is trained for each sparsity `k`, on half of
-the aliases; everything is measured on a quarter that neither it nor the choice of features has seen.
-Features are looked at in the autoencoder whose `k` is nearest to `LOOKED_AT`. See `quality`,
+the aliases; everything is measured on a quarter that neither it nor the choice of features has
+seen. Features are looked at in the autoencoder whose `k` is nearest to `LOOKED_AT`. See `quality`,
 `carrying`, `effects`, `changes` and `pages`; the rows are those of `rows`.
 """
 
@@ -42,8 +42,8 @@ SPARSITIES = (2, 4, 8, 16, 32)
 LOOKED_AT = 8
 """The sparsity at which features are looked at, or the nearest that was asked for."""
 RANDOM, PCA, PCA_OWN = "random", "pca", "pca_own"
-"""Baselines: the same autoencoder with random directions as features; the first principal components;
-those components of which each vector has most."""
+"""Baselines: the same autoencoder with random directions as features; the first principal
+components; those components of which each vector has most."""
 MATRYOSHKA = "_matryoshka"
 N_PAGES = 2
 """Features of each target that have a page."""
@@ -65,7 +65,7 @@ class DictionaryAnalysis:
     is_nested: bool = False
     ks: tuple[int, ...] = SPARSITIES
     n_features: int = 256
-    n_steps: int = 1000
+    n_steps: int = 600
     batch_size: int = 256
 
     @property

@@ -1,11 +1,11 @@
-"""Which features carry a property of aliases, such as their tag or the entity that they stand for?
+"""Which features carry a property of aliases, such as the tag or the entity that they stand for?
 
-A feature *carries* a class as far as it is larger for aliases of the class than for others: the area
-under the ROC curve of telling them apart by the feature alone (.5 is chance). For each class the best
-feature is chosen on one half of the aliases that the autoencoder never saw, and reported on the other
-half. The control takes features at random that fire about as often, turned as the choosing half would
-turn them. What names an alias itself can only be chosen and reported on different questions about the
-same aliases.
+A feature *carries* a class as far as it is larger for aliases of the class than for others: the
+area under the ROC curve of telling them apart by the feature alone (.5 is chance). For each class
+the best feature is chosen on one half of the aliases that the autoencoder never saw, and reported
+on the other half. The control takes features at random that fire about as often, turned as the
+choosing half would turn them. What names an alias itself can only be chosen and reported on
+different questions about the same aliases.
 """
 
 from collections.abc import Mapping, Sequence

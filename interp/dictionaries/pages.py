@@ -1,4 +1,4 @@
-"""What a person sees of single features: where they fire most, what they promote, how often they fire.
+"""What a page shows of single features: where they fire most, how often, and what they promote.
 
 Examples are stored as JSON, `{"words": [...], "roles": [...], "at": 1}`: the words of the text, the
 role of each (empty: none) and the place at which the feature fires.
@@ -82,8 +82,9 @@ def _example(model: HookedModel, row: TokenizedRow, at: int) -> str:
 
 
 def _promoted(model: HookedModel, feature: Float[Tensor, " width"]) -> Iterator[str]:
-    """The tokens whose logits a feature raises most, and lowers most, as far as it is not changed
-    any more; nothing of a feature that is not in the residual stream.
+    """The tokens whose logits a feature raises most, and lowers most, if no later layer changes it.
+
+    Nothing of a feature that is not in the residual stream.
     """
     if len(feature) != model.d_model or model.tokenizer is None:
         return

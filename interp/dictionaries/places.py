@@ -1,4 +1,4 @@
-"""What is asked of an autoencoder's place in a run: its vectors, by who trains, chooses and reports."""
+"""An autoencoder's place in a model: its vectors, by who trains, chooses and reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,9 @@
 The metrics are SAEBench's (Karvonen et al. 2025):
 
     l0                   features that a vector has, on average
-    explained_variance   1 - sum |x - x'|^2 / sum |x - mean x|^2: sums over all vectors first, the
-                         quotient after, the mean by dimension (older code took the mean of quotients)
+    explained_variance   1 - sum |x - x'|^2 / sum |x - mean x|^2: sums over all vectors first, then
+                         the quotient, with the mean of each dimension (older code took the mean of
+                         quotients)
     loss_recovered       (loss of 0 - loss of x') / (loss of 0 - loss as it is), where the vectors
                          are replaced by 0 or by x'
     kl_recovered         1 - KL of x' / KL of 0, each from the predictions as they are
@@ -22,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.dictionaries.dictionary import CHUNK
-from interp.dictionaries.readings import Reading, score_replaced
+from interp.dictionaries.readings import Reading, Rebuild, score_replaced
 from interp.hooked.addresses import Site
 from interp.hooked.model import HookedModel
 
@@ -100,7 +101,7 @@ def vector_quality(vectors: Float[Tensor, "vector width"], coder: Coder) -> dict
     }
 
 
-def _rebuilding(coder: Coder):
+def _rebuilding(coder: Coder) -> Rebuild:
     return lambda vectors: coder.decode(coder.encode(vectors))
 
 

@@ -1,7 +1,7 @@
 """Texts, the tokens of each at which activations are read, and those whose prediction is scored.
 
-A reading says where an autoencoder looks, be it at questions of a run, at one role or at all tokens,
-or at any text; vectors stand in the order of its texts, and of the tokens within each.
+A reading says where an autoencoder looks, be it at questions of a run, at one role or at all
+tokens, or at any text; vectors stand in the order of its texts, and of the tokens within each.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

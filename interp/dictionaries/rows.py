@@ -1,10 +1,11 @@
 """The rows of the table `dictionaries`: a value, and beside it what its control gives.
 
-`site layer role dictionary k` say which autoencoder, or baseline of equal sparsity; `role` is `all` of
-one that was trained on every token. `target` is what features were chosen for, `subset` whose
+`site layer role dictionary k` say which autoencoder, or baseline of equal sparsity; `role` is `all`
+of one that was trained on every token. `target` is what features were chosen for, `subset` whose
 questions were asked or read, `feature` the number of one feature (-1: not about one; numbers mean
-nothing in another seed), `quantity` what was measured. `value` is it, `control` what it is held against
-(NaN: nothing), `n` of how many vectors, questions or features, `text` what a feature's page shows.
+nothing in another seed), `quantity` what was measured. `value` is it, `control` what it is held
+against (NaN: nothing), `n` of how many vectors, questions or features, `text` what a feature's page
+shows.
 """
 
 import numpy as np

@@ -2,11 +2,13 @@
 
 The loss is the share of the vectors' variance that is not explained, as in Gao et al. (2024). A
 feature that has not fired for a while is dead; an auxiliary loss lets the dead ones that fire most
-explain what the living ones leave over, which revives them. With `nested` sizes (Matryoshka, Bussmann
-et al. 2025) the first features alone must explain the vectors, too, so that they stay general.
+explain what the living ones leave over, which revives them. With nested sizes (Matryoshka, Bussmann
+et al. 2025) the first features must explain the vectors alone, too, so that they stay general.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -21,12 +23,14 @@ from training.seeds import derive_seed
 BYTES_PER_WEIGHT = 16
 """A float32 weight, its gradient, and Adam's two moments."""
 BYTES_PER_CODE = 24
-"""What training holds for each vector of a batch and feature: the float32 before and after the choice
-and their gradients, and the same of the dead features' loss."""
+"""What training holds for each vector of a batch and feature: the float32 before and after the
+choice and their gradients, and the same of the dead features' loss."""
 AUXILIARY = 1 / 32
 """Weight of the loss that revives dead features."""
 NESTED = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the features that must explain the vectors alone, where sizes are nested."""
+RATE = 0.16
+"""The learning rate of one feature; of more it falls with the root of their number."""
 FEW = 16_384
 """Vectors of which the threshold of `batch_topk` is found."""
 
@@ -41,13 +45,19 @@ class FitSettings:
     sparsity: Sparsity = Sparsity.TOPK
     is_nested: bool = False
     """Whether the first features must explain the vectors without the others, too (Matryoshka)."""
-    n_steps: int = 2000
-    batch_size: int = 512
-    learning_rate: float = 2e-3
+    n_steps: int = 600
+    batch_size: int = 256
+    learning_rate: float | None = None
+    """Adam's; less with more features unless given."""
     dead_after: int = 100
     """Steps without firing after which a feature is dead."""
     learns_decoder: bool = True
     """Without, the features stay the random directions that they begin as: the control."""
+
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return self.learning_rate or RATE / self.n_features**0.5
 
 
 def fit_dictionary(
@@ -69,8 +79,7 @@ def fit_dictionary(
     scale = (vectors - mean).square().mean().sqrt().clamp_min(1e-12)
     generator = torch.Generator().manual_seed(derive_seed(seed, "dictionary"))
     weights = _Weights.drawn(settings, width, generator)
-    trained = [each for each in weights.trained(settings) if each.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(weights.trained(), lr=settings.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rates(settings.n_steps))
     idle = torch.zeros(settings.n_features, dtype=torch.long)
     with torch.enable_grad():
@@ -134,9 +143,10 @@ class _Weights:
             bias=torch.zeros(width, requires_grad=True),
         )
 
-    def trained(self, settings: FitSettings) -> list[Tensor]:
-        """All of them, in order."""
-        return [self.encoder, self.encoder_bias, self.decoder, self.bias]
+    def trained(self) -> list[Tensor]:
+        """Those that training changes."""
+        all_of_them = (self.encoder, self.encoder_bias, self.decoder, self.bias)
+        return [each for each in all_of_them if each.requires_grad]
 
     @torch.no_grad()
     def normalize(self) -> None:
@@ -160,7 +170,7 @@ def _loss(
     total = (batch - batch.mean(0)).square().sum().clamp_min(1e-12)
     rebuilt, loss = weights.bias.expand_as(batch), batch.new_zeros(())
     edges = [0, *_sizes(settings)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         rebuilt = rebuilt + codes[:, start:end] @ weights.decoder[start:end]
         loss = loss + (batch - rebuilt).square().sum() / total / (len(edges) - 1)
     is_dead = idle >= settings.dead_after
@@ -188,7 +198,7 @@ def _sizes(settings: FitSettings) -> list[int]:
     return sorted({max(1, ceil(share * settings.n_features)) for share in shares})
 
 
-def _rates(n_steps: int):
+def _rates(n_steps: int) -> Callable[[int], float]:
     """The learning rate by step: up in the first twentieth, down to 0 in the last third."""
     up, down = max(1, n_steps // 20), max(1, n_steps // 3)
     return lambda step: min(1.0, (step + 1) / up, (n_steps - step) / down)
@@ -216,4 +226,4 @@ def _finished(
     before = torch.relu((some - found.bias) @ found.encoder.T + found.encoder_bias).flatten()
     n_kept = settings.k * len(some)
     least = before.kthvalue(len(before) - n_kept).values if n_kept < len(before) else before.min()
-    return Dictionary(**{**vars(found), "threshold": float(least)})
+    return replace(found, threshold=float(least))
