@@ -34,6 +34,8 @@ def add_command(commands: Subparsers) -> None:
     sae.add_argument("--steps", type=int, metavar="N", help="of training; default 600")
     sae.add_argument("--text", type=Path, metavar="FILE", help="where DIR is a model and no run: "
                      "the text that it reads")  # fmt: skip
+    sae.add_argument("--out", type=Path, metavar="DIR", help="with --text: where the table and the "
+                     "autoencoders are written; default nowhere")  # fmt: skip
     sae.add_argument("--tokens", type=int, metavar="N", help="of the text; default 200,000")
     sae.set_defaults(run=run_command, along=False)
 
@@ -53,7 +55,8 @@ def run_command(arguments: argparse.Namespace) -> int:
         from interp.commands.sae_of_text import run_on_text
 
         return run_on_text(arguments)
-    refuse(arguments.tokens, "--tokens", "it is for --text")
+    for flag in ("tokens", "out"):
+        refuse(getattr(arguments, flag), f"--{flag}", "it is for --text")
     return _of_run(arguments)
 
 
@@ -113,13 +116,13 @@ def _found(
     selection: "GridSelection", summary: "pd.DataFrame", theirs: "pd.DataFrame | None"
 ) -> Findings:
     """Sentences by place, and the curve over sparsities."""
-    from interp.dictionaries.wording import at_places
+    from interp.dictionaries.wording import dictionary_sentences
 
     is_curve = summary["quantity"].isin(["explained_variance", "loss_recovered"])
     return Findings(
         analysis="dictionaries",
         said=[
-            Said(run=run, stage=stage, step=step, sentences=at_places(cells, theirs))
+            Said(run=run, stage=stage, step=step, sentences=dictionary_sentences(cells, theirs))
             for run, stage, step, cells, _ in by_checkpoint(selection, summary)
         ],
         summary=summary,

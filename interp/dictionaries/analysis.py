@@ -44,7 +44,6 @@ LOOKED_AT = 8
 RANDOM, PCA, PCA_OWN = "random", "pca", "pca_own"
 """Baselines: the same autoencoder with random directions as features; the first principal
 components; those components of which each vector has most."""
-MATRYOSHKA = "_matryoshka"
 N_PAGES = 2
 """Features of each target that have a page."""
 MOST_ABLATED = 8
@@ -81,7 +80,7 @@ class DictionaryAnalysis:
     @property
     def kind(self) -> str:
         """What the column `dictionary` calls the autoencoder."""
-        return f"{self.sparsity}{MATRYOSHKA if self.is_nested else ''}"
+        return self.fitting(self.looked_at).kind
 
     @property
     def looked_at(self) -> int:

@@ -129,7 +129,7 @@ def carried(
         each
         for each in sorted(set(labels.classes[has_class].tolist()))
         if all(
-            least <= (labels.classes[half] == each).sum() < half.sum()
+            least <= (labels.classes[half] == each).sum() <= half.sum() - least
             for half in (chooses, reports)
         )
     ]

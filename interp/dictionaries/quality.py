@@ -16,7 +16,7 @@ The metrics are SAEBench's (Karvonen et al. 2025):
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -34,6 +34,7 @@ QUALITIES = (
 ZERO = "zero"
 
 
+@runtime_checkable
 class Coder(Protocol):
     """What writes vectors as codes: a `Dictionary`, or `baselines.Principal`."""
 

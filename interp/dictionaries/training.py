@@ -29,6 +29,8 @@ AUXILIARY = 1 / 32
 """Weight of the loss that revives dead features."""
 NESTED = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Shares of the features that must explain the vectors alone, where sizes are nested."""
+MATRYOSHKA = "_matryoshka"
+"""The end of the name of a kind whose sizes are nested."""
 RATE = 0.16
 """The learning rate of one feature; of more it falls with the root of their number."""
 FEW = 16_384
@@ -53,6 +55,11 @@ class FitSettings:
     """Steps without firing after which a feature is dead."""
     learns_decoder: bool = True
     """Without, the features stay the random directions that they begin as: the control."""
+
+    @property
+    def kind(self) -> str:
+        """What tables call it."""
+        return f"{self.sparsity}{MATRYOSHKA if self.is_nested else ''}"
 
     @property
     def rate(self) -> float:

@@ -49,7 +49,7 @@ def place_words(cells: pd.DataFrame) -> str:
     return f"{first['site']} of layer {first['layer']} at {at}"
 
 
-def at_places(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
+def dictionary_sentences(cells: pd.DataFrame, twin: pd.DataFrame | None = None) -> list[str]:
     """`found` at every place and of every kind, under its name where there are several."""
     sentences = []
     groups = list(by_place(cells))
