@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from data.tokens import TokenizedRow
@@ -69,9 +69,7 @@ def weight_of(dictionary: Dictionary, vectors: Float[Tensor, "vector width"]) ->
     return Weight(rates=(fired / len(vectors)).numpy(), norms=(total / fired.clamp_min(1)).numpy())
 
 
-def matched_features(
-    weight: Weight, chosen: Sequence[int], rng: np.random.Generator
-) -> Int[np.ndarray, " chosen"]:
+def matched_features(weight: Weight, chosen: Sequence[int], rng: np.random.Generator) -> list[int]:
     """For each chosen feature another that is none of them, alike in rate and norm; each once.
 
     Fewer where there are not so many that fire.
@@ -90,4 +88,4 @@ def matched_features(
         drawn = int(rng.choice(known[np.argsort(apart, kind="stable")[:N_NEAR]]))
         free.remove(drawn)
         found.append(drawn)
-    return np.array(found, dtype=int)
+    return found

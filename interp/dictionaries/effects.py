@@ -39,14 +39,14 @@ class Asked:
 
     def answers(self, features: Sequence[int] = ()) -> pd.DataFrame:
         """Each question's answer without these features."""
-        if not len(features):
+        if not features:
             return answer_table(self.model, self.questions)
         ablation = FeatureAblation(
             model=self.model,
             site=self.site,
             role=self.role,
             dictionary=self.dictionary,
-            features=tuple(map(int, features)),
+            features=tuple(features),
         )
         return answer_table(self.model, self.questions, [ablation])
 
@@ -71,7 +71,7 @@ def ablate_targets(
     rows = []
     for target, features in chosen.items():
         draws = [matched_features(weight, features, rng) for _ in range(N_DRAWS)]
-        draws = [drawn for drawn in draws if len(drawn)]
+        draws = [drawn for drawn in draws if drawn]
         lost = _by_subset(before, asked.answers(features), compared)
         controls = [_by_subset(before, asked.answers(drawn), compared) for drawn in draws]
         for subset, metric in lost:
@@ -111,4 +111,4 @@ def _by_subset(
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+    return float(np.mean(values)) if values else float("nan")

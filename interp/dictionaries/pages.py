@@ -42,7 +42,8 @@ def page_rows(
         features: The target of each feature that has a page.
     """
     chosen, owners = list(features), reading.owners()
-    codes = torch.cat([part[:, chosen] for _, part in dictionary.in_chunks(vectors)]).numpy()
+    parts = [part[:, chosen].double() for _, part in dictionary.in_chunks(vectors)]
+    codes = torch.cat(parts).numpy()
     subsets = np.array([rows[owner].row.subset.name for owner in owners])
     spots = [place for each in reading.looked_at for place in each]
     for column, feature in enumerate(chosen):

@@ -60,7 +60,7 @@ class Place:
     ) -> Float[np.ndarray, "row feature"]:
         """Each row's code where features are read."""
         vectors = self.vectors(read_rows(self.model, rows, self.read_at))
-        return dictionary.encode(vectors).numpy()
+        return dictionary.encode(vectors).double().numpy()
 
     def _has_role(self, row: TokenizedRow) -> bool:
         name = "" if self.role is None else self.role.rpartition("_")[0] or str(self.role)

@@ -87,7 +87,7 @@ def fit_dictionary(
     generator = torch.Generator().manual_seed(derive_seed(seed, "dictionary"))
     weights = _Weights.drawn(settings, width, generator)
     optimizer = torch.optim.Adam(weights.trained(), lr=settings.rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rates(settings.n_steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates(settings.n_steps))
     idle = torch.zeros(settings.n_features, dtype=torch.long)
     with torch.enable_grad():
         for _ in range(settings.n_steps):
@@ -205,7 +205,7 @@ def _sizes(settings: FitSettings) -> list[int]:
     return sorted({max(1, ceil(share * settings.n_features)) for share in shares})
 
 
-def _rates(n_steps: int) -> Callable[[int], float]:
+def rates(n_steps: int) -> Callable[[int], float]:
     """The learning rate by step: up in the first twentieth, down to 0 in the last third."""
     up, down = max(1, n_steps // 20), max(1, n_steps // 3)
     return lambda step: min(1.0, (step + 1) / up, (n_steps - step) / down)

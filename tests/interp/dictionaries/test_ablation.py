@@ -86,8 +86,8 @@ def test_matched_features_are_alike_and_none_of_the_chosen():
     weight = Weight(rates=rates / rates.max(), norms=norms)
     chosen = tuple(range(10))
     found = matched_features(weight, chosen, rng)
-    assert len(set(found.tolist())) == 10
-    assert not set(found.tolist()) & set(chosen)
+    assert len(set(found)) == 10
+    assert not set(found) & set(chosen)
     for name in ("rates", "norms"):
         known = np.log(getattr(weight, name))
         assert abs(known[found].mean() - known[list(chosen)].mean()) < 0.25
@@ -95,7 +95,7 @@ def test_matched_features_are_alike_and_none_of_the_chosen():
     lives = np.zeros(300)
     lives[:12] = 0.5
     few = matched_features(Weight(rates=lives, norms=norms), chosen, rng)
-    assert set(few.tolist()) == {10, 11}
+    assert set(few) == {10, 11}
 
 
 def test_the_planted_feature_moves_the_gap_and_its_controls_do_not(
@@ -111,7 +111,7 @@ def test_the_planted_feature_moves_the_gap_and_its_controls_do_not(
     def answers(self: Asked, features: tuple[int, ...] = ()):
         import pandas as pd
 
-        change = tables.get(tuple(map(int, features)), [0.0, 0.0])
+        change = tables.get(tuple(features), [0.0, 0.0])
         subsets = [row.row.subset.name for row in rows]
         values = [change[contrast.names.index(name)] for name in subsets]
         return pd.DataFrame({"subset": subsets, "exact_match": values, "answer_log_prob": values})
