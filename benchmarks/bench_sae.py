@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few steps of two seeds")
     quick = parser.parse_args().quick
-    n_seeds, n_steps = (2, 100) if quick else (5, 1500)
+    n_seeds, n_steps = (2, 100) if quick else (5, 600)
     settings = FitSettings(n_features=2 * N_KNOWN, k=K, n_steps=n_steps, batch_size=256)
     sides: dict[str, Callable[[Known, FitSettings, int], Dictionary]] = {"ours": fit_ours}
     packages = ["torch"]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from data.errors import InputError
+from data.errors import InputError, unknown_name
 
 CHUNK = 8192
 """Vectors that are encoded at once, so that codes of many vectors are never all in memory."""
@@ -37,8 +37,6 @@ class Sparsity(StrEnum):
         Raises:
             InputError: there is no kind of this name.
         """
-        from data.errors import unknown_name
-
         if text not in set(cls):
             raise unknown_name("kind of autoencoder", text, list(cls))
         return cls(text)
