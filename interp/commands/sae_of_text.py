@@ -10,7 +10,7 @@ from interp.commands.selectors import refuse, unique
 
 KS = (16, 32, 64)
 """Features a vector that are tried unless others are asked for."""
-EXPANSION, STEPS, BATCH = 4, 1000, 1024
+EXPANSION, STEPS, BATCH = 4, 600, 1024
 """Features for each dimension; steps and vectors a step of training."""
 
 

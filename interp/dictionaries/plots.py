@@ -228,8 +228,9 @@ def _add_controls(
 
 
 def _name_targets(figure: go.Figure, targets: Sequence[str] | pd.Index, row: int = 1) -> None:
+    """Names the targets below the last row of panels, with ticks in all of them."""
     words = [target_words(str(target)) for target in targets]
     ticks = name_ticks(list(range(len(words))), words, width=PAGE - 100)
+    figure.update_xaxes(**ticks, range=[-0.6, len(words) - 0.4])
     where = {} if row == 1 else {"row": row, "col": 1}
-    figure.update_xaxes(range=[-0.6, len(words) - 0.4])
-    figure.update_xaxes(**ticks, title="what the features were chosen for", **where)
+    figure.update_xaxes(title="what the features were chosen for", **where)

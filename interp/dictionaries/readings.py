@@ -23,6 +23,8 @@ from training.models.contexts import similar_lengths
 
 BATCH_TOKENS = 4096
 """Tokens of a batch, about: what a pass holds does not depend on how long texts are."""
+MOST_LOGITS = 2**26
+"""Logits of a batch that is scored, about: a quarter of a gigabyte, of which a few are held."""
 ALL = "all"
 """In the place of a role: every token."""
 
@@ -92,7 +94,7 @@ def collect(model: HookedModel, reading: Reading, site: Site) -> Float[Tensor, "
     check_site(model, site)
     starts = np.cumsum([0, *map(len, reading.looked_at)])
     vectors: Tensor | None = None
-    for chosen, tokens in _batches(model, reading):
+    for chosen, tokens in _batches(model, reading, BATCH_TOKENS):
         _, cache = model.run_with_cache(tokens, [site.hook], stop_at_layer="auto")
         rows, positions = _spots([reading.looked_at[i] for i in chosen])
         found = cache[site.hook][rows, positions]
@@ -120,7 +122,8 @@ def score_replaced(
         replaced) at them; under the name "" the loss of the model as it is.
     """
     sums = {name: np.zeros(2) for name in ("", *rebuilds)}
-    for chosen, tokens in _batches(model, reading):
+    most = min(BATCH_TOKENS, MOST_LOGITS // model.d_vocab)
+    for chosen, tokens in _batches(model, reading, most):
         rows, positions = _spots([reading.scored[i] for i in chosen])
         wanted = tokens[rows, positions]
 
@@ -166,10 +169,12 @@ def replacing(site: Site, spots: tuple[Tensor, Tensor], rebuild: Rebuild) -> Hoo
     return hook_function
 
 
-def _batches(model: HookedModel, reading: Reading) -> Iterator[tuple[list[int], Tensor]]:
-    """Texts of similar length together, with their padded tokens."""
+def _batches(
+    model: HookedModel, reading: Reading, n_tokens: int
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Texts of similar length together, with their padded tokens: so many at most, if they can."""
     lengths = [len(text) for text in reading.texts]
-    size = max(1, BATCH_TOKENS // max(lengths))
+    size = max(1, n_tokens // max(lengths))
     for chosen in similar_lengths(model.config, lengths, size):
         yield chosen, pad_tokens([reading.texts[i] for i in chosen])
 

@@ -25,7 +25,7 @@ PIECE = 128
 """Tokens of a piece, unless the model reads fewer."""
 EVERY = 10
 """Of so many pieces one is held out."""
-MOST_HELD_OUT = 100
+MOST_HELD_OUT = 50
 """Pieces on which is measured, at most: each takes a pass for every autoencoder."""
 FEWEST = 20
 """Pieces without which a text is too short."""
