@@ -84,6 +84,7 @@ def look(
     stage: int | None = None,
     step: int | None = None,
     along: bool = False,
+    layers: tuple[int, ...] | None = None,
     **settings: object,
 ) -> Tables:
     """What a command finds in a run: a row for each seed and cell, and a row for each cell.
@@ -98,6 +99,7 @@ def look(
         stage: At whose end to look; Stage 1 unless given, with `along` all.
         step: The checkpoint, in place of the stage's last.
         along: Whether to look at every checkpoint that all seeds have.
+        layers: Where to look; at all unless given.
         **settings: Fields of the analysis, as `quick` of `interp.probes.analysis.ProbeAnalysis`;
             those of the command unless given.
 
@@ -122,6 +124,7 @@ def look(
         stage=at,
         step=step,
         sites=kind.sites,
+        layers=layers,
         along=((stage,) if stage else stages) if along else (),
     )
     selection.check()
