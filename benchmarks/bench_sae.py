@@ -58,7 +58,7 @@ class Found:
 
 def main() -> None:
     """Trains both on several seeds and prints what each comes to, and the difference."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few steps of two seeds")
     quick = parser.parse_args().quick
     n_seeds, n_steps = (2, 100) if quick else (5, 600)

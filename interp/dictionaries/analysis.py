@@ -112,9 +112,8 @@ class DictionaryAnalysis:
             name = f"{site.name}.{site.layer}/{place.name}/{self.kind}/{self.looked_at}"
             vectors |= {f"{name}/{part}": each for part, each in chosen.arrays().items()}
         table = pd.concat(tables, ignore_index=True)
-        return Measured(
-            table=table[[*COORDINATES, "value", "control", "n", "text"]], vectors=vectors
-        )
+        columns = [*COORDINATES, "value", "control", "n", "text"]
+        return Measured(table=table.reindex(columns=columns), vectors=vectors)
 
     def summarize(self, table: pd.DataFrame) -> pd.DataFrame:
         """See `interp.dictionaries.summary`."""

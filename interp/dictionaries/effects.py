@@ -95,15 +95,14 @@ def _by_subset(
 ) -> dict[tuple[str, str], tuple[float, int]]:
     """By subset and metric the mean change and its questions; also the difference of the sides."""
     metrics = list(ANSWER_METRICS)
-    change = (after[metrics] - before[metrics]).assign(subset=before["subset"])
-    groups = change.groupby("subset", sort=True)[metrics]
-    means, sizes = groups.mean(), groups.size()
-    found = {
-        (str(subset), metric): (float(means.loc[subset, metric]), int(sizes[subset]))
-        for subset in means.index
-        for metric in metrics
-    }
-    if set(compared.names) <= set(means.index):
+    change = after[metrics].to_numpy() - before[metrics].to_numpy()
+    subsets = before["subset"].to_numpy()
+    found: dict[tuple[str, str], tuple[float, int]] = {}
+    for subset in sorted(set(subsets.tolist())):
+        of = change[subsets == subset]
+        for place, metric in enumerate(metrics):
+            found[subset, metric] = (float(of[:, place].mean()), len(of))
+    if set(compared.names) <= set(subsets.tolist()):
         for metric in metrics:
             (higher, n), (lower, m) = (found[name, metric] for name in compared.names)
             found[compared.gap, metric] = (higher - lower, n + m)

@@ -63,14 +63,15 @@ def page_rows(
 
 def _top(values: Float[np.ndarray, " vector"], owners: np.ndarray) -> list[int]:
     """Where a feature is largest, each text and value once: texts may share what stands there."""
-    found, seen = [], set()
-    for place in np.argsort(-values, kind="stable"):
-        kind = round(float(values[place]), 4)
-        if values[place] <= 0 or len(found) == N_EXAMPLES:
+    found: list[int] = []
+    seen: set[object] = set()
+    for place in np.argsort(-values, kind="stable").tolist():
+        value, text = round(float(values[place]), 4), f"text {owners[place]}"
+        if value <= 0 or len(found) == N_EXAMPLES:
             break
-        if kind not in seen and owners[place] not in {owners[each] for each in found}:
-            seen.add(kind)
-            found.append(int(place))
+        if not seen & {value, text}:
+            seen |= {value, text}
+            found.append(place)
     return found
 
 

@@ -43,6 +43,7 @@ LINES: Mapping[str, tuple[str, str]] = {
     RANDOM: ("dashdot", "diamond-open"),
 }
 """Dash and symbol of each baseline."""
+TARGETS = "what the features were chosen for"
 ASIDE = 0.13
 """How far marks of one target lie from each other, of its width."""
 
@@ -232,5 +233,4 @@ def _name_targets(figure: go.Figure, targets: Sequence[str] | pd.Index, row: int
     words = [target_words(str(target)) for target in targets]
     ticks = name_ticks(list(range(len(words))), words, width=PAGE - 100)
     figure.update_xaxes(**ticks, range=[-0.6, len(words) - 0.4])
-    where = {} if row == 1 else {"row": row, "col": 1}
-    figure.update_xaxes(title="what the features were chosen for", **where)
+    figure.update_layout({f"xaxis{row if row > 1 else ''}_title_text": TARGETS})

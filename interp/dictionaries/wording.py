@@ -77,7 +77,7 @@ def same_place(twin: pd.DataFrame | None, here: pd.DataFrame) -> pd.DataFrame | 
     if twin is None:
         return None
     is_here = (twin[PLACE] == here[PLACE].iloc[0].tolist()).all(axis=1)
-    theirs = twin.loc[is_here & twin["dictionary"].isin(set(here["dictionary"]))]
+    theirs = twin.loc[is_here & twin["dictionary"].isin(sorted(set(here["dictionary"])))]
     return None if theirs.empty else theirs
 
 

@@ -42,7 +42,7 @@ def dictionaries_table(n_seeds: int = 6, *, kind: str = "topk", lost: float = -1
         rows = [*_curves(kind, jitter), *_features(kind, jitter, lost)]
         tables.append(pd.DataFrame(rows).assign(seed=seed, **RUN, **PLACE))
     columns = ["seed", *RUN, *COORDINATES, "value", "control", "n", "text"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat(tables, ignore_index=True).reindex(columns=columns)
 
 
 def _curves(kind: str, jitter: float) -> list[dict[str, object]]:
