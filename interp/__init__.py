@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from interp.circuits.transfer_plots import plot_transfer
     from interp.circuits.wording import circuit_found
     from interp.codes.plots import plot_code_edits, plot_codes
+    from interp.dictionaries.plots import (
+        plot_dictionaries,
+        plot_feature_ablation,
+        plot_features,
+    )
+    from interp.dictionaries.wording import dictionary_sentences
     from interp.explorer.notebook import explore
     from interp.hooked.model import load_hooked, load_hooked_folder
     from interp.hypotheses.matrix import matrix_table
@@ -64,6 +70,7 @@ _HOMES = {
     "branch_sentences": "interp.alignment.wording",
     "check_hypotheses": "interp.own.hypotheses",
     "circuit_found": "interp.circuits.wording",
+    "dictionary_sentences": "interp.dictionaries.wording",
     "explore": "interp.explorer.notebook",
     "guess_of": "interp.report.guessing",
     "headline_sentence": "interp.report.wording",
@@ -90,7 +97,10 @@ _HOMES = {
     "plot_code_edits": "interp.codes.plots",
     "plot_codes": "interp.codes.plots",
     "plot_curves": "interp.report.plots",
+    "plot_dictionaries": "interp.dictionaries.plots",
     "plot_disruption": "interp.circuits.null_plots",
+    "plot_feature_ablation": "interp.dictionaries.plots",
+    "plot_features": "interp.dictionaries.plots",
     "plot_gaps": "interp.report.plots",
     "plot_heads": "interp.attention.plots",
     "plot_inclusion": "interp.circuits.plots",
@@ -127,6 +137,7 @@ __all__ = [
     "branch_sentences",
     "check_hypotheses",
     "circuit_found",
+    "dictionary_sentences",
     "explore",
     "guess_of",
     "headline_sentence",
@@ -153,7 +164,10 @@ __all__ = [
     "plot_code_edits",
     "plot_codes",
     "plot_curves",
+    "plot_dictionaries",
     "plot_disruption",
+    "plot_feature_ablation",
+    "plot_features",
     "plot_gaps",
     "plot_heads",
     "plot_inclusion",

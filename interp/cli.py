@@ -39,6 +39,7 @@ from interp.commands import (
     recipes,
     report,
     run,
+    sae,
     summary,
     sweep,
     transplant,
@@ -49,7 +50,8 @@ from interp.commands import (
 
 COMMANDS = (
     *(recipes, models, run, summary, data, verify),
-    *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
+    *(probe, lens, patch, attention, ablate, erase, circuit, codes, sae, transplant),
+    *(align, turn),
     *(mediate, twins, order, hypothesis),
     *(sweep, report),
     *(doctor, completion),

@@ -159,6 +159,7 @@ ROOMS = [
     "transplants",
     "circuits",
     "codes",
+    "dictionaries",
     "planted",
     "alignment",
     "turns",

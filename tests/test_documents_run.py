@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
     "patch": {"--confidence": ("0",), "--limit": ("3",)},
     "probe": {"--quick": ()},
     "run": {"--smoke": ()},
+    "sae": {"--steps": ("2",)},
     "sweep": {"--smoke": ()},
 }
 """What makes a command quick where it does not say otherwise: a tiny run answers nothing well."""
@@ -121,6 +122,7 @@ def test_quick_commands_work(place: Path) -> None:
 def test_every_command_works_in_the_order_of_the_page(path: Path, place: Path) -> None:
     (place / "own-table.csv").write_text(people_table(60), encoding="utf-8")
     save_model(place / "own-model")
+    (place / "book.txt").write_text("a tiny model reads this again and again\n" * 1000)
     carry_out(["run", "alias-toy", "--smoke", "--set", "word_order=ate", "--out", "runs/ate"])
     for words in called(path):
         carry_out(words)
@@ -147,7 +149,8 @@ def test_every_example_works_in_the_order_of_the_page(path: Path, place: Path) -
     names: dict[str, object] = {}
     for block in blocks(path, "python"):
         # A tiny run answers nothing with confidence.
-        exec(block.replace("least=0.5", "least=0.0"), names)
+        quick = block.replace('"sae", stage=2', '"sae", stage=2, ks=(2,), n_steps=2')
+        exec(quick.replace("least=0.5", "least=0.0"), names)
 
 
 def test_the_readme_has_commands_and_examples() -> None:

@@ -20,6 +20,7 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 MOST_CELLS, MOST_CODE_LINES, MOST_TEXT_LINES, MOST_IMPORTS = 25, 15, 30, 3
 SCREEN_LINES = 40
 TINY = {"confidence=0.2": "confidence=0.0", '"n_permutations": 99': '"n_permutations": 4'}
+TINY |= {'"n_steps": 200': '"n_steps": 2'}
 """What a lesson says otherwise: a tiny run answers nothing with confidence; probes take long."""
 LOOKS = (
     ("probe", "--quick", "--target", "tag", "--site", "resid_post"),

@@ -19,6 +19,8 @@ PACKAGE = "iml-workbench"
 SHOWN = ("torch", "transformers", "transformer-lens", "numpy", "pandas", "plotly")
 """Packages whose versions are told where nothing is wrong."""
 LEAST_DISK_GB, LEAST_MEMORY_GB = 1.0, 1.0
+EXTRAS = ("notebook", "docs")
+"""What a person may want beyond what everything needs: notebooks; the site and stored pictures."""
 PACKAGES = ("data", "training", "interp")
 
 
@@ -49,7 +51,7 @@ def all_checks(folder: Path) -> list[Check]:
     return [
         *([python_check(), *version_checks()] if _version(PACKAGE) else [absent_check()]),
         torchvision_check(),
-        *([extra_check("notebook")] if _version(PACKAGE) else []),
+        *([extra_check(extra) for extra in EXTRAS] if _version(PACKAGE) else []),
         disk_check("disk", folder),
         disk_check("cache disk", cache),
         cache_check(cache),

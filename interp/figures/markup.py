@@ -106,6 +106,22 @@ def text_html(row: Row, colors: Mapping[str, str] = ROLE_COLORS) -> Html:
     return Html("".join([*parts, escape(rendered.text[end:])]))
 
 
+def tokens_html(words: Sequence[str], roles: Sequence[str], at: int) -> Html:
+    """Tokens on the colours of their roles, one of them in bold.
+
+    Args:
+        words: Of the tokens.
+        roles: Of each; empty where it has none.
+        at: Which is in bold.
+    """
+    pieces = [
+        _coloured(word.strip(), role) if role else escape(word.strip())
+        for word, role in zip(words, roles, strict=True)
+    ]
+    pieces[at] = f"<b>{pieces[at]}</b>"
+    return Html(" ".join(pieces))
+
+
 def kind_words(row: Row) -> str:
     """What a row is, and whether it was trained on."""
     if row.kind is Kind.DEFINITION:

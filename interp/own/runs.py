@@ -17,6 +17,8 @@ from interp.alignment.branches import BranchAnalysis
 from interp.attention.analysis import AttentionAnalysis
 from interp.circuits.analysis import CircuitAnalysis
 from interp.codes.analysis import CODE_SITES, CodesAnalysis
+from interp.dictionaries.analysis import SITES as DICTIONARY_SITES
+from interp.dictionaries.analysis import DictionaryAnalysis
 from interp.grids.grid import Analysis, for_design
 from interp.grids.known_tables import Tables, known_or_measured
 from interp.grids.selection import GridSelection
@@ -82,6 +84,7 @@ def look(
     stage: int | None = None,
     step: int | None = None,
     along: bool = False,
+    layers: tuple[int, ...] | None = None,
     **settings: object,
 ) -> Tables:
     """What a command finds in a run: a row for each seed and cell, and a row for each cell.
@@ -91,10 +94,12 @@ def look(
 
     Args:
         run: A finished run, which stays as it is.
-        analysis: one of `probe lens patch attention ablate circuit codes align branches`.
+        analysis: one of `probe lens patch attention ablate circuit codes sae align
+            branches`.
         stage: At whose end to look; Stage 1 unless given, with `along` all.
         step: The checkpoint, in place of the stage's last.
         along: Whether to look at every checkpoint that all seeds have.
+        layers: Where to look; at all unless given.
         **settings: Fields of the analysis, as `quick` of `interp.probes.analysis.ProbeAnalysis`;
             those of the command unless given.
 
@@ -119,6 +124,7 @@ def look(
         stage=at,
         step=step,
         sites=kind.sites,
+        layers=layers,
         along=((stage,) if stage else stages) if along else (),
     )
     selection.check()
@@ -158,6 +164,11 @@ _KINDS = {
         CodesAnalysis,
         lambda run, stage: {"folder": run.folder, "stage": stage},
         sites=CODE_SITES,
+    ),
+    "sae": _Kind(
+        DictionaryAnalysis,
+        lambda run, stage: {"folder": run.folder, "stage": stage},
+        sites=DICTIONARY_SITES,
     ),
     "align": _Kind(AlignmentAnalysis, lambda run, stage: {"folder": run.folder, "stage": stage}),
     "branches": _Kind(BranchAnalysis, lambda run, stage: {"folder": run.folder}),

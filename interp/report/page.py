@@ -14,6 +14,7 @@ from interp.attention.sections import attention_section
 from interp.circuits.necessity_sections import necessity_section
 from interp.circuits.sections import circuits_section
 from interp.codes.sections import codes_section
+from interp.dictionaries.sections import dictionaries_section
 from interp.figures.markup import Html
 from interp.hypotheses.sections import hypotheses_section
 from interp.interventions.sections import ablation_section, erasure_section
@@ -55,6 +56,7 @@ ANALYSES: Sequence[Section] = [
     erasure_section,
     circuits_section,
     codes_section,
+    dictionaries_section,
     transplants_section,
     weight_differences_section,
     alignment_section,

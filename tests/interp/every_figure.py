@@ -23,6 +23,7 @@ from interp.circuits.null_plots import plot_circuit_tests, plot_disruption
 from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
+from interp.dictionaries.plots import plot_dictionaries, plot_feature_ablation, plot_features
 from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
@@ -42,6 +43,7 @@ from interp.turns.treatments import CONTROLS
 from interp.twins.plots import plot_twins
 from tests.interp.circuits.hand_made_tables import circuits_table
 from tests.interp.codes.hand_made_tables import codes_table
+from tests.interp.dictionaries.hand_made_tables import dictionaries_table
 from tests.interp.hypotheses.tables_by_hand import third_tag_rows
 from tests.interp.made_up import crossed, measured
 from tests.interp.report.hand_made_tables import (
@@ -286,8 +288,13 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_code_edits": lambda: plot_code_edits(codes_table(), codes_table((0.02, 0.01))),
     "plot_codes": lambda: plot_codes(codes_table(), codes_table((0.02, -0.05, 0.01))),
     "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
+    "plot_dictionaries": lambda: plot_dictionaries(dictionaries_table()),
     "plot_disruption": lambda: plot_disruption(circuits_table()),
     "plot_erasure": lambda: plot_erasure(erasure()),
+    "plot_feature_ablation": lambda: plot_feature_ablation(
+        dictionaries_table(), dictionaries_table(lost=-0.2)
+    ),
+    "plot_features": lambda: plot_features(dictionaries_table(), dictionaries_table()),
     "plot_gaps": lambda: plot_gaps(summarize(metrics(), IML), IML, summarize(metrics(), IML)),
     "plot_heads": lambda: plot_heads(summarize_attention(attention()), subset=D5),
     "plot_inclusion": lambda: plot_inclusion(circuits_table()),

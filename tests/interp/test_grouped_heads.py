@@ -110,6 +110,7 @@ COMMANDS: dict[str, list[str]] = {
     "mediate": ["--limit", "8"],
     "twins": ["--exchanged-in", "2"],
     "hypothesis": [],
+    "sae": ["--k", "2", "--features", "16", "--steps", "2"],
     "report": [],
 }
 

@@ -1,0 +1,1 @@
+"""Sparse autoencoders: activations as few of many features, and what those features carry."""
