@@ -125,6 +125,25 @@ def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:
         )
 
 
+def require_room(workers: int, each: int, memory: int, place: str) -> None:
+    """Refuses more workers than there is memory for.
+
+    Args:
+        workers: At once.
+        each: Bytes that one needs, 0 if that is not known.
+        memory: Bytes that there are.
+        place: Where, in words.
+
+    Raises:
+        InputError: the memory does not suffice; the message has the arithmetic.
+    """
+    if workers > 1 and workers * each > memory:
+        raise InputError(
+            f"{workers:,} workers of {in_bytes(each)} need {in_bytes(workers * each)} of memory, "
+            f"{place} has {in_bytes(memory)}; use --workers {max(1, memory // each)} or fewer"
+        )
+
+
 def machine_memory() -> int:
     """Bytes of memory that this machine has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
