@@ -75,8 +75,11 @@ class Book(Generic[Task, Result]):
         self._progress(sum(self._units), sum(cell.units for cell in self.cells))
 
     def finish(self, index: int, result: Result) -> None:
-        """A cell has its result."""
+        """A cell has its result, and all its units, whatever reports of it are still on the way."""
         self._results[index] = result
+        missing = self.cells[index].units - self._units[index]
+        if missing > 0:
+            self.add(index, missing)
         self._end(index)
 
     def fail(self, index: int, error: BaseException) -> None:
