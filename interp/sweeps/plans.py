@@ -93,6 +93,10 @@ class Sweep:
     """Makes the analyses of each cell when the sweep runs: they import torch."""
     stage: int
     """The stage at whose end the analyses look."""
+    along: tuple[int, ...] = ()
+    """Stages at whose every checkpoint the analyses look instead."""
+    file: str = ""
+    """The file that somebody wrote it in, if it is none of those below."""
 
     def requests(self, folder: Path, seeds: tuple[int, ...], *, smoke: bool) -> list[RunRequest]:
         """The runs that make up the sweep."""

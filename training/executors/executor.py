@@ -105,6 +105,19 @@ def largest(cells: Sequence[Cell[Any]]) -> int:
     return max((cell.memory for cell in cells), default=0)
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """An executor that needs something which may not be there, such as a cluster."""
+
+    def require_there(self) -> None:
+        """Refuses what could not be carried out; begins nothing.
+
+        Raises:
+            InputError: what carries out cells is not there.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Persistent:
     """An executor that begins failed cells again, and has somebody watch all of them."""
@@ -148,20 +161,22 @@ def find_executor(name: str, **options: Any) -> Executor:
         options: Fields of the executor, by name; None where nothing was said.
 
     Raises:
-        InputError: there is no executor of this name, or it has no such option.
+        InputError: there is no executor of this name, it has no such option, or what it needs is
+            not there.
     """
     if name not in executor_names():
         raise unknown_name("executor", name, executor_names())
     executor = import_module(f"training.executors.{name}").EXECUTOR
     given = {option: value for option, value in options.items() if value is not None}
-    if not given:
-        return executor
-    known = [each.name for each in fields(executor)]
+    known = [each.name for each in fields(executor)] if given else []
     for option in given:
         if option not in known:
             flag = f"--{option.replace('_', '-')}"
             raise InputError(f"the executor {name} has no {flag}; leave it out")
-    return replace(executor, **given)
+    executor = replace(executor, **given) if given else executor
+    if isinstance(executor, Elsewhere):
+        executor.require_there()
+    return executor
 
 
 def optional_package(name: str) -> Any:

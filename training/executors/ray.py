@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from data.errors import InputError, WorkerDiedError, reason_of
@@ -64,10 +65,17 @@ class Ray:
             cells, progress=progress, retries=retries, watch=watch, losses=LOSSES
         )
         if cells:
+            self.require_there()
             ray = optional_package("ray")
             with _connected(ray, self.address):
                 _carry_out_all(ray, work, book, self.gpus, workers)
         return book.results
+
+    def require_there(self) -> None:
+        """See `training.executors.executor.Elsewhere`."""
+        if find_spec("ray") is None:
+            optional_package("ray")
+        _require_head(self.address)
 
 
 EXECUTOR = Ray()
@@ -85,7 +93,6 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _require_head(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     own = {

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,19 @@ class Slurm:
             cells, progress=progress, retries=retries, watch=watch, losses=LOSSES
         )
         if cells:
+            self.require_there()
             submitit = optional_package("submitit")
-            self._require_cluster()
             with _folder(self.jobs) as folder, _beating(folder), _own_path():
                 queue = self._queue(submitit, folder, cells, workers)
                 _carry_out_all(queue, work, book, folder, self._most_queued(workers))
         return book.results
 
-    def _require_cluster(self) -> None:
-        """Refuses what no job could be started with.
-
-        Raises:
-            InputError: there is no SLURM here, or the GPUs are no whole number.
-        """
+    def require_there(self) -> None:
+        """See `training.executors.executor.Elsewhere`."""
+        if find_spec("submitit") is None:
+            optional_package("submitit")
+        if self.minutes < 1:
+            raise InputError(f"--minutes {self.minutes} is no time for a job; use 1 or more")
         if self.gpus != int(self.gpus):
             raise InputError(
                 f"--gpus {self.gpus:g} is no whole number, and SLURM shares none; use 1, or "

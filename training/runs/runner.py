@@ -49,7 +49,7 @@ def run_seeds(
     check_together(requests)
     team = Team.of_launch()
     folders = [request.folder for request in requests]
-    with _sole_runner(folders) if team.is_main else nullcontext():
+    with sole_runner(folders) if team.is_main else nullcontext():
         unfinished = [request for request in requests if request.missing_seeds()]
         tasks = [
             SeedTask(folder=request.folder, config=request.trained, seed=seed)
@@ -127,7 +127,7 @@ def _train_all(
 
 
 @contextmanager
-def _sole_runner(folders: list[Path]) -> Iterator[None]:
+def sole_runner(folders: list[Path]) -> Iterator[None]:
     """Keeps a second `iml run` out of the folders; a killed one counts as gone."""
     with ExitStack() as stack:
         for folder in folders:
