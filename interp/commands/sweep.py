@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data.errors import CellsFailedError, InputError, printable
 from interp.commands import Subparsers
 from interp.commands.executor import add_executor, chosen_executor
-from interp.commands.output import add_json
+from interp.commands.output import add_json, print_json
 from interp.commands.seeds import read_seeds
 from interp.commands.summary import tell_sweep
 
@@ -28,6 +28,11 @@ def add_command(commands: Subparsers) -> None:
         "--retries", type=int, default=2, metavar="N",
         help="how often a seed or checkpoint that fails is begun again; default 2",
     )  # fmt: skip
+    sweep.add_argument(
+        "--plan",
+        action="store_true",
+        help="say what is missing and what it would take; run nothing",
+    )
     add_executor(sweep)
     add_json(sweep, "the cells as JSON, as iml summary --json has them")
     sweep.set_defaults(run=run_command)
@@ -38,7 +43,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     seeds = read_seeds(arguments)
     if arguments.retries < 0:
         raise InputError(f"--retries {arguments.retries} is less than none; use 0 or more")
-    executor = chosen_executor(arguments)
+    executor = None if arguments.plan else chosen_executor(arguments)
     sweep = _chosen(arguments)
 
     from interp.sweeps.folders import FinishedSweep, require_place_for
@@ -48,6 +53,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     requests = sweep.requests(folder, seeds, smoke=arguments.smoke)
     for request in sweep.with_twins(requests):
         request.check()
+    if executor is None:
+        return _tell_plan(arguments, sweep, folder, seeds)
 
     from interp.sweeps.sweep import run_sweep
     from training.progress import show_cells, show_progress
@@ -69,6 +76,21 @@ def run_command(arguments: argparse.Namespace) -> int:
             print(f"failed: {printable(name)}: {printable(reason)}", file=sys.stderr)
         raise
     tell_sweep(FinishedSweep.load(folder), as_json=arguments.json)
+    return 0
+
+
+def _tell_plan(
+    arguments: argparse.Namespace, sweep: "Sweep", folder: Path, seeds: tuple[int, ...]
+) -> int:
+    """Prints what the missing part of a sweep would take."""
+    from interp.sweeps.estimates import estimate_json, estimate_text, estimated
+    from training.progress import show_progress
+
+    found = estimated(sweep, folder, seeds, smoke=arguments.smoke, show=show_progress)
+    if arguments.json:
+        print_json(estimate_json(found, arguments.workers))
+    else:
+        print(estimate_text(sweep, found, arguments.workers))
     return 0
 
 

@@ -28,6 +28,7 @@ from interp.hooked.addresses import Site
 from interp.hooked.devices import CPU, require_device
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
+from training.budget import BYTES_PER_PROCESS
 from training.columns import RUN_COLUMNS, run_columns
 from training.executors.executor import Cell, Executor, Progress, Report
 from training.executors.local import EXECUTOR as LOCAL
@@ -254,7 +255,7 @@ def _measure_all(
     cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress | None
 ) -> list[Measured]:
     missing = [cell for cell in cells if cell.kept is None or not is_kept(cell.kept)]
-    named = [Cell(name=cell.name, task=cell) for cell in missing]
+    named = [Cell(name=cell.name, task=cell, memory=BYTES_PER_PROCESS) for cell in missing]
     if any(cell.device != CPU for cell in cells):
         workers = workers or 1  # who else would share one device
     with told(progress, cells[0].analysis.name, unit="checkpoint") as tell:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from data.errors import InputError
+from training.budget import process_bytes
 from training.distributed import Team
 from training.executors.executor import Cell, Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
@@ -116,6 +117,7 @@ def _train_all(
             task=task,
             units=steps[task.folder],
             threads=task.config.threads,
+            memory=process_bytes(task.config),
         )
         for task in tasks
     ]
