@@ -154,6 +154,13 @@ def _probes_and_lenses() -> "tuple[Analysis, ...]":
     return ProbeAnalysis(quick=True), LensAnalysis()
 
 
+def _probes() -> "tuple[Analysis, ...]":
+    """At every site and layer, at the alias and at the question."""
+    from interp.probes.analysis import ProbeAnalysis
+
+    return (ProbeAnalysis(quick=True),)
+
+
 SWEEPS: dict[str, Sweep] = {
     sweep.name: sweep
     for sweep in (
@@ -170,6 +177,20 @@ SWEEPS: dict[str, Sweep] = {
             ),
             analyses=_probes_and_lenses,
             stage=1,
+        ),
+        Sweep(
+            name="toy-places",
+            question="What is readable where and when, in each word order?",
+            figures=(),
+            varies="word_order",
+            cells=tuple(
+                SweepCell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                for objective in _OBJECTIVES
+                for order in WordOrder
+            ),
+            analyses=_probes,
+            stage=1,
+            along=(1, 2),
         ),
         Sweep(
             name="toy-alpha",
