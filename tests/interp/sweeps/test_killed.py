@@ -5,32 +5,17 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from interp.sweeps.plans import Sweep, SweepCell
 from interp.sweeps.sweep import MEASURED, run_sweep
-from tests.interp.sweeps.logged_lens import LOG, LoggedLens
+from tests.interp.sweeps.logged_sweep import LOG, SWEEP, tables
 from training.executors.executor import Executor
 from training.executors.local import EXECUTOR as LOCAL
 from training.executors.ray import Ray
 from training.executors.slurm import Slurm
-
-SWEEP = Sweep(
-    name="orders",
-    question="Is what was finished kept?",
-    figures=(),
-    varies="word_order",
-    cells=tuple(
-        SweepCell(recipe="alias-toy", arguments={"word_order": order, "epochs_stage2": 1})
-        for order in ("tae", "ate")
-    ),
-    analyses=lambda: (LoggedLens(),),
-    stage=1,
-)
-Start = Callable[[], None]
 
 
 def finished(folder: Path) -> dict[str, tuple[int, int]]:
@@ -43,11 +28,6 @@ def finished(folder: Path) -> dict[str, tuple[int, int]]:
             if not any(part.startswith(".") and part != MEASURED for part in path.parts):
                 found[str(path.relative_to(folder))] = (path.stat().st_ino, path.stat().st_mtime_ns)
     return found
-
-
-def tables(folder: Path) -> dict[str, bytes]:
-    files = [*folder.rglob("*.parquet"), *folder.rglob("summary.json")]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files if MEASURED not in p.parts}
 
 
 def sweep_in_child(folder: Path, executor: Executor, workers: int, seeds: tuple[int, ...]) -> int:
