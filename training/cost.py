@@ -50,7 +50,7 @@ class SeedCost:
     """The same of a GPU's memory; 0 on the CPU."""
 
 
-def flops_per_token(model: PreTrainedModel, length: float) -> float:
+def flops_per_token(model: PreTrainedModel, length: int | float) -> int | float:
     """FLOPs that training a token of a row of so many takes, forward and backward.
 
     6 for each weight that multiplies (looking up an embedding does not) and, for attention's two
