@@ -57,11 +57,16 @@ def portable(error: BaseException) -> BaseException:
     """An error that can be sent, with its traceback as a note; one of its text if it cannot."""
     note = "".join(["In a worker:\n", *traceback.format_exception(error)])
     try:
-        unpacked(bytes(ForkingPickler.dumps(error)))
+        unpacked(packed(error))
     except Exception:
         error = RuntimeError(f"{type(error).__name__}: {reason_of(error)}")
     error.add_note(note)
     return error
+
+
+def packed(value: object) -> bytes:
+    """A message to a process of one's own: functions and classes by name, all else by content."""
+    return bytes(ForkingPickler.dumps(value))
 
 
 def unpacked(message: bytes) -> Any:

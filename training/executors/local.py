@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
 from typing import NoReturn
 
 from training.budget import machine_memory, require_room
-from training.carried import Done, Failed, portable, unpacked
+from training.carried import Done, Failed, packed, portable, unpacked
 from training.cell_book import Book
 from training.executors.executor import (
     Cell,
@@ -245,12 +244,12 @@ def _carry_out(order: bytes, pipe: Connection) -> bytes:
         work, task = unpacked(order)
         with _stopped_by_sigterm():
             result = work(task, report)
-        return bytes(ForkingPickler.dumps(Done(result)))
+        return packed(Done(result))
     except _StoppedError:
         signal.raise_signal(signal.SIGTERM)  # which ends the process now
         raise
     except BaseException as error:
-        return bytes(ForkingPickler.dumps(Failed(portable(error))))
+        return packed(Failed(portable(error)))
 
 
 @contextmanager

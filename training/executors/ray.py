@@ -9,6 +9,7 @@ that it was at.
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 
 from data.errors import InputError, WorkerDiedError, reason_of
 from training.budget import require_room
-from training.carried import Done, Failed, Grouped, attempt
+from training.carried import Done, Failed, Grouped, attempt, packed, unpacked
 from training.cell_book import Book
 from training.executors.executor import (
     Cell,
@@ -159,13 +160,14 @@ def _carry_out_all(
         num_cpus=threads, num_gpus=gpus, memory=largest(book.cells) or None, max_retries=0
     )(_carry_out)
     running: dict[Any, int] = {}
+    places = [os.path.abspath(place) for place in sys.path]
     try:
         while book.waiting or running:
             room = _slots(ray, needs, workers) - len(running)
             for _ in range(min(room, len(book.waiting))):
                 index = book.take()
-                task = book.cells[index].task
-                running[remote.remote(work, task, index, heard)] = index
+                order = packed((work, book.cells[index].task))
+                running[remote.remote(order, places, index, heard)] = index
             if not running:
                 raise WorkerDiedError(
                     "no node of the cluster that has room for a cell is left; start nodes and "
@@ -255,8 +257,15 @@ class _Heard:
         return units
 
 
-def _carry_out(
-    work: Callable[[Any, Report], Any], task: Any, index: int, heard: Any
-) -> Done | Failed:
-    """Does a cell's work; what it raises is a result, too, so that its type and text stay."""
+def _carry_out(order: bytes, places: list[str], index: int, heard: Any) -> Done | Failed:
+    """Does a cell's work; what it raises is a result, too, so that its type and text stay.
+
+    Args:
+        order: The work and its task.
+        places: Where the process that asks finds modules, such as a file that somebody wrote.
+        index: Of the cell.
+        heard: What its units are reported to.
+    """
+    sys.path += [place for place in places if place not in sys.path]
+    work, task = unpacked(order)
     return attempt(work, task, Grouped(lambda units: heard.add.remote(index, units)))
