@@ -302,9 +302,10 @@ def settings_section(sweep: FinishedSweep) -> Html:
 def sweep_commands(sweep: FinishedSweep) -> list[str]:
     """Command lines that run the same cells with the same seeds and write the report."""
     name = sweep.info["name"]
+    file = sweep.info.get("file", name)
     smoke = " --smoke" if sweep.info["smoke"] else ""
     commands = [
-        f"iml sweep {name} --seeds {low}:{high + 1}{smoke}"
+        f"iml sweep {file} --seeds {low}:{high + 1}{smoke}"
         for low, high in consecutive(sweep.seeds)
     ]
     return [*commands, f"iml report runs/{name}"]
