@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.grid_tables import ALPHA, ordered_axis, ordered_states, state_names
-from interp.figures.heat_maps import cells_height, differences
+from interp.figures.heat_maps import INSIDE, cells_height, differences
 from interp.figures.places import at_words
-from interp.figures.room import PAGE, inside_height, make_room, name_ticks, share_between
+from interp.figures.room import inside_height, make_room, name_ticks, share_between
 from interp.figures.theme import style_figure
 
 COLUMNS = 3
@@ -49,7 +49,7 @@ def plot_places(cells: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     title = f"{target} read {at_words(role)} by {probe} probes, by checkpoint"
     style_figure(figure, title=title, height=inside[0])
     figure.update_xaxes(
-        **(ordered_axis(times) | name_ticks(times, times, width=PAGE / n_cols)), showgrid=False
+        **(ordered_axis(times) | name_ticks(times, times, width=INSIDE / n_cols)), showgrid=False
     )
     figure.update_xaxes(title="stage.step", row=n_rows)
     figure.update_yaxes(**ordered_axis(states), showgrid=False)

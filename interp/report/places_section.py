@@ -29,7 +29,8 @@ def places_section(sweep: FinishedSweep) -> Html | None:
     cells = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != PLANTED.name)]
     names = run_labels(sweep)
     parts = []
-    for target in dict.fromkeys(cells["target"]):
+    targets = [target.name for target in sweep.design.targets]
+    for target in dict.fromkeys([*targets, *cells["target"]]):
         for role in in_order(cells["role"]):
             rows = cells.loc[(cells["target"] == target) & (cells["role"] == role)]
             if rows.empty:
