@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 from bench_gradients_gpu import SHAPES, build_model, build_rows, timed
 from bench_gradients_gpu import run as run_gram
-from gpu_rates import flops_per_token, product_rate, vendor_peak
+from gpu_rates import product_rate, vendor_peak
 
 from data.vocabulary import LossPolicy, Stage
 from training.config import Optimizer, Precision, RunConfig, StageConfig, Value, evaluation_steps
+from training.cost import flops_per_token
 from training.evaluate import answer_metrics
 from training.examples import make_examples
 from training.loop import StageTrainer

@@ -1,7 +1,7 @@
 """What can go wrong, told apart by cause; the command line turns each into an exit code."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -29,6 +29,32 @@ class DiskFullError(OSError):
 
 class WorkerDiedError(RuntimeError):
     """The process that a cell ran in was killed (exit code 1); the other cells are finished."""
+
+
+class CellsFailedError(RuntimeError):
+    """Cells failed as often as they may be begun again (exit code 1); all others are finished."""
+
+    def __init__(self, failures: Mapping[str, str], n_cells: int, tries: int) -> None:
+        """Names what failed, and why.
+
+        Args:
+            failures: The last error of each cell that failed, by the cell's name.
+            n_cells: How many cells there were.
+            tries: How often each was tried.
+        """
+        name, reason = next(iter(failures.items()))
+        times = "once" if tries == 1 else f"{tries} times each"
+        super().__init__(
+            f"{len(failures)} of {n_cells} cells failed, tried {times} (first {name}: {reason}); "
+            "repeat the command: no finished cell is run again"
+        )
+        self.failures = dict(failures)
+        self.tries = tries
+        self.n_cells = n_cells
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """How it travels between processes."""
+        return type(self), (self.failures, self.n_cells, self.tries)
 
 
 def printable(value: object) -> str:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from data.errors import (
+    CellsFailedError,
     DamagedError,
     DiskFullError,
     InputError,
@@ -126,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, which is its right
         return 0
-    except (DiskFullError, WorkerDiedError) as error:
+    except (CellsFailedError, DiskFullError, WorkerDiedError) as error:
         return _fail(error, EXIT_FAILED, debug)
     except OSError as error:
         if error.errno not in NO_SUCH_PLACE:

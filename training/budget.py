@@ -20,6 +20,8 @@ BYTES_PER_ROW = 5_000
 BYTES_PER_WORD = 100
 BYTES_PER_WEIGHT = 16
 """Bytes of a weight in training: float32 weight, gradient and two moments of the optimizer."""
+BYTES_PER_PROCESS = 400_000_000
+"""Bytes of a process that has imported what trains and measures; measured (410 to 450 million)."""
 BYTES_IN_FILE = 4
 """Bytes of a float32 weight in a checkpoint."""
 BYTES_PER_LAYER = 50_000
@@ -39,14 +41,8 @@ def require_affordable(config: RunConfig) -> None:
     Raises:
         InputError: the machine cannot hold the run; the message has the arithmetic.
     """
-    memory = machine_memory()
-    size = size_of(config)
-    parts = {f"{size.rows:,} rows of {BYTES_PER_ROW:,} bytes": size.rows * BYTES_PER_ROW}
-    parts[f"{size.words:,} words of {BYTES_PER_WORD} bytes"] = size.words * BYTES_PER_WORD
-    length = config.block_size if config.loss_policy is LossPolicy.ALL else SHORTEST_ROW
-    parts[f"{size.shown:,} examples of {length:,} tokens"] = size.shown * length * BYTES_PER_TOKEN
-    if (model := _described(config)) is not None:
-        parts |= _model_parts(model, size.words)
+    memory, size = machine_memory(), size_of(config)
+    parts = _parts(config, size)
     what, most = max(parts.items(), key=lambda part: part[1])
     if sum(parts.values()) > memory:
         raise InputError(
@@ -54,6 +50,22 @@ def require_affordable(config: RunConfig) -> None:
             f"{in_bytes(most)}), this machine has {in_bytes(memory)}; lower the size"
         )
     _require_end(config, size.shown)
+
+
+def process_bytes(config: RunConfig) -> int:
+    """Bytes of memory that a process which trains a seed needs at the least."""
+    return BYTES_PER_PROCESS + sum(_parts(config, size_of(config)).values())
+
+
+def _parts(config: RunConfig, size: DataSize) -> dict[str, int]:
+    """Bytes of data and model, by what they are of."""
+    parts = {f"{size.rows:,} rows of {BYTES_PER_ROW:,} bytes": size.rows * BYTES_PER_ROW}
+    parts[f"{size.words:,} words of {BYTES_PER_WORD} bytes"] = size.words * BYTES_PER_WORD
+    length = config.block_size if config.loss_policy is LossPolicy.ALL else SHORTEST_ROW
+    parts[f"{size.shown:,} examples of {length:,} tokens"] = size.shown * length * BYTES_PER_TOKEN
+    if (model := _described(config)) is not None:
+        parts |= _model_parts(model, size.words)
+    return parts
 
 
 def size_of(config: RunConfig) -> DataSize:
@@ -122,6 +134,25 @@ def require_disk(folder: Path, n_seeds: int, bytes_per_seed: int) -> None:
             f"{n_seeds:,} seeds of {in_bytes(bytes_per_seed)} of checkpoints or more make "
             f"{in_bytes(n_seeds * bytes_per_seed)}, {existing} has {in_bytes(free)} left; ask for "
             "fewer seeds, or choose another disk with --out"
+        )
+
+
+def require_room(workers: int, each: int, memory: int, place: str) -> None:
+    """Refuses more workers than there is memory for.
+
+    Args:
+        workers: At once.
+        each: Bytes that one needs, 0 if that is not known.
+        memory: Bytes that there are.
+        place: Where, in words.
+
+    Raises:
+        InputError: the memory does not suffice; the message has the arithmetic.
+    """
+    if workers > 1 and workers * each > memory:
+        raise InputError(
+            f"{workers:,} workers of {in_bytes(each)} need {in_bytes(workers * each)} of memory, "
+            f"{place} has {in_bytes(memory)}; use --workers {max(1, memory // each)} or fewer"
         )
 
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from data.errors import InputError
+from training.executors.executor import Tally, Watch, watch_nothing
 
 PLAIN_LINES = 10
 """Number of lines over the whole work where nobody watches a bar."""
@@ -90,6 +91,58 @@ def show_progress(label: str, *, unit: str = "step") -> Iterator[Callable[[int, 
             seconds = time.monotonic() - start
             left = seconds / done * (total - done)
             line = f"{label}: {done}/{total} {unit}s, {seconds:.0f} s, {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)
+
+    yield write
+
+
+@runtime_checkable
+class ShowCells(Protocol):
+    """What is told how many cells stand where: `show_cells`, or `show_no_cells`."""
+
+    def __call__(self) -> AbstractContextManager[Watch]:
+        """Yields a function to be told whenever a cell begins or ends."""
+        ...
+
+
+@contextmanager
+def show_no_cells() -> Iterator[Watch]:
+    """A `ShowCells` for work that nobody watches."""
+    yield watch_nothing
+
+
+@contextmanager
+def show_cells() -> Iterator[Watch]:
+    """Shows how many cells are done, running and failed, with the time left; writes to stderr."""
+    if not is_spokesman() or os.environ.get("TQDM_DISABLE", "") not in ("", "0"):
+        yield watch_nothing
+        return
+    if sys.stderr.isatty() or is_notebook():
+        from tqdm.auto import tqdm
+
+        with tqdm(desc="cells", unit="cell", position=1, leave=False) as bar:
+
+            def show(tally: Tally) -> None:
+                bar.total = tally.cells
+                bar.set_postfix_str(f"{tally.running} running, {tally.failed} failed", False)
+                bar.update(tally.done - bar.n)
+                bar.refresh()
+
+            yield show
+        return
+    start, shown = time.monotonic(), (0, 0)
+
+    def write(tally: Tally) -> None:
+        nonlocal shown
+        now = (tally.done * PLAIN_LINES // max(tally.cells, 1), tally.failed)
+        if now != shown:
+            shown = now
+            seconds = time.monotonic() - start
+            left = seconds / max(tally.done, 1) * (tally.cells - tally.done - tally.failed)
+            line = (
+                f"{tally.done}/{tally.cells} cells done, {tally.running} running, {tally.failed} "
+                f"failed, {seconds:.0f} s, {left:.0f} s left"
+            )
             print(line, file=sys.stderr, flush=True)
 
     yield write

@@ -10,7 +10,7 @@ from data.vocabulary import LossPolicy, Part
 from interp.alignment.pairs import DEFAULT_LIMIT
 from interp.commands import Subparsers
 from interp.commands.device import add_device
-from interp.commands.executor import add_executor
+from interp.commands.executor import add_executor, chosen_executor
 from interp.commands.grids import by_checkpoint, fill
 from interp.commands.output import (
     TESTED,
@@ -21,7 +21,6 @@ from interp.commands.output import (
     print_findings,
 )
 from interp.commands.selectors import STAGES
-from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +119,7 @@ def run_command(arguments: argparse.Namespace) -> int:
                 analysis,
                 seeds=_seeds(arguments),
                 workers=arguments.workers,
-                executor=find_executor(arguments.executor),
+                executor=chosen_executor(arguments),
                 device=arguments.device,
                 progress=progress,
             )

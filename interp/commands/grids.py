@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from training.executors.executor import find_executor
+from interp.commands.executor import chosen_executor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def fill(
         analysis,
         selection,
         workers=arguments.workers,
-        executor=find_executor(arguments.executor),
+        executor=chosen_executor(arguments),
         device=arguments.device,
     )
 

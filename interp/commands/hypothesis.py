@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from data.errors import InputError, printable
 from interp.commands import Subparsers
 from interp.commands.device import add_device
-from interp.commands.executor import add_executor
+from interp.commands.executor import add_executor, chosen_executor
 from interp.commands.output import WIDTH, add_output, print_json
-from training.executors.executor import find_executor
 
 if TYPE_CHECKING:
     from interp.hypotheses.results import Result
@@ -115,7 +114,7 @@ def _check(arguments: argparse.Namespace) -> int:
             run,
             texts,
             workers=arguments.workers,
-            executor=find_executor(arguments.executor),
+            executor=chosen_executor(arguments),
             device=arguments.device,
         )
         results = check(texts, run, ledger)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from data.errors import printable
 from interp.commands import Subparsers
-from interp.commands.executor import add_executor
+from interp.commands.executor import add_executor, chosen_executor
 from interp.commands.output import add_json
 from interp.commands.seeds import DEFAULT_SEEDS, FIRST_SEED, read_seeds
 from interp.commands.summary import tell_run
-from training.executors.executor import find_executor
 
 
 def add_command(commands: Subparsers) -> None:
@@ -39,6 +38,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     from training.recipes import find_recipe
     from training.runs.requests import RunRequest, check_together
 
+    executor = chosen_executor(arguments)
     recipe = find_recipe(arguments.recipe)
     seeds = read_seeds(arguments)
     smoke = recipe.smoke if arguments.smoke else {}
@@ -60,7 +60,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             run_seeds(
                 requests,
                 workers=arguments.workers,
-                executor=find_executor(arguments.executor),
+                executor=executor,
                 progress=progress,
             )
     if is_spokesman():

@@ -10,7 +10,7 @@ wrote while the grid was measured is kept, too (see `training.runs.publication`)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,20 +20,23 @@ from threadpoolctl import threadpool_limits
 
 from data.design import Design
 from data.tokens import TokenizedRow
+from interp.grids.kept import is_kept, keep, load_kept, place_of
+from interp.grids.merging import contents, is_at_checkpoints_of, merged
 from interp.grids.selection import GridSelection
-from interp.grids.settings import Entry, carrying, gathered, labelled, placed, settings_of
+from interp.grids.settings import placed, settings_of
 from interp.hooked.addresses import Site
 from interp.hooked.devices import CPU, require_device
 from interp.hooked.model import HookedModel, load_hooked
 from interp.hooked.sites import choose_sites
-from training.columns import CHECKPOINT, RUN_COLUMNS, run_columns
+from training.budget import BYTES_PER_PROCESS
+from training.columns import RUN_COLUMNS, run_columns
 from training.executors.executor import Cell, Executor, Progress, Report
 from training.executors.local import EXECUTOR as LOCAL
-from training.files import table_bytes
 from training.progress import told
+from training.runs.info import FORMAT_VERSION
 from training.runs.ledger import note_read
-from training.runs.publication import Files, is_published, read
-from training.runs.run import Run, publish_runs, read_table
+from training.runs.publication import Files
+from training.runs.run import Run, publish_runs
 from training.threads import THREADS, one_thread
 
 
@@ -113,6 +116,7 @@ def run_grid(
     executor: Executor = LOCAL,
     device: str = CPU,
     progress: Progress | None = None,
+    kept: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fills a grid, writes its tables into the runs' folders and returns rows and summary.
 
@@ -123,6 +127,8 @@ def run_grid(
         executor: What measures them.
         device: `cpu`, `cuda`, `cuda:N` or `mps`; not on the CPU, it has one worker unless told.
         progress: Told of checkpoints done; shown unless given, see `training.progress.told`.
+        kept: A folder where each checkpoint's numbers are kept as soon as they are measured, and
+            where those are that need not be measured again; see `interp.grids.kept`.
 
     Raises:
         InputError: the grid cannot be filled; no table is touched then.
@@ -130,7 +136,7 @@ def run_grid(
     """
     analysis = for_design(analysis, selection.runs[0].design)
     require_device(device)
-    cells = _checkpoints(analysis, selection, device)
+    cells = _checkpoints(analysis, selection, device, kept)
     measured = _measure_all(cells, workers, executor, progress)
     new = pd.concat([m.table for m in measured], ignore_index=True)
     settings = settings_of(analysis, selection, device)
@@ -142,17 +148,18 @@ def run_grid(
 
     def make() -> dict[Path, Files]:
         nonlocal looked_at, summary
-        each = (_merged(run, analysis, new, settings, withdrawn) for run in selection.runs)
-        merged, entries = zip(*each, strict=True)
+        name, columns = analysis.name, analysis.coordinates
+        each = (merged(run, name, columns, new, settings, withdrawn) for run in selection.runs)
+        tables, entries = zip(*each, strict=True)
         # The summary is of all that was ever looked at in these runs at these checkpoints, so that
         # looking seed by seed, or target by target, corrects for no less.
         looked_at = pd.concat(
-            [t.loc[_is_at_checkpoints_of(t, new)] for t in merged], ignore_index=True
+            [t.loc[is_at_checkpoints_of(t, new)] for t in tables], ignore_index=True
         )
         summary = analysis.summarize(looked_at)
         return {
-            run.folder: _contents(run, analysis.name, (table, summary), of_run, vectors[run.folder])
-            for run, table, of_run in zip(selection.runs, merged, entries, strict=True)
+            run.folder: contents(run, analysis.name, (table, summary), of_run, vectors[run.folder])
+            for run, table, of_run in zip(selection.runs, tables, entries, strict=True)
         }
 
     publish_runs([run.folder for run in selection.runs], make)
@@ -197,32 +204,66 @@ class _Checkpoint:
     folder: Path
     seed: int
     device: str
+    kept: Path | None
+    """Where its numbers are kept, if they are."""
+
+    @property
+    def name(self) -> str:
+        """What people are told that it is."""
+        at = f", stage {self.selection.stage} step {self.selection.step}"
+        at = "" if self.selection.step is None else at
+        return f"{self.analysis.name} of {self.folder}, seed {self.seed}{at}"
 
 
-def _checkpoints(analysis: Analysis, selection: GridSelection, device: str) -> list[_Checkpoint]:
+def _checkpoints(
+    analysis: Analysis, selection: GridSelection, device: str, kept: Path | None = None
+) -> list[_Checkpoint]:
     selection.check()
-    return [
+    found = [
         _Checkpoint(
             analysis=placed(analysis, stage, step) if selection.along else analysis,
             selection=selection.at(stage, step),
             folder=run.folder,
             seed=seed,
             device=device,
+            kept=None,
         )
         for run in selection.runs
         for stage, step in selection.places(run)
         for seed in selection.seeds_of(run)
     ]
+    return found if kept is None else [replace(c, kept=place_of(kept, _basis(c))) for c in found]
+
+
+def _basis(cell: _Checkpoint) -> dict[str, object]:
+    """All that the numbers of a checkpoint follow from."""
+    run, at = Run.load(cell.folder), cell.selection
+    step = run.steps(cell.seed, at.stage)[-1] if at.step is None else at.step
+    twin = _twin_of(run, cell.seed, at.stage, step)
+    settings = settings_of(cell.analysis, replace(at, runs=()), cell.device)
+    return {
+        **settings,
+        "name": cell.analysis.name,
+        "format": FORMAT_VERSION,
+        "run": run.config.run_id,
+        "twin": None if twin is None else twin.config.run_id,
+        "place": [cell.seed, at.stage, step],
+    }
 
 
 def _measure_all(
     cells: list[_Checkpoint], workers: int | None, executor: Executor, progress: Progress | None
 ) -> list[Measured]:
-    named = [Cell(name=f"{c.analysis.name} of {c.folder}, seed {c.seed}", task=c) for c in cells]
+    missing = [cell for cell in cells if cell.kept is None or not is_kept(cell.kept)]
+    named = [Cell(name=cell.name, task=cell, memory=BYTES_PER_PROCESS) for cell in missing]
     if any(cell.device != CPU for cell in cells):
         workers = workers or 1  # who else would share one device
     with told(progress, cells[0].analysis.name, unit="checkpoint") as tell:
-        return executor.run(_measure, named, workers=workers, progress=tell)
+        new = executor.run(_measure, named, workers=workers, progress=tell)
+    if cells[0].kept is None:
+        return new
+    parts = [load_kept(cell.kept) for cell in cells if cell.kept is not None]
+    return [Measured(table=t, vectors=v, withdrawn=w) for t, v, w in parts]
 
 
 def _measure(cell: _Checkpoint, report: Report) -> Measured:
@@ -248,6 +289,8 @@ def _measure(cell: _Checkpoint, report: Report) -> Measured:
     prefix = f"seed-{cell.seed}/stage-{selection.stage}/step-{step}"
     vectors = {f"{prefix}/{name}": vector for name, vector in measured.vectors.items()}
     withdrawn = tuple({**columns, **each} for each in measured.withdrawn)
+    if cell.kept is not None:
+        keep(cell.kept, table, vectors, withdrawn)
     report(1)
     return Measured(table=table, vectors=vectors, withdrawn=withdrawn)
 
@@ -258,74 +301,3 @@ def _twin_of(run: Run, seed: int, stage: int, step: int) -> Run | None:
     if twin is None or seed not in twin.seeds:
         return None
     return twin if step in twin.steps(seed, stage) else None
-
-
-def _contents(
-    run: Run,
-    name: str,
-    tables: tuple[pd.DataFrame, pd.DataFrame],
-    settings: Sequence[Entry],
-    vectors: list[dict[str, np.ndarray]],
-) -> Files:
-    """The contents of the files that an analysis writes into a run's folder."""
-    rows, summary = tables
-    of_run = summary.loc[summary["run_id"] == run.config.run_id]
-    path = run.folder / f"{name}_summary.parquet"
-    if is_published(path):
-        old = _of_same_rules(read_table(path), of_run)
-        of_run = pd.concat([old.loc[~_is_at_checkpoints_of(old, of_run)], of_run])
-    files = {
-        f"{name}.parquet": table_bytes(carrying(rows, settings)),
-        path.name: table_bytes(carrying(of_run.reset_index(drop=True), settings, rows=False)),
-    }
-    new = {key: np.ascontiguousarray(v) for part in vectors for key, v in part.items()}
-    path = run.folder / f"{name}_vectors.safetensors"
-    return files | ({path.name: _merged_vectors(path, new)} if new else {})
-
-
-def _merged(
-    run: Run,
-    analysis: Analysis,
-    new: pd.DataFrame,
-    settings: Entry,
-    withdrawn: Sequence[dict[str, object]],
-) -> tuple[pd.DataFrame, list[Entry]]:
-    """A run's new rows in place of those of the same seed, checkpoint and cell, and all others.
-
-    Beside them the settings with which all of them were measured.
-    """
-    new = labelled(new.loc[new["run_id"] == run.config.run_id], settings)
-    path = run.folder / f"{analysis.name}.parquet"
-    if is_published(path):
-        old = _of_same_rules(labelled(read_table(path)), new)
-        # A table of before a coordinate was added is known by the others.
-        key = ["seed", *CHECKPOINT, *(name for name in analysis.coordinates if name in old)]
-        for gone in withdrawn:
-            columns = list(gone)
-            old = old.loc[[k != tuple(gone.values()) for k in _keys(old, columns)]]
-        replaced = set(_keys(new, key))
-        new = pd.concat([old.loc[[k not in replaced for k in _keys(old, key)]], new])
-    return gathered(new.sort_values([*CHECKPOINT, "seed"], kind="stable", ignore_index=True))
-
-
-def _of_same_rules(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """No row of a table that lacks a column: it was measured otherwise, and would mix two rules."""
-    return old if set(new.columns) <= set(old.columns) else old.iloc[:0]
-
-
-def _is_at_checkpoints_of(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """Which rows are of a stage and step that the other table has."""
-    there = set(_keys(other, CHECKPOINT))
-    return np.array([key in there for key in _keys(table, CHECKPOINT)], dtype=bool)
-
-
-def _keys(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
-    return list(zip(*(table[column] for column in columns), strict=True))
-
-
-def _merged_vectors(path: Path, new: dict[str, np.ndarray]) -> bytes:
-    """Old vectors with the new ones in place; their names tell seed, checkpoint and cell."""
-    from safetensors.numpy import load, save
-
-    old = load(read(path)) if is_published(path) else {}
-    return save(dict(sorted((old | new).items())))

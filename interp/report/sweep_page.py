@@ -31,6 +31,7 @@ from interp.report.claims_section import claims_html
 from interp.report.guessing import guessing, guessing_words
 from interp.report.ladder_section import ladder_section
 from interp.report.page import REPORT_FILE
+from interp.report.places_section import PROBES_FILE, places_section
 from interp.report.shell import page_html
 from interp.report.sweep_plots import (
     AXIS_TITLES,
@@ -46,8 +47,6 @@ from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.old_rules import old_rules_text
 from training.runs.publication import Files, exists, publish, require_intact
 from training.runs.run import Run, read_table
-
-PROBES_FILE = "probes_summary.parquet"
 
 
 def build_sweep_report(sweep: FinishedSweep) -> Path:
@@ -78,6 +77,7 @@ def sweep_html(sweep: FinishedSweep) -> Html:
         levels_section(sweep),
         gaps_section(sweep),
         readable_section(sweep),
+        places_section(sweep),
         claims_html(sweep.verdicts),
         settings_section(sweep),
     ]
@@ -242,6 +242,8 @@ def readable_section(sweep: FinishedSweep) -> Html | None:
     if is_outdated(probes):
         return Html(f"<h2>What is readable</h2>\n{note_html(OUTDATED)}")
     probes = probes.loc[(probes["probe"] == "logistic") & (probes["target"] != PLANTED.name)]
+    probes = probes.loc[probes["stage"] == probes["stage"].max()]
+    probes = probes.loc[probes["step"] == probes.groupby("run_id")["step"].transform("max")]
     roles = list(dict.fromkeys(probes["role"]))
     head = [*_names(sweep), "target", *(f"{at_words(role)}: best place" for role in roles)]
     body = []
@@ -300,9 +302,10 @@ def settings_section(sweep: FinishedSweep) -> Html:
 def sweep_commands(sweep: FinishedSweep) -> list[str]:
     """Command lines that run the same cells with the same seeds and write the report."""
     name = sweep.info["name"]
+    file = sweep.info.get("file", name)
     smoke = " --smoke" if sweep.info["smoke"] else ""
     commands = [
-        f"iml sweep {name} --seeds {low}:{high + 1}{smoke}"
+        f"iml sweep {file} --seeds {low}:{high + 1}{smoke}"
         for low, high in consecutive(sweep.seeds)
     ]
     return [*commands, f"iml report runs/{name}"]

@@ -296,4 +296,5 @@ def sweep_info(plan: Sweep, runs: list[Run], *, smoke: bool) -> dict[str, Any]:
         "seeds": sorted({seed for run in runs for seed in run.seeds}),
         "cells": [run.config.run_id for run in runs],
     }
+    info |= {"file": plan.file} if plan.file else {}
     return {**info, RUNGS: ladder_note(rungs)} if rungs else info

@@ -93,6 +93,10 @@ class Sweep:
     """Makes the analyses of each cell when the sweep runs: they import torch."""
     stage: int
     """The stage at whose end the analyses look."""
+    along: tuple[int, ...] = ()
+    """Stages at whose every checkpoint the analyses look instead."""
+    file: str = ""
+    """The file that somebody wrote it in, if it is none of those below."""
 
     def requests(self, folder: Path, seeds: tuple[int, ...], *, smoke: bool) -> list[RunRequest]:
         """The runs that make up the sweep."""
@@ -150,6 +154,13 @@ def _probes_and_lenses() -> "tuple[Analysis, ...]":
     return ProbeAnalysis(quick=True), LensAnalysis()
 
 
+def _probes() -> "tuple[Analysis, ...]":
+    """At every site and layer, at the alias and at the question."""
+    from interp.probes.analysis import ProbeAnalysis
+
+    return (ProbeAnalysis(quick=True),)
+
+
 SWEEPS: dict[str, Sweep] = {
     sweep.name: sweep
     for sweep in (
@@ -166,6 +177,20 @@ SWEEPS: dict[str, Sweep] = {
             ),
             analyses=_probes_and_lenses,
             stage=1,
+        ),
+        Sweep(
+            name="toy-places",
+            question="What is readable where and when, in each word order?",
+            figures=(),
+            varies="word_order",
+            cells=tuple(
+                SweepCell(recipe="alias-toy", arguments={"word_order": str(order), **objective})
+                for objective in _OBJECTIVES
+                for order in WordOrder
+            ),
+            analyses=_probes,
+            stage=1,
+            along=(1, 2),
         ),
         Sweep(
             name="toy-alpha",

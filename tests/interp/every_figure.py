@@ -33,6 +33,7 @@ from interp.patching.plots import plot_attribution_patching, plot_patched_heads,
 from interp.probes.plots import plot_probes
 from interp.report.compare_plots import Panel, plot_side_by_side
 from interp.report.ladder_plots import plot_ladder
+from interp.report.places_plots import plot_places
 from interp.report.plots import plot_curves, plot_gaps
 from interp.report.sweep_plots import plot_levels, plot_sweep_gaps
 from interp.sweeps.ladder import ladder_contrasts
@@ -101,6 +102,13 @@ def probes(layers: int = 2, roles: Sequence[str] = ROLES[-2:]) -> pd.DataFrame:
     names = ("accuracy", "null_accuracy", "seen_accuracy", "control_accuracy", "twin_accuracy")
     table = measured(table, 0, 1, **dict.fromkeys((*names, "ci_low", "ci_high"), 1))
     return table.assign(difference=0.1)
+
+
+def places(layers: int = 2) -> pd.DataFrame:
+    table = probes(layers, ["alias_last"])
+    table = table.loc[table["target"] == "tag"]
+    at = [(run_id, *place) for run_id in "ab" for place in ((1, 0), (1, 40), (2, 0), (2, 200))]
+    return pd.concat([table.assign(run_id=r, stage=s, step=n) for r, s, n in at])
 
 
 def ablation(layers: int = 2, heads: int = 4) -> pd.DataFrame:
@@ -308,6 +316,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_orders": lambda: plot_orders(orders()),
     "plot_patched_heads": lambda: plot_patched_heads(patching()),
     "plot_patching": lambda: plot_patching(patching()),
+    "plot_places": lambda: plot_places(places(), {"a": "TAE", "b": "ATE (loss policy text)"}),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
     "plot_probes": lambda: plot_probes(probes()),
     "plot_rows": lambda: plot_rows(hypotheses()),
@@ -330,6 +339,7 @@ LONG_FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_lens": lambda: plot_lens(lens(30)),
     "plot_patched_heads": lambda: plot_patched_heads(patching(16, heads=5)),
     "plot_patching": lambda: plot_patching(patching(30, ROLES, heads=1)),
+    "plot_places": lambda: plot_places(places(30), {"a": "TAE", "b": "ATE (loss policy text)"}),
     "plot_probes": lambda: plot_probes(probes(30, ROLES)),
 }
 """Of models with many layers and heads, and of all roles."""

@@ -9,23 +9,32 @@ import os
 import signal
 import threading
 import time
-import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from data.errors import WorkerDiedError, reason_of
-from training.executors.executor import Cell, Progress, Report, Result, Task, counted, tell_nobody
+from training.budget import machine_memory, require_room
+from training.carried import Done, Failed, packed, portable, unpacked
+from training.cell_book import Book
+from training.executors.executor import (
+    Cell,
+    Progress,
+    Report,
+    Result,
+    Task,
+    Watch,
+    largest,
+    tell_nobody,
+    watch_nothing,
+)
 
 STOPS_WITHIN_S = 5.0
 """So long a worker may take to leave its work in order before it is killed."""
 LOOKS_FOR_PARENT_EVERY_S = 1.0
-MOST_NAMED = 3  # cells in an error
 
 
 @dataclass(frozen=True)
@@ -39,14 +48,18 @@ class Local:
         *,
         workers: int | None = None,
         progress: Progress = tell_nobody,
+        retries: int | None = None,
+        watch: Watch = watch_nothing,
     ) -> list[Result]:
         """Carries out cells as `Executor.run` says; at once, unless given, as cores suffice for."""
-        add = counted(cells, progress)
-        room = max(1, available_cores() // max((cell.threads for cell in cells), default=1))
-        n_workers = min(workers or room, len(cells))
+        n_workers = min(workers or _room(cells), len(cells))
+        require_room(n_workers, largest(cells), machine_memory(), "this machine")
+        book = Book[Task, Result](cells, progress=progress, retries=retries, watch=watch)
         if n_workers <= 1:
-            return [work(cell.task, add) for cell in cells]
-        return _run_in_processes(work, cells, n_workers, add)
+            _run_here(work, book)
+        else:
+            _run_in_processes(work, book, n_workers)
+        return book.results
 
 
 EXECUTOR = Local()
@@ -57,19 +70,33 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _room(cells: Sequence[Cell[Task]]) -> int:
+    """Cells for which there are cores and memory."""
+    by_cores = available_cores() // max((cell.threads for cell in cells), default=1)
+    each = largest(cells)
+    by_memory = machine_memory() // each if each else by_cores
+    return max(1, min(by_cores, by_memory))
+
+
 # ---- in the process that was asked -----------------------------------------------------------
 
 
+def _run_here(work: Callable[[Task, Report], Result], book: Book[Task, Result]) -> None:
+    """Carries out one cell after another in this process."""
+    while book.waiting:
+        index = book.take()
+        try:
+            result = work(book.cells[index].task, partial(book.add, index))
+        except Exception as error:
+            book.fail(index, error)
+        else:
+            book.finish(index, result)
+
+
 def _run_in_processes(
-    work: Callable[[Task, Report], Result],
-    cells: Sequence[Cell[Task]],
-    n_workers: int,
-    add: Report,
-) -> list[Result]:
+    work: Callable[[Task, Report], Result], book: Book[Task, Result], n_workers: int
+) -> None:
     """Gives every worker a cell, and the next one when it is done; replaces those that die."""
-    waiting = deque(range(len(cells)))
-    results: dict[int, Result] = {}
-    exit_codes: dict[int, int] = {}
     crew: list[_Worker] = []
 
     def start_worker() -> None:
@@ -78,8 +105,8 @@ def _run_in_processes(
         give_next(crew[-1])
 
     def give_next(worker: _Worker) -> None:
-        worker.at = waiting.popleft()
-        worker.give(work, cells[worker.at].task)
+        worker.at = book.take()
+        worker.give(work, book.cells[worker.at].task)
 
     try:
         for _ in range(n_workers):
@@ -90,39 +117,21 @@ def _run_in_processes(
                 index, said = worker.at, worker.hear()
                 assert index is not None
                 if isinstance(said, int):
-                    add(said)
+                    book.add(index, said)
                     continue
                 worker.at = None
-                if isinstance(said, _Failed):
-                    raise said.error
-                if isinstance(said, _Done):
-                    results[index] = said.result
+                if isinstance(said, Done):
+                    book.finish(index, said.result)
+                elif isinstance(said, Failed):
+                    book.fail(index, said.error)
                 else:
-                    exit_codes[index] = said.exit_code
-                if waiting and isinstance(said, _Done):
+                    book.lose(index, _ending(said.exit_code))
+                if book.waiting and not isinstance(said, _Died):
                     give_next(worker)
-                elif waiting:
+                elif book.waiting:
                     start_worker()
     finally:
         _stop(crew)
-    if exit_codes:
-        named = {cells[index].name: exit_codes[index] for index in sorted(exit_codes)}
-        raise WorkerDiedError(_last_words(named))
-    return [results[index] for index in range(len(cells))]
-
-
-@dataclass(frozen=True)
-class _Done:
-    """What a worker sends when a cell is finished."""
-
-    result: Any
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """The work on a cell raised an error."""
-
-    error: BaseException
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ class _Worker:
         with suppress(ConnectionError):
             self.pipe.send((work, task))
 
-    def hear(self) -> int | _Done | _Failed | _Died:
+    def hear(self) -> int | Done | Failed | _Died:
         """The next word, which may be units done; that it is dead if the pipe ended."""
         try:
             return self.pipe.recv()
@@ -189,17 +198,6 @@ def _stop(crew: Sequence[_Worker]) -> None:
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
-
-
-def _last_words(exit_codes: Mapping[str, int]) -> str:
-    """The line on cells whose processes died, by name."""
-    named = [f"{name}: {_ending(code)}" for name, code in list(exit_codes.items())[:MOST_NAMED]]
-    more = len(exit_codes) - len(named)
-    listed = ", ".join([*named, *([f"and {more} more"] if more else [])])
-    return (
-        f"{listed}; repeat the command, with --workers 1 if memory is short: no finished seed is "
-        "trained again"
-    )
 
 
 def _ending(exit_code: int) -> str:
@@ -243,15 +241,15 @@ def _carry_out(order: bytes, pipe: Connection) -> bytes:
             raise _StoppedError from None
 
     try:
-        work, task = _unpacked(order)
+        work, task = unpacked(order)
         with _stopped_by_sigterm():
             result = work(task, report)
-        return bytes(ForkingPickler.dumps(_Done(result)))
+        return packed(Done(result))
     except _StoppedError:
         signal.raise_signal(signal.SIGTERM)  # which ends the process now
         raise
     except BaseException as error:
-        return bytes(ForkingPickler.dumps(_Failed(_portable(error))))
+        return packed(Failed(portable(error)))
 
 
 @contextmanager
@@ -266,19 +264,3 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _unpacked(message: bytes) -> Any:
-    """The object that a message from the other end of a pipe holds."""
-    return ForkingPickler.loads(message)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _portable(error: BaseException) -> BaseException:
-    """An error that can be sent, with its traceback as a note; one of its text if it cannot."""
-    note = "".join(["In a worker:\n", *traceback.format_exception(error)])
-    try:
-        _unpacked(bytes(ForkingPickler.dumps(error)))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {reason_of(error)}")
-    error.add_note(note)
-    return error

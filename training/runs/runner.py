@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from data.errors import InputError
+from training.budget import process_bytes
 from training.distributed import Team
 from training.executors.executor import Cell, Executor, Progress, tell_nobody
 from training.executors.local import EXECUTOR as LOCAL
@@ -49,7 +50,7 @@ def run_seeds(
     check_together(requests)
     team = Team.of_launch()
     folders = [request.folder for request in requests]
-    with _sole_runner(folders) if team.is_main else nullcontext():
+    with sole_runner(folders) if team.is_main else nullcontext():
         unfinished = [request for request in requests if request.missing_seeds()]
         tasks = [
             SeedTask(folder=request.folder, config=request.trained, seed=seed)
@@ -116,6 +117,7 @@ def _train_all(
             task=task,
             units=steps[task.folder],
             threads=task.config.threads,
+            memory=process_bytes(task.config),
         )
         for task in tasks
     ]
@@ -127,7 +129,7 @@ def _train_all(
 
 
 @contextmanager
-def _sole_runner(folders: list[Path]) -> Iterator[None]:
+def sole_runner(folders: list[Path]) -> Iterator[None]:
     """Keeps a second `iml run` out of the folders; a killed one counts as gone."""
     with ExitStack() as stack:
         for folder in folders:

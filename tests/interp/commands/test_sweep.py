@@ -11,7 +11,7 @@ from interp.cli import main
         (["toy-word-order"], "no sweep 'toy-word-order'; did you mean toy-word-orders?"),
         (["toy-word-orders", "--seeds", "x"], "--seeds x is no number of seeds"),
         (["toy-word-orders", "--workers", "0"], "--workers 0 does nothing; use 1 or more"),
-        (["toy-word-orders", "--executor", "ray"], "invalid choice: 'ray'"),
+        (["toy-word-orders", "--executor", "dask"], "invalid choice: 'dask'"),
     ],
 )
 def test_a_sweep_that_cannot_be_run_is_bad_input(
