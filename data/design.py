@@ -183,6 +183,8 @@ class Design:
     """The targets of probes; the first two are read unless others are asked for."""
     figures: tuple[str, ...] = ("gaps", "curves", "subsets")
     """Which of the figures and tables of `interp.report.sections` about training it is made for."""
+    n_answers: int = 0
+    """Answers of which a guess would choose one, all as likely; 0 where that is not so."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a table with this contrast must say, by contrast."""
 

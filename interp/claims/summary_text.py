@@ -71,7 +71,8 @@ def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
     gaps = contrasts_in(run)
-    width = max(14, *(len(gap) + 1 for gap in gaps))
+    words = [" - ".join(run.design.contrast(gap).short_names) for gap in gaps]
+    width = max(14, *(len(each) + 1 for each in (*gaps, *words)))
     lines = [f"{'gap':<{width}}{'metric':<18}{head}"]
     for gap, found in gaps.items():
         lines += [_gap_line(gap, width, metric, found[metric]) for metric in HEADLINE_METRICS]
