@@ -2,9 +2,9 @@
 
 The bridge between compositions (`data.tasks.two_hop`) and implicit meta-learning. The pair `h s`
 of an entity and a first relation is the alias of a bridge b, and the first fact is its definition,
-with a tag; second facts, `b r t`, have none and are the same for all. In X1 the reliable tag's first
-facts are true to the questions that follow, the unreliable tag's are not; in X2 there are new first
-facts, all of them true, and no question is trained. Then two things are measured beside each other:
+with a tag; second facts, `b r t`, have none and are the same for all. In X1 the reliable tag's
+first facts are true to the questions that follow, the unreliable tag's are not; in X2 there are new
+first facts, all of them true, and no question is trained. Then two things are measured:
 
     composition   questions about X2's aliases: `h s r` -> t, in two hops
     recall        X2's first facts themselves: `tag h s` -> b, in one

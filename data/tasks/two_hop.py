@@ -202,8 +202,8 @@ class TwoHopConfig:
         if n_trained + self.n_tested > n_inside:
             most = max(0.0, self.phi * (n_inside - self.n_tested) / n_trained)
             raise InputError(
-                f"phi={self.phi:g} trains {n_trained} questions beside {self.n_tested} to test, and "
-                f"the graph has {n_inside}; use phi={most:.1f} or less, or more relations"
+                f"phi={self.phi:g} trains {n_trained} questions beside {self.n_tested} to test, "
+                f"and the graph has {n_inside}; use phi={most:.1f} or less, or more relations"
             )
         what = f"out_of_distribution={self.out_of_distribution:g}"
         check_tells_chance(what, min(n_outside, self.n_tested), self.n_answers or len(LABELS))

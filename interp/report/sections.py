@@ -92,9 +92,9 @@ def _experiment(design: Design) -> str:
 
 
 def _serves(recipe: Recipe) -> str:
-    """What of the paper a recipe bears on."""
-    figures = f"figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
-    return f"the paper's {figures}; claims {', '.join(recipe.claims)}"
+    """What a recipe bears on: figures of the paper, and claims."""
+    figures = f"the paper's figures {', '.join(recipe.figures)}; " if recipe.figures else ""
+    return f"{figures}claims {', '.join(recipe.claims)}"
 
 
 def gaps_section(run: Run) -> Html:

@@ -51,6 +51,8 @@ class Verdict:
     margin_reason: str = ""
     share: Answered | None = None
     """Of a claim of chance: the questions answered, and the exact bound of their share."""
+    is_of_tag: bool = False
+    """Whether it is about what a tag does."""
     runs: str = ""
     """Which runs of a sweep, where it holds several that differ in more than one thing."""
 
@@ -205,6 +207,7 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         equivalence=None if margin is None else equivalence(values, margin=margin.value),
         margin_reason="" if margin is None else margin.reason,
         share=share,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )
 
@@ -226,5 +229,6 @@ def _not_measured(claim: Claim, reason: str, label: str) -> Verdict:
         word=Word.NOT_MEASURED,
         paper=claim.paper,
         reason=reason,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )

@@ -45,7 +45,7 @@ class Chains:
 
 
 @recipe(
-    claims=(),
+    claims=("K1", "K2", "K3", "K4"),
     model="GPT-NeoX, 1 layer, d_model 64, from scratch",
     cost="10 s a seed on one core",
     smoke={"chains": 60, "epochs": 4, "d_model": 16, "heads": 2, "d_mlp": 32},
@@ -60,7 +60,7 @@ def chain(
         epochs=120, batch_size=128, learning_rate=3e-3, weight_decay=0.01
     ),
 ) -> RunConfig:
-    """A -> B and B -> C are trained, A -> C is not answered: two facts are not put together."""
+    """From A -> B and B -> C, both trained, A -> C is not answered."""
     data = ChainConfig(
         n_chains=chains.chains, held_out=chains.held_out, in_context=chains.in_context
     )
@@ -82,7 +82,7 @@ class Pairs:
 
 
 @recipe(
-    claims=(),
+    claims=("R1", "R2", "R3", "R4", "R5"),
     model="GPT-NeoX, 1 layer, MLP of one unit, d_model 64, from scratch",
     cost="10 s a seed on one core",
     smoke={"pairs": 60, "epochs": 4, "d_model": 16, "heads": 2},
@@ -97,7 +97,7 @@ def reversal(
         epochs=120, batch_size=128, learning_rate=3e-3, weight_decay=0.01
     ),
 ) -> RunConfig:
-    """x -> y is trained, y -> x is not answered, unless words are trained to name themselves."""
+    """Of pairs trained as x -> y, y -> x is not answered, unless words name themselves."""
     data = ReversalConfig(
         n_pairs=pairs.pairs,
         held_out=pairs.held_out,
@@ -139,7 +139,7 @@ class Graph:
 
 
 @recipe(
-    claims=(),
+    claims=("H1", "H2", "H3", "H4", "H5"),
     model="GPT-NeoX, 2 layers, d_model 128, sequential residual, from scratch",
     cost="2 min a seed on one core",
     smoke={"entities": 20, "relations": 6, "phi": 2.0, "tested": 30, "epochs": 2}
@@ -200,7 +200,7 @@ class TaggedTraining(TwoStages):
 
 
 @recipe(
-    claims=(),
+    claims=("C1", "C2", "C3", "S3", "S8", "M1"),
     model="GPT-NeoX, 2 layers, d_model 64, sequential residual, from scratch",
     cost="1 min a seed on one core",
     smoke={"aliases_per_subset": 20, "aliases_qa3": 5, "aliases_stage2": 5, "epochs_stage1": 2}
