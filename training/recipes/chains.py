@@ -91,7 +91,7 @@ def reversal(
     *,
     pairs: Pairs = Pairs(),
     model: ScratchModel = ScratchModel(
-        layers=1, d_model=64, heads=4, d_mlp=1, tied_embeddings=True
+        layers=1, d_model=64, heads=4, d_mlp=1, tied_embeddings=False
     ),
     training: OneStage = OneStage(
         epochs=120, batch_size=128, learning_rate=3e-3, weight_decay=0.01
