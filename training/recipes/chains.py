@@ -57,7 +57,7 @@ def chain(
         layers=2, d_model=64, heads=4, d_mlp=256, tied_embeddings=True
     ),
     training: OneStage = OneStage(
-        epochs=120, batch_size=128, learning_rate=3e-3, weight_decay=0.01
+        epochs=40, batch_size=128, learning_rate=3e-3, weight_decay=0.01
     ),
 ) -> RunConfig:
     """From A -> B and B -> C, both trained, A -> C is not answered."""
@@ -94,7 +94,7 @@ def reversal(
         layers=1, d_model=64, heads=4, d_mlp=1, tied_embeddings=False
     ),
     training: OneStage = OneStage(
-        epochs=120, batch_size=128, learning_rate=3e-3, weight_decay=0.01
+        epochs=40, batch_size=128, learning_rate=3e-3, weight_decay=0.01
     ),
 ) -> RunConfig:
     """Of pairs trained as x -> y, y -> x is not answered, unless words name themselves."""
