@@ -16,6 +16,7 @@ from data.tasks.iml import D1_CONS_QA1, D5_CONS, D6_CONS
 from data.tasks.reversal import BOTH_WAYS, ONE_WAY
 from data.tasks.two_hop import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, Task
 from data.vocabulary import DEFINITION, HELD_OUT, TRAINED
+from interp.verdicts.across import PHI, Across, slope
 from interp.verdicts.claim import Claim, Condition, TagEvidence
 from interp.verdicts.quantities import Measure, NotMeasured, gap, level
 from training.config import RunConfig
@@ -157,6 +158,14 @@ TWO_HOP_CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
+PHI_CLAIM = Claim(
+    id="H6",
+    statement="exact match of ID grows with phi",
+    measure=_level(IN_DISTRIBUTION),
+    paper=f"grows ({GROKKED})",
+    across=Across(setting=PHI, compare=slope()),
+)
+
 TAGGED_CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="C1",
@@ -181,4 +190,4 @@ TAGGED_CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
-CHAIN_FAMILY = (*CHAIN_CLAIMS, *REVERSAL_CLAIMS, *TWO_HOP_CLAIMS, *TAGGED_CLAIMS)
+CHAIN_FAMILY = (*CHAIN_CLAIMS, *REVERSAL_CLAIMS, *TWO_HOP_CLAIMS, PHI_CLAIM, *TAGGED_CLAIMS)
