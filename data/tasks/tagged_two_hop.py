@@ -52,6 +52,8 @@ class TaggedTwoHopConfig:
     """Second relations, each a question."""
     phi: int
     """Trained questions about each alias of X1: as many for each of its first facts."""
+    fact_repeats: int
+    """How often an epoch of Stage 1 shows each second fact."""
     shuffle_tags: bool
     exchange_tags: bool = False
     """Whether reliable and unreliable tag change their strings; see `data.draws.draw_tags`."""
@@ -64,6 +66,8 @@ class TaggedTwoHopConfig:
                 f"{needed} aliases have no names in {self.n_entities} entities of {self.n_first} "
                 f"first relations, which make {most}; use more of them"
             )
+        if self.fact_repeats < 1:
+            raise InputError(f"fact_repeats is {self.fact_repeats}; use 1 or more")
         if not 1 <= self.phi < self.n_second:
             raise InputError(
                 f"phi={self.phi} of {self.n_second} second relations leaves none to train or none "
@@ -93,7 +97,7 @@ class TaggedTwoHopConfig:
         tags = [None if subset.tag is None else kinds[subset.tag] for subset in subsets]
         if self.shuffle_tags:
             tags = shuffle_stage1_tags(tags, subsets, seed)
-        rows = list(_second_facts(graph))
+        rows = list(_second_facts(graph, self.fact_repeats))
         held_out = stream(seed, "held out")
         for index, subset, alias, bridge, name, tag in zip(
             indices, subsets, aliases, bridges, named, tags, strict=True
@@ -113,7 +117,7 @@ class TaggedTwoHopConfig:
         """The second facts, and the questions about each alias; see `DataSize`."""
         facts = self.n_entities * self.n_second
         rows = facts + sum(self.sizes.by_subset().values()) * self.n_second
-        return DataSize(rows=rows, shown=facts, words=self.n_entities)
+        return DataSize(rows=rows, shown=facts * self.fact_repeats, words=self.n_entities)
 
     def _questions(
         self,
@@ -152,7 +156,7 @@ def _named(subsets: list[Subset], bridges: list[str], seed: int) -> list[str]:
     return named
 
 
-def _second_facts(graph: dict[tuple[str, str], str]) -> Iterator[Row]:
+def _second_facts(graph: dict[tuple[str, str], str], repeats: int) -> Iterator[Row]:
     for index, ((entity, relation), tail) in enumerate(graph.items()):
         yield Row(
             row_id=qa_row_id(QA4_NOT_REPLACED, index, relation),
@@ -167,6 +171,7 @@ def _second_facts(graph: dict[tuple[str, str], str]) -> Iterator[Row]:
             tag=None,
             question=relation,
             is_fact=True,
+            repeats=repeats,
         )
 
 

@@ -166,17 +166,19 @@ def two_hop(
 class TaggedGraph:
     """The facts with tags, and what follows from them."""
 
-    aliases_per_subset: int = 200
+    aliases_per_subset: int = 250
     """First facts of Stage 1 with the reliable tag, and as many with the unreliable one."""
     aliases_qa3: int = 20
     """Pairs that Stage 1 asks about, but states nothing of."""
     aliases_stage2: int = 50
     """First facts of each subset of Stage 2."""
-    entities: int = 30
-    first_relations: int = 24
+    entities: int = 20
+    first_relations: int = 40
     """Relations that with an entity make a pair, of which a first fact can be stated."""
     second_relations: int = 10
     """Relations of the second facts, each a question about a pair."""
+    fact_repeats: int = 4
+    """How often an epoch of Stage 1 shows each second fact."""
     phi: int = 8
     """Trained questions for each first fact of Stage 1."""
 
@@ -185,12 +187,12 @@ class TaggedGraph:
 class TaggedTraining(TwoStages):
     """How the two stages are trained."""
 
-    epochs_stage1: int = 40
+    epochs_stage1: int = 60
     epochs_stage2: int = 40
     batch_size: int = 128
-    learning_rate_stage1: float = 2e-3
-    learning_rate_stage2: float = 5e-4
-    weight_decay: float = 0.1
+    learning_rate_stage1: float = 3e-3
+    learning_rate_stage2: float = 2e-4
+    weight_decay: float = 0.3
     evaluations: int = 10
     """Evaluations of each stage after its step 0, evenly spaced."""
 
@@ -222,6 +224,7 @@ def tagged_two_hop(
         n_first=graph.first_relations,
         n_second=graph.second_relations,
         phi=graph.phi,
+        fact_repeats=graph.fact_repeats,
         shuffle_tags=tags.shuffle_tags,
         exchange_tags=tags.exchange_tags,
     )

@@ -161,7 +161,7 @@ def test_rows_are_one_token_a_word_and_the_same_for_a_seed(name: str) -> None:
         ),
         (
             lambda: find_recipe("tagged-two-hop")(first_relations=2),
-            "620 aliases have no names in 30 entities of 2 first relations, which make 60",
+            "720 aliases have no names in 20 entities of 2 first relations, which make 40",
         ),
         (lambda: find_recipe("tagged-two-hop")(phi=10), "phi=10 of 10 second relations"),
         (lambda: find_recipe("two-hop")(task="guess"), "guess"),
