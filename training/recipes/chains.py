@@ -187,11 +187,11 @@ class TaggedGraph:
 class TaggedTraining(TwoStages):
     """How the two stages are trained."""
 
-    epochs_stage1: int = 60
-    epochs_stage2: int = 40
+    epochs_stage1: int = 45
+    epochs_stage2: int = 30
     batch_size: int = 128
     learning_rate_stage1: float = 3e-3
-    learning_rate_stage2: float = 2e-4
+    learning_rate_stage2: float = 5e-4
     weight_decay: float = 0.3
     evaluations: int = 10
     """Evaluations of each stage after its step 0, evenly spaced."""
