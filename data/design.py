@@ -65,8 +65,12 @@ class Contrast:
 
     @property
     def short_names(self) -> tuple[str, str]:
-        """The first parts of the names, such as `D5` and `D6`."""
-        higher, lower = (name.partition("_")[0] for name in self.names)
+        """The first parts of names that are numbered, such as `D5` and `D6`; others as they are."""
+        firsts = [name.partition("_")[0] for name in self.names]
+        higher, lower = (
+            first if any(map(str.isdigit, first)) else name
+            for first, name in zip(firsts, self.names, strict=True)
+        )
         return higher, lower
 
     @property

@@ -58,7 +58,8 @@ def overview_section(run: Run) -> Html:
         "recipe": about,
         "experiment": _experiment(run.design),
         "model": run.info.get("model", config.model.name),
-        "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
+        "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)})"
+        + (f", {trainings} of each" if config.schedule.branches_at else ""),
         "loss policy": f"{config.loss_policy}: {config.loss_policy.words}",
         "serves": _serves(recipe),
     }
