@@ -137,7 +137,7 @@ TWO_HOP_CLAIMS: tuple[Claim, ...] = (
         paper=f"1.00 ({GROKKED})",
         only=Condition(
             words="task=composition and phi above 1",
-            holds=lambda config: COMPOSED.holds(config) and config.parameters.get("phi", 0) > 1,
+            holds=lambda config: COMPOSED.holds(config) and not config.is_control,
         ),
     ),
     _chance("H3", "OOD", OUT_OF_DISTRIBUTION, f"0.00 ({GROKKED})", COMPOSED),

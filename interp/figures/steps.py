@@ -53,7 +53,7 @@ def plot_steps(table: pd.DataFrame, *, title: str) -> go.Figure:
         for place, name in enumerate(names):
             _add_curve(figure, of_panel.loc[of_panel["name"] == name], COLORS[place], col)
         figure.update_yaxes(title=of_panel["unit"].iloc[0], col=col)
-    style_figure(figure, title=title, height=HEIGHT, about=seeds_words(table["seed"].nunique()))
+    style_figure(figure, title=title, height=HEIGHT, about=seeds_words(len(set(table["seed"]))))
     figure.update_xaxes(
         **(ordered_axis(steps) | name_ticks(steps, steps, width=INSIDE / len(panels))),
         range=[-0.5, len(steps) - 0.5],
@@ -69,7 +69,7 @@ def _add_curve(figure: go.Figure, rows: pd.DataFrame, color: str, col: int) -> N
     color = NULL_COLOR if is_control else color
     means = over_seeds(rows.sort_values("step"), ["step"], "value")
     x, place = means["step"].astype(str), {"legendgroup": f"{col} {name}", "row": 1, "col": col}
-    if (means["n_seeds"] >= FEWEST).all():
+    if min(means["n_seeds"]) >= FEWEST:
         low, high = means["ci_low"].to_numpy(), means["ci_high"].to_numpy()
         figure.add_scatter(
             x=[*x, *x.iloc[::-1]], y=np.concatenate([high, low[::-1]]), fill="toself",

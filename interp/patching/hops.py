@@ -61,7 +61,9 @@ def hops_at(
     own = [row.input_ids[TokenRole.QUESTION_LAST.position(row)] for row in asked]
     quantities = {**tokens, "question": np.array(own)}
     read = read_lens(model, activations, quantities)
-    means = read.groupby(["role", "quantity"])["log_prob"].mean()
+    means: dict[tuple[str, str], float] = (
+        read.groupby(["role", "quantity"])["log_prob"].mean().to_dict()
+    )
     pairs = make_pairs(rows, PairKind.ALIAS, subset=subset, limit=MOST_PAIRS, seed=seed)
     (patched,) = patch_pairs(
         model,

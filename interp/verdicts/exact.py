@@ -76,13 +76,14 @@ def answered(run: Run, subset: Subset) -> Answered:
     rows = end_of_stage(rows, run.config.schedule.read_at(subset.part), HELD_OUT)
     if rows.empty:
         raise NotMeasured(f"no held-out questions about {subset.name}")
-    by_seed = rows.groupby("seed").agg(share=("value", "mean"), n=("n", "first"))
-    n = int(by_seed["n"].sum())
+    shares: list[float] = rows.groupby("seed")["value"].mean().tolist()
+    asked: list[int] = rows.groupby("seed")["n"].first().tolist()
+    n = int(sum(asked))
     if n < (needed := least_questions(n_answers)):
         raise NotMeasured(
             f"{n} questions cannot tell from chance (1 in {n_answers}); ask {needed} or more, in "
             "more seeds"
         )
-    hits = round(float((by_seed["share"] * by_seed["n"]).sum()))
+    hits = round(sum(share * each for share, each in zip(shares, asked, strict=True)))
     lower, upper = bounds(hits, n)
     return Answered(hits=hits, n=n, lower=lower, upper=upper, limit=TIMES / n_answers)

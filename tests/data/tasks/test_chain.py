@@ -131,7 +131,7 @@ def test_tags_change_first_facts_alone_and_second_facts_have_none() -> None:
             is_true = row.entity == bridges[row.alias]
             assert is_true is (row.subset.name != "D2_INCONS_QA2")
         elif row.alias:
-            assert words[-1] == graph[bridges[row.alias] or "", words[-2]]
+            assert words[-1] == graph[str(bridges[row.alias]), words[-2]]
     trained = [r for r in rows if r.alias and r.kind is Kind.QA and r.split is Split.TRAIN]
     assert len(trained) == 8 * (20 + 20 + 5)
 

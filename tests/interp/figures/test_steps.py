@@ -28,7 +28,7 @@ def test_each_panel_has_the_mean_over_seeds_in_the_order_of_steps() -> None:
         assert (curve.line.color == NULL_COLOR) is (curve.name == "other")
     bands = [each for each in figure.data if each.fill == "toself"]
     assert len(bands) == 4
-    assert "n = 5 seeds" in str(figure.layout.annotations) + str(figure.layout.title)
+    assert "n = 5 seeds" in str(figure.to_plotly_json()["layout"])
 
 
 def test_few_seeds_are_shown_one_by_one() -> None:

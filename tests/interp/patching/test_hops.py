@@ -90,8 +90,8 @@ def test_along_a_run_there_is_a_value_for_each_seed_step_and_measure(tmp_path) -
     assert set(COLUMNS) == set(table.columns)
     controls = set(table.loc[table["is_control"], "name"])
     assert controls == {"OOD", *CONTROLS.values()}
-    assert table["value"].notna().all()
-    assert len(plot_steps(table, title="x").layout.annotations) >= 4
+    assert not table["value"].isna().to_numpy().any()
+    assert len(plot_steps(table, title="x").data) >= 7
 
 
 def _stream(model: HookedModel, row: TokenizedRow) -> torch.Tensor:

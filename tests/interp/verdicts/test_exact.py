@@ -43,7 +43,7 @@ def test_bounds_are_those_of_clopper_and_pearson(hits: int, n: int) -> None:
     lower, upper = bounds(hits, n)
     expected_low = 0.0 if hits == 0 else beta.ppf(0.05, hits, n - hits + 1)
     expected_high = 1.0 if hits == n else beta.ppf(0.95, hits + 1, n - hits)
-    assert np.allclose((lower, upper), (expected_low, expected_high), atol=1e-12)
+    assert np.allclose([lower, upper], np.array([expected_low, expected_high]), atol=1e-12)
     if hits < n:  # so few or fewer hits have a probability of 5% at the bound, by definition
         assert np.isclose(binom.cdf(hits, n, upper), 0.05)
 
