@@ -17,7 +17,7 @@ from training.runs.run import Run
 WORKERS = ["--workers", "1"]
 PLAIN = ("chain", "reversal", "two-hop")
 """Those in which there is no tag."""
-OURS = re.compile(r"\bD\d+\b|_CONS|iml_gap|implicit meta|\breliable|shuffled|\btags? ")
+OURS = re.compile(r"\bD\d+\b|_CONS|iml_gap|implicit meta|\breliable|shuffled tags")
 TOOLS: dict[str, list[str]] = {
     "summary": [],
     "probe": ["--quick", *WORKERS],
