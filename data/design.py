@@ -1,4 +1,4 @@
-"""What an experiment is: its parts, its subsets, what it compares, and what its null twin is.
+"""What an experiment is: its parts, its subsets, what it compares, and what its control is.
 
 Every data set offers a `Design`, and everything that reads a run asks it: which subsets there are,
 in which order and colour, which two are compared after which part, what counts as no effect. So an
@@ -65,8 +65,12 @@ class Contrast:
 
     @property
     def short_names(self) -> tuple[str, str]:
-        """The first parts of the names, such as `D5` and `D6`."""
-        higher, lower = (name.partition("_")[0] for name in self.names)
+        """The first parts of names that are numbered, such as `D5` and `D6`; others as they are."""
+        firsts = [name.partition("_")[0] for name in self.names]
+        higher, lower = (
+            first if any(map(str.isdigit, first)) else name
+            for first, name in zip(firsts, self.names, strict=True)
+        )
         return higher, lower
 
     @property
@@ -97,19 +101,36 @@ class Margin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NullTwin:
-    """What the null twin of a run is: the same run without what the experiment is about."""
+class ControlTwin:
+    """What the control twin of a run is: the same run but for one parameter of its recipe.
+
+    It says what to hold the run against: where it has what the run may lack, or lacks what the run
+    may have (`NullTwin`). `iml run --with-null` trains it beside the run.
+    """
 
     parameter: str
-    """The parameter of the recipe that is `true` in the twin."""
+    """The parameter of the recipe that differs in the twin."""
+    value: bool | int | float | str = True
+    """The parameter's value in the twin; a run that has it is the control itself."""
+    name: str = "control"
+    """What tables and figures call the twin."""
+    meaning: str
+    """What is done to the twin's data, in a few words."""
+    beyond: str = ""
+    """What the run has more than its twin, in a few words."""
+    note: str = ""
+    """What else a reader must know of the twin's contrasts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullTwin(ControlTwin):
+    """A control twin without what the experiment is about: a contrast should be none in it."""
+
+    name: str = "null twin"
     contrast: str
     """The name of the contrast that should be none in the twin."""
     margins: Mapping[LossPolicy, Margin]
     """Up to what the contrast counts as none, by loss policy."""
-    meaning: str
-    """What is done to the twin's data, in a few words."""
-    note: str = ""
-    """What else a reader must know of the twin's other contrasts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +181,14 @@ class Design:
     """The subsets in the order of tables and legends; a data set may leave some of them empty."""
     contrasts: tuple[Contrast, ...]
     """The contrasts; the first is what the experiment is about."""
-    null_twin: NullTwin | None = None
+    control: ControlTwin | None = None
     learned: Learned | None = None
     targets: tuple[ProbeTarget, ...] = ()
     """The targets of probes; the first two are read unless others are asked for."""
     figures: tuple[str, ...] = ("gaps", "curves", "subsets")
     """Which of the figures and tables of `interp.report.sections` about training it is made for."""
+    n_answers: int = 0
+    """Answers of which a guess would choose one, all as likely; 0 where that is not so."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a table with this contrast must say, by contrast."""
 
@@ -182,6 +205,16 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """The names of all subsets, in order."""
         return tuple(subset.name for subset in self.subsets)
+
+    @property
+    def null_twin(self) -> NullTwin | None:
+        """The control, where it is a run in which a contrast should be none."""
+        return self.control if isinstance(self.control, NullTwin) else None
+
+    @property
+    def control_name(self) -> str:
+        """What the control beside a run is called."""
+        return "control" if self.control is None else self.control.name
 
     @property
     def main(self) -> Contrast:

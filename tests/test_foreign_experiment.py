@@ -207,7 +207,7 @@ def test_no_null_twin_is_made_of_it(
 ) -> None:
     out = tmp_path / "run"
     assert main(["run", "repetition", "--smoke", "--with-null", "--out", str(out)]) == 2
-    assert "repetition has no null twin; leave out --with-null" in capsys.readouterr().err
+    assert "repetition has no control twin; leave out --with-null" in capsys.readouterr().err
     assert not out.exists()
 
 

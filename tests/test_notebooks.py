@@ -34,8 +34,9 @@ LOOKS = (
 
 
 OF_LESSON = {"09_circuits": {"../runs/alias-toy": "../runs/learned"}}
-SLOW = {*OF_LESSON, "10_codes"}
-"""Of the first, runs that know something are trained; the second edits every alias many times."""
+SLOW = {*OF_LESSON, "10_codes", "12_chains_and_reversal", "13_two_hop"}
+"""Of the first, runs that know something are trained; the second edits every alias many times; the
+others train runs of their own."""
 
 
 def read(path: Path) -> NotebookNode:

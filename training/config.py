@@ -178,8 +178,13 @@ class RunConfig:
     @property
     def is_null_twin(self) -> bool:
         """Whether the run is one without what its experiment is about."""
-        twin = self.design.null_twin
-        return twin is not None and bool(self.parameters.get(twin.parameter))
+        return self.is_control and self.design.null_twin is not None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the run is itself what runs of its design are held against."""
+        twin = self.design.control
+        return twin is not None and self.parameters.get(twin.parameter) == twin.value
 
     @property
     def run_id(self) -> str:

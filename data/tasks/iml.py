@@ -276,11 +276,12 @@ def iml_design(margins: Mapping[LossPolicy, Margin]) -> Design:
         },
         subsets=tuple(SUBSETS.values()),
         contrasts=(IML_GAP, STAGE1_GAP, OCL_GAP, TRUST_GAP, DISTRUST_GAP),
-        null_twin=NullTwin(
+        control=NullTwin(
             parameter="shuffle_tags",
             contrast=IML_GAP.name,
             margins=margins,
             meaning="tags shuffled over the definitions of D1 and D2",
+            beyond="what the tag does",
             note="Its D1 definitions are still true and its D2 ones false, and its D8 ones have a "
             "new tag: its other gaps need not be none. What the tag does is what the run has "
             "beyond them.",

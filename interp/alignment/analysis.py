@@ -73,7 +73,7 @@ class AlignmentAnalysis:
     step: int | None = None
     """The step of the checkpoint; None for the stage's last."""
     subsets: tuple[str, ...] = ()
-    """The subsets of the definitions; those that the run's design compares unless given."""
+    """The subsets of the definitions; those of the compared ones that have any unless given."""
     pairs: PairMode = PairMode.OWN
     loss_policy: LossPolicy | None = None
     """The loss policy of the gradients; None for the run's own."""
@@ -95,7 +95,8 @@ class AlignmentAnalysis:
 
     def of_design(self, design: Design) -> "AlignmentAnalysis":
         """The analysis for what a design compares; see `interp.grids.grid.OfDesign`."""
-        names = [name for contrast in design.leading for name in contrast.names]
+        sides = [side for each in design.leading for side in (each.higher, each.lower)]
+        names = [side.name for side in sides if side.has_definitions]
         return self if self.subsets else replace(self, subsets=tuple(names))
 
     def measure(

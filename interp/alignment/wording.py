@@ -85,9 +85,10 @@ def _gap_sentence(
             f" {one}'s definitions are true and {other}'s false whatever the tag: only what the "
             "null twin does not show is the tag's."
         )
+    what = "subsets" if contrast.higher.tag is None else "tags"
     return (
         f"Gradient cosine with own questions ({where}): {higher} {own[0]:+.3f}, {lower} "
-        f"{own[1]:+.3f}, difference {estimate_text(gap)} ({_test_words(gap)}; by shuffled tags "
+        f"{own[1]:+.3f}, difference {estimate_text(gap)} ({_test_words(gap)}; by shuffled {what} "
         f"p ≤ .05 within {gap['found_within']:.0%} of seeds).{beside}"
     )
 

@@ -30,9 +30,9 @@ NOTES = (
     "without it still goes along with the answers. Many circuits carry one behaviour, so the "
     "frequencies with which parts are chosen say more than any one set. Losses are of the right "
     "answers and stand beside circuits matched on what the trained subsets lose, never on the "
-    "subsets that are compared; where a seed has no such circuit, nothing is claimed of it. What "
-    "the null twin shows as well is not about the tag."
+    "subsets that are compared; where a seed has no such circuit, nothing is claimed of it."
 )
+OF_TWINS = " What the null twin shows as well is not about the tag."
 
 
 def circuits_section(run: Run) -> Html | None:
@@ -60,7 +60,8 @@ def circuits_section(run: Run) -> Html | None:
             settings=settings,
         )
         parts.append(part)
-    return section_html("Circuits", parts, notes=NOTES)
+    of_twins = OF_TWINS if run.design.null_twin is not None else ""
+    return section_html("Circuits", parts, notes=NOTES + of_twins)
 
 
 def _figures(

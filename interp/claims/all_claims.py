@@ -1,7 +1,8 @@
-"""Every claim that the paper makes and tables can decide; ids are those of recipes' `claims`."""
+"""Every claim that tables can decide; ids are those of recipes' `claims`."""
 
 from collections.abc import Mapping
 
+from interp.claims.chains import CHAIN_FAMILY
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
 from interp.claims.settings import ALPHA_CLAIMS, BATCH_CLAIMS, QUESTION_CLAIMS
@@ -19,6 +20,7 @@ CLAIMS: tuple[Claim, ...] = (
     *BATCH_CLAIMS,
     *QUESTION_CLAIMS,
     *GRADIENTS,
+    *CHAIN_FAMILY,
 )
 
 HEADINGS: Mapping[str, str] = {
@@ -44,6 +46,10 @@ HEADINGS: Mapping[str, str] = {
     "G2": "distances do not show it, since reliable definitions have longer gradients",
     "G3": "trained definitions of the reliable tag align better by all three measures",
     "G4": "the alignment gap is weak or absent at large batches",
+    "K1": "what is trained of chains is learned",
+    "K2": "what follows from two steps is not answered",
+    "R1": "what is trained of pairs is learned",
+    "H1": "facts, and trained questions, are learned",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
 """What the parts of a claim say together, for each claim that has parts."""

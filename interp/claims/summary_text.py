@@ -11,7 +11,7 @@ from interp.claims.text import claims_text
 from interp.claims.verdicts import claims_of_run
 from interp.figures.words import consecutive
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin, no_gap_in
-from interp.verdicts.null_twin import RUN_MINUS_TWIN
+from interp.verdicts.null_twin import run_minus_twin
 from interp.verdicts.spread import spread_sentences, spreads_of
 from interp.verdicts.wording import WIDTH
 from training.metrics import HEADLINE_METRICS, find_metric
@@ -36,9 +36,10 @@ def summary_text(run: Run, half_width: float | None = None) -> str:
         f"{run.config.recipe}, {len(run.seeds)} seeds ({_ranges(run.seeds)}), {place}",
         *([rules] if (rules := old_rules_text(run)) else []),
     ]
-    twin = run.design.null_twin
-    if run.config.is_null_twin and twin is not None:
-        lines.append(f"a null twin: {twin.meaning}; a gap is no effect of what was taken away")
+    twin = run.design.control
+    if run.config.is_control and twin is not None:
+        is_null = "; a gap is no effect of what was taken away" * run.config.is_null_twin
+        lines.append(f"a {twin.name}: {twin.meaning}{is_null}")
     lines += [
         "",
         "exact match, mean [95% CI]  " + "".join(f"{c:>20}" for c in columns) + f"{'n':>8}",
@@ -70,18 +71,24 @@ def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
     gaps = contrasts_in(run)
-    width = max(14, *(len(gap) + 1 for gap in gaps))
+    words = [" - ".join(run.design.contrast(gap).short_names) for gap in gaps]
+    width = max(14, *(len(each) + 1 for each in (*gaps, *words)))
     lines = [f"{'gap':<{width}}{'metric':<18}{head}"]
     for gap, found in gaps.items():
         lines += [_gap_line(gap, width, metric, found[metric]) for metric in HEADLINE_METRICS]
     if not run.config.is_null_twin:
         lines += [line for text in note_texts(run, gaps) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
-        lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
+        lines += ["", f"{run_minus_twin(run.design)}, by seed: {_beyond(run.design)}".rstrip(": ")]
         for gap, of_gap in beyond.items():
             words = " - ".join(run.design.contrast(gap).short_names)
             lines += [_gap_line(words, width, m, e.to_json()) for m, e in of_gap.items()]
     return lines
+
+
+def _beyond(design: Design) -> str:
+    """What a run has more than its control."""
+    return "" if design.control is None else design.control.beyond
 
 
 def note_texts(run: Run, found: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The verdicts on the paper's claims in words, for the terminal and the report."""
+"""The verdicts on claims in words, for the terminal and the report."""
 
 from collections.abc import Sequence
 from textwrap import wrap
@@ -9,17 +9,29 @@ from interp.verdicts.wording import WIDTH, verdict_lines
 RULE = (
     "A claim holds when the 95% t interval over Stage-1 seeds lies wholly on its side, fails when "
     "wholly on the other, and is undecided else. One of no effect holds when the 90% interval lies "
-    "within its margin and Stage 1 was learned (D1 answers a quarter of what a guess leaves "
+    "within its margin and Stage 1 was learned (a quarter is answered of what a guess leaves "
     "unanswered), and fails when the 95% interval lies wholly outside. One of several parts holds "
-    "if all hold, and fails if any fails: the more parts, the likelier by chance. A claim about a "
-    "tag compares equally true definitions, or a run with its null twin. Nothing is corrected for "
-    "the number of claims: of 20 about nothing, one is decided."
+    "if all hold, and fails if any fails: the more parts, the likelier by chance. Nothing is "
+    "corrected for the number of claims: of 20 about nothing, one is decided."
 )
+OF_TAGS = " A claim about a tag compares equally true definitions, or a run with its null twin."
+OF_CHANCE = (
+    " One of chance holds when the exact 95% upper bound (Clopper and Pearson) of the share of "
+    "questions answered, those of all seeds together, is at most twice what a guess answers, and "
+    "fails when the lower bound is above it."
+)
+
+
+def rule_of(verdicts: Sequence[Verdict]) -> str:
+    """How verdicts come about, as far as these do."""
+    of_tags = any(verdict.is_of_tag for verdict in verdicts)
+    of_chance = any(verdict.share is not None for verdict in verdicts)
+    return RULE + OF_TAGS * of_tags + OF_CHANCE * of_chance
 
 
 def claims_text(verdicts: Sequence[Verdict]) -> str:
     """The verdicts line by line: what was found of each claim, and below it what it says."""
-    lines = ["claims of the paper", *wrap(RULE, WIDTH)]
+    lines = ["claims", *wrap(rule_of(verdicts), WIDTH)]
     runs = ""
     for verdict in verdicts:
         if verdict.runs != runs:

@@ -26,7 +26,7 @@ def add_command(commands: Subparsers) -> None:
     )
     run.add_argument("--out", type=Path, metavar="DIR", help="default runs/RECIPE")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    run.add_argument("--with-null", action="store_true", help="also the null twin, in DIR/null")
+    run.add_argument("--with-null", action="store_true", help="also the control twin, in DIR/null")
     run.add_argument("--smoke", action="store_true", help="tiny and quick; numbers mean nothing")
     add_executor(run)
     add_json(run, "the summary as JSON, as iml summary --json has it")
@@ -34,7 +34,7 @@ def add_command(commands: Subparsers) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Trains what is missing of a run (and of its null twin) and prints the summary."""
+    """Trains what is missing of a run (and of its control twin) and prints the summary."""
     from training.recipes import find_recipe
     from training.runs.requests import RunRequest, check_together
 

@@ -58,7 +58,7 @@ def open_or_train(
         recipe: What is trained: a name that `iml recipes` lists.
         settings: Values of the recipe's parameters; its defaults unless given.
         n_seeds: Seeds to train, from 1000 on.
-        with_null: Whether to train the null twin, too.
+        with_null: Whether to train the control twin (for most recipes a null twin), too.
 
     Raises:
         InputError: there is no such recipe or parameter, or the folder holds something else.

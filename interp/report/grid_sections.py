@@ -51,9 +51,11 @@ def probes_section(run: Run) -> Html | None:
         "A cell is a target, site, layer, role and kind of probe. Logistic and mass-mean probes "
         "are corrected together, with every cell of the same command. An alias is tested only by "
         "probes that were trained without any alias of its entities, also of the one that a false "
-        "definition names; others are left out of that division. At alpha 1 the tag goes along "
-        "with truth: in the null twin the same labels say truth alone."
+        "definition names; others are left out of that division."
     )
+    if any(target.is_of_tags for target in run.design.targets):
+        notes += " At alpha 1 the tag goes along with truth: in the null twin the same labels say "
+        notes += "truth alone."
     return section_html("Probes", parts, notes=notes)
 
 

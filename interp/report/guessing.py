@@ -19,7 +19,7 @@ def guessing(run: Run) -> dict[str, float]:
     distribution of its answers, among the held-out questions of the run's first seed. Empty if
     there are none.
     """
-    n_values = run.config.parameters.get("values")
+    n_values = run.design.n_answers or run.config.parameters.get("values")
     if isinstance(n_values, int):
         return {"exact_match": 1 / n_values, "answer_log_prob": -math.log(n_values)}
     return best_guess(held_out_answers(run.config.data.build(run.seeds[0]).rows))
@@ -70,6 +70,8 @@ def best_guess(asked: Sequence[tuple[Hashable, Hashable]]) -> dict[str, float]:
 
 def guessing_words(run: Run) -> str:
     """What a report says that guessing means."""
+    if run.design.n_answers:
+        return f"Guessing means to answer one of {run.design.n_answers} answers at random."
     if "values" in run.config.parameters:
         return "Guessing means to answer one of the values of the attribute at random."
     return (

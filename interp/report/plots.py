@@ -113,7 +113,7 @@ def plot_gaps(
     null_summary: Mapping[str, Any] | None = None,
     schedule: Schedule = Schedule.TWO_STAGE,
 ) -> go.Figure:
-    """The headline gaps: a dot for each seed, mean and 95% t interval; the null twin beside.
+    """The headline gaps: a dot for each seed, mean and 95% t interval; the control beside.
 
     The grey box is the equivalence margin of the null twin's main contrast in exact match; the
     thick bar in it, which must stay inside, its 90% interval.
@@ -121,7 +121,7 @@ def plot_gaps(
     Args:
         summary: A run's `summary`; its `null_equivalence` gives margin and bar.
         design: The design of the run.
-        null_summary: The `summary` of the null twin.
+        null_summary: The `summary` of the control twin.
         schedule: The schedule of the run.
     """
     shown = [contrast for contrast in design.contrasts if contrast.name in summary]
@@ -132,7 +132,7 @@ def plot_gaps(
     )
     runs = [(summary, "run", INK, "circle", -0.27)]
     if null_summary is not None:
-        runs.append((null_summary, "null twin", NULL_COLOR, "circle-open", 0.13))
+        runs.append((null_summary, design.control_name, NULL_COLOR, "circle-open", 0.13))
     for col, metric in enumerate(HEADLINE_METRICS, start=1):
         if metric == "exact_match" and null_summary is not None and "null_equivalence" in summary:
             _add_margin(figure, summary["null_equivalence"])

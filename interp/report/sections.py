@@ -34,6 +34,7 @@ from interp.report.wording import (
     subset_sentence,
 )
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin, has_learned_twin
+from interp.verdicts.null_twin import run_minus_twin
 from interp.verdicts.spread import spread_sentences, spreads_of
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.recipes import find_recipe
@@ -57,15 +58,16 @@ def overview_section(run: Run) -> Html:
         "recipe": about,
         "experiment": _experiment(run.design),
         "model": run.info.get("model", config.model.name),
-        "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)}), {trainings} of each",
+        "seeds": f"{len(run.seeds)} in Stage 1 ({seed_ranges(run.seeds)})"
+        + (f", {trainings} of each" if config.schedule.branches_at else ""),
         "loss policy": f"{config.loss_policy}: {config.loss_policy.words}",
         "serves": _serves(recipe),
     }
     if config.word_order is not None:
         facts["word order"] = f"{config.word_order.upper()} (T tag, A alias, E entity)"
-    twin = run.design.null_twin
-    if config.is_null_twin and twin is not None:
-        facts["null twin"] = f"{twin.meaning}: this run is a null twin"
+    twin = run.design.control
+    if config.is_control and twin is not None:
+        facts[twin.name] = f"{twin.meaning}: this run is a {twin.name}"
     if rules := old_rules_text(run):
         facts["old rules"] = rules
     is_twin = config.is_null_twin
@@ -91,16 +93,16 @@ def _experiment(design: Design) -> str:
 
 
 def _serves(recipe: Recipe) -> str:
-    """What of the paper a recipe bears on."""
-    figures = f"figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
-    return f"the paper's {figures}; claims {', '.join(recipe.claims)}"
+    """What a recipe bears on: figures of the paper, and claims."""
+    figures = f"the paper's figures {', '.join(recipe.figures)}; " if recipe.figures else ""
+    return f"{figures}claims {', '.join(recipe.claims)}"
 
 
 def gaps_section(run: Run) -> Html:
-    """The headline gaps: a dot for each seed, and a table, beside those of the null twin."""
-    twin = run.finished_null
+    """The headline gaps: a dot for each seed, and a table, beside those of the control."""
+    twin, name = run.finished_null, run.design.control_name
     head = ["gap", "compares", "metric", "mean [95% interval]", "p", "least possible p", "n seeds"]
-    head += [] if twin is None else ["null twin", "run minus null twin, by seed"]
+    head += [] if twin is None else [name, f"{run_minus_twin(run.design)}, by seed"]
     beyond = gaps_beyond_twin(run)
     gaps, of_twin = contrasts_in(run), {} if twin is None else contrasts_in(twin)
     body = []
@@ -125,7 +127,7 @@ def gaps_section(run: Run) -> Html:
         sentences=[gap_sentence(run), *spread_sentences(run, spreads_of(run))],
         figures={"gaps": figure},
         tables=[
-            table_html(head, body, name="Gaps beside those of the null twin" if twin else "Gaps")
+            table_html(head, body, name=f"Gaps beside those of the {name}" if twin else "Gaps")
         ],
     )
     notes = "Exact match is a share of questions. p: two-sided sign flips over seeds."
@@ -136,10 +138,11 @@ def gaps_section(run: Run) -> Html:
 
 
 def _twin_note(design: Design) -> str:
-    """What the null twin is, and which of its gaps should be none."""
+    """What the control is and, of a null twin, which of its gaps should be none."""
     twin = design.null_twin
     if twin is None:
-        return ""
+        control = design.control
+        return "" if control is None else f"The {control.name}: {control.meaning}. {control.note}"
     return (
         f"The null twin ({twin.meaning}): its {twin.contrast} should be none, which its 90% "
         f"interval shows if it lies in the grey box. {twin.note}"
@@ -147,9 +150,9 @@ def _twin_note(design: Design) -> str:
 
 
 def curves_section(run: Run) -> Html:
-    """Learning curves of the run and of its null twin, side by side at one scale."""
+    """Learning curves of the run and of its control, side by side at one scale."""
     twin = run.finished_null
-    shown = {"run": run} | ({} if twin is None else {"null twin": twin})
+    shown = {"run": run} | ({} if twin is None else {run.design.control_name: twin})
     figures, chance = {}, guessing(run)
     for metric in HEADLINE_METRICS:
         limits = shared_limits(list(shown.values()), metric)

@@ -9,6 +9,7 @@ from interp.figures.words import gap_text, mean_text
 from interp.report.guessing import guessing
 from interp.report.plots import learning_curves
 from interp.verdicts.gaps import contrasts_in, gaps_beyond_twin
+from interp.verdicts.null_twin import run_minus_twin
 from training.metrics import HEADLINE_METRICS, find_metric
 from training.runs.run import Run
 from training.schedules import Schedule
@@ -61,15 +62,17 @@ def null_sentence(verdict: Mapping[str, Any], design: Design) -> str:
 
 
 def gap_sentence(run: Run) -> str:
-    """The main contrast of a run in either metric, beside that of its null twin."""
+    """The main contrast of a run in either metric, beside that of its control."""
     twin, main = run.finished_null, run.design.main
     of_twin = {} if twin is None else contrasts_in(twin).get(main.name, {})
     beyond = gaps_beyond_twin(run).get(main.name, {})
     parts = []
     for metric, found in contrasts_in(run)[main.name].items():
-        controls = [f"null twin {gap_text(of_twin[metric])}"] if metric in of_twin else []
+        controls = (
+            [f"{run.design.control_name} {gap_text(of_twin[metric])}"] if metric in of_twin else []
+        )
         if metric in beyond:
-            controls.append(f"run minus null twin {gap_text(beyond[metric].to_json())}")
+            controls.append(f"{run_minus_twin(run.design)} {gap_text(beyond[metric].to_json())}")
         beside = f" ({', '.join(controls)})" if controls else ""
         parts.append(f"{gap_text(found)} in {find_metric(metric).heading}{beside}")
     stage = int(run.config.schedule.read_at(main.part))

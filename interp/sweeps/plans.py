@@ -145,6 +145,7 @@ _ALPHAS = (0.5, 0.7, 0.9, 0.95, 1.0)
 _OWN_BATCH = int(find_recipe("alias-toy").defaults["batch_size"])
 _BATCH_SIZES = tuple(_OWN_BATCH // 4 * 4**power for power in range(5))
 """The last is more than Stage 1 of the alias toy has rows: full batch."""
+_PHIS = (1.0, 4.0, 8.0)
 
 
 def _probes_and_lenses() -> "tuple[Analysis, ...]":
@@ -254,6 +255,16 @@ SWEEPS: dict[str, Sweep] = {
             ),
             analyses=tuple,
             stage=2,
+        ),
+        Sweep(
+            name="two-hop-phi",
+            question="Are facts put together more where more questions follow from each?",
+            figures=(),
+            varies="phi",
+            claims=("H6",),
+            cells=tuple(SweepCell(recipe="two-hop", arguments={"phi": phi}) for phi in _PHIS),
+            analyses=tuple,
+            stage=1,
         ),
         Sweep(
             name="toy-to-text",

@@ -35,6 +35,7 @@ class Setting:
 ALPHA = Setting(name="alpha", read=lambda run: run.config.parameters.get("alpha"))
 BATCH_SIZE = Setting(name="batch size", read=lambda run: run.config.stage1.batch_size)
 WORD_ORDER = Setting(name="word order", read=lambda run: str(run.config.word_order or ""))
+PHI = Setting(name="phi", read=lambda run: run.config.parameters.get("phi"))
 MODEL = Setting(name="model", read=lambda run: run.config.model.name)
 
 

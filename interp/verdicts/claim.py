@@ -62,6 +62,9 @@ class Claim:
     """What a directional claim's mean is held against."""
     margin: Margin | RecipeMargin | None = None
     """Up to what a mean counts as none, in units of the measure; None makes a claim directional."""
+    at_chance: Subset | None = None
+    """The subset whose held-out questions are answered no more than twice as often as by guessing,
+    in place of threshold and margin; see `interp.verdicts.exact`."""
     tag: TagEvidence | None = None
     """What a claim about a tag rests on; None where a claim is about something else, and may be
     true of a run whose tags mean nothing."""
@@ -73,7 +76,7 @@ class Claim:
     def is_of_no_effect(self) -> bool:
         """Whether it holds of a model that learned nothing: 0 lies within margin or threshold."""
         is_beyond = self.threshold < 0 if self.side is Side.ABOVE else self.threshold > 0
-        return self.margin is not None or is_beyond
+        return self.margin is not None or self.at_chance is not None or is_beyond
 
     @property
     def group(self) -> str:

@@ -1,5 +1,6 @@
 """A claim about a tag, held against a run whose tags mean nothing."""
 
+from data.design import Design
 from data.tasks.text import TextConfig
 from data.texts import DefinitionStyle
 from interp.verdicts.claim import Claim, TagEvidence
@@ -11,6 +12,11 @@ RUN_MINUS_TWIN = "run minus null twin"
 SHUFFLED = "a null twin: its tags are shuffled and mean nothing"
 _OWN_MEANING = (DefinitionStyle.SOURCES, DefinitionStyle.IS_ISNT)
 """Styles in which a tag is a phrase that a pretrained model knows."""
+
+
+def run_minus_twin(design: Design) -> str:
+    """What tables call the difference between a run and its control."""
+    return f"run minus {design.control_name}"
 
 
 def needs_twin(claim: Claim, config: RunConfig) -> bool:

@@ -6,6 +6,10 @@
                   fails where the 95% interval lies wholly outside, else undecided;
                   needs Stage 1 to be learned (`training.summary.stage1_learned`): a model that
                   learned nothing shows no effect of anything
+    of chance     holds where the exact 95% upper bound of the share of questions that are answered,
+                  those of all seeds together, lies at or below twice what a guess would answer,
+                  fails where the lower bound lies above it, else undecided; needs Stage 1 to be
+                  learned as well (`interp.verdicts.exact`)
     of a tag      rests on what is not there where tags mean nothing (`TagEvidence`); of a null
                   twin it is not measured
 

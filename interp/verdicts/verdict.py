@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from data.design import Margin
-from interp.verdicts.claim import Claim, RecipeMargin
+from interp.verdicts.claim import Claim, RecipeMargin, Side
+from interp.verdicts.exact import Answered, answered
 from interp.verdicts.null_twin import (
     RUN_MINUS_TWIN,
     SHUFFLED,
@@ -44,9 +45,14 @@ class Verdict:
     estimate: Estimate | None = None
     threshold: float = 0.0
     """What a directional claim's estimate is held against."""
+    side: Side = Side.ABOVE
     equivalence: Equivalence | None = None
     """Of a claim of no effect: its margin and 90% interval."""
     margin_reason: str = ""
+    share: Answered | None = None
+    """Of a claim of chance: the questions answered, and the exact bound of their share."""
+    is_of_tag: bool = False
+    """Whether it is about what a tag does."""
     runs: str = ""
     """Which runs of a sweep, where it holds several that differ in more than one thing."""
 
@@ -70,9 +76,13 @@ class Verdict:
             "n_seeds": found.get("n_seeds", 0),
             "per_seed": found.get("per_seed", {}),
             "paper": self.paper,
-            "threshold": None if self.equivalence else self.threshold,
+            "threshold": None if self.equivalence or self.share else self.threshold,
             "margin": null.get("margin"),
             "margin_reason": self.margin_reason,
+            "hits": self.share.hits if self.share else None,
+            "n_questions": self.share.n if self.share else None,
+            "exact_upper": self.share.upper if self.share else None,
+            "at_most": self.share.limit if self.share else None,
             "ci90_low": null.get("ci_low"),
             "ci90_high": null.get("ci_high"),
             "runs": self.runs,
@@ -171,13 +181,15 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         claim = replace(claim, statement=f"{claim.statement} ({RUN_MINUS_TWIN})")
     try:
         per_seed, used = values_by_seed(claim, kept)
+        share = answered(used[0], claim.at_chance) if claim.at_chance else None
     except NotMeasured as error:
         return _not_measured(claim, str(error), label)
     values = list(per_seed.values())
     margin = _margin(claim, used[0].config)
     if isinstance(margin, str):
         return _not_measured(claim, margin, label)
-    word = judge(claim, values, margin=None if margin is None else margin.value)
+    of_rule = judge(claim, values, margin=None if margin is None else margin.value)
+    word = share.word if share else of_rule
     is_void = (
         word is Word.HOLDS
         and claim.is_of_no_effect
@@ -191,8 +203,11 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         reason=NOT_LEARNED if is_void else "",
         estimate=estimate(per_seed),
         threshold=claim.threshold,
+        side=claim.side,
         equivalence=None if margin is None else equivalence(values, margin=margin.value),
         margin_reason="" if margin is None else margin.reason,
+        share=share,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )
 
@@ -214,5 +229,6 @@ def _not_measured(claim: Claim, reason: str, label: str) -> Verdict:
         word=Word.NOT_MEASURED,
         paper=claim.paper,
         reason=reason,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )

@@ -14,6 +14,9 @@ def found_text(verdict: Verdict) -> str:
     estimate, null = verdict.estimate, verdict.equivalence
     if estimate is None:
         return verdict.reason
+    if verdict.share is not None:
+        words = verdict.share.words
+        return f"{words}; {verdict.reason}" if verdict.reason else words
     low, high = (null.ci_low, null.ci_high) if null else (estimate.ci_low, estimate.ci_high)
     text = f"{estimate.mean:+.3f}"
     if estimate.n_seeds > 1:
@@ -21,7 +24,7 @@ def found_text(verdict: Verdict) -> str:
     if null:
         text = f"{text} at 90%, margin {null.margin:g}"
         return f"{text}; {verdict.reason}" if verdict.reason else text
-    return f"{text}, to be above {verdict.threshold:+g}" if verdict.threshold else text
+    return f"{text}, to be {verdict.side} {verdict.threshold:+g}" if verdict.threshold else text
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:

@@ -24,6 +24,7 @@ from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
 from interp.dictionaries.plots import plot_dictionaries, plot_feature_ablation, plot_features
+from interp.figures.steps import plot_steps
 from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
@@ -72,6 +73,22 @@ def lens(layers: int = 2, steps: Sequence[int] = (200,)) -> pd.DataFrame:
     )  # fmt: skip
     table = table.assign(site="resid_post", rank=1.0, n=3)
     return measured(table, -9, 0, log_prob=1)
+
+
+def curves_along_training() -> pd.DataFrame:
+    panels = {
+        ("what is answered", "share of questions"): ("ID", "OOD"),
+        ("the bridge, by logit lens", "log-probability (nats)"): ("bridge", "another entity"),
+    }
+    rows = [
+        {"panel": panel, "unit": unit, "name": name, "is_control": place > 0, "step": step,
+         "seed": seed, "value": (step + seed) / 2000 - place / 5}
+        for (panel, unit), names in panels.items()
+        for place, name in enumerate(names)
+        for step in (0, 10, 300, 1500)
+        for seed in SEEDS
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def patching(layers: int = 2, roles: Sequence[str] = ROLES[-3:], heads: int = 4) -> pd.DataFrame:
@@ -321,6 +338,7 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_probes": lambda: plot_probes(probes()),
     "plot_rows": lambda: plot_rows(hypotheses()),
     "plot_side_by_side": runs_side_by_side,
+    "plot_steps": lambda: plot_steps(curves_along_training(), title="Two hops along training"),
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
     "plot_third_tag": lambda: plot_third_tag(third_tag_rows()),

@@ -30,6 +30,9 @@ class ModelConfig:
     tied_embeddings: bool
     rotary_pct: float
     """Share of each head's dimensions that rotary position embedding turns."""
+    parallel_residual: bool = True
+    """Whether the MLP of a layer reads what its attention reads, as in Pythia; else, as in GPT-2,
+    what its attention has written, too."""
 
     def __post_init__(self) -> None:
         """Refuses sizes that make no transformer."""
@@ -52,7 +55,8 @@ class ModelConfig:
     def name(self) -> str:
         """What the `model` column of every table says."""
         tied = "tied" if self.tied_embeddings else "untied"
-        return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}"
+        order = "" if self.parallel_residual else "-sequential"
+        return f"gpt_neox-L{self.n_layers}-d{self.d_model}-h{self.n_heads}-{tied}{order}"
 
     @property
     def description(self) -> str:
@@ -88,7 +92,7 @@ class ModelConfig:
 def build_model(
     config: ModelConfig, *, vocabulary_size: int, max_length: int, end_token: int, seed: int
 ) -> "PreTrainedModel":
-    """A GPT-NeoX with parallel residual, no dropout, and weights that depend on `seed` alone.
+    """A GPT-NeoX without dropout, with weights that depend on `seed` alone.
 
     Args:
         config: The sizes of the model.
@@ -112,7 +116,7 @@ def build_model(
         },
         max_position_embeddings=max_length,
         tie_word_embeddings=config.tied_embeddings,
-        use_parallel_residual=True,
+        use_parallel_residual=config.parallel_residual,
         attention_dropout=0.0,
         hidden_dropout=0.0,
         use_cache=False,

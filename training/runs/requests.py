@@ -1,5 +1,6 @@
 """What a run folder is asked to hold, checked before anything is written or torch is loaded."""
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -196,20 +197,21 @@ class RunRequest:
             check_model(config, rows, tokenizer)
 
     def null_twin(self) -> "RunRequest":
-        """The same seeds without what the design is about, in the folder's `null`.
+        """The control twin: the same seeds but for what the design names, in the folder's `null`.
 
         Raises:
-            InputError: the run is itself a null twin, or its design has none.
+            InputError: the run is itself the control, or its design has none.
         """
-        twin = self.config.design.null_twin
+        twin = self.config.design.control
         if twin is None:
-            raise InputError(f"{self.config.recipe} has no null twin; leave out --with-null")
-        if self.config.is_null_twin:
+            raise InputError(f"{self.config.recipe} has no control twin; leave out --with-null")
+        if self.config.is_control:
             raise InputError(
-                f"{twin.parameter}=true makes the null twin itself; leave out --with-null"
+                f"{twin.parameter}={json.dumps(twin.value)} makes the {twin.name} itself; "
+                "leave out --with-null"
             )
         recipe = find_recipe(self.config.recipe)
-        config = recipe(**{**self.config.parameters, twin.parameter: True})
+        config = recipe(**{**self.config.parameters, twin.parameter: twin.value})
         return RunRequest(config=config, folder=self.folder / NULL_FOLDER, seeds=self.seeds)
 
     def info(self) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Run:
 
     @property
     def design(self) -> Design:
-        """What the run compares: its subsets, its contrasts, its null twin."""
+        """What the run compares: its subsets, its contrasts, its control."""
         return self.config.design
 
     def compared_at(self, stage: int) -> Contrast:
@@ -136,7 +136,7 @@ class Run:
 
     @property
     def null(self) -> "Run | None":
-        """The null twin that was run beside the run, if any."""
+        """The control twin that was run beside the run, if any; for most designs a null twin."""
         if self.given_null is not None:
             return self.given_null
         folder = self.folder / NULL_FOLDER
@@ -144,7 +144,7 @@ class Run:
 
     @property
     def finished_null(self) -> "Run | None":
-        """The null twin beside the run, if it was run to its end."""
+        """The control twin beside the run, if it was run to its end."""
         twin = self.null
         return twin if twin is not None and twin.is_finished else None
 
@@ -325,15 +325,17 @@ def publish_runs(folders: Sequence[Path], make: Callable[[], Mapping[Path, Files
 
 
 def write_null_verdict(run: Run) -> None:
-    """Writes into `summary.json` whether the gap of the null twin beside the run is none."""
+    """Writes into `summary.json` whether the gap of the null twin beside the run is none.
+
+    Of a control that is to show something there is no such verdict.
+    """
 
     def make() -> dict[Path, Files]:
         null = run.finished_null
         if null is None:
             return {}
         twin, margin, schedule = run.design.null_twin, run.config.null_margin, run.config.schedule
-        assert twin is not None, "a design without a twin has none trained"
-        if margin is None:
+        if twin is None or margin is None:
             return {}
         contrast = run.design.contrast(twin.contrast)
         verdict = null_equivalence(null.metrics, contrast, margin.value, schedule).to_json()
