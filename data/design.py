@@ -101,7 +101,9 @@ class NullTwin:
     """What the null twin of a run is: the same run without what the experiment is about."""
 
     parameter: str
-    """The parameter of the recipe that is `true` in the twin."""
+    """The parameter of the recipe that makes the twin."""
+    value: bool | str | int = True
+    """What the parameter is in the twin."""
     contrast: str
     """The name of the contrast that should be none in the twin."""
     margins: Mapping[LossPolicy, Margin]

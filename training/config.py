@@ -179,7 +179,7 @@ class RunConfig:
     def is_null_twin(self) -> bool:
         """Whether the run is one without what its experiment is about."""
         twin = self.design.null_twin
-        return twin is not None and bool(self.parameters.get(twin.parameter))
+        return twin is not None and self.parameters.get(twin.parameter) == twin.value
 
     @property
     def run_id(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
+from interp.claims.one_layer import ONE_LAYER
 from interp.claims.settings import ALPHA_CLAIMS, BATCH_CLAIMS, QUESTION_CLAIMS
 from interp.claims.stage_one import STAGE_ONE
 from interp.claims.stage_two import STAGE_TWO
@@ -19,6 +20,7 @@ CLAIMS: tuple[Claim, ...] = (
     *BATCH_CLAIMS,
     *QUESTION_CLAIMS,
     *GRADIENTS,
+    *ONE_LAYER,
 )
 
 HEADINGS: Mapping[str, str] = {
@@ -44,6 +46,8 @@ HEADINGS: Mapping[str, str] = {
     "G2": "distances do not show it, since reliable definitions have longer gradients",
     "G3": "trained definitions of the reliable tag align better by all three measures",
     "G4": "the alignment gap is weak or absent at large batches",
+    "OCR": "what follows from a fact is known untold, where the value matrix is factorised",
+    "TRUTH": "normalisation makes a direction of truth",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
 """What the parts of a claim say together, for each claim that has parts."""

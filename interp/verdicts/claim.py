@@ -57,6 +57,8 @@ class Claim:
     measure: Measure
     paper: str
     """What the paper found, and where."""
+    source: str = "the paper"
+    """Whose claim it is, in words."""
     side: Side = Side.ABOVE
     threshold: float = 0.0
     """What a directional claim's mean is held against."""

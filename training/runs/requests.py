@@ -206,10 +206,11 @@ class RunRequest:
             raise InputError(f"{self.config.recipe} has no null twin; leave out --with-null")
         if self.config.is_null_twin:
             raise InputError(
-                f"{twin.parameter}=true makes the null twin itself; leave out --with-null"
+                f"{twin.parameter}={str(twin.value).lower()} makes the null twin itself; "
+                "leave out --with-null"
             )
         recipe = find_recipe(self.config.recipe)
-        config = recipe(**{**self.config.parameters, twin.parameter: True})
+        config = recipe(**{**self.config.parameters, twin.parameter: twin.value})
         return RunRequest(config=config, folder=self.folder / NULL_FOLDER, seeds=self.seeds)
 
     def info(self) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Claims OCR and TRUTH, of two papers about models of one layer; the thresholds are this project's.
+
+Each run is judged together with its control: the same model whose value matrix is merged (Huang et
+al. 2025), or that has no norm (Ravfogel et al. 2025), which `iml run --with-null` trains. What is
+"at chance" is held against a margin; "known" is above .95.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from data.design import Margin
+from data.tasks.one_layer_retrieval import BOTH, IMPLIED, UNTOLD
+from data.tasks.truth_direction import CONTEXT_ATTRIBUTE, FALSE, TRUE
+from data.vocabulary import DEFINITION, TRAINED, Role
+from interp.verdicts.claim import Claim, Condition
+from interp.verdicts.quantities import Measure, NotMeasured, gap, level
+from training.config import RunConfig
+from training.models.own import AFTER, BEFORE
+from training.runs.run import Run
+from training.statistics import seed_means
+
+KNOWN = 0.95
+HUANG, RAVFOGEL = "Huang et al. 2025", "Ravfogel et al. 2025"
+CHANCE = Margin(value=0.1, reason="as far as one pair of ten; chosen on seeds below 1000")
+NO_DIRECTION = Margin(
+    value=0.07, reason="a seventh of what is possible; chosen on seeds below 1000"
+)
+
+
+def _is(parameter: str, value: str) -> Condition:
+    def holds(config: RunConfig) -> bool:
+        return config.parameters.get(parameter) == value
+
+    return Condition(words=f"{parameter}={value}", holds=holds)
+
+
+FACTORISED, NORMED = _is("value_matrix", "factorised"), _is("norm", "unit")
+
+
+def of_control(measure: Measure) -> Measure:
+    """The same quantity in the control that was run beside a run."""
+
+    def measured(run: Run) -> pd.Series:
+        if run.finished_null is None:
+            raise NotMeasured("no control: repeat iml run with --with-null")
+        return measure(run.finished_null)
+
+    return measured
+
+
+def above_chance(run: Run) -> pd.Series:
+    """How much more of the held-out implications is answered than by naming any of them."""
+    return level(run, IMPLIED) - 1 / int(run.config.parameters["pairs"])
+
+
+def fitted(run: Run) -> pd.Series:
+    """The least exact match of what is trained: facts of either subset, implications."""
+    parts = [
+        level(run, BOTH, DEFINITION),
+        level(run, IMPLIED, DEFINITION),
+        level(run, BOTH, TRAINED),
+    ]
+    return pd.concat(parts, axis=1).min(axis=1)
+
+
+def auc(part: str, state: str) -> Measure:
+    """How well a linear classifier tells true contexts from false ones, from `iml blocks`."""
+
+    def measure(run: Run) -> pd.Series:
+        table = run.table("blocks")
+        if table is None:
+            raise NotMeasured("run iml blocks first")
+        rows = table.loc[(table["run_id"] == run.config.run_id) & (table["quantity"] == "auc")]
+        rows = rows.loc[(rows["part"] == part) & (rows["state"] == state)]
+        if rows.empty:
+            raise NotMeasured(f"iml blocks found no state {state}")
+        return seed_means(
+            rows.loc[rows["step"] == rows.groupby("seed")["step"].transform("max")], "value"
+        )
+
+    return measure
+
+
+def off_chance(measure: Measure) -> Measure:
+    """An AUC minus the .5 of guessing."""
+    return lambda run: measure(run) - 0.5
+
+
+def beyond_control(measure: Measure) -> Measure:
+    """A quantity minus that of the control, by seed."""
+    return lambda run: measure(run) - of_control(measure)(run)
+
+
+def _ocr(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
+    return Claim(
+        id=f"OCR.{part}", statement=statement, measure=measure, paper=paper, source=HUANG,
+        only=FACTORISED, **others,
+    )  # fmt: skip
+
+
+def _truth(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
+    return Claim(
+        id=f"TRUTH.{part}", statement=statement, measure=measure, paper=paper, source=RAVFOGEL,
+        only=NORMED, **others,
+    )  # fmt: skip
+
+
+_PLACES = {CONTEXT_ATTRIBUTE: "at y", str(Role.ALIAS): "at x'"}
+
+ONE_LAYER: tuple[Claim, ...] = (
+    _ocr(
+        "fitted",
+        "all that is trained is answered",
+        fitted,
+        "training loss near 0",
+        threshold=KNOWN,
+    ),
+    _ocr(
+        "implied",
+        f"implications that were never trained are known: {IMPLIED.name}",
+        lambda run: level(run, IMPLIED),
+        "known (Theorem 1)",
+        threshold=KNOWN,
+    ),
+    _ocr(
+        "untold",
+        f"they are known from the facts: {IMPLIED.name} above {UNTOLD.name}",
+        gap(IMPLIED, UNTOLD),
+        "not tested",
+    ),
+    _ocr(
+        "merged_fitted",
+        "merged, all that is trained is answered, too",
+        of_control(fitted),
+        "training loss near 0",
+        threshold=KNOWN,
+    ),
+    _ocr(
+        "merged",
+        f"merged, {IMPLIED.name} is at chance",
+        of_control(above_chance),
+        "at chance (Theorem 1)",
+        margin=CHANCE,
+    ),
+    *(
+        claim
+        for part, place in _PLACES.items()
+        for claim in (
+            _truth(
+                f"after_{part}",
+                f"AUC of true against false contexts {place}, after the norm, is .98 or more",
+                auc(part, AFTER),
+                "a direction (Theorem 2)",
+                threshold=0.98,
+            ),
+            _truth(
+                f"before_{part}",
+                f"AUC {place} before the norm, minus .5, is none",
+                off_chance(auc(part, BEFORE)),
+                "none (Theorem 2)",
+                margin=NO_DIRECTION,
+            ),
+            _truth(
+                f"no_norm_{part}",
+                f"AUC {place} in a model without a norm, minus .5, is none",
+                of_control(off_chance(auc(part, BEFORE))),
+                "none (Theorem 2)",
+                margin=NO_DIRECTION,
+            ),
+        )
+    ),
+    _truth(
+        "gap",
+        f"log-probability of the true attribute: {TRUE.name} above {FALSE.name}, by more than in "
+        "the control",
+        beyond_control(gap(TRUE, FALSE, metric="answer_log_prob")),
+        "above",
+    ),
+)
