@@ -150,6 +150,21 @@ class ProbeTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightBlock:
+    """What a value matrix of one layer adds for words of one kind to words of another."""
+
+    source: str
+    """What the words are that are attended to."""
+    target: str
+    """What the words are whose features are added to."""
+    own: Mapping[str, str]
+    """To each word of the source the word of the target that belongs to it."""
+    is_said: bool = True
+    """Whether the target's features are those that make a word likely, not those that it is read
+    by; see `training.models.own.OneLayer.features`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """An experiment, whatever its recipe: what is trained when, compared with what."""
 
@@ -168,6 +183,8 @@ class Design:
     """The targets of probes; the first two are read unless others are asked for."""
     figures: tuple[str, ...] = ("gaps", "curves", "subsets")
     """Which of the figures and tables of `interp.report.sections` about training it is made for."""
+    blocks: Callable[[Sequence[Row]], Sequence[WeightBlock]] | None = None
+    """From a seed's rows to the blocks of a value matrix that `iml blocks` reads, if any."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a table with this contrast must say, by contrast."""
 
@@ -184,6 +201,11 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """The names of all subsets, in order."""
         return tuple(subset.name for subset in self.subsets)
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether definitions carry tags that can be reliable or not."""
+        return any(subset.tag is not None for subset in self.subsets)
 
     @property
     def main(self) -> Contrast:

@@ -23,6 +23,7 @@ from interp.commands import (
     ablate,
     align,
     attention,
+    blocks,
     circuit,
     codes,
     completion,
@@ -50,7 +51,7 @@ from interp.commands import (
 COMMANDS = (
     *(recipes, models, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, codes, transplant, align, turn),
-    *(mediate, twins, order, hypothesis),
+    *(mediate, twins, order, blocks, hypothesis),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -165,6 +165,7 @@ ROOMS = [
     "mediation",
     "twins",
     "orders",
+    "one_layer",
     "verdicts",
     "claims",
     "hypotheses",

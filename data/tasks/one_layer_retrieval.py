@@ -6,12 +6,12 @@ subjects of each pair some have the language stated, too, others are only asked 
 have nothing stated at all: nobody can know their language, which is what guessing scores.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.aliases import random_words
-from data.design import Contrast, Design, Findings, Margin, NullTwin
+from data.design import Contrast, Design, Findings, Margin, NullTwin, WeightBlock
 from data.draws import stream
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
@@ -51,6 +51,33 @@ UNTOLD = Subset(
     mark=Mark(color="#ea8a12", symbol="square"),
 )
 
+
+def weight_blocks(rows: Sequence[Row]) -> tuple[WeightBlock, ...]:
+    """From the subjects of each subset to facts and to implications."""
+    answers = {
+        (row.subset.name, row.question, row.alias): row.rendered.answer for row in rows if row.alias
+    }
+    fact_of_pair = {
+        answers[BOTH.name, IMPLICATION, row.alias]: row.rendered.answer
+        for row in rows
+        if row.subset == BOTH and row.question == FACT
+    }
+    blocks = []
+    for subset in (BOTH, IMPLIED, UNTOLD):
+        implied = {
+            str(alias): answer
+            for (name, question, alias), answer in answers.items()
+            if name == subset.name and question == IMPLICATION
+        }
+        facts = {alias: fact_of_pair[answer] for alias, answer in implied.items()}
+        source = f"subjects {subset.name}"
+        blocks += [
+            WeightBlock(source=source, target="facts", own=facts),
+            WeightBlock(source=source, target="implications", own=implied),
+        ]
+    return tuple(blocks)
+
+
 DESIGN = Design(
     name="retrieval in one layer",
     question="does an implication follow for subjects of whom only the fact was told?",
@@ -84,6 +111,7 @@ DESIGN = Design(
         meaning="the value matrix is one merged matrix, not a product of two",
     ),
     figures=("gaps", "curves", "subsets"),
+    blocks=weight_blocks,
 )  # fmt: skip
 
 

@@ -8,11 +8,12 @@ pair.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.aliases import random_words
-from data.design import Contrast, Design, Findings, NullTwin
+from data.design import Contrast, Design, Findings, NullTwin, WeightBlock
 from data.draws import stream
 from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, qa_row_id
@@ -46,6 +47,25 @@ FALSE = Subset(
     mark=Mark(color="#ea8a12", symbol="square"),
 )
 
+
+def weight_blocks(rows: Sequence[Row]) -> tuple[WeightBlock, ...]:
+    """From subjects and attributes, as they are read, to either as they are read or said."""
+    of = {str(row.alias): row.rendered.answer for row in rows if row.split is Split.TEST}
+    names = {attribute: subject for subject, attribute in of.items()}
+    blocks = []
+    for is_said in (True, False):
+        verb = "said" if is_said else "read"
+        for source, links in (
+            ("subjects", {"subjects": {each: each for each in of}, "attributes": of}),
+            ("attributes", {"subjects": names, "attributes": {each: each for each in names}}),
+        ):
+            blocks += [
+                WeightBlock(source=source, target=f"{target} {verb}", own=own, is_said=is_said)
+                for target, own in links.items()
+            ]
+    return tuple(blocks)
+
+
 DESIGN = Design(
     name="truth direction",
     question="is there a direction that tells true contexts from false ones?",
@@ -76,6 +96,7 @@ DESIGN = Design(
         meaning="nothing is normalised before the logits",
     ),
     figures=("gaps", "curves", "subsets"),
+    blocks=weight_blocks,
 )
 
 

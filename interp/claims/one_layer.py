@@ -18,7 +18,6 @@ from interp.verdicts.quantities import Measure, NotMeasured, gap, level
 from training.config import RunConfig
 from training.models.own import AFTER, BEFORE
 from training.runs.run import Run
-from training.statistics import seed_means
 
 KNOWN = 0.95
 HUANG, RAVFOGEL = "Huang et al. 2025", "Ravfogel et al. 2025"
@@ -66,20 +65,26 @@ def fitted(run: Run) -> pd.Series:
 
 def auc(part: str, state: str) -> Measure:
     """How well a linear classifier tells true contexts from false ones, from `iml blocks`."""
+    return lambda run: _read(run, "auc", part, state)
 
-    def measure(run: Run) -> pd.Series:
-        table = run.table("blocks")
-        if table is None:
-            raise NotMeasured("run iml blocks first")
-        rows = table.loc[(table["run_id"] == run.config.run_id) & (table["quantity"] == "auc")]
-        rows = rows.loc[(rows["part"] == part) & (rows["state"] == state)]
-        if rows.empty:
-            raise NotMeasured(f"iml blocks found no state {state}")
-        return seed_means(
-            rows.loc[rows["step"] == rows.groupby("seed")["step"].transform("max")], "value"
-        )
 
-    return measure
+def _read(run: Run, quantity: str, part: str, state: str) -> pd.Series:
+    """A number that `iml blocks` read at each seed's last step."""
+    table = run.table("blocks")
+    if table is None:
+        raise NotMeasured("run iml blocks first")
+    chosen = {"run_id": run.config.run_id, "quantity": quantity, "part": part, "state": state}
+    rows = table.loc[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+    if rows.empty:
+        raise NotMeasured(f"iml blocks has no {quantity} of {part}")
+    last = rows.loc[rows["step"] == rows.groupby("seed")["step"].transform("max")]
+    return last.set_index("seed")["value"].sort_index()
+
+
+def copied(run: Run) -> pd.Series:
+    """What held-out subjects add to their own implication beyond others', from `iml blocks`."""
+    part = f"subjects {IMPLIED.name} → implications"
+    return _read(run, "block", part, "own") - _read(run, "block", part, "other")
 
 
 def off_chance(measure: Measure) -> Measure:
@@ -128,6 +133,13 @@ ONE_LAYER: tuple[Claim, ...] = (
         f"they are known from the facts: {IMPLIED.name} above {UNTOLD.name}",
         gap(IMPLIED, UNTOLD),
         "not tested",
+    ),
+    _ocr(
+        "copied",
+        "the value matrix has them: what subjects add to their own implication, minus to others', "
+        "more than merged",
+        beyond_control(copied),
+        "above (the blocks of W_OV)",
     ),
     _ocr(
         "merged_fitted",

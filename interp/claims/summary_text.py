@@ -77,7 +77,8 @@ def _gap_lines(run: Run) -> list[str]:
     if not run.config.is_null_twin:
         lines += [line for text in note_texts(run, gaps) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
-        lines += ["", f"{RUN_MINUS_TWIN}, by seed: what the tag does"]
+        does = ": what the tag does" if run.design.has_tags else ""
+        lines += ["", f"{RUN_MINUS_TWIN}, by seed{does}"]
         for gap, of_gap in beyond.items():
             words = " - ".join(run.design.contrast(gap).short_names)
             lines += [_gap_line(words, width, m, e.to_json()) for m, e in of_gap.items()]

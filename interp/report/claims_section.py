@@ -1,9 +1,9 @@
-"""The report's section that holds the paper's claims against a run or a sweep."""
+"""The report's section that holds claims of papers against a run or a sweep."""
 
 from collections.abc import Sequence
 from itertools import groupby
 
-from interp.claims.text import RULE
+from interp.claims.text import rule_of, source_of, title_of
 from interp.claims.verdicts import claims_of_run
 from interp.figures.answer_first import Part, section_html
 from interp.figures.markup import Html, as_html, table_html
@@ -42,7 +42,7 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
         {f"±{v.equivalence.margin:g}: {v.margin_reason}" for v in verdicts if v.equivalence}
     )
     margins = f" Margins: {'; '.join(reasons)}." if reasons else ""
-    return section_html("The paper's claims", parts, notes=RULE + margins)
+    return section_html(title_of(verdicts), parts, notes=rule_of(verdicts) + margins)
 
 
 def _count_words(verdicts: Sequence[Verdict]) -> str:
@@ -58,7 +58,8 @@ def _count_words(verdicts: Sequence[Verdict]) -> str:
     found = [
         f"{len(ids)} {SAID[word][len(ids) > 1]} ({', '.join(ids)})" for word, ids in by_word.items()
     ]
-    return f"Of {total} {'claim' if total == 1 else 'claims'} of the paper {'; '.join(found)}."
+    claims = f"{total} {'claim' if total == 1 else 'claims'} of {source_of(verdicts)}"
+    return f"Of {claims} {'; '.join(found)}."
 
 
 def _cells(verdict: Verdict) -> list[object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from interp.claims.text import title_of
 from interp.claims.verdicts import claims_of_run
 from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import table_of
@@ -167,11 +168,12 @@ def compared_claims(comparison: Comparison) -> Html | None:
             table_html(
                 ["claim", "says", *(each.name for each in comparison.runs)],
                 body,
-                name="Verdicts on the paper's claims",
+                name="Verdicts on claims",
             )
         ],
     )
-    return section_html("The paper's claims", [part])
+    told = [verdict for each in verdicts for verdict in each.values()]
+    return section_html(title_of(told), [part])
 
 
 def compared_analyses(comparison: Comparison) -> Html | None:

@@ -91,9 +91,9 @@ def _experiment(design: Design) -> str:
 
 
 def _serves(recipe: Recipe) -> str:
-    """What of the paper a recipe bears on."""
-    figures = f"figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
-    return f"the paper's {figures}; claims {', '.join(recipe.claims)}"
+    """Which figures and claims of a paper a recipe bears on."""
+    figures = f"the paper's figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
+    return f"{figures}; claims {', '.join(recipe.claims) or 'none'}"
 
 
 def gaps_section(run: Run) -> Html:

@@ -10,6 +10,9 @@ from interp.verdicts.across import Across
 from interp.verdicts.quantities import Measure
 from training.config import RunConfig
 
+PAPER = "the paper"
+"""The source of the claims of implicit meta-learning's own paper."""
+
 
 class Side(StrEnum):
     """Where a directional claim says that a mean lies."""
@@ -57,7 +60,7 @@ class Claim:
     measure: Measure
     paper: str
     """What the paper found, and where."""
-    source: str = "the paper"
+    source: str = PAPER
     """Whose claim it is, in words."""
     side: Side = Side.ABOVE
     threshold: float = 0.0

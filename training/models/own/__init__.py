@@ -14,8 +14,8 @@ A model here is trained, saved, loaded and evaluated by what trains every other,
                     is run
 
 That is enough for `iml run`, `summary`, `report`, `sweep`, claims, and whatever reads gradients
-(`iml align`). A model of one layer that `iml blocks` is to look into offers two things more, those
-of `OneLayer`. What looks at blocks, heads and residual streams (`interp.hooked`) is made for
+(`iml align`). A model of one layer that `iml blocks` is to look into offers three things more,
+those of `OneLayer`. What looks at blocks, heads and residual streams (`interp.hooked`) is made for
 transformers and refuses these models by name.
 """
 
@@ -45,10 +45,22 @@ class OneLayer(Protocol):
         """What the layer writes for each token or feature that it attends to."""
         ...
 
-    def states(self, tokens: "Int[Tensor, 'example pos']") -> "Mapping[str, Tensor]":
-        """What stands at each position before the logits, by name in order of computation.
+    def features(
+        self, tokens: "Int[Tensor, ' token']", *, is_said: bool
+    ) -> "Int[Tensor, ' token']":
+        """The places of tokens among what `value_matrix` reads and writes.
 
-        Each is of shape `example pos feature`.
+        Args:
+            tokens: Ids.
+            is_said: Whether to give the features that make a token likely, not those that it is
+                read by, where these are different.
+        """
+        ...
+
+    def states(self, tokens: "Int[Tensor, 'example pos']") -> "dict[str, Tensor]":
+        """What stands at each position before the logits, `BEFORE` and `AFTER` a norm.
+
+        Each is of shape `example pos feature`; empty where nothing stands before the logits.
         """
         ...
 

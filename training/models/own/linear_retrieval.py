@@ -72,9 +72,13 @@ class LinearRetrieval(PreTrainedModel):
         """W_OV: in column `t` what token `t` adds to each logit when attended to once."""
         return self.W_O @ self.W_V if self.config.is_factorised else self.W_OV
 
+    def features(self, tokens: Int[Tensor, " token"], *, is_said: bool) -> Int[Tensor, " token"]:
+        """The tokens themselves, read or said: all vectors are one-hot."""
+        return tokens
+
     def states(self, tokens: Int[Tensor, "example pos"]) -> dict[str, Tensor]:
-        """The logits themselves: nothing stands between the layer and them."""
-        return {"logits": self(input_ids=tokens).logits}
+        """None: nothing stands between the layer and the logits."""
+        return {}
 
     def forward(self, input_ids: Int[Tensor, "example pos"], **_: Any) -> CausalLMOutput:
         """The logits of the next token at every position, each from the tokens up to there."""

@@ -73,6 +73,10 @@ class TruthEncoder(PreTrainedModel):
         """W: in column `f` what feature `f` adds to each feature of the positions after it."""
         return self.W
 
+    def features(self, tokens: Int[Tensor, " token"], *, is_said: bool) -> Int[Tensor, " token"]:
+        """The e features of tokens, or their u features, which come last."""
+        return tokens + (self.config.n_features - self.config.vocab_size) * is_said
+
     def states(self, tokens: Int[Tensor, "example pos"]) -> dict[str, Tensor]:
         """What stands at each position before and after the norm, if there is one."""
         places = self.config.vocab_size + torch.arange(tokens.shape[1], device=tokens.device)
