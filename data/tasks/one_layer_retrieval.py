@@ -63,7 +63,7 @@ def weight_blocks(rows: Sequence[Row]) -> tuple[WeightBlock, ...]:
         if row.subset == BOTH and row.question == FACT
     }
     blocks = []
-    for subset in (BOTH, IMPLIED, UNTOLD):
+    for subset in (IMPLIED, BOTH, UNTOLD):  # first what the experiment is about
         implied = {
             str(alias): answer
             for (name, question, alias), answer in answers.items()
@@ -72,8 +72,8 @@ def weight_blocks(rows: Sequence[Row]) -> tuple[WeightBlock, ...]:
         facts = {alias: fact_of_pair[answer] for alias, answer in implied.items()}
         source = f"subjects {subset.name}"
         blocks += [
-            WeightBlock(source=source, target="facts", own=facts),
             WeightBlock(source=source, target="implications", own=implied),
+            WeightBlock(source=source, target="facts", own=facts),
         ]
     return tuple(blocks)
 

@@ -11,16 +11,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.grid_tables import titled
-from interp.figures.heat_maps import cells_height, differences, number_texts
+from interp.figures.heat_maps import INSIDE, NUMBER_SIZE, cells_height, differences, number_texts
 from interp.figures.palette import FAINT, INK, NULL_COLOR, subset_style
-from interp.figures.room import make_room
+from interp.figures.room import make_room, name_ticks
 from interp.figures.seed_marks import mean_hover, over_seeds, seeds_words, shown_halves
 from interp.figures.theme import style_figure
 from interp.one_layer.measures import FROBENIUS, NUCLEAR, OTHER, OWN
 from training.designs import design_of
 from training.models.own import AFTER, BEFORE
 
-HEIGHT = 300  # pixels
+HEIGHT, LEAST_HEIGHT = 300, 120  # pixels
 RUN_COLOR, CONTROL_COLOR = "#1f5fc4", "#ea8a12"
 STEP_AXIS = {"type": "log", "title": "1 + step", "dtick": 1}
 BLOCK_STATES = {OWN: "to its own", OTHER: "to others"}
@@ -45,25 +45,27 @@ def plot_blocks(table: pd.DataFrame, control: pd.DataFrame | None = None) -> go.
         list(dict.fromkeys(part.split(" → ")[side] for part in first["part"])) for side in (0, 1)
     )
     figure = make_subplots(
-        rows=len(shown), cols=2, shared_yaxes=True, shared_xaxes=True, subplot_titles=list(means),
-        horizontal_spacing=0.03, vertical_spacing=0.25 / len(shown),
-    )  # fmt: skip
+        cols=len(means), shared_yaxes=True, subplot_titles=list(means), horizontal_spacing=0.02
+    )
     for place, cells in enumerate(means.values()):
         values = cells.set_index("part")["mean"]
         grid = [[float(values[f"{source} → {target}"]) for source in sources] for target in targets]
         texts = [number_texts(row, scale) for row in grid]
         figure.add_heatmap(
-            z=grid, x=sources, y=targets, text=texts, texttemplate="%{text}", coloraxis="coloraxis",
-            hovertemplate="%{x} → %{y}: %{z:.3f}<extra></extra>",
-            row=place // 2 + 1, col=place % 2 + 1,
+            z=grid, x=list(range(len(sources))), y=targets, customdata=[sources] * len(targets),
+            text=texts, texttemplate="%{text}", textfont={"size": NUMBER_SIZE},
+            coloraxis="coloraxis",
+            hovertemplate="%{customdata} → %{y}: %{z:.3f}<extra></extra>",
+            row=1, col=place + 1,
         )  # fmt: skip
-    height = len(shown) * cells_height(len(targets))
+    height = max(cells_height(len(targets)), LEAST_HEIGHT)
     title = titled("What the value matrix adds", table)
     n_seeds = table["seed"].nunique()
     about = f"mean weight of a block at the last step, mean over n = {n_seeds} seeds"
     style_figure(figure, title=title, height=height, about=about)
     figure.update_layout(coloraxis=scale.axis("weight<br>(logits)", inside=height))
-    figure.update_xaxes(title="word attended to", row=len(shown))
+    ticks = name_ticks(list(range(len(sources))), sources, width=INSIDE / len(means))
+    figure.update_xaxes(**ticks, title="word attended to")
     figure.update_yaxes(title="added to", col=1)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     make_room(figure, inside=height)
@@ -94,7 +96,7 @@ def plot_spectrum(table: pd.DataFrame, control: pd.DataFrame | None = None) -> g
         x = values["part"].astype(int)
         _add_curve(figure, values, x, name=name, color=color, col=3, is_named=False)
     title = titled("Singular values of the value matrix", table)
-    style_figure(figure, title=title, height=HEIGHT, about=seeds_words(table["seed"].nunique()))
+    style_figure(figure, title=title, height=HEIGHT, about=_about(table))
     for col, words in ((1, "sum of singular values"), (2, "ratio (1 = rank 1)"), (3, "value")):
         figure.update_yaxes(title=words, rangemode="tozero", col=col)
     figure.update_xaxes(STEP_AXIS)
@@ -129,7 +131,7 @@ def plot_directions(table: pd.DataFrame, control: pd.DataFrame | None = None) ->
         figure.add_hline(y=0.5, line={"color": FAINT, "dash": "dot", "width": 1}, col=col)  # pyright: ignore[reportArgumentType]
     higher, lower = design_of(table).main.names
     title = titled(f"A linear classifier tells {higher} from {lower}", table)
-    about = f"{seeds_words(auc['seed'].nunique())}; dotted: guessing; on texts not fitted on"
+    about = f"{_about(auc)}; dotted: guessing; on texts not fitted on"
     style_figure(figure, title=title, height=HEIGHT, about=about)
     figure.update_xaxes(STEP_AXIS)
     figure.update_yaxes(range=[0.35, 1.05])
@@ -162,12 +164,16 @@ def plot_probabilities(table: pd.DataFrame, control: pd.DataFrame | None = None)
             color, x = subset_style(name, design).color, curve["step"] + 1
             _add_curve(figure, curve, x, name=name, color=color, col=col, is_named=col == 1)
     title = titled("Probability of the answer to held-out questions", table)
-    style_figure(figure, title=title, height=HEIGHT, about=seeds_words(table["seed"].nunique()))
+    style_figure(figure, title=title, height=HEIGHT, about=_about(table))
     figure.update_xaxes(STEP_AXIS)
     figure.update_yaxes(range=[-0.03, 1.03])
     figure.update_yaxes(title="mean probability", col=1)
     make_room(figure, inside=HEIGHT)
     return figure
+
+
+def _about(table: pd.DataFrame) -> str:
+    return seeds_words(table["seed"].nunique(), with_own=False)
 
 
 def _both(table: pd.DataFrame, control: pd.DataFrame | None) -> list[tuple[str, pd.DataFrame, str]]:
