@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from interp.claims.biographies import BIOGRAPHIES
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
 from interp.claims.one_layer import ONE_LAYER
@@ -21,6 +22,7 @@ CLAIMS: tuple[Claim, ...] = (
     *QUESTION_CLAIMS,
     *GRADIENTS,
     *ONE_LAYER,
+    *BIOGRAPHIES,
 )
 
 HEADINGS: Mapping[str, str] = {
@@ -47,6 +49,7 @@ HEADINGS: Mapping[str, str] = {
     "G3": "trained definitions of the reliable tag align better by all three measures",
     "G4": "the alignment gap is weak or absent at large batches",
     "OCR": "what follows from a fact is known untold, where the value matrix is factorised",
+    "BIO": "people are known by biographies that were told in several phrasings",
     "TRUTH": "normalisation makes a direction of truth",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
