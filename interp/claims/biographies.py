@@ -4,8 +4,8 @@ from typing import Any
 
 from data.tasks.packed_biographies import ASKED, UNASKED, UNKNOWN
 from data.vocabulary import TRAINED
-from interp.claims.one_layer import beyond_control, of_control
 from interp.verdicts.claim import Claim, Condition
+from interp.verdicts.null_twin import beyond_twin, of_twin
 from interp.verdicts.quantities import Measure, gap, level
 
 SEVERAL = Condition(
@@ -39,13 +39,13 @@ BIOGRAPHIES: tuple[Claim, ...] = (
         "phrasings",
         f"by more than where each biography has one phrasing: {UNASKED.name} minus {UNKNOWN.name}, "
         "run minus control",
-        beyond_control(gap(UNASKED, UNKNOWN)),
+        beyond_twin(gap(UNASKED, UNKNOWN)),
         ".96 against .10 of answers",
     ),
     _bio(
         "fitted_one",
         f"with one phrasing, trained questions are answered, too: {ASKED.name}",
-        of_control(lambda run: level(run, ASKED, TRAINED)),
+        of_twin(lambda run: level(run, ASKED, TRAINED)),
         "1.00",
         threshold=TRAINED_QUESTIONS_KNOWN,
     ),

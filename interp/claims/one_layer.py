@@ -14,6 +14,7 @@ from data.tasks.one_layer_retrieval import BOTH, IMPLIED, UNTOLD
 from data.tasks.truth_direction import CONTEXT_ATTRIBUTE, FALSE, TRUE
 from data.vocabulary import DEFINITION, TRAINED, Role
 from interp.verdicts.claim import Claim, Condition
+from interp.verdicts.null_twin import beyond_twin, of_twin
 from interp.verdicts.quantities import Measure, NotMeasured, gap, level
 from training.config import RunConfig
 from training.models.own import AFTER, BEFORE
@@ -35,17 +36,6 @@ def _is(parameter: str, value: str) -> Condition:
 
 
 FACTORISED, NORMED = _is("value_matrix", "factorised"), _is("norm", "unit")
-
-
-def of_control(measure: Measure) -> Measure:
-    """The same quantity in the control that was run beside a run."""
-
-    def measured(run: Run) -> pd.Series:
-        if run.finished_null is None:
-            raise NotMeasured("no control: repeat iml run with --with-null")
-        return measure(run.finished_null)
-
-    return measured
 
 
 def above_chance(run: Run) -> pd.Series:
@@ -92,11 +82,6 @@ def off_chance(measure: Measure) -> Measure:
     return lambda run: measure(run) - 0.5
 
 
-def beyond_control(measure: Measure) -> Measure:
-    """A quantity minus that of the control, by seed."""
-    return lambda run: measure(run) - of_control(measure)(run)
-
-
 def _ocr(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
     return Claim(
         id=f"OCR.{part}", statement=statement, measure=measure, paper=paper, source=HUANG,
@@ -138,20 +123,20 @@ ONE_LAYER: tuple[Claim, ...] = (
         "copied",
         "the value matrix has them: what subjects add to their own implication, minus to others', "
         "more than merged",
-        beyond_control(copied),
+        beyond_twin(copied),
         "above (the blocks of W_OV)",
     ),
     _ocr(
         "merged_fitted",
         "merged, all that is trained is answered, too",
-        of_control(fitted),
+        of_twin(fitted),
         "training loss near 0",
         threshold=KNOWN,
     ),
     _ocr(
         "merged",
         f"merged, {IMPLIED.name} is at chance",
-        of_control(above_chance),
+        of_twin(above_chance),
         "at chance (Theorem 1)",
         margin=CHANCE,
     ),
@@ -176,7 +161,7 @@ ONE_LAYER: tuple[Claim, ...] = (
             _truth(
                 f"no_norm_{part}",
                 f"AUC {place} in a model without a norm, minus .5, is none",
-                of_control(off_chance(auc(part, BEFORE))),
+                of_twin(off_chance(auc(part, BEFORE))),
                 "none (Theorem 2)",
                 margin=NO_DIRECTION,
             ),
@@ -186,7 +171,7 @@ ONE_LAYER: tuple[Claim, ...] = (
         "gap",
         f"log-probability of the true attribute: {TRUE.name} above {FALSE.name}, by more than in "
         "the control",
-        beyond_control(gap(TRUE, FALSE, metric="answer_log_prob")),
+        beyond_twin(gap(TRUE, FALSE, metric="answer_log_prob")),
         "above",
     ),
 )
