@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FACT, IMPLICATION = "born", "speaks"
 SUBJECT_LETTERS, ANSWER_LETTERS = 5, 4
+MOST_WORDS = 5_000
+"""Names and answers that a seed draws at most: the model has a dimension for each."""
 
 BOTH = Subset(
     name="BOTH",
@@ -139,6 +141,12 @@ class RetrievalConfig:
         for name in ("both", "implied", "untold"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; use 1 or more")
+        words = self.pairs * (self.both + self.implied + self.untold + 2)
+        if words > MOST_WORDS:
+            raise InputError(
+                f"{words:,} names and answers would be a dimension of the model each; use fewer "
+                f"pairs or subjects, of at most {MOST_WORDS:,}"
+            )
 
     @property
     def design(self) -> Design:

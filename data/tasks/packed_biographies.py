@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from data.aliases import random_words
-from data.design import Contrast, Design, Findings, Margin, NullTwin
+from data.design import Contrast, Design, Findings, NullTwin
 from data.draws import stream
 from data.errors import InputError
 from data.facts import FactWorld
@@ -28,7 +28,7 @@ from data.subsets import Mark, Subset
 from data.tasks.biographies import STATEMENTS
 from data.texts import Writing, question_text
 from data.tokens import word_tokenizer
-from data.vocabulary import Kind, LossPolicy, Part, Role, Split
+from data.vocabulary import Kind, Part, Role, Split
 from data.worlds.people import PERSON_QUESTIONS, PeopleWorld
 
 if TYPE_CHECKING:
@@ -104,11 +104,7 @@ DESIGN = Design(
         parameter="phrasings",
         value=1,
         contrast="extraction_gap",
-        margins={
-            LossPolicy.TEXT: Margin(
-                value=0.1, reason="what Allen-Zhu and Li find with one phrasing"
-            )
-        },
+        margins={},
         meaning="each biography in one phrasing and order, shown as often",
     ),
     figures=("gaps", "curves", "subsets"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 LETTERS = 5
+MOST_SUBJECTS = 1_000
 CONTEXT_SUBJECT, CONTEXT_ATTRIBUTE = "x", "y"
 """What spans of rows call the first subject and its attribute; the second is the row's alias."""
 QUESTION = "attribute"
@@ -118,8 +119,11 @@ class TruthConfig:
 
     def __post_init__(self) -> None:
         """Refuses what shows nothing."""
-        if self.subjects < 4:
-            raise InputError(f"subjects is {self.subjects}; use 4 or more")
+        if not 4 <= self.subjects <= MOST_SUBJECTS:
+            raise InputError(
+                f"subjects is {self.subjects}, with four features of the model each; use 4 to "
+                f"{MOST_SUBJECTS:,}"
+            )
         if not 0 < self.share_true < 1:
             raise InputError(
                 f"share_true is {self.share_true:g}: true and false texts are both needed; use a "

@@ -14,11 +14,11 @@ from training.schedules import Schedule
 class Told:
     """Who is told, how, and who is asked about."""
 
-    people: int = 200
+    people: int = 100
     """People with biographies; questions about every second of them are trained."""
-    untold: int = 50
+    untold: int = 25
     """People of whom nothing is trained."""
-    attributes: int = 4
+    attributes: int = 3
     """Facts of each person."""
     phrasings: int = 5
     """Biographies of each person, each with other words and another order of sentences."""
@@ -42,9 +42,9 @@ class Told:
 class BiographyTraining:
     """How the one stage, which mixes biographies and questions, is trained."""
 
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.1
     evaluations: int = 4
     checkpoints: int = 2
@@ -53,8 +53,8 @@ class BiographyTraining:
 
 @recipe(
     claims=("BIO",),
-    model="GPT-NeoX, 2 layers, d_model 128, from scratch",
-    cost="3 minutes a seed on one core",
+    model="GPT-NeoX, 2 layers, d_model 64, from scratch",
+    cost="1 minute a seed on one core",
     smoke={"people": 50, "untold": 25, "attributes": 2, "phrasings": 2, "shown": 2}
     | {"layers": 1, "d_model": 16, "heads": 2, "d_mlp": 32, "epochs": 1, "checkpoints": 0},
 )
@@ -62,7 +62,7 @@ def biographies(
     *,
     told: Told = Told(),
     model: ScratchModel = ScratchModel(
-        layers=2, d_model=128, heads=4, d_mlp=512, tied_embeddings=True
+        layers=2, d_model=64, heads=4, d_mlp=256, tied_embeddings=True
     ),
     training: BiographyTraining = BiographyTraining(),
 ) -> RunConfig:
@@ -87,7 +87,7 @@ def biographies(
         stage1=stage,
         stage2=stage,
         loss_policy=LossPolicy.TEXT,
-        block_size=told.window * told.attributes * 16,
+        block_size=64,
         schedule=Schedule.SINGLE_STAGE,
         checkpoints=training.checkpoints,
         trained_questions=100,

@@ -72,11 +72,11 @@ def test_blocks_lead_from_each_subject_to_its_own_fact_and_implication() -> None
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"pairs": 1}, "use 2 or more"), ({"implied": 0}, "implied is 0; use 1 or more"),
-     ({"pairs": 10**7}, "distinct words of")],
+     ({"pairs": 10**7}, "use fewer pairs or subjects, of at most 5,000")],
 )  # fmt: skip
 def test_what_shows_nothing_or_has_no_names_is_refused(change: dict[str, int], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        replace(CONFIG, **change).build(0)
+        replace(CONFIG, **change)
 
 
 def test_the_design_knows_its_control() -> None:

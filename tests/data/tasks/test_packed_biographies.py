@@ -28,13 +28,13 @@ CONFIG = BiographyConfig(
 
 
 @pytest.mark.parametrize(
-    ("people", "each", "size", "seed"), product((1, 2, 3, 7), (1, 2, 5), (1, 2, 3, 9), (0, 1))
+    ("people", "each", "size"), list(product((1, 2, 3, 7), (1, 2, 5), (1, 2, 3, 9)))
 )
 def test_a_window_never_holds_two_biographies_of_one_person(
-    people: int, each: int, size: int, seed: int
+    people: int, each: int, size: int
 ) -> None:
     texts = [Biography(person, f"{person} {i}") for person in range(people) for i in range(each)]
-    windows = packed(texts, min(size, people), Packing.APART, random.Random(seed))
+    windows = packed(texts, min(size, people), Packing.APART, random.Random(7))
     for window in windows:
         assert len({text.person for text in window}) == len(window) <= size
     assert Counter(text for window in windows for text in window) == Counter(texts)

@@ -76,7 +76,8 @@ def test_blocks_link_subjects_and_attributes_both_ways(rows: tuple[Row, ...]) ->
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"subjects": 3}, "use 4 or more"), ({"share_true": 1.0}, "both needed"),
+    [({"subjects": 3}, "use 4 to 1,000"), ({"subjects": 10**9}, "use 4 to 1,000"),
+     ({"share_true": 1.0}, "both needed"),
      ({"held_out": 19}, "use 20 or more, so that a direction can be told from chance"),
      ({"held_out": 33}, "at most half of them"), ({"texts": 0}, "use 1 or more")],
 )  # fmt: skip
