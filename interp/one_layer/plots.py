@@ -22,7 +22,7 @@ from training.models.own import AFTER, BEFORE
 
 HEIGHT, LEAST_HEIGHT = 300, 120  # pixels
 RUN_COLOR, CONTROL_COLOR = "#1f5fc4", "#ea8a12"
-STEP_AXIS = {"type": "log", "title": "1 + step", "dtick": 1}
+STEP_AXIS = {"type": "log", "title": "1 + step (updates)", "dtick": 1}
 BLOCK_STATES = {OWN: "to its own", OTHER: "to others"}
 
 
@@ -65,8 +65,8 @@ def plot_blocks(table: pd.DataFrame, control: pd.DataFrame | None = None) -> go.
     style_figure(figure, title=title, height=height, about=about)
     figure.update_layout(coloraxis=scale.axis("weight<br>(logits)", inside=height))
     ticks = name_ticks(list(range(len(sources))), sources, width=INSIDE / len(means))
-    figure.update_xaxes(**ticks, title="word attended to")
-    figure.update_yaxes(title="added to", col=1)
+    figure.update_xaxes(**ticks, title="attended to (kind of word)")
+    figure.update_yaxes(title="added to (kind)", col=1)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     make_room(figure, inside=height)
     return figure
@@ -97,10 +97,10 @@ def plot_spectrum(table: pd.DataFrame, control: pd.DataFrame | None = None) -> g
         _add_curve(figure, values, x, name=name, color=color, col=3, is_named=False)
     title = titled("Singular values of the value matrix", table)
     style_figure(figure, title=title, height=HEIGHT, about=_about(table))
-    for col, words in ((1, "sum of singular values"), (2, "ratio (1 = rank 1)"), (3, "value")):
+    for col, words in ((1, "sum (logits)"), (2, "ratio (1 = rank 1)"), (3, "value (logits)")):
         figure.update_yaxes(title=words, rangemode="tozero", col=col)
     figure.update_xaxes(STEP_AXIS)
-    figure.update_xaxes(type="linear", title="place by size", dtick=10, col=3)
+    figure.update_xaxes(type="linear", title="place by size (1 = largest)", dtick=10, col=3)
     make_room(figure, inside=HEIGHT)
     return figure
 
@@ -167,7 +167,7 @@ def plot_probabilities(table: pd.DataFrame, control: pd.DataFrame | None = None)
     style_figure(figure, title=title, height=HEIGHT, about=_about(table))
     figure.update_xaxes(STEP_AXIS)
     figure.update_yaxes(range=[-0.03, 1.03])
-    figure.update_yaxes(title="mean probability", col=1)
+    figure.update_yaxes(title="mean probability (0 to 1)", col=1)
     make_room(figure, inside=HEIGHT)
     return figure
 
