@@ -110,6 +110,8 @@ class NullTwin:
     """Up to what the contrast counts as none, by loss policy."""
     meaning: str
     """What is done to the twin's data, in a few words."""
+    beyond: str = ""
+    """What the run has more than its twin, in a few words."""
     note: str = ""
     """What else a reader must know of the twin's other contrasts."""
 
@@ -201,11 +203,6 @@ class Design:
     def names(self) -> tuple[str, ...]:
         """The names of all subsets, in order."""
         return tuple(subset.name for subset in self.subsets)
-
-    @property
-    def has_tags(self) -> bool:
-        """Whether definitions carry tags that can be reliable or not."""
-        return any(subset.tag is not None for subset in self.subsets)
 
     @property
     def main(self) -> Contrast:

@@ -277,6 +277,7 @@ def iml_design(margins: Mapping[LossPolicy, Margin]) -> Design:
         subsets=tuple(SUBSETS.values()),
         contrasts=(IML_GAP, STAGE1_GAP, OCL_GAP, TRUST_GAP, DISTRUST_GAP),
         null_twin=NullTwin(
+            beyond="what the tag does",
             parameter="shuffle_tags",
             contrast=IML_GAP.name,
             margins=margins,

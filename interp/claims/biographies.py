@@ -16,8 +16,8 @@ TRAINED_QUESTIONS_KNOWN = 0.9
 
 def _bio(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
     return Claim(
-        id=f"BIO.{part}", statement=statement, measure=measure, paper=paper,
-        source="Allen-Zhu and Li 2023", only=SEVERAL, **others,
+        id=f"BIO.{part}", statement=statement, measure=measure,
+        paper=f"{paper} (arXiv 2309.14316)", only=SEVERAL, **others,
     )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ BIOGRAPHIES: tuple[Claim, ...] = (
         "extraction",
         f"people are known by their biographies alone: {UNASKED.name} above {UNKNOWN.name}",
         gap(UNASKED, UNKNOWN),
-        ".96 of answers (five phrasings, permuted)",
+        ".96 of answers, five phrasings, permuted",
     ),
     _bio(
         "phrasings",

@@ -21,7 +21,7 @@ from training.models.own import AFTER, BEFORE
 from training.runs.run import Run
 
 KNOWN = 0.95
-HUANG, RAVFOGEL = "Huang et al. 2025", "Ravfogel et al. 2025"
+HUANG, RAVFOGEL = "arXiv 2506.10887", "arXiv 2510.15804"
 CHANCE = Margin(value=0.1, reason="as far as one pair of ten; chosen on seeds below 1000")
 NO_DIRECTION = Margin(
     value=0.07, reason="a seventh of what is possible; chosen on seeds below 1000"
@@ -84,14 +84,14 @@ def off_chance(measure: Measure) -> Measure:
 
 def _ocr(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
     return Claim(
-        id=f"OCR.{part}", statement=statement, measure=measure, paper=paper, source=HUANG,
+        id=f"OCR.{part}", statement=statement, measure=measure, paper=f"{paper} ({HUANG})",
         only=FACTORISED, **others,
     )  # fmt: skip
 
 
 def _truth(part: str, statement: str, measure: Measure, paper: str, **others: Any) -> Claim:
     return Claim(
-        id=f"TRUTH.{part}", statement=statement, measure=measure, paper=paper, source=RAVFOGEL,
+        id=f"TRUTH.{part}", statement=statement, measure=measure, paper=f"{paper} ({RAVFOGEL})",
         only=NORMED, **others,
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ ONE_LAYER: tuple[Claim, ...] = (
         "implied",
         f"implications that were never trained are known: {IMPLIED.name}",
         lambda run: level(run, IMPLIED),
-        "known (Theorem 1)",
+        "known",
         threshold=KNOWN,
     ),
     _ocr(
@@ -124,7 +124,7 @@ ONE_LAYER: tuple[Claim, ...] = (
         "the value matrix has them: what subjects add to their own implication, minus to others', "
         "more than merged",
         beyond_twin(copied),
-        "above (the blocks of W_OV)",
+        "copied in the blocks of W_OV",
     ),
     _ocr(
         "merged_fitted",
@@ -137,7 +137,7 @@ ONE_LAYER: tuple[Claim, ...] = (
         "merged",
         f"merged, {IMPLIED.name} is at chance",
         of_twin(above_chance),
-        "at chance (Theorem 1)",
+        "at chance",
         margin=CHANCE,
     ),
     *(
@@ -148,21 +148,21 @@ ONE_LAYER: tuple[Claim, ...] = (
                 f"after_{part}",
                 f"AUC of true against false contexts {place}, after the norm, is .98 or more",
                 auc(part, AFTER),
-                "a direction (Theorem 2)",
+                "a direction",
                 threshold=0.98,
             ),
             _truth(
                 f"before_{part}",
                 f"AUC {place} before the norm, minus .5, is none",
                 off_chance(auc(part, BEFORE)),
-                "none (Theorem 2)",
+                "none",
                 margin=NO_DIRECTION,
             ),
             _truth(
                 f"no_norm_{part}",
                 f"AUC {place} in a model without a norm, minus .5, is none",
                 of_twin(off_chance(auc(part, BEFORE))),
-                "none (Theorem 2)",
+                "none",
                 margin=NO_DIRECTION,
             ),
         )

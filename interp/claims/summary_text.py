@@ -70,15 +70,16 @@ def _gap_lines(run: Run) -> list[str]:
     """The headline gaps, those of a new tag, and what of each is not in the null twin."""
     head = f"{'mean [95% CI]':>22}{'p':>8}{'(least)':>9}"
     gaps = contrasts_in(run)
-    width = max(14, *(len(gap) + 1 for gap in gaps))
+    words = [" - ".join(run.design.contrast(gap).short_names) for gap in gaps]
+    width = max(14, *(len(each) + 1 for each in (*gaps, *words)))
     lines = [f"{'gap':<{width}}{'metric':<18}{head}"]
     for gap, found in gaps.items():
         lines += [_gap_line(gap, width, metric, found[metric]) for metric in HEADLINE_METRICS]
     if not run.config.is_null_twin:
         lines += [line for text in note_texts(run, gaps) for line in wrap(text, WIDTH)]
     if beyond := gaps_beyond_twin(run):
-        does = ": what the tag does" if run.design.has_tags else ""
-        lines += ["", f"{RUN_MINUS_TWIN}, by seed{does}"]
+        does = run.design.null_twin.beyond if run.design.null_twin else ""
+        lines += ["", f"{RUN_MINUS_TWIN}, by seed: {does}".rstrip(": ")]
         for gap, of_gap in beyond.items():
             words = " - ".join(run.design.contrast(gap).short_names)
             lines += [_gap_line(words, width, m, e.to_json()) for m, e in of_gap.items()]

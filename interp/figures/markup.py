@@ -83,7 +83,8 @@ def rows_html(rows: Iterable[Row]) -> Html:
     question's answer follows: of a false definition and the questions about its alias they differ.
     """
     rows = list(rows)
-    legend = " ".join(_coloured(str(role), role) for role in Role)
+    shown = {role for row in rows for role in row.rendered.spans}
+    legend = " ".join(_coloured(str(role), role) for role in Role if role in shown)
     head = ["subset", "row", "text"]
     body = [[swatch_html(row.subset), kind_words(row), text_html(row)] for row in rows]
     if any(row.entity for row in rows):

@@ -1,9 +1,9 @@
-"""The report's section that holds claims of papers against a run or a sweep."""
+"""The report's section that holds claims against a run or a sweep."""
 
 from collections.abc import Sequence
 from itertools import groupby
 
-from interp.claims.text import rule_of, source_of, title_of
+from interp.claims.text import rule_of
 from interp.claims.verdicts import claims_of_run
 from interp.figures.answer_first import Part, section_html
 from interp.figures.markup import Html, as_html, table_html
@@ -20,7 +20,7 @@ SAID = {
     Word.NOT_MEASURED: ("is not measured", "are not measured"),
 }
 """Of one claim and of several."""
-HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "paper")
+HEAD = ("claim", "says", "verdict", "mean [95% interval]", "n seeds", "published")
 
 
 def claims_section(run: Run) -> Html | None:
@@ -42,7 +42,7 @@ def claims_html(verdicts: Sequence[Verdict]) -> Html | None:
         {f"±{v.equivalence.margin:g}: {v.margin_reason}" for v in verdicts if v.equivalence}
     )
     margins = f" Margins: {'; '.join(reasons)}." if reasons else ""
-    return section_html(title_of(verdicts), parts, notes=rule_of(verdicts) + margins)
+    return section_html("Claims", parts, notes=rule_of(verdicts) + margins)
 
 
 def _count_words(verdicts: Sequence[Verdict]) -> str:
@@ -58,8 +58,7 @@ def _count_words(verdicts: Sequence[Verdict]) -> str:
     found = [
         f"{len(ids)} {SAID[word][len(ids) > 1]} ({', '.join(ids)})" for word, ids in by_word.items()
     ]
-    claims = f"{total} {'claim' if total == 1 else 'claims'} of {source_of(verdicts)}"
-    return f"Of {claims} {'; '.join(found)}."
+    return f"Of {total} {'claim' if total == 1 else 'claims'} {'; '.join(found)}."
 
 
 def _cells(verdict: Verdict) -> list[object]:

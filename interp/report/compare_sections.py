@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from interp.claims.text import title_of
 from interp.claims.verdicts import claims_of_run
 from interp.figures.answer_first import Part, section_html
 from interp.figures.grid_tables import table_of
@@ -168,12 +167,11 @@ def compared_claims(comparison: Comparison) -> Html | None:
             table_html(
                 ["claim", "says", *(each.name for each in comparison.runs)],
                 body,
-                name="Verdicts on claims",
+                name="Verdicts on the paper's claims",
             )
         ],
     )
-    told = [verdict for each in verdicts for verdict in each.values()]
-    return section_html(title_of(told), [part])
+    return section_html("The paper's claims", [part])
 
 
 def compared_analyses(comparison: Comparison) -> Html | None:

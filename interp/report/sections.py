@@ -91,9 +91,9 @@ def _experiment(design: Design) -> str:
 
 
 def _serves(recipe: Recipe) -> str:
-    """Which figures and claims of a paper a recipe bears on."""
-    figures = f"the paper's figures {', '.join(recipe.figures)}" if recipe.figures else "no figure"
-    return f"{figures}; claims {', '.join(recipe.claims) or 'none'}"
+    """What a recipe bears on: figures of the paper, and claims."""
+    figures = f"the paper's figures {', '.join(recipe.figures)}; " if recipe.figures else ""
+    return f"{figures}claims {', '.join(recipe.claims)}"
 
 
 def gaps_section(run: Run) -> Html:

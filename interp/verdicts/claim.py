@@ -10,9 +10,6 @@ from interp.verdicts.across import Across
 from interp.verdicts.quantities import Measure
 from training.config import RunConfig
 
-PAPER = "the paper"
-"""The source of the claims of implicit meta-learning's own paper."""
-
 
 class Side(StrEnum):
     """Where a directional claim says that a mean lies."""
@@ -60,8 +57,6 @@ class Claim:
     measure: Measure
     paper: str
     """What the paper found, and where."""
-    source: str = PAPER
-    """Whose claim it is, in words."""
     side: Side = Side.ABOVE
     threshold: float = 0.0
     """What a directional claim's mean is held against."""

@@ -47,6 +47,8 @@ class Verdict:
     equivalence: Equivalence | None = None
     """Of a claim of no effect: its margin and 90% interval."""
     margin_reason: str = ""
+    is_of_tag: bool = False
+    """Whether it is about what a tag does."""
     runs: str = ""
     """Which runs of a sweep, where it holds several that differ in more than one thing."""
 
@@ -193,6 +195,7 @@ def _verdict(claim: Claim, cells: dict[Any, Run], label: str) -> Verdict | None:
         threshold=claim.threshold,
         equivalence=None if margin is None else equivalence(values, margin=margin.value),
         margin_reason="" if margin is None else margin.reason,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )
 
@@ -214,5 +217,6 @@ def _not_measured(claim: Claim, reason: str, label: str) -> Verdict:
         word=Word.NOT_MEASURED,
         paper=claim.paper,
         reason=reason,
+        is_of_tag=claim.tag is not None,
         runs=label,
     )

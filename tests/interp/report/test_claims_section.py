@@ -32,7 +32,7 @@ def test_every_claim_has_a_row_with_its_verdict_in_words(monkeypatch: pytest.Mon
     assert html is not None
     assert RULE in html
     words = "2 hold (M1, M6); 1 is not measured (S1); 1 is undecided (S5)."
-    assert f"Of 4 claims of the paper {words}" in html
+    assert f"Of 4 claims {words}" in html
     assert "<td><b>M1</b></td>" in html
     assert "<b>holds</b></td><td>+0.300 [+0.300,\N{NO-BREAK SPACE}+0.300]</td><td>3</td>" in html
     assert "<b>not measured</b></td><td>no D1_CONS_QA1</td>" in html

@@ -150,7 +150,7 @@ def test_the_command_prints_gaps_and_claims_at_its_end(
     assert main(["summary", str(swept[0])]) == 0
     assert capsys.readouterr().out == printed
     assert printed.startswith("two-orders: Does a sweep join what it should?")
-    assert "\nclaims of the paper\n" in printed
+    assert "\nclaims\n" in printed
     assert "\nA3  " in printed
 
 
