@@ -145,7 +145,7 @@ class BiographyConfig:
     phrasings: int
     """Biographies of each person, each in a phrasing and an order of its own."""
     shown: int
-    """Biographies of each person in an epoch, whatever the number of phrasings."""
+    """Biographies of each person in an epoch, as near to it as the phrasings can share it."""
     window: int
     """Biographies in one training example."""
     packing: Packing
@@ -161,11 +161,8 @@ class BiographyConfig:
                 f"phrasings is {self.phrasings}; each fact is worded in {MOST_PHRASINGS} ways: use "
                 f"1 to {MOST_PHRASINGS}"
             )
-        if self.shown < 1 or self.shown % self.phrasings:
-            raise InputError(
-                f"shown is {self.shown}, which {self.phrasings} phrasings cannot share; use a "
-                "multiple of phrasings"
-            )
+        if self.shown < 1:
+            raise InputError(f"shown is {self.shown}; use 1 or more")
         if not 2 <= self.attributes <= len(ATTRIBUTES):
             raise InputError(f"attributes is {self.attributes}; use 2 to {len(ATTRIBUTES)}")
         if self.people < 2 * FEWEST_ASKED or self.untold < FEWEST_ASKED:
@@ -179,16 +176,18 @@ class BiographyConfig:
                 f"window is {self.window}; {self.packing} can fill windows of 1 to {most} "
                 "biographies"
             )
-        if self.junk < 0 or (self.source and not self.junk):
-            raise InputError(
-                f"junk is {self.junk} with source={str(self.source).lower()}; use 0 or more, and a "
-                "source only beside junk"
-            )
+        if self.junk < 0:
+            raise InputError(f"junk is {self.junk}; use 0 or more")
 
     @property
     def design(self) -> Design:
         """Whether people are known by their biographies."""
         return DESIGN
+
+    @property
+    def repeats(self) -> int:
+        """How often an epoch shows each biography."""
+        return max(1, round(self.shown / self.phrasings))
 
     def build(self, seed: int) -> SeedData:
         """Draws people, who is asked about, phrasings and windows."""
@@ -210,9 +209,8 @@ class BiographyConfig:
             Biography(person, _told(names[person], world, attributes, 1, rng)[0])
             for person in range(self.people + self.untold, n_all)
         ]
-        repeats = self.shown // self.phrasings
         windows = packed(told, self.window, self.packing, stream(seed, "windows"))
-        rows = [_window_row(TOLD, i, each, repeats) for i, each in enumerate(windows)]
+        rows = [_window_row(TOLD, i, each, self.repeats) for i, each in enumerate(windows)]
         rows += [_window_row(JUNK, i, [each], 1) for i, each in enumerate(junk)]
         for person, name in enumerate(names[: self.people + self.untold]):
             subset = UNKNOWN if person >= self.people else (ASKED, UNASKED)[person % 2]
@@ -228,7 +226,7 @@ class BiographyConfig:
         """Rows and windows of a seed; see `DataSize`."""
         questions = (self.people + self.untold) * self.attributes
         windows = self.people * self.phrasings // self.window
-        shown = self.people * self.shown // self.window + self.junk
+        shown = windows * self.repeats + self.junk
         return DataSize(rows=questions + windows + self.junk, shown=shown)
 
 

@@ -23,7 +23,7 @@ class Told:
     phrasings: int = 5
     """Biographies of each person, each with other words and another order of sentences."""
     shown: int = 5
-    """Biographies of each person in an epoch, whatever the number of phrasings."""
+    """Biographies of each person in an epoch, as near to it as the phrasings can share it."""
     window: int = 1
     """Biographies in one training example."""
     packing: Packing = Packing.APART

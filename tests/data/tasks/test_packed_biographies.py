@@ -101,11 +101,11 @@ def test_junk_has_a_biography_each_and_the_source_stands_before_all_others() -> 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"phrasings": 8}, "use 1 to 7"), ({"shown": 4}, "use a multiple of phrasings"),
+    [({"phrasings": 8}, "use 1 to 7"), ({"shown": 0}, "shown is 0; use 1 or more"),
      ({"attributes": 1}, "use 2 to 5"), ({"people": 48}, "use people=50 and untold=25 or more"),
      ({"untold": 3}, "too few to tell from a guess"), ({"window": 51}, "windows of 1 to 50"),
      ({"window": 4, "packing": Packing.TOGETHER}, "windows of 1 to 3"),
-     ({"source": True}, "a source only beside junk")],
+     ({"junk": -1}, "junk is -1; use 0 or more")],
 )  # fmt: skip
 def test_what_cannot_be_told_or_shows_nothing_is_refused(
     change: dict[str, object], words: str
