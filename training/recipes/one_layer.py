@@ -119,7 +119,7 @@ def truth_direction(
     subjects: int = 64,
     texts: int = 8192,
     share_true: float = 0.8,
-    held_out: int = 256,
+    held_out: int = 1024,
     norm: Norm = Norm.UNIT,
     training: TruthTraining = TruthTraining(),
 ) -> RunConfig:
