@@ -60,7 +60,7 @@ def weight_blocks(rows: Sequence[Row]) -> tuple[WeightBlock, ...]:
         (row.subset.name, row.question, row.alias): row.rendered.answer for row in rows if row.alias
     }
     fact_of_pair = {
-        answers[BOTH.name, IMPLICATION, row.alias]: row.rendered.answer
+        answers[BOTH.name, IMPLICATION, str(row.alias)]: row.rendered.answer
         for row in rows
         if row.subset == BOTH and row.question == FACT
     }

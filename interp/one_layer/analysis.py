@@ -79,7 +79,7 @@ def measure_run(run: Run) -> pd.DataFrame:
                 found = measure_model(model, rows, blocks, run.design, words)
                 place = {"seed": seed, "stage": int(stage), "step": step}
                 tables.append(found.assign(**run_columns(run.config), **place))
-    return pd.concat(tables, ignore_index=True)[COLUMNS]
+    return pd.DataFrame(pd.concat(tables, ignore_index=True), columns=COLUMNS)
 
 
 @torch.no_grad()

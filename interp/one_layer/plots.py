@@ -6,6 +6,7 @@ The control is the same model with its value matrix merged, or without a norm.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -39,7 +40,9 @@ def plot_blocks(table: pd.DataFrame, control: pd.DataFrame | None = None) -> go.
         for words, each in shown.items()
         for state, of_state in BLOCK_STATES.items()
     }
-    scale = differences(max(cells["mean"].abs().max() for cells in means.values()))
+    scale = differences(
+        max(float(np.abs(cells["mean"].to_numpy()).max()) for cells in means.values())
+    )
     first = next(iter(means.values()))
     sources, targets = (
         list(dict.fromkeys(part.split(" → ")[side] for part in first["part"])) for side in (0, 1)
@@ -48,8 +51,8 @@ def plot_blocks(table: pd.DataFrame, control: pd.DataFrame | None = None) -> go.
         cols=len(means), shared_yaxes=True, subplot_titles=list(means), horizontal_spacing=0.02
     )
     for place, cells in enumerate(means.values()):
-        values = cells.set_index("part")["mean"]
-        grid = [[float(values[f"{source} → {target}"]) for source in sources] for target in targets]
+        values = dict(zip(cells["part"], cells["mean"].tolist(), strict=True))
+        grid = [[values[f"{source} → {target}"] for source in sources] for target in targets]
         texts = [number_texts(row, scale) for row in grid]
         figure.add_heatmap(
             z=grid, x=list(range(len(sources))), y=targets, customdata=[sources] * len(targets),
@@ -173,7 +176,7 @@ def plot_probabilities(table: pd.DataFrame, control: pd.DataFrame | None = None)
 
 
 def _about(table: pd.DataFrame) -> str:
-    return seeds_words(table["seed"].nunique(), with_own=False)
+    return seeds_words(len(set(table["seed"])), with_own=False)
 
 
 def _both(table: pd.DataFrame, control: pd.DataFrame | None) -> list[tuple[str, pd.DataFrame, str]]:
