@@ -83,4 +83,4 @@ def test_the_design_knows_its_control() -> None:
     twin = DESIGN.null_twin
     assert twin is not None
     assert (twin.parameter, twin.value) == ("value_matrix", "merged")
-    assert not DESIGN.has_tags
+    assert {subset.tag for subset in DESIGN.subsets} == {None}
