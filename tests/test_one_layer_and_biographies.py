@@ -57,8 +57,8 @@ def test_a_published_result_holds_on_fresh_seeds_by_every_part(
 
 
 @pytest.mark.slow
-def test_a_factorised_head_of_four_dimensions_is_enough(tmp_path: Path) -> None:
-    """As narrow as that, the product still carries every implication over."""
+def test_a_narrow_factorised_head_is_enough(tmp_path: Path) -> None:
+    """Of 16 dimensions for 112 words, the product still carries every implication over."""
     out = tmp_path / "run"
     command = ["run", "one-layer-retrieval", "--seeds", "1000:1004", "--set", "head_size=16"]
     assert main([*command, "--out", str(out), "--workers", "2"]) == 0
