@@ -169,6 +169,21 @@ class ProbeTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightBlock:
+    """What a value matrix of one layer adds for words of one kind to words of another."""
+
+    source: str
+    """What the words are that are attended to."""
+    target: str
+    """What the words are whose features are added to."""
+    own: Mapping[str, str]
+    """To each word of the source the word of the target that belongs to it."""
+    is_said: bool = True
+    """Whether the target's features are those that make a word likely, not those that it is read
+    by; see `training.models.own.OneLayer.features`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """An experiment, whatever its recipe: what is trained when, compared with what."""
 
@@ -189,6 +204,8 @@ class Design:
     """Which of the figures and tables of `interp.report.sections` about training it is made for."""
     n_answers: int = 0
     """Answers of which a guess would choose one, all as likely; 0 where that is not so."""
+    blocks: Callable[[Sequence[Row]], Sequence[WeightBlock]] | None = None
+    """From a seed's rows to the blocks of a value matrix that `iml blocks` reads, if any."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a table with this contrast must say, by contrast."""
 

@@ -24,6 +24,7 @@ from interp.commands import (
     ablate,
     align,
     attention,
+    blocks,
     circuit,
     codes,
     completion,
@@ -53,7 +54,7 @@ COMMANDS = (
     *(recipes, models, run, summary, data, verify),
     *(probe, lens, patch, attention, ablate, erase, circuit, codes, sae, transplant),
     *(align, turn),
-    *(mediate, twins, order, hypothesis),
+    *(mediate, twins, order, blocks, hypothesis),
     *(sweep, report),
     *(doctor, completion),
 )

@@ -166,6 +166,7 @@ ROOMS = [
     "mediation",
     "twins",
     "orders",
+    "one_layer",
     "verdicts",
     "claims",
     "hypotheses",

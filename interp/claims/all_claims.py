@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from interp.claims.biographies import BIOGRAPHIES
 from interp.claims.chains import CHAIN_FAMILY
 from interp.claims.gradients import GRADIENTS
 from interp.claims.model_sizes import MODEL_CLAIMS
+from interp.claims.one_layer import ONE_LAYER
 from interp.claims.settings import ALPHA_CLAIMS, BATCH_CLAIMS, QUESTION_CLAIMS
 from interp.claims.stage_one import STAGE_ONE
 from interp.claims.stage_two import STAGE_TWO
@@ -21,6 +23,8 @@ CLAIMS: tuple[Claim, ...] = (
     *QUESTION_CLAIMS,
     *GRADIENTS,
     *CHAIN_FAMILY,
+    *ONE_LAYER,
+    *BIOGRAPHIES,
 )
 
 HEADINGS: Mapping[str, str] = {
@@ -50,6 +54,9 @@ HEADINGS: Mapping[str, str] = {
     "K2": "what follows from two steps is not answered",
     "R1": "what is trained of pairs is learned",
     "H1": "facts, and trained questions, are learned",
+    "OCR": "what follows from a fact is known untold, where the value matrix is factorised",
+    "BIO": "people are known by biographies that were told in several phrasings",
+    "TRUTH": "normalisation makes a direction of truth",
     "F4": "'is' beats 'is not' on attribution, not on attributes",
 }
 """What the parts of a claim say together, for each claim that has parts."""

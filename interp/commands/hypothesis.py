@@ -98,7 +98,7 @@ def _check(arguments: argparse.Namespace) -> int:
         )
     texts = [find_text(name) for name in names] or shipped_texts()
 
-    from interp.hypotheses.checking import check
+    from interp.hypotheses.checking import check, require_tags
     from interp.hypotheses.files import make_missing, save_results
     from training.runs.ledger import Ledger, note_read
     from training.runs.run import Run
@@ -107,7 +107,7 @@ def _check(arguments: argparse.Namespace) -> int:
     runs = [Run.load(folder) for folder in folders]
     for run in runs:
         run.require_finished()
-        run.design.main  # noqa: B018  says so if the design compares nothing
+        require_tags(run)
     found = []
     for run in runs:
         make_missing(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from data.errors import InputError
 from interp.hooked.addresses import TokenRole, check_number, check_site_name
+from training.models.own import OwnModel
 from training.runs.old_rules import require_one_meaning
 from training.runs.publication import require_intact
 from training.runs.run import Run
@@ -38,7 +39,7 @@ class GridSelection:
         for run in self.runs:
             run.require_finished()
             require_intact(run.folder)
-            refuse_encoder_decoder(run)
+            require_decoder(run)
             self._check_places(run)
             self._check_steps(run)
         require_one_meaning(self.runs)
@@ -136,14 +137,20 @@ class GridSelection:
         return run.seeds if self.seeds is None else list(self.seeds)
 
 
-def refuse_encoder_decoder(run: Run) -> None:
-    """Refuses a run of an encoder-decoder, which no hooked model is made of.
+def require_decoder(run: Run) -> None:
+    """Refuses a run whose models are no decoder-only transformers: no hooked model is made of them.
 
     Raises:
-        InputError: the run is of an encoder-decoder.
+        InputError: the run is of an encoder-decoder, or of no transformer.
     """
-    if run.config.model.is_encoder_decoder:
+    model = run.config.model
+    if isinstance(model, OwnModel):
         raise InputError(
-            f"{run.folder} is of an encoder-decoder ({run.config.model.name}); what looks inside a "
+            f"{run.folder} is of a {model.model_type} model, which is no transformer; what it has "
+            "learned is read by iml summary, report, sweep and blocks"
+        )
+    if model.is_encoder_decoder:
+        raise InputError(
+            f"{run.folder} is of an encoder-decoder ({model.name}); what looks inside a "
             "model needs a decoder-only one"
         )

@@ -46,6 +46,20 @@ class Seen:
     """What the run lacks, where there are no values."""
 
 
+def require_tags(run: Run) -> None:
+    """Refuses a run that no hypothesis speaks of: all are about what a tag does.
+
+    Raises:
+        InputError: the run's design compares nothing, or its definitions carry no tags.
+    """
+    run.design.main  # noqa: B018  says so if the design compares nothing
+    if all(subset.tag is None for subset in run.design.subsets):
+        raise InputError(
+            f"{run.folder} is of {run.design.name}, in which nothing carries a tag; hypotheses are "
+            "about what a tag does: check them in a run of implicit meta-learning"
+        )
+
+
 def check(texts: Sequence[HypothesisText], run: Run, ledger: Ledger) -> list[Result]:
     """The verdicts on hypotheses, whose rows are each measured once.
 

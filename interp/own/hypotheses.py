@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from interp.hypotheses.checking import check
+from interp.hypotheses.checking import check, require_tags
 from interp.hypotheses.files import with_missing
 from interp.hypotheses.freezing import find_text, shipped_texts
 from interp.hypotheses.results import Result
@@ -38,7 +38,7 @@ def check_hypotheses(
         InputError: there is no such hypothesis, a file raises, or the run is unfinished.
     """
     run.require_finished()
-    run.design.main  # noqa: B018  says so if the design compares nothing
+    require_tags(run)
     texts = [find_text(str(name)) for name in names] or shipped_texts()
     ledger = Ledger.load()  # as it stood before this look
     results = check(texts, with_missing(run, texts, tables), ledger)

@@ -19,6 +19,7 @@ from interp.figures.markup import Html
 from interp.hypotheses.sections import hypotheses_section
 from interp.interventions.sections import ablation_section, erasure_section
 from interp.mediation.sections import mediation_section
+from interp.one_layer.sections import blocks_section
 from interp.orders.sections import orders_section
 from interp.patching.sections import patching_section
 from interp.report.claims_section import claims_section
@@ -65,6 +66,7 @@ ANALYSES: Sequence[Section] = [
     mediation_section,
     twins_section,
     orders_section,
+    blocks_section,
 ]
 """About what was looked at inside, from top to bottom."""
 

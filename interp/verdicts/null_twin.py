@@ -32,13 +32,27 @@ def tags_have_meaning(config: RunConfig) -> bool:
     return isinstance(data, TextConfig) and data.writing.style in _OWN_MEANING
 
 
+NO_TWIN = "no null twin: repeat iml run with --with-null"
+
+
+def of_twin(measure: Measure) -> Measure:
+    """The same measure of a run's null twin."""
+
+    def measured(run: Run):
+        if run.finished_null is None:
+            raise NotMeasured(NO_TWIN)
+        return measure(run.finished_null)
+
+    return measured
+
+
 def beyond_twin(measure: Measure) -> Measure:
     """A measure of a run minus that of its null twin, by seed; seeds that one lacks are NaN."""
 
     def difference(run: Run):
         twin = run.finished_null
         if twin is None:
-            raise NotMeasured("no null twin: repeat iml run with --with-null")
+            raise NotMeasured(NO_TWIN)
         values = measure(run)
         try:
             return values - measure(twin)

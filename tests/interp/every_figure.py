@@ -29,6 +29,12 @@ from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps
 from interp.mediation.plots import plot_mediation
+from interp.one_layer.plots import (
+    plot_blocks,
+    plot_directions,
+    plot_probabilities,
+    plot_spectrum,
+)
 from interp.orders.plots import plot_orders
 from interp.patching.plots import plot_attribution_patching, plot_patched_heads, plot_patching
 from interp.probes.plots import plot_probes
@@ -48,6 +54,7 @@ from tests.interp.codes.hand_made_tables import codes_table
 from tests.interp.dictionaries.hand_made_tables import dictionaries_table
 from tests.interp.hypotheses.tables_by_hand import third_tag_rows
 from tests.interp.made_up import crossed, measured
+from tests.interp.one_layer.tables_by_hand import blocks_table
 from tests.interp.report.hand_made_tables import (
     gaps_of_a_sweep,
     levels_of_a_sweep,
@@ -309,11 +316,13 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_attribution_patching": lambda: plot_attribution_patching(patching()),
     "plot_branches": lambda: plot_branches(branches()),
     "plot_circuit": lambda: plot_circuit(circuits_table(with_edges=True), "answer D5"),
+    "plot_blocks": lambda: plot_blocks(blocks_table(), blocks_table(level=0.1)),
     "plot_circuit_tests": lambda: plot_circuit_tests(circuits_table()),
     "plot_code_edits": lambda: plot_code_edits(codes_table(), codes_table((0.02, 0.01))),
     "plot_codes": lambda: plot_codes(codes_table(), codes_table((0.02, -0.05, 0.01))),
     "plot_curves": lambda: plot_curves(metrics(), chance=0.1),
     "plot_dictionaries": lambda: plot_dictionaries(dictionaries_table()),
+    "plot_directions": lambda: plot_directions(blocks_table(), blocks_table(has_norm=False)),
     "plot_disruption": lambda: plot_disruption(circuits_table()),
     "plot_erasure": lambda: plot_erasure(erasure()),
     "plot_feature_ablation": lambda: plot_feature_ablation(
@@ -335,10 +344,12 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "plot_patching": lambda: plot_patching(patching()),
     "plot_places": lambda: plot_places(places(), {"a": "TAE", "b": "ATE (loss policy text)"}),
     "plot_predictions": lambda: plot_predictions(predictions(), by="optimizer"),
+    "plot_probabilities": lambda: plot_probabilities(blocks_table(), blocks_table(level=0.1)),
     "plot_probes": lambda: plot_probes(probes()),
     "plot_rows": lambda: plot_rows(hypotheses()),
     "plot_side_by_side": runs_side_by_side,
     "plot_steps": lambda: plot_steps(curves_along_training(), title="Two hops along training"),
+    "plot_spectrum": lambda: plot_spectrum(blocks_table(), blocks_table(level=0.1)),
     "plot_surgery": lambda: plot_surgery(surgery()),
     "plot_sweep_gaps": lambda: plot_sweep_gaps(gaps_of_a_sweep(), "word_order", IML.main),
     "plot_third_tag": lambda: plot_third_tag(third_tag_rows()),

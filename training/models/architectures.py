@@ -47,7 +47,8 @@ def decoder_starts(
 
 def stop_tokens(model: "PreTrainedModel") -> tuple[int, ...]:
     """The tokens at which `generate` stops."""
-    ends = getattr(model.generation_config, "eos_token_id", None)
+    # A model of `training.models.own` generates nothing, and has no such config.
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     return tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data.errors import InputError, reading
 from data.hub import ModelFiles, lacking, refuse_code
 from training.budget import BYTES_IN_FILE, BYTES_PER_LAYER, in_bytes, machine_memory
+from training.models.own import enter_all
 from training.models.scratch import language_model_class
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def read_config(folder: Path) -> "PreTrainedConfig":
     _refuse_giant(folder / "config.json")
     from transformers import AutoConfig
 
+    enter_all()
     with one_line_errors(folder):
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
