@@ -232,7 +232,7 @@ def evaluate(model: PreTrainedModel, evaluation: EvaluationSet) -> pd.DataFrame:
     names = [metric.name for metric in METRICS]
     long = table.melt(["subset", "question"], names, var_name="metric")
     groups = long.groupby(["subset", "question", "metric"])["value"]
-    return groups.agg(value="mean", n="size").reset_index()[MEASURED]
+    return pd.DataFrame(groups.agg(value="mean", n="size").reset_index(), columns=MEASURED)
 
 
 def _question(row: Row) -> str | None:

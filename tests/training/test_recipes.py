@@ -95,7 +95,7 @@ def others(parameter: Parameter, value: Value) -> list[Value]:
         case int():
             return [value + 1, 2 * value or 60]
         case float():
-            return [value / 2 or 0.5]
+            return [value / 2 or 0.5, 1.5 * value]
         case str():
             return ["tiny-gpt2"]
 

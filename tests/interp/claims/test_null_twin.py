@@ -130,8 +130,9 @@ def share_that_holds(claim: Claim, cells: dict[str, dict]) -> float:
 OF_TAGS = [
     claim
     for claim in CLAIMS
-    if claim.tag is not None and not claim.is_of_no_effect and claim.group != "T2"
+    if claim.tag is not None and not claim.is_of_no_effect and claim.group not in ("T2", "C2", "C3")
 ]
+"""Those that a run of `alias-toy` can be made up for."""
 
 
 def test_where_tags_mean_nothing_no_claim_about_one_holds_more_often_than_by_chance(simulate):
@@ -160,8 +161,9 @@ def test_where_tags_do_something_claims_about_them_hold(simulate):
 
 def test_no_other_claim_speaks_of_a_tag():
     others = [claim for claim in CLAIMS if claim.tag is None]
+    words = {claim.id: claim.statement.split() for claim in others}
 
-    assert [claim.id for claim in others if "tag" in claim.statement] == []
+    assert [name for name, each in words.items() if {"tag", "tags"} & set(each)] == []
 
 
 def test_what_definitions_of_unlike_truth_or_newness_show_is_held_against_the_null_twin():

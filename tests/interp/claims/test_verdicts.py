@@ -25,8 +25,9 @@ PAPER = {
     **{f"Z{i}": i for i in range(1, 4)},
     **{f"G{i}": i for i in range(1, 5)},
 } | dict.fromkeys(("B1", "B2", "I1", "T1", "T2", "F4"))
-FAMILY = ("OCR", "TRUTH", "BIO")
-"""Claims of other papers, about the out-of-context family."""
+FAMILY = ("OCR", "TRUTH", "BIO", "K1", "K2", "K3", "K4", "R1", "R2", "R3", "R4", "R5")
+FAMILY += ("H1", "H2", "H3", "H4", "H5", "H6", "C1", "C2", "C3")
+"""Claims of other papers, and of none, about the out-of-context family."""
 IN_CONTEXT = {"D5_CONS": [0.8, 0.9, 0.7], "D6_CONS": [0.3, 0.4, 0.2], "QA7_UNSEEN": [0.3, 0.4, 0.2]}
 
 

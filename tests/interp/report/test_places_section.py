@@ -6,7 +6,7 @@ import pandas as pd
 
 from interp.report.places_plots import plot_places
 from interp.report.places_section import _counted, _found
-from tests.interp.every_figure import places
+from tests.interp.activation_tables import places
 
 NAMES = {"a": "TAE", "b": "ATE"}
 
