@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     )
     from interp.dictionaries.wording import dictionary_sentences
     from interp.explorer.notebook import explore
-    from interp.figures.steps import plot_steps
+    from interp.figures.step_plots import plot_steps
     from interp.hooked.model import load_hooked, load_hooked_folder
     from interp.hypotheses.matrix import matrix_table
     from interp.hypotheses.plots import plot_matrix, plot_rows
@@ -113,7 +113,7 @@ _HOMES = {
     "plot_patching": "interp.patching.plots",
     "plot_probes": "interp.probes.plots",
     "plot_rows": "interp.hypotheses.plots",
-    "plot_steps": "interp.figures.steps",
+    "plot_steps": "interp.figures.step_plots",
     "plot_transfer": "interp.circuits.transfer_plots",
     "plot_turns": "interp.turns.plots",
     "plot_twins": "interp.twins.plots",

@@ -112,7 +112,7 @@ def plot_features(table: pd.DataFrame, twin: pd.DataFrame | None = None) -> go.F
     about = f"{_about(cells)}; dashed: chance; chosen on other aliases than those that are shown"
     style_figure(figure, title=title, height=ROW_HEIGHT, about=about)
     _name_targets(figure, found.index)
-    figure.update_yaxes(title="AUROC of a class<br>against the others")
+    figure.update_yaxes(title="AUROC of a class<br>(.5 by chance)")
     make_room(figure, inside=ROW_HEIGHT)
     return figure
 
@@ -144,7 +144,7 @@ def plot_feature_ablation(table: pd.DataFrame, twin: pd.DataFrame | None = None)
             theirs = _by_target(_one_place(twin), LOG_PROB, subset).reindex(targets)
             _add_marks(figure, theirs, 1, name=f"{words}, null twin", color=style.color,
                        symbol=f"{style.symbol}-open", **where)  # fmt: skip
-        figure.update_yaxes(title=f"{words}: change<br>in nats", zeroline=True, row=row, col=1)
+        figure.update_yaxes(title=f"{words}: change<br>(nats)", zeroline=True, row=row, col=1)
     title = titled(f"Answers without features of {place_words(cells)}", cells)
     about = f"{_about(cells)}; of the answer's log-probability, on aliases never seen"
     style_figure(figure, title=title, height=ROW_HEIGHT, about=about)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from interp.figures.grid_tables import ALPHA, ordered_axis, ordered_states, state_names
-from interp.figures.heat_maps import INSIDE, cells_height, differences
+from interp.figures.heat_maps import INSIDE, cells_height, differences, number_texts
 from interp.figures.places import at_words
 from interp.figures.room import inside_height, make_room, name_ticks, share_between
 from interp.figures.theme import style_figure
@@ -67,15 +67,17 @@ def _time(stage: int, step: int) -> str:
 def _map(cells: pd.DataFrame) -> go.Heatmap:
     """One run: how far each reading lies from chance, as a share of what could be."""
     chance, accuracy = cells["chance"].to_numpy(), cells["accuracy"].to_numpy()
+    shares = (accuracy - chance) / (1 - chance)
+    marks = ["▲" if found else "" for found in _found(cells)]
     wanted = ["accuracy", "ci_low", "ci_high", "null_accuracy", "p_corrected", "chance"]
     return go.Heatmap(
         x=[_time(stage, step) for stage, step in zip(cells["stage"], cells["step"], strict=True)],
         y=state_names(cells),
-        z=(accuracy - chance) / (1 - chance),
-        text=["▲" if found else "" for found in _found(cells)],
+        z=shares,
+        text=number_texts(shares, SCALE, marks=marks, is_written=False),
         customdata=cells[wanted].to_numpy(),
         texttemplate="%{text}",
-        textfont={"size": 9},
+        textfont={"size": 10},
         hovertemplate=(
             "%{y}, %{x}: %{customdata[0]:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]"
             "<br>permuted labels %{customdata[3]:.3f}, chance %{customdata[5]:.2g}"

@@ -24,7 +24,7 @@ def lens(layers: int = 2, steps: Sequence[int] = (200,)) -> pd.DataFrame:
 
 def curves_along_training() -> pd.DataFrame:
     panels = {
-        ("what is answered", "share of questions"): ("ID", "OOD"),
+        ("what is answered", "exact match (share)"): ("ID", "OOD"),
         ("the bridge, by logit lens", "log-probability (nats)"): ("bridge", "another entity"),
     }
     rows = [

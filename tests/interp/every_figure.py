@@ -24,7 +24,7 @@ from interp.circuits.plots import plot_circuit, plot_inclusion
 from interp.circuits.transfer_plots import plot_transfer
 from interp.codes.plots import plot_code_edits, plot_codes
 from interp.dictionaries.plots import plot_dictionaries, plot_feature_ablation, plot_features
-from interp.figures.steps import plot_steps
+from interp.figures.step_plots import plot_steps
 from interp.hypotheses.plots import plot_matrix, plot_rows, plot_third_tag
 from interp.interventions.plots import plot_ablation, plot_erasure
 from interp.lenses.plots import plot_attribution, plot_lens, plot_lens_steps

@@ -6,7 +6,7 @@ import torch
 
 from data.pairs import PairKind, make_pairs
 from data.tokens import TokenizedRow
-from interp.figures.steps import COLUMNS, plot_steps
+from interp.figures.step_plots import COLUMNS, plot_steps
 from interp.hooked.addresses import TokenRole
 from interp.hooked.model import HookedModel
 from interp.patching import hops

@@ -7,6 +7,7 @@ import pandas as pd
 from interp.report.places_plots import plot_places
 from interp.report.places_section import _counted, _found
 from tests.interp.activation_tables import places
+from tests.interp.figure_texts import untagged
 
 NAMES = {"a": "TAE", "b": "ATE"}
 
@@ -24,7 +25,7 @@ def test_a_map_has_a_panel_for_each_run_and_a_column_for_each_checkpoint() -> No
     (place,) = [where for where, value in known.items() if value != 0]
     assert place[0] == "2.200"
     assert round(known[place], 6) == 0.8
-    assert [text for text in second.text if text] == ["▲"]
+    assert [untagged(text) for text in second.text if text] == ["▲"]
     assert not any(first.text)
     assert [note.text for note in figure.layout.annotations][:2] == ["TAE", "ATE"]
 

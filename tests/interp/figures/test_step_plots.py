@@ -5,7 +5,7 @@ import pytest
 
 from data.errors import InputError
 from interp.figures.palette import NULL_COLOR
-from interp.figures.steps import plot_steps
+from interp.figures.step_plots import plot_steps
 
 
 def table(seeds: int) -> pd.DataFrame:
