@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, tuple[str, ...]]] = {
 """What makes a command quick where it does not say otherwise: a tiny run answers nothing well."""
 QUICK = {"data", "models", "recipes", "summary", "verify"}
 WITH_PYTHON = [path for path in DOCUMENTS if blocks(path, "python")]
+LONG = {"planted.md", "look-along-training.md"}
+"""Pages whose examples train and measure for long, also in small."""
 WITH_COMMANDS = [path for path in DOCUMENTS if any(w[0] == "iml" for w in block_commands(path))]
 
 
@@ -143,7 +145,11 @@ def save_own_model(folder: Path, words: list[str]) -> None:
     tokenizer.save_pretrained(folder)
 
 
-@pytest.mark.parametrize("path", WITH_PYTHON, ids=page_name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow) if p.name in LONG else p for p in WITH_PYTHON],
+    ids=page_name,
+)
 def test_every_example_works_in_the_order_of_the_page(path: Path, place: Path) -> None:
     save_own_model(place / "my-model", words=re.findall(r"\w+", path.read_text()))
     names: dict[str, object] = {}

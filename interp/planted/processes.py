@@ -24,13 +24,15 @@ from training.executors.executor import (
     Report,
     Result,
     Task,
-    counted,
+    Watch,
     tell_nobody,
+    watch_nothing,
 )
+from training.executors.local import EXECUTOR as LOCAL
 from training.files import json_bytes
 from training.loop import StageTrainer
 from training.material import SeedMaterial
-from training.pipeline import SeedTask, stage_order_seed, train_seed
+from training.pipeline import SeedResult, SeedTask, stage_order_seed, train_seed
 from training.recipes import find_recipe
 from training.runs.info import RUN_FILE
 from training.runs.publication import exists
@@ -194,17 +196,17 @@ class _Planting:
         *,
         workers: int | None = None,
         progress: Progress = tell_nobody,
+        retries: int | None = None,
+        watch: Watch = watch_nothing,
     ) -> list[Result]:
         """Plants seeds where others would train them."""
-        add = counted(cells, progress)
-        results = []
-        for cell in cells:
-            assert isinstance(cell.task, SeedTask)
-            material = self.made[cell.task.folder][cell.task.seed].material
-            results.append(
-                train_seed(cell.task, add, make_trainer=self._trainer, material=material)
-            )
-        return results
+        told = {"progress": progress, "retries": retries, "watch": watch}
+        return LOCAL.run(self._plant, cells, workers=1, **told)  # pyright: ignore
+
+    def _plant(self, task: object, report: Report) -> SeedResult:
+        assert isinstance(task, SeedTask)
+        material = self.made[task.folder][task.seed].material
+        return train_seed(task, report, make_trainer=self._trainer, material=material)
 
     def _trainer(
         self,
