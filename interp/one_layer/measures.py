@@ -1,12 +1,12 @@
 """Numbers that are read off a model of one layer: of its weights, and of what stands before a norm.
 
-- `block`: the mean entry of the value matrix from words of one kind to words of another, to the word
+- `block`: mean entry of the value matrix from words of one kind to words of another, to the word
   that belongs to each (`own`) and to the others (`other`).
-- `spectrum`: the singular values of the value matrix, their sum (nuclear norm) and the root of their
+- `spectrum`: singular values of the value matrix, their sum (nuclear norm) and the root of their
   sum of squares (Frobenius norm).
 - `auc`: how well a linear classifier tells the higher from the lower subset of a contrast, on texts
   that it was not fitted on; .5 guesses, 1 is never wrong.
-- `probability`: the mean probability of the answer to the held-out questions of a subset.
+- `probability`: mean probability of the answer to the held-out questions of a subset.
 """
 
 from collections.abc import Mapping, Sequence
