@@ -46,3 +46,19 @@ def check_tells_chance(what: str, n_questions: int, n_answers: int) -> None:
             f"{what} leaves {n_questions} held-out questions a seed, too few to tell from chance "
             f"(1 in {n_answers}) in {USUAL_SEEDS} seeds; hold out {needed} or more"
         )
+
+
+def check_held_out_share(held_out: float, n_questions: int, n_answers: int) -> None:
+    """Refuses a share `held_out` that is none, or that holds too few questions out.
+
+    Args:
+        held_out: The share of what could be asked.
+        n_questions: Questions of a seed that it makes.
+        n_answers: Answers that are equally likely to one who guesses.
+
+    Raises:
+        InputError: see `check_tells_chance`; or the share leaves nothing to train or to ask.
+    """
+    if not 0 < held_out < 1:
+        raise InputError(f"held_out is {held_out:g}; use a share between 0 and 1")
+    check_tells_chance(f"held_out={held_out:g}", n_questions, n_answers)

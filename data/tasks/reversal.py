@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data.chance import check_tells_chance
+from data.chance import check_held_out_share
 from data.design import Contrast, ControlTwin, Design, Findings, ProbeTarget, Questions
 from data.draws import stream
-from data.errors import InputError
 from data.rows import DataSize, Row, SeedData, definition_row_id, qa_row_id
 from data.statements import RenderedText, compose, spaced
 from data.subsets import Mark, Subset
@@ -121,9 +120,7 @@ class ReversalConfig:
 
     def __post_init__(self) -> None:
         """Refuses a share that leaves nothing to train, or too little to ask."""
-        if not 0 < self.held_out < 1:
-            raise InputError(f"held_out is {self.held_out:g}; use a share between 0 and 1")
-        check_tells_chance(f"held_out={self.held_out:g}", self.n_held_out, self.n_words)
+        check_held_out_share(self.held_out, self.n_held_out, self.n_words)
 
     @property
     def n_held_out(self) -> int:

@@ -35,9 +35,8 @@ class Alias:
     that two aliases do not differ by what they happen to be asked."""
 
 
-def aliases_of(rows: Sequence[TokenizedRow]) -> list[Alias]:
+def _aliases_of(rows: Sequence[TokenizedRow], told: "_AllTold") -> list[Alias]:
     """All aliases that are asked about with held-out questions, in the order of the rows."""
-    told = _told(rows)
     questions: dict[str, list[TokenizedRow]] = {}
     prompts: dict[str, list[TokenizedRow]] = {}
     for each in rows:
@@ -84,11 +83,6 @@ def _told(rows: Sequence[TokenizedRow]) -> _AllTold:
     return told
 
 
-def tables_of(rows: Sequence[TokenizedRow]) -> dict[str, Table]:
-    """The tables of values that aliases stand for where they stand for no entity, by name."""
-    return {table_name(table): table for each in _told(rows) for table in each.tables.values()}
-
-
 @dataclass(frozen=True, kw_only=True)
 class CodedAliases:
     """The aliases that an analysis of codes needs, by what they are for."""
@@ -122,7 +116,8 @@ class CodedAliases:
         """
         first, main = design.compared(Part.X1), design.main
         by_subset: dict[str, list[Alias]] = {}
-        for alias in aliases_of(rows):
+        told = _told(rows)
+        for alias in _aliases_of(rows, told):
             by_subset.setdefault(alias.subset, []).append(alias)
         wanted = dict.fromkeys((*first.names, *main.names))
         missing = [name for name in wanted if not by_subset.get(name)]
@@ -141,8 +136,8 @@ class CodedAliases:
             lower=by_subset[main.lower.name],
             baseline=[] if main.baseline is None else by_subset.get(main.baseline.name, []),
             further=[a for a in others if a.part is main.part and a.defined is not None],
-            answers=_answers(rows),
-            tables=tables_of(rows),
+            answers=_answers(rows, told.whole),
+            tables={table_name(each): each for use in told for each in use.tables.values()},
         )
 
     @property
@@ -176,9 +171,8 @@ class CodedAliases:
 
 
 def _answers(
-    rows: Sequence[TokenizedRow],
+    rows: Sequence[TokenizedRow], told: Told
 ) -> dict[tuple[str | None, str | None], tuple[int, ...]]:
-    told = _told(rows).whole
     return {
         (row.entity or told.of(row.alias or ""), row.question): tuple(
             each.input_ids[at] for at in each.answer_positions

@@ -1,11 +1,11 @@
 """Biographies from scratch: what has been read of a person, and what can be asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from data.tasks.packed_biographies import BiographyConfig, Packing
 from data.vocabulary import LossPolicy
-from training.config import Decay, RunConfig, StageConfig
-from training.recipes.groups import ScratchModel
+from training.config import Decay, RunConfig
+from training.recipes.groups import ScratchModel, TwoStages
 from training.registry import recipe
 from training.schedules import Schedule
 
@@ -39,7 +39,7 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiographyTraining:
+class BiographyTraining(TwoStages):
     """How the one stage, which mixes biographies and questions, is trained."""
 
     epochs: int = 60
@@ -72,15 +72,7 @@ def biographies(
     about half of the people are trained together, and the other half is asked about. A `window` of
     several biographies never holds two of one person but with packing=together.
     """
-    stage = StageConfig(
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay,
-        evaluations=training.evaluations,
-        decay=Decay.LINEAR,
-        clip_norm=1.0,
-    )
+    stage = replace(training.stage1, decay=Decay.LINEAR, clip_norm=1.0)
     return RunConfig(
         data=told.data,
         model=model.config,

@@ -9,6 +9,7 @@ from data.tasks.truth_direction import TruthConfig
 from data.vocabulary import LossPolicy
 from training.config import RunConfig, StageConfig
 from training.models.own import OwnModel
+from training.recipes.groups import TwoStages
 from training.registry import recipe
 from training.schedules import Schedule
 
@@ -96,7 +97,7 @@ def one_layer_retrieval(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TruthTraining:
+class TruthTraining(TwoStages):
     """How the one stage is trained."""
 
     epochs: int = 30
@@ -129,13 +130,6 @@ def truth_direction(
     attributes, both true in `share_true` of the texts and both random in the others. The loss
     covers the second attribute.
     """
-    stage = StageConfig(
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay,
-        evaluations=training.evaluations,
-    )
     return RunConfig(
         data=TruthConfig(subjects=subjects, texts=texts, share_true=share_true, held_out=held_out),
         model=OwnModel(
@@ -143,8 +137,8 @@ def truth_direction(
             settings={"max_position_embeddings": 4, "has_norm": norm is Norm.UNIT},
             about="fixed uniform attention of one layer over orthogonal features",
         ),
-        stage1=stage,
-        stage2=stage,
+        stage1=training.stage1,
+        stage2=training.stage1,
         loss_policy=LossPolicy.ANSWER,
         block_size=4,
         schedule=Schedule.SINGLE_STAGE,
